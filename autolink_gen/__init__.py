@@ -1,0 +1,15 @@
+"""autolink-gen: keypoints and the graph that links them, learned from unlabelled pictures."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["load_graph_model"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch on first use, so that ``autolink-gen --help`` stays quick."""
+    if name == "load_graph_model":
+        from autolink_gen.checkpoints import load_graph_model
+
+        return load_graph_model
+    raise AttributeError(f"module 'autolink_gen' has no attribute {name!r}")

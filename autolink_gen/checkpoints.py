@@ -1,0 +1,152 @@
+"""Weights in safetensors with the model's configuration in the header; runs on disk; atomic writes."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from autolink_gen.config import build, to_dict
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.official_names import official_names
+
+FORMAT = "autolink-gen 1"
+WEIGHTS_NAME = "model.safetensors"
+_TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], *, check: Callable[[Path], object]) -> None:
+    """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
+
+    ``write`` fills a temporary file beside the target, which is synchronised to disk and read back by
+    ``check`` before it takes the target's name. Raises OSError (a full disk, say) with the target untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        check(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"could not write {path}: {error}; free some space or choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a renaming in ``folder`` survive a power cut, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a text file as :func:`write_atomically` does."""
+    write_atomically(path, lambda target: target.write_text(text), check=lambda target: target.read_text())
+
+
+def save_model(path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write a model that describes itself: weights (the model's, or those given) and its configuration."""
+    header = {"format": FORMAT, "kind": "graph", "config": json.dumps(to_dict(model.config))}
+    state = model.state_dict() if weights is None else weights
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    write_atomically(path, lambda target: save_file(tensors, target, metadata=header), check=read_weights)
+
+
+def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors of a safetensors file; raises ValueError that names a file which is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") -> AutoLink:
+    """The graph model of a run's folder or a ``model.safetensors``, in eval mode, ready to detect.
+
+    Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / WEIGHTS_NAME
+    if not file.is_file():
+        raise ValueError(f"there are no weights at {file}; give a run's folder or its {WEIGHTS_NAME}")
+    if file.suffix != ".safetensors":
+        raise ValueError(f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official")
+    header, tensors = read_weights(file)
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header)")
+    if header.get("kind") != "graph":
+        raise ValueError(f"{file} holds a {header.get('kind')} model, not a graph model")
+    model = AutoLink(build(AutoLinkConfig, json.loads(header["config"])))
+    load_state(model, tensors, source=str(file))
+    return model.to(device).eval()
+
+
+def load_state(model: AutoLink, tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Load a state dict; raises ValueError that says what is missing, unknown or of another shape."""
+    expected = model.state_dict()
+    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    wrong = [name for name in expected.keys() & tensors.keys() if expected[name].shape != tensors[name].shape]
+    if missing or extra or wrong:
+        raise ValueError(
+            f"{source} does not hold this model's weights: {len(missing)} missing {missing[:3]}, "
+            f"{len(extra)} unknown {extra[:3]}, {len(wrong)} of another shape {sorted(wrong)[:3]}"
+        )
+    model.load_state_dict(dict(tensors))
+
+
+def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -> Path:
+    """The folder of a run by name or path; the newest of its kind where ``name`` is None.
+
+    Raises ValueError, with the command that makes one, where there is none.
+    """
+    parent = runs / kind
+    command = _TRAINING_COMMANDS.get(kind, f"autolink-gen train-{kind}")
+    if name is not None:
+        for candidate in (Path(name), parent / name):
+            if candidate.exists():
+                return candidate
+        raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
+    found = [path for path in parent.glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
+    if not found:
+        raise ValueError(f"there is no finished run in {parent}; make one: {command}")
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[str, Any]) -> AutoLink:
+    """The authors' weights as an :class:`AutoLink` in eval mode.
+
+    ``state_dict`` and ``hyper_parameters`` are what their Lightning checkpoint holds under these names; the
+    weights of their perceptual loss are left out. Raises ValueError for a checkpoint of another kind.
+    """
+    try:
+        config = AutoLinkConfig(
+            num_keypoints=int(hyper_parameters["n_parts"]),
+            image_size=int(hyper_parameters["image_size"]),
+            sigma2=float(hyper_parameters["thick"]),
+            mask_grid=int(hyper_parameters.get("block", 16)),
+            mask_ratio=float(hyper_parameters.get("missing", 0.8)),
+            edge_weight_rate=float(hyper_parameters.get("sklr", 512.0)),
+            fit="stretch",
+        )
+    except KeyError as error:
+        raise ValueError(f"this is no AutoLink checkpoint: its hyper_parameters have no {error}") from None
+    names = official_names()
+    ignored = ("vgg_loss.", "encoder.detector.coord")
+    tensors = {names.get(name, name): value for name, value in state_dict.items() if not name.startswith(ignored)}
+    model = AutoLink(config)
+    load_state(model, tensors, source="the checkpoint")
+    return model.eval()

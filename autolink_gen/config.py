@@ -1,0 +1,204 @@
+"""Run configurations: frozen dataclasses, read from YAML recipes, overridden by name, saved with the run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from autolink_gen.models.autolink import AutoLinkConfig
+
+Config = TypeVar("Config")
+
+
+def _require(condition: bool, name: str, rule: str, value: object) -> None:
+    if not condition:
+        raise ValueError(f"{name} must be {rule}, got {value}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pictures: ``name`` is a data set of the catalogue or a folder, ``root`` where such sets lie."""
+
+    name: str = "puppets"
+    root: str | None = None
+    flip: float = 0.0  # probability of mirroring a picture
+    workers: int = 0  # processes that read pictures; 0 reads in the training process
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.flip <= 1, "data.flip", "in [0, 1]", self.flip)
+        _require(self.workers >= 0, "data.workers", "0 or more", self.workers)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The perceptual loss (AutoLink eq. 6): whose features, which distance, the width in pixels they are taken at."""
+
+    features: Literal["vgg16", "alexnet", "random"] = "vgg16"
+    distance: Literal["l1", "mse"] = "mse"
+    resize: int | None = None
+    weights: str | None = None  # a file with the features' weights; None: found or fetched
+
+    def __post_init__(self) -> None:
+        _require(self.resize is None or self.resize >= 32, "loss.resize", "at least 32 pixels", self.resize)
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam or AdamW; the learning rate rises over ``warmup_steps`` and stays, or falls along a cosine."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: float = 1e-4
+    edge_weight_lr: float | None = None  # of the raw edge weights and alpha; None: as lr
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, "optimiser.lr", "positive", self.lr)
+        _require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
+        _require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
+        _require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)
+
+
+@dataclass(frozen=True)
+class RunLengthConfig:
+    """How long, in what batches, with what seed, and what is kept of it."""
+
+    steps: int = 20_000
+    batch_size: int = 64  # over all devices
+    seed: int = 0
+    ema: float = 0.0  # decay of the averaged weights that are saved for use; 0: the last weights
+    save_every: int = 1000
+    keep_last: int = 2
+    grid_every: int = 1000
+    log_every: int = 20
+    max_bad_steps: int = 5  # consecutive steps without a finite loss before training stops
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "save_every", "keep_last", "grid_every", "log_every", "max_bad_steps"):
+            _require(getattr(self, name) >= 1, f"training.{name}", "at least 1", getattr(self, name))
+        _require(0 <= self.ema < 1, "training.ema", "in [0, 1)", self.ema)
+
+
+@dataclass(frozen=True)
+class ThicknessConfig:
+    """Thick edges first: sigma^2 falls from ``start`` to the model's own, geometrically, between two shares of the run."""
+
+    start: float | None = None  # None: the model's sigma2 throughout
+    hold: float = 0.2
+    until: float = 0.6
+
+    def __post_init__(self) -> None:
+        _require(self.start is None or self.start > 0, "thickness.start", "positive", self.start)
+        _require(0 <= self.hold <= self.until <= 1, "thickness.hold, thickness.until", "rising in [0, 1]", self)
+
+
+@dataclass(frozen=True)
+class GraphRunConfig:
+    """All that a run of the graph learner depends on; the defaults are the paper's recipe."""
+
+    model: AutoLinkConfig = field(default_factory=AutoLinkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    training: RunLengthConfig = field(default_factory=RunLengthConfig)
+    thickness: ThicknessConfig = field(default_factory=ThicknessConfig)
+
+
+def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """A configuration from nested plain values; raises ValueError that names each wrong field."""
+    adapter = TypeAdapter(kind)
+    try:
+        return adapter.validate_python(_with_known_keys(kind, dict(values)), strict=False)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message}" if name else message)
+        raise ValueError("; ".join(lines)) from None
+
+
+def _with_known_keys(kind: Any, values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    known = {name: item.type for name, item in kind.__dataclass_fields__.items()}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"there is no setting {prefix}{name}; there are {', '.join(prefix + k for k in known)}")
+        if is_dataclass(known[name]):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{prefix}{name} is a group of settings, got {value!r}")
+            _with_known_keys(known[name], dict(value), f"{prefix}{name}.")
+    return values
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as nested plain values, ready for YAML and JSON."""
+    return {
+        name: to_dict(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+        for name, value in ((name, getattr(config, name)) for name in config.__dataclass_fields__)
+    }
+
+
+def to_yaml(config: Any) -> str:
+    """A configuration as YAML, in the order of its fields."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def recipe_names(kind: str) -> list[str]:
+    """The recipes of ``kind``: 'graph'."""
+    folder = resources.files(f"autolink_gen.configs.{kind}")
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def read_recipe(kind: str, name: str) -> dict[str, Any]:
+    """The values of a recipe by name, or of a YAML file by path; raises ValueError with the names there are."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ValueError(f"there is no recipe file {path}")
+        return read_yaml(path.read_text(), source=str(path))
+    names = recipe_names(kind)
+    if name not in names:
+        raise ValueError(f"there is no recipe {name!r}; there are {', '.join(names)}, or give a .yaml file")
+    text = (resources.files(f"autolink_gen.configs.{kind}") / f"{name}.yaml").read_text()
+    return read_yaml(text, source=f"{name}.yaml")
+
+
+def read_yaml(text: str, *, source: str) -> dict[str, Any]:
+    """The mapping that YAML text holds; raises ValueError that names the source."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{source} must hold settings by name, got {type(values).__name__}")
+    return values
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the nested values of ``changes`` in place of its own."""
+    merged = dict(base)
+    for name, value in changes.items():
+        inner = merged.get(name)
+        merged[name] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
+    """``["a.b=1", ...]`` as nested values, read as YAML scalars; raises ValueError for what has no '='."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"--set takes NAME=VALUE, as in optimiser.lr=1e-3, got {setting!r}")
+        value = read_yaml(f"value: {text}", source=f"--set {setting}")["value"]
+        for part in reversed(name.strip().split(".")):
+            value = {part: value}
+        values = merge(values, value)
+    return values

@@ -1,0 +1,220 @@
+"""The named data sets: where the pictures of each lie, and how a name or a folder becomes a data set."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import yaml
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.data.folders import check_folder, is_image
+from autolink_gen.data.images import FIT, ImageFolder, check_fit
+from autolink_gen.data.synthetic import Puppets
+
+ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A data set that is drawn on the fly and needs no files."""
+
+    about: str
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """A data set of picture files.
+
+    `train` and `test` are the folders to try for each split, inside the set's own folder, first choice first
+    ("." is that folder itself); `depth` is the number of folder levels between such a folder and its
+    pictures: 0 for `train/*.jpg`, 1 for `train/<class>/*.jpg`. `level` says what such a level is called.
+    """
+
+    about: str
+    train: tuple[str, ...] = ("train",)
+    test: tuple[str, ...] = ("test",)
+    depth: int = 0
+    level: str = "folder"
+
+    def candidates(self, split: str) -> tuple[str, ...]:
+        """The folders to try for a split."""
+        return self.train if split == "train" else self.test
+
+
+CATALOG: dict[str, Embedded | PictureSet] = {
+    "puppets": Embedded("articulated figures with known joints, drawn on the fly; needs no files"),
+    "faces68": PictureSet("faces in the wild with 68 landmarks each"),
+    "taichi": PictureSet(
+        "frames of people doing Tai-Chi, a folder a clip",
+        train=("train", "."),
+        test=("test", "."),
+        depth=1,
+        level="clip",
+    ),
+    "afhq": PictureSet(
+        "animal faces; afhq/cat, afhq/dog and afhq/wild are one class each",
+        test=("test", "val"),
+        depth=1,
+        level="class",
+    ),
+}
+
+
+def open_dataset(
+    data: str | Path,
+    *,
+    root: Path | None = None,
+    split: str = "train",
+    image_size: int,
+    fit: FIT = "crop",
+    seed: int = 0,
+) -> Dataset[Tensor]:
+    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder.
+
+    Items are uint8 tensors (3, image_size, image_size), RGB. `seed` matters only to what is drawn on the fly,
+    `fit` only to picture files. `root` is where the named sets lie; see `data_root`.
+
+    Raises:
+        ValueError: no such set or folder, no pictures in it, or a layout other than the set's.
+    """
+    check_fit(fit)
+    if isinstance(CATALOG.get(str(data)), Embedded):
+        _check_split(split)
+        return Puppets(image_size=image_size, seed=seed, split="train" if split == "train" else "test")
+    return ImageFolder(find_pictures(data, root=root, split=split), image_size=image_size, fit=fit)
+
+
+def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "train") -> Path:
+    """The folder that holds a split's pictures, for a name in `CATALOG` or a folder of the user's.
+
+    A folder of the user's that holds `train` and one of `test`, `val` is split so; any other is used whole
+    for every split.
+
+    Raises:
+        ValueError: no such set or folder, a set without files, or a layout other than the set's.
+    """
+    _check_split(split)
+    text = str(data)
+    folder = Path(text).expanduser()
+    looks_like_path = (
+        isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
+    )
+    if folder.exists() and (looks_like_path or text not in CATALOG):
+        return _split_of_folder(check_folder(folder), split)
+    name, _, part = text.partition("/")
+    entry = CATALOG.get(name)
+    if entry is None:
+        raise ValueError(_unknown(text))
+    if isinstance(entry, Embedded):
+        raise ValueError(f"{text!r} has no folder: {name} is {entry.about}")
+    return _part_of_set(_find_set(name, entry, root=root, split=split), part)
+
+
+def data_root(root: Path | None = None) -> tuple[Path, str] | None:
+    """Where the named sets lie, and who says so: `root`, the environment or the settings; None if nobody.
+
+    Raises:
+        ValueError: the settings cannot be read.
+    """
+    if root is not None:
+        return Path(root).expanduser(), "--data-root"
+    if os.environ.get(ROOT_VARIABLE):
+        return Path(os.environ[ROOT_VARIABLE]).expanduser(), f"the variable {ROOT_VARIABLE}"
+    settings = settings_file()
+    if not settings.is_file():
+        return None
+    try:
+        content = yaml.safe_load(settings.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{settings} is not valid YAML ({error}); correct or remove it") from error
+    if not isinstance(content, Mapping) or not isinstance(content.get("data_root", ""), str):
+        raise ValueError(
+            f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it"
+        )
+    found = content.get("data_root")
+    return (Path(found).expanduser(), str(settings)) if found else None
+
+
+def settings_file() -> Path:
+    """The user's settings, a YAML file that may not exist."""
+    return platformdirs.user_config_path("autolink-gen") / "config.yaml"
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
+
+
+def _unknown(text: str) -> str:
+    close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
+    guess = f"did you mean {' or '.join(close)}? " if close else ""
+    return (
+        f"--data {text!r} is neither a data set nor a folder that exists; {guess}The data sets are "
+        f"{', '.join(CATALOG)}; for pictures of your own give their folder, for example --data ./my_pictures"
+    )
+
+
+def _split_of_folder(folder: Path, split: str) -> Path:
+    train = folder / "train"
+    test = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
+    if test is None or not train.is_dir():
+        return folder
+    return train if split == "train" else test
+
+
+def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) -> Path:
+    located = data_root(root)
+    if located is None:
+        raise ValueError(
+            f"--data {name} is a set of files and nothing says where they are; give --data-root DIR, the "
+            f"folder that holds {name}/, or set {ROOT_VARIABLE}, or write "
+            f"`data_root: DIR` in {settings_file()}"
+        )
+    base, source = located
+    if not base.is_dir():
+        raise ValueError(
+            f"the data root {base} (from {source}) is no folder; give the folder that holds {name}/"
+        )
+    for home in (base / name, base):
+        # Any folder of folders looks like a set whose clips lie right in it: ask for its name as well.
+        named = home.resolve().name.lower().startswith(name)
+        for candidate in entry.candidates(split):
+            if (named or candidate != ".") and _has_pictures(home / candidate, depth=entry.depth):
+                return home / candidate
+    found = base / name if (base / name).is_dir() else base
+    raise ValueError(
+        f"{base} (from {source}) does not hold {name} in the form it should have; move the files or give "
+        f"another --data-root\nexpected (any kind of picture will do):\n{_expected_tree(name, entry, split)}"
+        f"\nfound:\n{_found_tree(found)}"
+    )
+
+
+def _has_pictures(folder: Path, *, depth: int) -> bool:
+    return folder.is_dir() and any(is_image(path) for path in folder.glob("*/" * depth + "*"))
+
+
+def _expected_tree(name: str, entry: PictureSet, split: str) -> str:
+    level = f"<{entry.level}>/" * entry.depth
+    folders = ("" if candidate == "." else f"{candidate}/" for candidate in entry.candidates(split))
+    return "\n".join(f"  {name}/{folder}{level}*.jpg" for folder in folders)
+
+
+def _found_tree(folder: Path, *, limit: int = 6) -> str:
+    inside = sorted(folder.iterdir())
+    lines = [f"  {folder.name}/{path.name}{'/' if path.is_dir() else ''}" for path in inside[:limit]]
+    if len(inside) > limit:
+        lines.append(f"  ... and {len(inside) - limit} more")
+    return "\n".join(lines) or f"  {folder.name}/ is empty"
+
+
+def _part_of_set(folder: Path, part: str) -> Path:
+    if not part or (folder / part).is_dir():
+        return folder / part
+    parts: list[Any] = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    raise ValueError(f"{folder} has no {part!r}; it has {', '.join(parts) or 'no folders'}")

@@ -1,0 +1,71 @@
+"""Which files below a folder are pictures."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def walk_files(folder: str | Path) -> Iterator[Path]:
+    """Every file below a folder, in no order; skips hidden files and folders, follows each link once."""
+    seen: set[Path] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = Path(parent).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name ends in one of `IMAGE_SUFFIXES`, in upper or lower case."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def check_folder(folder: str | Path) -> Path:
+    """The folder as a path; ValueError when it is missing or is a file."""
+    folder = Path(folder).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ValueError(f"{folder} is a file, not a folder; give the folder that holds the pictures")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    raise ValueError(f"there is no folder {folder}: {above} exists, the rest does not; check the spelling")
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """The pictures below a folder, at any depth, sorted by path.
+
+    A picture is a file with one of `IMAGE_SUFFIXES`, in upper or lower case; hidden files do not count.
+
+    Raises:
+        ValueError: the folder is missing, is a file, or holds no picture.
+    """
+    folder = check_folder(folder)
+    files = list(walk_files(folder))
+    images = sorted(path for path in files if is_image(path))
+    if not images:
+        raise ValueError(_no_pictures(folder, files))
+    return images
+
+
+def count_suffixes(paths: Iterable[Path]) -> dict[str, int]:
+    """How many files there are of each suffix, in lower case or "no suffix", most frequent first."""
+    counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _no_pictures(folder: Path, files: list[Path]) -> str:
+    wanted = ", ".join(IMAGE_SUFFIXES)
+    if not files:
+        return f"no pictures in {folder}: it is empty; put {wanted} files there or give another folder"
+    kinds = list(count_suffixes(files).items())[:5]
+    found = ", ".join(f"{count} x {suffix}" for suffix, count in kinds)
+    return (
+        f"no pictures in {folder}: looked for {wanted} at any depth and found {len(files)} other file(s) "
+        f"({found}); unpack or convert them, or give another folder"
+    )

@@ -1,0 +1,154 @@
+"""What is in a folder of pictures: sizes, modes, unreadable files, near-duplicates."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from autolink_gen.data.folders import check_folder, count_suffixes, is_image, list_images, walk_files
+from autolink_gen.data.images import ImageError, ImageHeader, read_header, read_image
+
+SMALL_SIDE_PX = 64
+THUMBNAIL_PX = 16
+MAX_HASH_DISTANCE = 6
+MAX_THUMBNAIL_DIFFERENCE = 6.0
+_ROWS_AT_ONCE = 512
+
+Progress = Callable[[Iterable, int, str], Iterable]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, median and largest of some numbers."""
+
+    smallest: int
+    median: float
+    largest: int
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that cannot be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What `inspect_folder` found; sizes in pixels as stored, before any turning that EXIF data ask for.
+
+    `num_small` counts pictures with a side under 64 pixels. Each group of `near_duplicates` begins with the
+    picture that the others resemble; None where they were not looked for. Sizes are None where nothing could
+    be read.
+    """
+
+    folder: Path
+    num_readable: int
+    suffixes: dict[str, int]
+    other_files: dict[str, int]
+    unreadable: tuple[Unreadable, ...]
+    widths: Spread | None
+    heights: Spread | None
+    num_small: int
+    modes: dict[str, int]
+    near_duplicates: tuple[tuple[Path, ...], ...] | None
+
+
+def _silent(items: Iterable, _total: int, _label: str) -> Iterable:
+    return items
+
+
+def inspect_folder(
+    folder: str | Path, *, near_duplicates: bool = True, progress: Progress = _silent
+) -> FolderReport:
+    """Decode every picture below a folder and report on them.
+
+    `progress(items, total, label)` may wrap what is gone through, to show how far it is.
+
+    Raises:
+        ValueError: the folder is missing or holds no picture.
+    """
+    folder = check_folder(folder)
+    paths = list_images(folder)
+    readable: list[Path] = []
+    headers: list[ImageHeader] = []
+    thumbnails: list[np.ndarray] = []
+    unreadable: list[Unreadable] = []
+    for path in progress(paths, len(paths), "reading"):
+        try:
+            header, thumbnail = read_header(path), _thumbnail(path)
+        except ImageError as error:
+            unreadable.append(Unreadable(path, error.reason))
+            continue
+        readable.append(path)
+        headers.append(header)
+        thumbnails.append(thumbnail)
+    groups = None
+    if near_duplicates:
+        found = find_near_duplicates(np.array(thumbnails), progress=progress) if thumbnails else []
+        groups = tuple(tuple(readable[index] for index in group) for group in found)
+    return FolderReport(
+        folder=folder,
+        num_readable=len(readable),
+        suffixes=count_suffixes(paths),
+        other_files=count_suffixes(path for path in walk_files(folder) if not is_image(path)),
+        unreadable=tuple(unreadable),
+        widths=_spread([header.width for header in headers]),
+        heights=_spread([header.height for header in headers]),
+        num_small=sum(min(header.width, header.height) < SMALL_SIDE_PX for header in headers),
+        modes=dict(Counter(header.mode for header in headers).most_common()),
+        near_duplicates=groups,
+    )
+
+
+def find_near_duplicates(
+    thumbnails: UInt8[np.ndarray, "N 16 16"], *, progress: Progress = _silent
+) -> list[list[int]]:
+    """Group pictures that look the same, given as small grey thumbnails; groups of two or more, as indices.
+
+    Two look the same when at most 6 of 64 bits differ between their difference hashes (is a pixel darker than
+    its right neighbour) and their thumbnails differ by at most 6 grey levels on average. A group is what
+    resembles its first member: frames of a film do not all chain into one. Time grows with N^2: about a
+    second for 10,000.
+    """
+    # For signs a, b of 64 bits, a.b = 64 - 2 * distance: a matrix product compares all pairs.
+    signs = _difference_signs(thumbnails)
+    flat = thumbnails.reshape(-1, THUMBNAIL_PX**2).astype(np.int16)
+    free = np.ones(len(thumbnails), bool)
+    groups = []
+    starts = range(0, len(thumbnails), _ROWS_AT_ONCE)
+    for start in progress(starts, len(starts), "comparing"):
+        alike = signs[start : start + _ROWS_AT_ONCE] @ signs[start:].T >= 64 - 2 * MAX_HASH_DISTANCE
+        for row in range(len(alike)):
+            if not free[start + row]:
+                continue
+            others = row + 1 + np.flatnonzero(alike[row, row + 1 :] & free[start + row + 1 :]) + start
+            close = np.abs(flat[others] - flat[start + row]).mean(axis=1) <= MAX_THUMBNAIL_DIFFERENCE
+            members = others[close]
+            free[members] = False
+            if len(members):
+                groups.append([start + row, *members.tolist()])
+    return groups
+
+
+def _thumbnail(path: Path) -> UInt8[np.ndarray, "16 16"]:
+    image = read_image(path, min_side=THUMBNAIL_PX).convert("L")
+    small = image.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(small)
+
+
+def _difference_signs(thumbnails: UInt8[np.ndarray, "N 16 16"]) -> Float32[np.ndarray, "N 64"]:
+    """The 64 bits of a difference hash as -1 and 1: 8 rows of 8 comparisons, on a grid of 8 x 9 cells."""
+    rows = thumbnails.astype(np.float32).reshape(-1, 8, 2, THUMBNAIL_PX).mean(axis=2)
+    columns = np.linspace(0, THUMBNAIL_PX, 10).astype(int)[:-1]
+    cells = np.add.reduceat(rows, columns, axis=2) / np.diff([*columns, THUMBNAIL_PX])
+    return np.where(cells[..., :-1] < cells[..., 1:], 1, -1).astype(np.float32).reshape(-1, 64)
+
+
+def _spread(values: list[int]) -> Spread | None:
+    return Spread(min(values), float(np.median(values)), max(values)) if values else None

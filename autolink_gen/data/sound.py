@@ -1,0 +1,93 @@
+"""The sound of one media file, laid under the frames of another while that is written."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+# What each kind of file can hold as it is; other sound is encoded anew, as AAC.
+_COPIED = {
+    "mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
+    "mov": ("aac", "mp3", "ac3", "eac3", "alac"),
+}
+_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+class Sound:
+    """Moves the first audio track of a file into an open output container, piece by piece.
+
+    Packets are copied where the output can hold their codec, and encoded as AAC elsewhere. Times count from
+    the start of the source file, so that the sound stays in step with frames that are timed alike.
+    """
+
+    def __init__(self, source: Any, output: Any) -> None:
+        self._source = source
+        self._track = source.streams.audio[0]
+        self._start = Fraction(source.start_time or 0, av.time_base)
+        form = output.format.name
+        self._copies = self._track.codec_context.name.removesuffix("float") in _COPIED.get(form, ())
+        if self._copies:
+            self._stream = output.add_stream_from_template(self._track)
+        else:
+            rate = self._track.rate if self._track.rate in _AAC_RATES else 48_000
+            self._stream = output.add_stream("aac", rate=rate)
+            self._stream.layout = "mono" if self._track.channels == 1 else "stereo"
+        self._output = output
+        self._pieces = self._shifted()
+        self._next = next(self._pieces, None)
+
+    @classmethod
+    def open(cls, path: Path, output: Any) -> "Sound | None":
+        """The sound of a file, or None where it has none; raises ValueError where the file cannot be read."""
+        try:
+            source = av.open(str(path), metadata_errors="replace")
+        except (FFmpegError, OSError) as error:
+            reason = error.strerror
+            raise ValueError(f"cannot read the sound of {path}: {reason}; name another file") from error
+        if source.streams.audio:
+            return cls(source, output)
+        source.close()
+        return None
+
+    def mux_until(self, time_s: float) -> None:
+        """Write what begins before `time_s`."""
+        while self._next is not None and self._next.pts * self._next.time_base < time_s:
+            self._output.mux(self._next if self._copies else self._stream.encode(self._next))
+            self._next = next(self._pieces, None)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds; nothing more can follow."""
+        if not self._copies:
+            self._output.mux(self._stream.encode(None))
+
+    def close(self) -> None:
+        """Close the source file."""
+        self._source.close()
+
+    def _shifted(self) -> Iterator[Any]:
+        """Packets (to copy) or frames (to encode) of the track, timed from the start of the file."""
+        for piece in self._readable():
+            if piece.pts is None:
+                continue
+            shift = round(self._start / piece.time_base)
+            piece.pts -= shift
+            if self._copies:
+                piece.dts = piece.pts if piece.dts is None else piece.dts - shift
+                piece.stream = self._stream
+            yield piece
+
+    def _readable(self) -> Iterator[Any]:
+        """What can be read before the file ends or breaks off: damaged sound must not cost the pictures."""
+        packets = self._source.demux(self._track)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                pieces = [packet] if self._copies else packet.decode()
+            except FFmpegError:
+                continue
+            yield from pieces

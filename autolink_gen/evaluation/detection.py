@@ -1,0 +1,56 @@
+"""Keypoints of many pictures, in batches."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+"""Puts a bar around items, given their number and a label."""
+
+
+@runtime_checkable
+class GraphModel(Protocol):
+    """What evaluation asks of a model; an `AutoLink` has it."""
+
+    @property
+    def edge_weights(self) -> Tensor:
+        """Strength of each edge, (K, K), symmetric, zero diagonal."""
+
+    def detect(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] to keypoints (B, K, 2), (x, y) in [-1, 1]."""
+
+
+def no_progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+    """The items as they are; stands in for a progress bar over `total` of them."""
+    return items
+
+
+def detect_keypoints(
+    graph: GraphModel, pictures: Iterable[ndarray], *, batch_size: int = 32
+) -> Float[ndarray, "N K 2"]:
+    """Keypoints (x, y) in [-1, 1] of each picture, uint8 (H, W, 3); float64.
+
+    Neighbours of one size go through the model together, at most `batch_size` at once; pictures are taken one
+    batch at a time. Raises ValueError where there is no picture.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: give 1 or more")
+    device = graph.edge_weights.device
+    found = [
+        graph.detect(batch.to(device)).double().cpu().numpy() for batch in _batches(pictures, batch_size)
+    ]
+    if not found:
+        raise ValueError("there are no pictures to detect keypoints on; give at least one")
+    return np.concatenate(found)
+
+
+def _batches(pictures: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
+    for _, alike in groupby(pictures, key=lambda picture: picture.shape):
+        while batch := list(islice(alike, batch_size)):
+            yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255

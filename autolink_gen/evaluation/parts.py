@@ -1,0 +1,101 @@
+"""Annotated pictures on disk: where a fit part and a test part lie, and what a model detects on them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+
+from autolink_gen.data.catalog import find_pictures
+from autolink_gen.data.images import read_image
+from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
+from autolink_gen.evaluation.detection import GraphModel, Progress, detect_keypoints, no_progress
+from autolink_gen.evaluation.landmarks import Annotations
+
+_TEST_NAMES = ("test", "val")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Annotated pictures: `paths` in the order of the `table` that was read from `table_path`."""
+
+    folder: Path
+    table_path: Path
+    table: LandmarkTable
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def picture(self, index: int) -> ndarray:
+        """One picture, uint8 (H, W, 3)."""
+        return np.asarray(read_image(self.paths[index]))
+
+
+def find_folders(
+    data: str | Path, *, root: Path | None = None, fit_data: Path | None = None
+) -> tuple[Path, Path]:
+    """The folders of the fit part and of the test part, for a named data set or a folder.
+
+    Without `fit_data` the fit part is the set's train split; of a folder called test or val it is the folder
+    train beside it, and the other way round. Raises ValueError where that leaves one of the two open.
+    """
+    test = find_pictures(data, root=root, split="test").absolute()
+    if fit_data is not None:
+        return fit_data, test
+    fit = find_pictures(data, root=root, split="train").absolute()
+    if fit != test:
+        return fit, test
+    if test.name != "train":
+        fit = test.parent / "train"
+    else:
+        test = next((test.parent / name for name in _TEST_NAMES if (test.parent / name).is_dir()), test)
+    if fit == test or not fit.is_dir():
+        raise ValueError(
+            f"{test} holds one part and evaluation needs two: call it test and put a folder train beside it, "
+            f"or give --fit-data DIR, pictures with landmarks to fit the regression on"
+        )
+    return fit, test
+
+
+def read_part(folder: Path, *, landmarks: Path | None = None, limit: int | None = None) -> Part:
+    """The pictures of a folder with their landmarks, from `landmarks` or else the table that goes with it.
+
+    With a `limit` so many pictures are taken, evenly spread over the table. Raises ValueError for a table or
+    pictures that are missing, and for a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"the number of pictures is limited to {limit}; give 1 or more")
+    table_path = find_landmarks_csv(folder) if landmarks is None else landmarks
+    table = read_landmarks_csv(table_path)
+    if limit is not None and limit < len(table):
+        table = _rows(table, np.linspace(0, len(table) - 1, limit).round().astype(int))
+    return Part(folder, table_path, table, tuple(match_pictures(table, folder)))
+
+
+def _rows(table: LandmarkTable, rows: Iterable[int]) -> LandmarkTable:
+    chosen = list(rows)
+    return LandmarkTable(
+        files=tuple(table.files[row] for row in chosen),
+        persons=tuple(table.persons[row] for row in chosen),
+        points=table.points[chosen],
+        visible=table.visible[chosen],
+    )
+
+
+def annotate(
+    graph: GraphModel,
+    part: Part,
+    *,
+    batch_size: int = 32,
+    label: str = "pictures",
+    progress: Progress = no_progress,
+) -> Annotations:
+    """Detect keypoints on all pictures of a part and put them beside the landmarks, in [0, 1].
+
+    Raises ImageError for a picture that cannot be read.
+    """
+    pictures: Iterator[ndarray] = (part.picture(i) for i in progress(range(len(part)), len(part), label))
+    detected = detect_keypoints(graph, pictures, batch_size=batch_size)
+    return Annotations(detected, part.table.points, part.table.visible)

@@ -1,0 +1,122 @@
+"""What an evaluation on annotated landmarks says: a protocol's score, and what makes it readable."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from autolink_gen.evaluation.landmarks import (
+    PROTOCOLS,
+    Annotations,
+    blind,
+    eye_normalised,
+    labelled_landmarks,
+    landmark_distances,
+    nme,
+    per_landmark,
+    predict,
+    share_within,
+)
+
+# Landmarks in [0, 1] times this are in the unit of the protocol.
+PROTOCOL_SCALES = {"deepfashion": 255.0, "taichi": 255.0}
+PCK_OF_EYES, PCK_OF_WIDTH = 0.1, 0.05
+# Facial parts among the usual 68 landmarks: name, first, last.
+FACE_PARTS = (("jaw", 0, 16), ("brows", 17, 26), ("nose", 27, 35), ("eyes", 36, 47), ("mouth", 48, 67))
+
+
+@dataclass(frozen=True)
+class LandmarkReport:
+    """Scores of one model on one test part.
+
+    `score` is the protocol's own, `score_mean_pose` that of a detector that looks at no picture. The errors,
+    mean distance, the mean pose's, and each landmark's (NaN: never visible), are in percent of the picture's
+    eye distance where `by_eyes`, else of its width; `pck_percent` is the share of landmarks within
+    `pck_threshold` of that length. `mae_percent`, of the coordinates, is always in percent of the picture's size.
+    """
+
+    protocol: str
+    score: float
+    score_mean_pose: float
+    by_eyes: bool
+    error_percent: float
+    error_mean_pose_percent: float
+    pck_percent: float
+    pck_threshold: float
+    mae_percent: float
+    per_landmark_percent: tuple[float, ...]
+    num_fit: int
+    num_test: int
+    num_keypoints: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, the errors under the name that fits: `nme_*`, or `mean_distance_*`."""
+        values = asdict(self)
+        name = "nme" if values.pop("by_eyes") else "mean_distance"
+        for key in ("percent", "mean_pose_percent"):
+            values[f"{name}_{key}"] = values.pop(f"error_{key}")
+        parts = self.parts_percent()
+        values["parts_percent"] = {
+            part: error for (part, _, _), error in zip(FACE_PARTS, parts, strict=False)
+        }
+        values["per_landmark_percent"] = [None if math.isnan(e) else e for e in self.per_landmark_percent]
+        return values
+
+    def parts_percent(self) -> list[float]:
+        """The mean error of each of `FACE_PARTS`; empty unless there are 68 landmarks."""
+        if len(self.per_landmark_percent) != FACE_PARTS[-1][2] + 1:
+            return []
+        return [
+            float(np.nanmean(self.per_landmark_percent[first : last + 1])) for _, first, last in FACE_PARTS
+        ]
+
+
+def default_protocol(num_landmarks: int) -> str:
+    """The protocol for landmarks of which only the number is known."""
+    return {5: "celeba_wild", 68: "faces68"}.get(num_landmarks, "cub")
+
+
+def report_landmarks(fit: Annotations, test: Annotations, *, protocol: str) -> LandmarkReport:
+    """Fit on one part, score on the other; both with landmarks in [0, 1].
+
+    Raises ValueError for an unknown protocol, or for what the protocol cannot do without.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    score, scale = PROTOCOLS[protocol], PROTOCOL_SCALES.get(protocol, 1.0)
+    scaled = [replace(part, true=part.true * scale) for part in (fit, test)]
+    by_eyes = score is nme
+    predicted = predict(fit, test)
+    errors = landmark_errors(predicted, test, by_eyes=by_eyes)
+    threshold = PCK_OF_EYES if by_eyes else PCK_OF_WIDTH
+    mean_pose_errors = landmark_errors(predict(blind(fit), blind(test)), test, by_eyes=by_eyes)
+    return LandmarkReport(
+        protocol=protocol,
+        score=score(scaled[0], scaled[1]),
+        score_mean_pose=score(blind(scaled[0]), blind(scaled[1])),
+        by_eyes=by_eyes,
+        error_percent=float(np.nanmean(errors)) * 100,
+        error_mean_pose_percent=float(np.nanmean(mean_pose_errors)) * 100,
+        pck_percent=share_within(errors, threshold) * 100,
+        pck_threshold=threshold,
+        mae_percent=float(np.abs(predicted - test.true)[labelled_landmarks(test)].mean()) * 100,
+        per_landmark_percent=tuple(float(error) * 100 for error in per_landmark(errors)),
+        num_fit=len(fit.true),
+        num_test=len(test.true),
+        num_keypoints=test.detected.shape[1],
+    )
+
+
+def landmark_errors(
+    predicted: Float[ndarray, "N P 2"], test: Annotations, *, by_eyes: bool
+) -> Float[ndarray, "N P"]:
+    """Distance of landmarks in [0, 1] from predictions, in eye distances or widths; NaN: not visible."""
+    return eye_normalised(predicted, test) if by_eyes else landmark_distances(predicted, test)
+
+
+def picture_errors(errors: Float[ndarray, "N P"]) -> Float[ndarray, " N"]:
+    """The mean error of each picture; NaN for one without a visible landmark."""
+    return per_landmark(errors.T)

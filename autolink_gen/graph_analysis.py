@@ -1,0 +1,45 @@
+"""What a learned graph says: which keypoints belong together."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+# Against the largest weight: links every pair, so that a graph in pieces has one spectrum, and decides nothing else.
+_FAINT = 1e-6
+
+
+def cluster_keypoints(
+    edge_weights: Float[ndarray, "K K"] | Float[Tensor, "K K"], num_clusters: int, *, seed: int = 0
+) -> Int[ndarray, "K"]:
+    """Part keypoints into clusters with strong edges inside and weak ones between (AutoLink, Figure 7c).
+
+    Spectral clustering of the symmetric edge weights. With two clusters one is often the object and the other
+    the background. Returns each keypoint's cluster, numbered by the lowest keypoint in it: keypoint 0 is in
+    cluster 0. Raises ValueError where `num_clusters` is not from 1 to K.
+    """
+    raw = edge_weights.detach().cpu().numpy() if isinstance(edge_weights, Tensor) else edge_weights
+    weights = np.asarray(raw, dtype=np.float64)
+    count = len(weights)
+    if not 1 <= num_clusters <= count:
+        raise ValueError(f"clusters must be from 1 to the number of keypoints, {count}; got {num_clusters}")
+    if not np.isfinite(weights).all():
+        raise ValueError("the edge weights are not finite, so the graph has no clusters; train it again")
+    if num_clusters in (1, count):
+        return np.arange(count) if num_clusters == count else np.zeros(count, dtype=np.int64)
+    return _numbered_by_first(_spectral_labels(weights, num_clusters, seed))
+
+
+def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:
+    from sklearn.cluster import SpectralClustering
+
+    largest = weights.max()
+    affinity = np.maximum(weights / largest if largest > 0 else weights, _FAINT)
+    np.fill_diagonal(affinity, 0)
+    method = SpectralClustering(num_clusters, affinity="precomputed", random_state=seed, assign_labels="kmeans")
+    return method.fit_predict(affinity)
+
+
+def _numbered_by_first(labels: ndarray) -> ndarray:
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]

@@ -1,0 +1,148 @@
+"""Keypoints of pictures and videos, in pixels of the original; memory does not grow with a video's length."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.data.images import ImageError, read_image
+from autolink_gen.data.video import VideoReader
+from autolink_gen.models.autolink import AutoLink
+
+_MAX_BATCH_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class SourcePicture:
+    """A picture, or a frame of a video: its number in the file from 0, its time from the start in seconds.
+
+    A picture file has frame 0 and no time.
+    """
+
+    file: Path
+    frame: int
+    time_s: float | None
+    pixels: UInt8[ndarray, "H W 3"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A picture and its keypoints in its pixels: (x, y), (0, 0) the centre of the first pixel."""
+
+    source: SourcePicture
+    keypoints_px: Float[ndarray, "K 2"]
+
+    @property
+    def width_px(self) -> int:
+        """Width of the original."""
+        return self.source.pixels.shape[1]
+
+    @property
+    def height_px(self) -> int:
+        """Height of the original."""
+        return self.source.pixels.shape[0]
+
+    @property
+    def keypoints(self) -> Float[ndarray, "K 2"]:
+        """(x, y) in [-1, 1], -1 and 1 the centres of the outer pixels."""
+        span = np.maximum([self.width_px - 1, self.height_px - 1], 1)
+        return self.keypoints_px * 2 / span - 1
+
+
+def picture_files(
+    files: Sequence[Path], *, on_error: Callable[[Path, ImageError], object]
+) -> Iterator[SourcePicture]:
+    """Read picture files one by one; one that cannot be read goes to `on_error` and is skipped."""
+    for file in files:
+        try:
+            pixels = np.asarray(read_image(file))
+        except ImageError as error:
+            on_error(file, error)
+        else:
+            yield SourcePicture(file, 0, None, pixels)
+
+
+def video_frames(reader: VideoReader, *, fps: Fraction | float | None = None) -> Iterator[SourcePicture]:
+    """The frames of a video, with `fps` at most so many a second; raises VideoError as the reader does."""
+    for frame in reader.timed(fps=fps):
+        yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)
+
+
+def detect_pictures(
+    model: AutoLink, pictures: Iterable[SourcePicture], *, batch_size: int = 16
+) -> Iterator[Detection]:
+    """Detect the keypoints of pictures of any sizes, in their order, `batch_size` or fewer at a time.
+
+    The model says where to compute. Raises ValueError for a batch size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+    for batch in _batches(pictures, batch_size):
+        yield from _detect_batch(model, batch)
+
+
+def mean_pose(
+    model: AutoLink, dataset: Dataset[Tensor], *, max_pictures: int = 256, batch_size: int = 32
+) -> Float[ndarray, "K 2"]:
+    """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_pictures` spread over a data set.
+
+    The data set yields uint8 tensors (3, S, S). Raises ValueError where it is empty.
+    """
+    count = len(dataset)  # type: ignore[arg-type]
+    if count == 0:
+        raise ValueError("the data set is empty, so that there is no mean pose; name another one")
+    indices = np.unique(np.linspace(0, count - 1, min(count, max_pictures)).round().astype(int))
+    device = model.edge_weights.device
+    total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
+    for start in range(0, len(indices), batch_size):
+        pictures = torch.stack([dataset[int(i)] for i in indices[start : start + batch_size]])
+        total += model.detect(pictures.to(device).float() / 255).double().sum(dim=0).cpu()
+    return (total / len(indices)).numpy()
+
+
+def _batches(pictures: Iterable[SourcePicture], batch_size: int) -> Iterator[list[SourcePicture]]:
+    batch: list[SourcePicture] = []
+    for picture in pictures:
+        batch.append(picture)
+        num_bytes = sum(item.pixels.nbytes for item in batch)
+        if len(batch) == batch_size or num_bytes >= _MAX_BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection]:
+    shrunk = [_shrunk(picture.pixels, 2 * model.config.image_size) for picture in batch]
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for index, (pixels, _) in enumerate(shrunk):
+        by_size.setdefault(pixels.shape, []).append(index)
+    found: dict[int, ndarray] = {}
+    for indices in by_size.values():
+        images = torch.from_numpy(np.stack([shrunk[i][0] for i in indices])).permute(0, 3, 1, 2)
+        keypoints = model.detect(images.to(model.edge_weights.device).float() / 255)
+        found.update(zip(indices, keypoints.double().cpu().numpy(), strict=True))
+    detections = []
+    for index, (picture, (pixels, factor)) in enumerate(zip(batch, shrunk, strict=True)):
+        span = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1])
+        # Pixel centres: the first small pixel covers `factor` large ones.
+        keypoints_px = ((found[index] + 1) / 2 * span + 0.5) * factor - 0.5
+        detections.append(Detection(picture, keypoints_px))
+    return detections
+
+
+def _shrunk(pixels: ndarray, min_side: int) -> tuple[ndarray, int]:
+    """The picture reduced by the largest whole factor that leaves it `min_side`, and the factor.
+
+    Keeps a batch of large pictures small before they become floats; the model shrinks the rest of the way.
+    """
+    factor = max(1, min(pixels.shape[:2]) // min_side)
+    return (pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))), factor

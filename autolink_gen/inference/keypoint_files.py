@@ -1,0 +1,103 @@
+"""Detected keypoints on disk, as CSV and as JSON, written while they are found."""
+
+import csv
+import json
+import os
+from io import TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from jaxtyping import Float
+from numpy import ndarray
+
+from autolink_gen.inference.detect import Detection
+from autolink_gen.viz import edges_by_weight
+
+
+class KeypointFiles:
+    """Writes `keypoints.csv` and `keypoints.json` into a folder, record by record, in a `with` block.
+
+    The CSV has the columns file, frame, time_s (empty for a picture), width_px, height_px, x0_px, y0_px,
+    x1_px, ...: pixels of the original, (0, 0) the centre of its first pixel. The JSON has the same under
+    "pictures", beside "model", "num_keypoints", "edges" (every pair of keypoints and its weight, the heaviest
+    first) and "skipped" (files that could not be read, with the reason). Both take their names when the block
+    ends well; until then, and after an error, the folder holds what it held.
+    """
+
+    def __init__(self, folder: Path, *, model_name: str, edge_weights: Float[ndarray, "K K"]) -> None:
+        self.paths = (folder / "keypoints.csv", folder / "keypoints.json")
+        self.num_records = 0
+        self.skipped: list[tuple[Path, str]] = []
+        self._places = (0, 0, 0)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._temporary = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in self.paths]
+        self._csv, self._json = (_open(path) for path in self._temporary)
+        names = [f"{axis}{k}_px" for k in range(len(edge_weights)) for axis in "xy"]
+        self._write_row(["file", "frame", "time_s", "width_px", "height_px", *names])
+        edges = [{"keypoints": [i, j], "weight": weight} for i, j, weight in edges_by_weight(edge_weights)]
+        head = {"model": model_name, "num_keypoints": len(edge_weights), "edges": edges}
+        self._json.write(json.dumps(head, indent=1)[:-2] + ',\n "pictures": [')
+
+    def __enter__(self) -> "KeypointFiles":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                skipped = [{"file": path.as_posix(), "reason": reason} for path, reason in self.skipped]
+                self._json.write("\n ],\n" + json.dumps({"skipped": skipped}, indent=1)[2:] + "\n")
+                self._replace()
+        finally:
+            self._csv.close()
+            self._json.close()
+            for path in self._temporary:
+                path.unlink(missing_ok=True)
+
+    def add(self, found: Detection) -> None:
+        """Append one picture's keypoints."""
+        source = found.source
+        record: dict[str, Any] = {
+            "file": source.file.as_posix(),
+            "frame": source.frame,
+            "time_s": None if source.time_s is None else round(source.time_s, 6),
+            "width_px": found.width_px,
+            "height_px": found.height_px,
+        }
+        points = [[round(float(value), 3) for value in point] for point in found.keypoints_px]
+        self._write_row([*record.values(), *(value for point in points for value in point)])
+        separator = "," if self.num_records else ""
+        self._json.write(f"{separator}\n  {json.dumps({**record, 'keypoints_px': points})}")
+        self.num_records += 1
+
+    def begin_file(self) -> None:
+        """Remember this place: a video that turns out to be damaged is taken back to it."""
+        self._places = (self._csv.tell(), self._json.tell(), self.num_records)
+
+    def take_back(self) -> None:
+        """Forget the records since `begin_file`."""
+        for file, place in zip((self._csv, self._json), self._places, strict=False):
+            file.seek(place)
+            file.truncate()
+        self.num_records = self._places[2]
+
+    def skip(self, path: Path, reason: str) -> None:
+        """Note a file that could not be read."""
+        self.skipped.append((path, reason))
+
+    def _write_row(self, row: list[Any]) -> None:
+        csv.writer(self._csv, lineterminator="\n").writerow(row)
+
+    def _replace(self) -> None:
+        for file in (self._csv, self._json):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+        for temporary, path in zip(self._temporary, self.paths, strict=True):
+            temporary.replace(path)
+
+
+def _open(path: Path) -> TextIOWrapper:
+    return path.open("w", encoding="utf-8", newline="")

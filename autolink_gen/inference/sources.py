@@ -1,0 +1,103 @@
+"""Which pictures and videos a user's paths stand for, and what to call what is made of each."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, walk_files
+from autolink_gen.data.video import VIDEO_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture or video file, and the relative path, ending included, of the overlay to make of it."""
+
+    path: Path
+    overlay: PurePosixPath
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its name is that of a video."""
+        return is_video(self.path)
+
+
+def is_video(path: Path) -> bool:
+    """Whether the name ends in one of `VIDEO_SUFFIXES`, in upper or lower case."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def find_sources(paths: Sequence[Path], *, exclude: Path | None = None) -> list[Source]:
+    """The pictures, then the videos, that files and folders (at any depth) stand for, each once, sorted by path.
+
+    Overlays are named as the files are, below the name of their folder where several paths are given; where
+    two would share a name, each keeps its own ending too ("1.jpg.png", "1.png.png"). Files below `exclude`,
+    such as earlier overlays, are left out. Raises ValueError for a path that does not exist, a file that is
+    neither picture nor video, and where nothing is left.
+    """
+    if not paths:
+        raise ValueError("no picture or video was named; give at least one file or folder")
+    found: dict[Path, tuple[Path, PurePosixPath]] = {}
+    for path, prefix in zip(paths, _prefixes(paths), strict=True):
+        for file, name in _files_of(path, prefix, exclude):
+            found.setdefault(file.resolve(), (file, name))
+    if not found:
+        raise ValueError(_nothing(paths))
+    ordered = sorted(found.values(), key=lambda item: (is_video(item[0]), item[0]))
+    overlays = _distinct([name for _, name in ordered], [file for file, _ in ordered])
+    return [Source(file, overlay) for (file, _), overlay in zip(ordered, overlays, strict=True)]
+
+
+def _files_of(path: Path, prefix: str, exclude: Path | None) -> list[tuple[Path, PurePosixPath]]:
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {path}; check the spelling")
+    if path.is_dir():
+        outside = exclude.resolve() if exclude else None
+        files = [file for file in walk_files(path) if is_image(file) or is_video(file)]
+        files = [file for file in files if outside is None or outside not in file.resolve().parents]
+        return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
+    if is_image(path) or is_video(path):
+        return [(path, PurePosixPath(path.name))]
+    raise ValueError(
+        f"{path} is neither a picture ({', '.join(IMAGE_SUFFIXES)}) nor a video ({', '.join(VIDEO_SUFFIXES)}) "
+        f"by its name; rename or convert it"
+    )
+
+
+def _prefixes(paths: Sequence[Path]) -> list[str]:
+    """The name of each folder, numbered where two are alike; none where there is one path alone."""
+    if len(paths) == 1:
+        return [""]
+    names, seen = [], Counter[str]()
+    for path in paths:
+        name = path.resolve().name
+        seen[name.lower()] += 1
+        names.append(name if seen[name.lower()] == 1 else f"{name}-{seen[name.lower()]}")
+    return names
+
+
+def _distinct(names: list[PurePosixPath], files: list[Path]) -> list[PurePosixPath]:
+    """Names with the overlay's ending, no two alike, not even where upper and lower case are one."""
+    endings = [".mp4" if is_video(file) else ".png" for file in files]
+    short = [name.with_suffix(ending) for name, ending in zip(names, endings, strict=True)]
+    uses = Counter(str(name).lower() for name in short)
+    result: list[PurePosixPath] = []
+    taken: set[str] = {"keypoints.json", "keypoints.csv"}
+    for name, plain, ending in zip(names, short, endings, strict=True):
+        alone = uses[str(plain).lower()] == 1
+        stem = plain.with_suffix("").name if alone else name.name
+        candidate, number = name.with_name(stem + ending), 1
+        while str(candidate).lower() in taken:
+            number += 1
+            candidate = name.with_name(f"{stem}-{number}{ending}")
+        taken.add(str(candidate).lower())
+        result.append(candidate)
+    return result
+
+
+def _nothing(paths: Sequence[Path]) -> str:
+    places = ", ".join(str(path) for path in paths)
+    return (
+        f"no pictures or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any depth; "
+        f"give another folder"
+    )

@@ -1,0 +1,1 @@
+"""Losses: pure modules and functions, without files, devices or global state."""

@@ -1,0 +1,151 @@
+"""AutoLink: the detector, the learned graph and the decoder as one model (He, Wandt, Rhodin, NeurIPS 2022)."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.models.blocks import start_convolutions
+from autolink_gen.models.detector import Detector
+from autolink_gen.models.unet import UNet
+from autolink_gen.ops.edges import edge_map
+from autolink_gen.ops.masking import random_block_mask
+
+IMAGE_SIZES = (64, 128, 256)
+
+
+@dataclass(frozen=True)
+class AutoLinkConfig:
+    """What an AutoLink model is made of; the defaults are the paper's.
+
+    ``image_size`` in pixels; ``width`` multiplies the detector's channels and, unless ``decoder_width`` is
+    given, the decoder's; ``sigma2`` is the squared thickness of an edge in normalised units; of a
+    ``mask_grid`` x ``mask_grid`` grid of blocks ``mask_ratio`` is hidden; ``fit`` says how a picture that is
+    not square is made so.
+    """
+
+    num_keypoints: int = 8
+    image_size: int = 128
+    width: float = 1.0
+    decoder_width: float | None = None
+    sigma2: float = 5e-5
+    mask_grid: int = 16
+    mask_ratio: float = 0.8
+    edge_weight_rate: float = 512.0
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_keypoints <= 64:
+            raise ValueError(
+                f"num_keypoints must be from 2 to 64, got {self.num_keypoints}: an edge needs two keypoints"
+            )
+        if self.image_size not in IMAGE_SIZES:
+            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
+        for name in ("width", "decoder_width", "sigma2", "edge_weight_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if not 0 <= self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio must lie in [0, 1), got {self.mask_ratio}")
+        if self.mask_grid < 1 or self.image_size % self.mask_grid:
+            raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
+
+
+class Reconstruction(NamedTuple):
+    """What one training pass yields; pictures in [-1, 1], keypoints (x, y) in [-1, 1]."""
+
+    keypoints: Float[Tensor, "B K 2"]
+    edge_map: Float[Tensor, "B 1 S S"]
+    pictures: Float[Tensor, "B 3 S S"]
+
+
+class AutoLink(nn.Module):
+    """Detects keypoints, draws the graph on them, and repaints a masked picture from that drawing."""
+
+    def __init__(self, config: AutoLinkConfig) -> None:
+        super().__init__()
+        self.config = config
+        count = config.num_keypoints
+        self.detector = Detector(count, width=config.width)
+        self.decoder = UNet(4, 3, width=config.decoder_width or config.width)
+        self.alpha = nn.Parameter(torch.ones(()))
+        # Learns edge_weight_rate times as fast as the rest, since the raw parameter is multiplied by it.
+        self.raw_edge_weights = nn.Parameter((torch.randn(count, count) / 10 - 4) / config.edge_weight_rate)
+        self.sigma2 = config.sigma2  # training may start thicker
+        start_convolutions(self)
+        self._quick_detector: nn.Module | None = None
+
+    @property
+    def edge_weights(self) -> Float[Tensor, "K K"]:
+        """Strength of each edge, after softplus: symmetric, the diagonal zero."""
+        upper = F.softplus(self.raw_edge_weights * self.config.edge_weight_rate).triu(1)
+        return upper + upper.T
+
+    def edge_map(self, keypoints: Float[Tensor, "B K 2"], size: int = 128) -> Float[Tensor, "B 1 size size"]:
+        """The graph drawn on keypoints (x, y) in [-1, 1] (AutoLink eq. 2-4)."""
+        return edge_map(keypoints, self.edge_weights, sigma2=self.sigma2, size=size)
+
+    def reconstruct(
+        self,
+        images: Float[Tensor, "B 3 S S"],
+        mask: Float[Tensor, "B 1 S S"],
+        keypoints: Float[Tensor, "B K 2"],
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Repaint images in [-1, 1] from what the mask keeps (1 = kept) and the graph (AutoLink eq. 5)."""
+        return self._paint(images, mask, self.edge_map(keypoints, images.shape[-1]))
+
+    def _paint(self, images: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
+        return self.decoder(torch.cat([self.alpha * images * mask, drawn], dim=1))
+
+    def forward(
+        self, images: Float[Tensor, "B 3 S S"], mask: Float[Tensor, "B 1 S S"]
+    ) -> Reconstruction:
+        """Detect, draw and repaint images in [-1, 1]; the mask is 1 where a pixel is kept."""
+        keypoints = self.detector(images)
+        drawn = self.edge_map(keypoints.float(), images.shape[-1])
+        return Reconstruction(keypoints, drawn, self._paint(images, mask, drawn))
+
+    def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
+        """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""
+        config = self.config
+        return random_block_mask(
+            batch,
+            size=config.image_size,
+            grid=config.mask_grid,
+            ratio=config.mask_ratio,
+            generator=generator,
+            device=self.alpha.device,
+        )
+
+    @torch.no_grad()
+    def detect(
+        self, images: Float[Tensor, "B 3 H W"] | Float[Tensor, "3 H W"]
+    ) -> Float[Tensor, "B K 2"] | Float[Tensor, "K 2"]:
+        """Keypoints (x, y) in [-1, 1] of the whole picture, for one picture or a batch in [0, 1], of any size.
+
+        -1 and 1 are the centres of the outer pixels. A picture that is not square is cropped, padded or
+        stretched as ``config.fit`` says, the way the training pictures were.
+        """
+        if images.ndim == 3:
+            return self.detect(images.unsqueeze(0)).squeeze(0)
+        square, stretch = _fit_square(images, self.config.image_size, self.config.fit)
+        detector = self._quick_detector or self.detector
+        keypoints = detector(square.to(self.alpha) * 2 - 1)
+        return keypoints * stretch.to(keypoints)
+
+
+def _fit_square(images: Tensor, size: int, fit: str) -> tuple[Tensor, Tensor]:
+    """Square pictures of ``size``, and the factor from their (x, y) to that of the whole picture."""
+    height, width = images.shape[-2:]
+    side = {"crop": min(height, width), "pad": max(height, width)}.get(fit)
+    factor = torch.ones(2)
+    if side is not None and height != width:
+        left, top = (width - side) // 2, (height - side) // 2
+        images = F.pad(images, (-left, side - width + left, -top, side - height + top), value=0.5)
+        factor = torch.tensor([(side - 1) / (width - 1), (side - 1) / (height - 1)])
+    if images.shape[-2:] != (size, size):
+        images = F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return images, factor

@@ -1,0 +1,1 @@
+"""Pure tensor operations: no device, file, global or logger."""

@@ -1,0 +1,34 @@
+"""Heatmaps to keypoints (AutoLink eq. 1), and keypoints to pixels and back."""
+
+import torch
+from jaxtyping import Float
+from kornia.geometry.subpix import spatial_expectation2d, spatial_softmax2d
+from torch import Tensor
+
+
+def soft_argmax(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K 2"]:
+    """Expected pixel position under the softmax of each heatmap, (x, y) in [-1, 1] (AutoLink eq. 1).
+
+    -1 and 1 are the centres of the outer pixels.
+    """
+    # Half precision would round the coordinates to the pixel.
+    precise = heatmaps.float() if heatmaps.dtype in (torch.float16, torch.bfloat16) else heatmaps
+    return spatial_expectation2d(spatial_softmax2d(precise), normalized_coordinates=True)
+
+
+def to_pixels(
+    keypoints: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int
+) -> Float[Tensor, "*batch 2"]:
+    """(x, y) in [-1, 1] to pixels: (0, 0) is the centre of the first pixel, (W - 1, H - 1) of the last."""
+    scale = keypoints.new_tensor([width_px - 1, height_px - 1]) / 2
+    return (keypoints + 1) * scale
+
+
+def from_pixels(
+    keypoints_px: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int
+) -> Float[Tensor, "*batch 2"]:
+    """The inverse of :func:`to_pixels`; raises ValueError for a picture less than two pixels wide or high."""
+    if min(width_px, height_px) < 2:
+        raise ValueError(f"width_px and height_px must be at least 2, got {width_px} x {height_px}")
+    scale = torch.tensor([width_px - 1, height_px - 1], dtype=keypoints_px.dtype, device=keypoints_px.device)
+    return 2 * keypoints_px / scale - 1

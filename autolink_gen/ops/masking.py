@@ -1,0 +1,31 @@
+"""The random mask that hides most of the picture from the decoder (AutoLink sec. 3.2)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def random_block_mask(
+    batch: int,
+    *,
+    size: int,
+    grid: int = 16,
+    ratio: float = 0.8,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Float[Tensor, "B 1 size size"]:
+    """Masks of ``grid`` x ``grid`` blocks, each dropped with probability ``ratio``: 1 = kept, 0 = dropped.
+
+    One draw a picture. The draw is made on the generator's device and moved to ``device``, so that a seed
+    gives the same masks everywhere. Raises ValueError where ``size`` is no multiple of ``grid`` or the
+    ratio is outside [0, 1].
+    """
+    if size % grid:
+        raise ValueError(f"size must be a multiple of grid, got size {size} and grid {grid}")
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"ratio must lie in [0, 1], got {ratio}")
+    draw_device = generator.device if generator is not None else torch.device("cpu")
+    draws = torch.rand(batch, 1, grid, grid, generator=generator, device=draw_device)
+    kept = (draws >= ratio).to(torch.float32).to(device)
+    return F.interpolate(kept, scale_factor=size // grid, mode="nearest")

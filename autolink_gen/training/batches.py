@@ -1,0 +1,76 @@
+"""Batches whose content is a function of (seed, step), so that a resumed run sees what it would have seen."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class StepSampler(Sampler[list[int]]):
+    """Endless batches of indices from ``start_step`` on: every picture once an epoch, each epoch reshuffled.
+
+    ``batch_size`` counts one process's pictures; ``rank`` of ``world_size`` processes takes every
+    ``world_size``-th index of the common order.
+    """
+
+    def __init__(
+        self, num_items: int, batch_size: int, *, seed: int, start_step: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.num_items, self.batch_size, self.seed = num_items, batch_size, seed
+        self.start_step, self.rank, self.world_size = start_step, rank, world_size
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.long)
+
+    def indices(self, step: int) -> list[int]:
+        """The indices of one step's batch."""
+        first = step * self.batch_size * self.world_size + self.rank
+        return [self._item(first + place * self.world_size) for place in range(self.batch_size)]
+
+    def _item(self, place: int) -> int:
+        epoch, within = divmod(place, self.num_items)
+        if epoch != self._epoch:
+            self._order = torch.randperm(self.num_items, generator=step_generator(self.seed, epoch, stream=1))
+            self._epoch = epoch
+        return int(self._order[within])
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step = self.start_step
+        while True:
+            yield self.indices(step)
+            step += 1
+
+
+def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = 0) -> torch.Generator:
+    """A generator of its own for each (seed, step, rank, stream): what a step draws depends on nothing before it."""
+    mixed = seed
+    for value in (step, rank, stream):  # the constants of Knuth's multiplicative generator MMIX
+        mixed = ((mixed ^ value) * 6364136223846793005 + 1442695040888963407) % 2**63
+    return torch.Generator().manual_seed(mixed)
+
+
+def endless_batches(
+    dataset: Dataset[Tensor], sampler: StepSampler, *, workers: int = 0
+) -> Iterator[UInt8[Tensor, "B 3 S S"]]:
+    """Batches of pictures in the sampler's order, without end."""
+    # The loader draws a seed for its workers; from a generator of its own it does not touch the global one.
+    loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, generator=torch.Generator())
+    return iter(loader)
+
+
+def to_float(
+    pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu"
+) -> Float[Tensor, "B 3 S S"]:
+    """Pictures in [-1, 1], channels last in memory, which convolutions on a CPU prefer."""
+    return pictures.to(device).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
+def flip_some(
+    pictures: Float[Tensor, "B 3 S S"], *, probability: float, generator: torch.Generator
+) -> Float[Tensor, "B 3 S S"]:
+    """Mirror each picture with the given probability."""
+    if probability == 0:
+        return pictures
+    flipped = torch.rand(len(pictures), generator=generator) < probability
+    return torch.where(flipped.to(pictures.device)[:, None, None, None], pictures.flip(-1), pictures)

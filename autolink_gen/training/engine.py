@@ -1,0 +1,311 @@
+"""What the training loops share: start-up, the run's folder, resume, saves, logs, guards and the progress bar."""
+
+import json
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from autolink_gen.config import OptimiserConfig, RunLengthConfig
+from autolink_gen.training.folders import drop_later_lines
+from autolink_gen.training.saves import read_newest, rotate, write_save
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where and on what a run runs; none of it changes what the run computes on one device."""
+
+    folder: Path
+    devices: int | str = "auto"
+    nodes: int = 1
+    precision: str = "32-true"
+    max_minutes: float | None = None
+    fresh: bool = False
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
+
+
+def start_fabric(launch: Launch, *, seed: int) -> Fabric:
+    """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
+    devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+    elif devices == "auto":
+        devices = 1
+    try:
+        strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
+        fabric = Fabric(devices=devices, num_nodes=launch.nodes, precision=launch.precision, strategy=strategy)  # type: ignore[arg-type]
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}") from error
+    fabric.launch()
+    torch.manual_seed(seed)
+    return fabric
+
+
+def share_batch(batch_size: int, world_size: int) -> int:
+    """One process's share of a batch; raises ValueError where it does not divide."""
+    if batch_size % world_size:
+        raise ValueError(f"training.batch_size {batch_size} cannot be shared by {world_size} devices evenly")
+    return batch_size // world_size
+
+
+def make_optimiser(
+    parameters: list[nn.Parameter], slow: list[nn.Parameter], config: OptimiserConfig
+) -> torch.optim.Optimizer:
+    """Adam or AdamW over two groups: the network, and what learns at ``edge_weight_lr`` without decay."""
+    groups: list[dict[str, Any]] = [
+        {"params": parameters, "lr": config.lr, "weight_decay": config.weight_decay},
+        {"params": slow, "lr": config.edge_weight_lr or config.lr, "weight_decay": 0.0},
+    ]
+    for group in groups:
+        group["base_lr"] = group["lr"]
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return kind(groups, betas=config.betas)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int) -> float:
+    """Give every group its learning rate at ``step``, a function of the step alone; returns the common factor."""
+    factor = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "cosine":
+        factor *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"] * factor
+    return factor
+
+
+def make_average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of a model's weights and buffers, quicker at first, when all is new."""
+
+    @torch.no_grad()
+    def move(averages: Any, currents: Any, num_averaged: Tensor | int) -> None:
+        count = int(num_averaged)
+        weight = 1 - min(decay, (1 + count) / (10 + count))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, currents, weight)
+        else:
+            torch._foreach_copy_(averages, currents)
+
+    return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
+
+
+@dataclass
+class Progress:
+    """What a run has done; saved and restored with it."""
+
+    step: int = 0
+    best_loss: float = math.inf
+    best_step: int = -1
+    skipped_steps: int = 0
+    bad_in_a_row: int = 0
+    recent_losses: list[float] = field(default_factory=list)
+
+
+class Run:
+    """One run on disk, and its loop: ``for step in run.steps(): ... run.update(loss)``.
+
+    ``model`` and ``optimiser`` are set up by Fabric (``network`` is the bare model), ``average`` follows the model
+    where the configuration asks for it, and all are restored from the newest readable save when the run is opened.
+    ``on_save`` is called after each save with the run.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        launch: Launch,
+        length: RunLengthConfig,
+        *,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        on_save: Callable[["Run"], None],
+    ) -> None:
+        self.fabric, self.launch, self.length = fabric, launch, length
+        self.average = make_average(model, length.ema).to(fabric.device) if length.ema else None
+        self.network = model
+        self.model, self.optimiser = fabric.setup(model, optimiser)
+        self.on_save = on_save
+        self.folder = launch.folder
+        self.progress = Progress()
+        self.metrics: dict[str, float] = {}
+        self.stopped_by: str | None = None
+        self._writer: Any = None
+        self._bar: Any = None
+        self._restore()
+
+    @property
+    def usable(self) -> nn.Module:
+        """The weights to use: the average where there is one, else the model as it is."""
+        return self.average.module if self.average is not None else self.network
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the saves."""
+        return self.folder / "checkpoints"
+
+    def steps(self) -> Iterator[int]:
+        """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""
+        started = time.monotonic()
+        first = self.progress.step
+        with self._signals(), self._logs(first):
+            saved_at = first
+            while self.progress.step < self.length.steps and not self.stopped_by:
+                yield self.progress.step
+                self.progress.step += 1
+                self._log_step(started, first)
+                if self.progress.step % self.length.save_every == 0:
+                    self.save()
+                    saved_at = self.progress.step
+                self._check_limits(started)
+            if saved_at != self.progress.step:
+                self.save()
+
+    def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
+        """Backward pass and optimiser step, or neither where the loss or its gradient is not finite.
+
+        Returns whether the step was taken; raises ValueError with advice after ``max_bad_steps`` in a row that
+        were not.
+        """
+        self.optimiser.zero_grad(set_to_none=True)
+        if not self._everywhere(bool(torch.isfinite(loss.detach()))):
+            return self._skip()
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False
+        )
+        # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
+        if not torch.isfinite(norm) and not self.launch.precision.startswith("16"):
+            return self._skip()
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self.progress.bad_in_a_row = 0
+        values = {"loss": loss, "gradient_norm": norm, **metrics}
+        self.metrics = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
+        self.progress.recent_losses.append(self.metrics["loss"])
+        return True
+
+    def _everywhere(self, finite: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return finite
+        return bool(self.fabric.all_reduce(torch.tensor(float(finite)), reduce_op="sum") == self.fabric.world_size)
+
+    def _skip(self) -> bool:
+        self.optimiser.zero_grad(set_to_none=True)
+        self.progress.skipped_steps += 1
+        self.progress.bad_in_a_row += 1
+        log.warning("step %d skipped: the loss or its gradient is not finite", self.progress.step)
+        if self.progress.bad_in_a_row >= self.length.max_bad_steps:
+            raise ValueError(
+                f"training stopped at step {self.progress.step}: {self.progress.bad_in_a_row} steps in a row had no "
+                f"finite loss. The last save in {self.checkpoints} is from before. Try a lower learning rate "
+                f"(--set optimiser.lr=...), clipping (--set optimiser.clip_norm=1), or --precision 32-true, with --fresh"
+            )
+        return False
+
+    def save(self) -> None:
+        """Save the run at this step, then let ``on_save`` refresh what users look at."""
+        losses = self.progress.recent_losses
+        mean_loss = sum(losses) / len(losses) if losses else math.inf
+        if mean_loss < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_step = mean_loss, self.progress.step
+        self.progress.recent_losses = []
+        if self.fabric.is_global_zero:
+            state = {
+                "progress": vars(self.progress).copy(),
+                "optimiser": self.optimiser.state_dict(),
+                "average": self.average.state_dict() if self.average is not None else None,
+                "rng": torch.get_rng_state(),
+                "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            }
+            write_save(self.checkpoints, self.progress.step, self.network.state_dict(), state)
+            rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
+            self.on_save(self)
+        self.fabric.barrier()
+
+    def _restore(self) -> None:
+        found = read_newest(self.checkpoints)
+        if found is None:
+            return
+        weights, state = found
+        self.network.load_state_dict(weights)
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        self.progress = Progress(**state["progress"])
+        torch.set_rng_state(state["rng"])
+        if torch.cuda.is_available() and state["cuda_rng"]:
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+    def _check_limits(self, started: float) -> None:
+        limit = self.launch.max_minutes
+        if limit is not None and time.monotonic() - started >= 60 * limit:
+            self.stopped_by = self.stopped_by or "the time limit"
+        if self.fabric.world_size > 1:  # all processes stop at the same step, or those that go on would wait for ever
+            stop = self.fabric.all_reduce(torch.tensor(float(self.stopped_by is not None)), reduce_op="sum")
+            self.stopped_by = self.stopped_by or ("another process" if stop > 0 else None)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def note(number: int, frame: FrameType | None) -> None:
+            if self.stopped_by:  # asked twice: do not insist on a tidy end
+                raise KeyboardInterrupt
+            self.stopped_by = signal.Signals(number).name
+
+        try:
+            previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread: whoever runs it handles signals
+            previous = {}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def _logs(self, first: int) -> Iterator[None]:
+        if not self.fabric.is_global_zero:
+            yield
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        drop_later_lines(self.folder / "metrics.jsonl", first)
+        self._writer = SummaryWriter(str(self.folder), purge_step=first)
+        self._bar = tqdm(
+            total=self.length.steps, initial=first, unit="step", disable=not self.launch.progress, smoothing=0.05
+        )
+        try:
+            yield
+        finally:
+            self._bar.close()
+            self._writer.close()
+
+    def _log_step(self, started: float, first: int) -> None:
+        if self._bar is None:
+            return
+        step = self.progress.step
+        self._bar.update(1)
+        if step % self.length.log_every or not self.metrics:
+            return
+        speed = (step - first) / (time.monotonic() - started)
+        values = {**self.metrics, "steps_per_second": round(speed, 3), "skipped_steps": self.progress.skipped_steps}
+        self._bar.set_postfix(loss=f"{self.metrics['loss']:.4f}", refresh=False)
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)

@@ -1,0 +1,63 @@
+"""The folder of a run: made, or taken up again where its settings are the same."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autolink_gen.checkpoints import write_text_atomically
+from autolink_gen.config import build, read_yaml, to_dict, to_yaml
+
+log = logging.getLogger(__name__)
+
+_MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
+_MAY_CHANGE |= {"training.log_every", "training.max_bad_steps", "data.root", "data.workers", "loss.weights"}
+
+
+def drop_later_lines(path: Path, step: int) -> None:
+    """Forget what was logged after the save that a run resumes from."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError, TypeError):  # a line that a kill cut short
+            continue
+    write_text_atomically(path, "".join(kept))
+
+
+def open_folder(folder: Path, config: Any, *, fresh: bool) -> bool:
+    """Make the run's folder, or take up the one that is there; returns whether there is something to resume.
+
+    The resolved configuration is written to ``config.yaml``. Raises ValueError where the folder holds a run
+    with other settings; with ``fresh`` the old run is moved aside, never deleted.
+    """
+    file = folder / "config.yaml"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: choose another --name or --out")
+    if fresh and file.exists():
+        aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists())
+        folder.rename(aside)
+        log.warning("the run that was in %s is now in %s", folder, aside)
+    if file.exists():
+        old = build(type(config), read_yaml(file.read_text(), source=str(file)))
+        differences = sorted(_differences(to_dict(old), to_dict(config)))
+        if differences:
+            raise ValueError(
+                f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
+                f"another --name for a new run, or --fresh to move the old one aside"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(file, to_yaml(config))
+    return any((folder / "checkpoints").glob("step-*"))
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in new.items():
+        if isinstance(value, dict):
+            yield from _differences(old[name], value, f"{prefix}{name}.")
+        elif old[name] != value and prefix + name not in _MAY_CHANGE:
+            yield f"{prefix}{name} was {old[name]}, now {value}"

@@ -1,0 +1,151 @@
+"""Training loop 1: keypoints and their graph from unlabelled pictures (AutoLink)."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.checkpoints import WEIGHTS_NAME, save_model, write_atomically
+from autolink_gen.config import GraphRunConfig, LossConfig, ThicknessConfig
+from autolink_gen.data.catalog import open_dataset
+from autolink_gen.losses.perceptual import PerceptualLoss
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.pretrained import load_features
+from autolink_gen.training.batches import StepSampler, endless_batches, flip_some, step_generator, to_float
+from autolink_gen.training.engine import Launch, Run, make_optimiser, set_learning_rate, share_batch, start_fabric
+from autolink_gen.training.folders import open_folder
+from autolink_gen.viz import draw_graphs, picture_grid, training_grid
+
+
+def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
+    """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did."""
+    fabric = start_fabric(launch, seed=config.training.seed)
+    dataset = _open(config)
+    if fabric.is_global_zero:
+        open_folder(launch.folder, config, fresh=launch.fresh)
+    fabric.barrier()
+    model = AutoLink(config.model).to(memory_format=torch.channels_last)
+    loss_of = make_loss(config.loss).to(fabric.device)
+    slow = [model.raw_edge_weights, model.alpha]
+    network = [p for p in model.parameters() if all(p is not other for other in slow)]
+    optimiser = make_optimiser(network, slow, config.optimiser)
+    samples = Samples(dataset, config)
+    run = Run(fabric, launch, config.training, model=model, optimiser=optimiser, on_save=samples.refresh)
+    sampler = StepSampler(
+        len(dataset),  # type: ignore[arg-type]
+        share_batch(config.training.batch_size, fabric.world_size),
+        seed=config.training.seed,
+        start_step=run.progress.step,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    batches = endless_batches(dataset, sampler, workers=config.data.workers)
+    for step in run.steps():
+        generator = step_generator(config.training.seed, step, rank=fabric.global_rank)
+        pictures = to_float(next(batches), device=fabric.device)
+        pictures = flip_some(pictures, probability=config.data.flip, generator=generator)
+        mask = model.random_mask(len(pictures), generator=generator)
+        model.sigma2 = thickness_at(step, config)
+        rate = set_learning_rate(run.optimiser, config.optimiser, step=step, steps=config.training.steps)
+        result = run.model(pictures, mask)
+        loss = loss_of(result.pictures.float(), pictures)
+        run.update(
+            loss,
+            clip_norm=config.optimiser.clip_norm,
+            alpha=model.alpha,
+            largest_edge_weight=model.edge_weights.max(),
+            sigma2=model.sigma2,
+            learning_rate=config.optimiser.lr * rate,
+        )
+    return run
+
+
+def thickness_at(step: int, config: GraphRunConfig) -> float:
+    """sigma^2 of the edge map at a step: the model's own, or on its way there from a thicker start."""
+    thickness: ThicknessConfig = config.thickness
+    if thickness.start is None:
+        return config.model.sigma2
+    share = step / config.training.steps
+    span = thickness.until - thickness.hold
+    way = min(1.0, max(0.0, (share - thickness.hold) / span)) if span else float(share >= thickness.until)
+    return math.exp((1 - way) * math.log(thickness.start) + way * math.log(config.model.sigma2))
+
+
+def make_loss(config: LossConfig) -> PerceptualLoss:
+    """The perceptual loss of a configuration (AutoLink eq. 6); fetches the features' weights when they are missing."""
+    features = load_features(config.features, Path(config.weights) if config.weights else None)
+    return PerceptualLoss(features, distance=config.distance, resize=config.resize)
+
+
+def _open(config: GraphRunConfig) -> Dataset[Tensor]:
+    return open_dataset(
+        config.data.name,
+        root=Path(config.data.root) if config.data.root else None,
+        image_size=config.model.image_size,
+        fit=config.model.fit,
+        seed=config.training.seed,
+    )
+
+
+class Samples:
+    """What users look at while a run goes on: the weights to use, a grid of samples, the graph on pictures."""
+
+    num_samples = 8
+    num_graphs = 40
+
+    def __init__(self, dataset: Dataset[Tensor], config: GraphRunConfig) -> None:
+        self.dataset, self.config = dataset, config
+        self._pictures: Tensor | None = None
+
+    def refresh(self, run: Run) -> None:
+        """Write ``model.safetensors``, ``graph.png`` and, when it is time, ``samples/step-XXXXXXXX.png``."""
+        usable = run.usable
+        assert isinstance(usable, AutoLink)
+        usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
+        final = run.progress.step >= self.config.training.steps
+        save_model(run.folder / WEIGHTS_NAME, usable)
+        if final or run.progress.step % self.config.training.grid_every == 0:
+            self._write_pictures(run, usable)
+
+    def _write_pictures(self, run: Run, model: AutoLink) -> None:
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            pictures = self._first_pictures().to(model.alpha.device)
+            write_picture(run.folder / "graph.png", graph_picture(model, pictures))
+            few = pictures[: self.num_samples]
+            mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
+            result = model(few, mask)
+            overlays = draw_graphs(few, result.keypoints, model.edge_weights)
+            grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)
+            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
+        model.train(was_training)
+
+    def _first_pictures(self) -> Float[Tensor, "B 3 S S"]:
+        if self._pictures is None:
+            self._pictures = to_float(torch.stack([self.dataset[i] for i in self._spread()]))
+        return self._pictures
+
+    def _spread(self) -> Iterator[int]:
+        size = len(self.dataset)  # type: ignore[arg-type]
+        count = min(self.num_graphs, size)
+        return (i * size // count for i in range(count))
+
+
+def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:
+    """The learned graph on each of some pictures in [-1, 1], as one uint8 picture."""
+    keypoints = model.detector(pictures)
+    drawn = draw_graphs(pictures, keypoints, model.edge_weights)
+    return picture_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a uint8 picture as PNG, whole or not at all."""
+    image = Image.fromarray(picture)
+    write_atomically(path, lambda target: image.save(target, format="PNG"), check=lambda target: Image.open(target).load())

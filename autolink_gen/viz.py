@@ -1,0 +1,315 @@
+"""Pictures of keypoints, graphs and training runs: arrays in, uint8 arrays out; no files, no logging."""
+
+import colorsys
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Picture = UInt8[ndarray, "H W 3"]
+Points = Float[ndarray, "K 2"] | Float[Tensor, "K 2"]
+Weights = Float[ndarray, "K K"] | Float[Tensor, "K K"]
+TRAINING_COLUMNS = ("input", "masked", "reconstruction", "edge map", "keypoints")
+_PIECE_PX = 48.0
+
+
+def keypoint_colours(num_keypoints: int) -> UInt8[ndarray, "K 3"]:
+    """One distinct RGB colour a keypoint; the colour of an index is the same whatever `num_keypoints` is."""
+    golden = 0.61803398875
+    tones = ((0.85, 1.0), (1.0, 0.75), (0.5, 1.0))
+    colours = [colorsys.hsv_to_rgb(i * golden % 1.0, *tones[i // 6 % 3]) for i in range(num_keypoints)]
+    return (np.array(colours, dtype=np.float64).reshape(-1, 3) * 255).round().astype(np.uint8)
+
+
+def edges_by_weight(edge_weights: Weights) -> list[tuple[int, int, float]]:
+    """The edges (i, j, weight), i < j, of a symmetric weight matrix, heaviest first, then in index order."""
+    weights = _numpy(edge_weights)
+    i, j = np.triu_indices(len(weights), k=1)
+    order = np.argsort(-weights[i, j], kind="stable")
+    return [(int(i[e]), int(j[e]), float(weights[i[e], j[e]])) for e in order]
+
+
+def strong_edges(edge_weights: Weights, *, threshold: float) -> list[tuple[int, int, float]]:
+    """The edges (i, j, share of the largest weight) whose share is at least `threshold`, heaviest first.
+
+    There are none where no weight is positive.
+    """
+    edges = edges_by_weight(edge_weights)
+    largest = edges[0][2] if edges else 0.0
+    if not largest > 0:
+        return []
+    shares = [(i, j, weight / largest) for i, j, weight in edges]
+    return [edge for edge in shares if edge[2] > 0 and edge[2] >= threshold]
+
+
+def draw_graph(
+    picture: Picture,
+    keypoints: Points,
+    edge_weights: Weights | None = None,
+    *,
+    threshold: float = 0.0,
+    min_side: int = 192,
+    colours: UInt8[ndarray, "K 3"] | None = None,
+) -> Picture:
+    """Draw keypoints as dots and edges as lines over a copy of a picture.
+
+    Keypoints are (x, y) in [-1, 1], -1 and 1 the centres of the outer pixels; those that are not finite are
+    left out. Opacity and width of an edge follow its weight divided by the largest one (AutoLink, Figure 1);
+    edges below the share `threshold` of the largest are left out, and all are where no weight is positive.
+    Pictures whose shorter side has less than `min_side` pixels are enlarged by a whole factor. With `colours`
+    (RGB, one a keypoint) an edge between two keypoints of one colour takes it; other edges are white.
+    """
+    canvas, points = _enlarged(picture, _numpy(keypoints), min_side=min_side)
+    unit = max(1.0, min(canvas.shape[:2]) / 192)
+    if edge_weights is not None:
+        edges = strong_edges(edge_weights, threshold=threshold)
+        edge_colours = [_shared_colour(colours, i, j) for i, j, _ in edges]
+        _draw_edges(canvas, points, edges, edge_colours, unit)
+    dots = keypoint_colours(len(points)) if colours is None else colours
+    for point, dot in zip(points, dots, strict=True):
+        for box, distance in _stroke(point, point, 3.6 * unit, canvas.shape):
+            rimmed = _mix(canvas[box], np.zeros(3, np.uint8), _cover(distance, 3.6 * unit))
+            canvas[box] = _mix(rimmed, dot, _cover(distance, 2.7 * unit))
+    return canvas
+
+
+def picture_grid(
+    rows: Sequence[Sequence[ndarray]], *, padding: int = 4, labels: Sequence[str] | None = None
+) -> Picture:
+    """Lay out rows of uint8 pictures, (H, W, 3) or grey (H, W), on white, each centred in its cell.
+
+    Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns.
+    Rows may differ in length. Raises ValueError where there is no picture at all.
+    """
+    pictures = [picture for row in rows for picture in row]
+    if not pictures:
+        raise ValueError("picture_grid: rows is empty; give at least one picture")
+    cell_h = max(picture.shape[0] for picture in pictures)
+    cell_w = max(picture.shape[1] for picture in pictures)
+    num_columns = max(len(row) for row in rows)
+    font_px = max(10, cell_w // 12)
+    top = padding + (font_px * 3 // 2 if labels else 0)
+    shape = (top + len(rows) * (cell_h + padding), padding + num_columns * (cell_w + padding), 3)
+    grid = np.full(shape, 255, np.uint8)
+    for r, row in enumerate(rows):
+        for c, picture in enumerate(row):
+            height, width = picture.shape[:2]
+            y = top + r * (cell_h + padding) + (cell_h - height) // 2
+            x = padding + c * (cell_w + padding) + (cell_w - width) // 2
+            grid[y : y + height, x : x + width] = picture if picture.ndim == 3 else picture[..., None]
+    if not labels:
+        return grid
+    centres = [padding + c * (cell_w + padding) + cell_w / 2 for c in range(num_columns)]
+    return _with_titles(grid, list(zip(centres, labels, strict=False)), y=top / 2, size_px=font_px)
+
+
+def to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[ndarray, "B H W 3"]:
+    """Turn a model's pictures in [-1, 1], clipped, into uint8 arrays."""
+    scaled = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
+
+
+def draw_graphs(
+    images: Float[Tensor, "B 3 H W"],
+    keypoints: Float[Tensor, "B K 2"],
+    edge_weights: Float[Tensor, "K K"] | None = None,
+    *,
+    threshold: float = 0.0,
+    min_side: int = 192,
+) -> list[ndarray]:
+    """Draw the graph of each of a batch of pictures in [-1, 1]; see `draw_graph`."""
+    return [
+        draw_graph(picture, points, edge_weights, threshold=threshold, min_side=min_side)
+        for picture, points in zip(to_uint8(images), _numpy(keypoints), strict=True)
+    ]
+
+
+def training_grid(
+    images: Float[Tensor, "B 3 H W"],
+    masked: Float[Tensor, "B 3 H W"],
+    reconstructions: Float[Tensor, "B 3 H W"],
+    edge_maps: Float[Tensor, "B 1 h w"],
+    overlays: Sequence[ndarray],
+) -> Picture:
+    """One row a sample: input, masked input, reconstruction, edge map, keypoints over the input.
+
+    Pictures are in [-1, 1]; edge maps are divided by the largest value of the batch; `overlays` are uint8
+    pictures (`draw_graphs`), to whose size the others are enlarged.
+    """
+    maps = edge_maps.detach().float()
+    maps = (maps / maps.amax().clamp_min(1e-12) * 2 - 1).expand(-1, 3, -1, -1)
+    columns = [to_uint8(pictures) for pictures in (images, masked, reconstructions, maps)]
+    rows = []
+    for *pictures, overlay in zip(*columns, overlays, strict=True):
+        size = (overlay.shape[1], overlay.shape[0])
+        rows.append([_resized(picture, size) for picture in pictures] + [overlay])
+    return picture_grid(rows, labels=TRAINING_COLUMNS)
+
+
+def edge_matrix_figure(edge_weights: Weights) -> Picture:
+    """Draw the symmetric edge weights, each divided by the largest, as a heat map over pairs of keypoints."""
+    weights = _numpy(edge_weights)
+    largest = float(weights.max(initial=0.0))
+    side = min(12.0, max(4.5, 2.5 + 0.22 * len(weights)))
+    figure = _figure(side, side * 0.86)
+    axes = figure.add_subplot()
+    image = axes.imshow(weights / largest if largest > 0 else weights, vmin=0, vmax=1, cmap="magma")
+    figure.colorbar(image, ax=axes, label=f"weight / largest weight ({largest:.3g})", shrink=0.85)
+    ticks = range(0, len(weights), 1 + len(weights) // 20)
+    axes.set(xticks=ticks, yticks=ticks, xlabel="keypoint", ylabel="keypoint", title="Edge weights")
+    return _rendered(figure)
+
+
+def graph_on_mean_pose(
+    mean_keypoints: Points,
+    edge_weights: Weights,
+    *,
+    threshold: float = 0.0,
+    side_px: int = 640,
+    colours: UInt8[ndarray, "K 3"] | None = None,
+) -> Picture:
+    """Draw the graph on the mean pose, (x, y) in [-1, 1], numbered, magnified to fill a dark square."""
+    points = _numpy(mean_keypoints)
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = max(float((high - low).max()) / 2, 1e-6)
+    points = (points - (low + high) / 2) / reach * 0.8
+    blank = np.full((side_px, side_px, 3), 28, np.uint8)
+    drawn = draw_graph(blank, points, edge_weights, threshold=threshold, colours=colours)
+    image = Image.fromarray(drawn)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=side_px / 36)
+    for index, point in enumerate((points + 1) / 2 * (side_px - 1)):
+        place = (point[0] + side_px / 45, point[1] - side_px / 45)
+        pen.text(place, str(index), "white", font, "lb", stroke_width=2, stroke_fill="black")
+    return np.asarray(image)
+
+
+def loss_curve(metrics: Sequence[Mapping[str, Any]], *, key: str = "loss") -> Picture:
+    """Draw one number of a run's metrics (mappings with "step") over the steps, with its running mean.
+
+    Rows without the key, or without a finite number under it, are passed over. Raises ValueError where
+    none is left.
+    """
+    rows = [(row["step"], row[key]) for row in metrics if key in row and "step" in row]
+    rows = [(step, value) for step, value in rows if isinstance(value, int | float) and math.isfinite(value)]
+    if not rows:
+        raise ValueError(f"loss_curve: no row has a finite {key!r}; train for longer, or name another key")
+    steps, values = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    span = max(1, len(values) // 20)
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    starts = np.maximum(np.arange(1, len(values) + 1) - span, 0)
+    means = (sums[1:] - sums[starts]) / (np.arange(1, len(values) + 1) - starts)
+    figure = _figure(7.0, 4.0)
+    axes = figure.add_subplot()
+    axes.plot(steps, values, color="tab:blue", alpha=0.3, linewidth=0.8)
+    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {span} values")
+    axes.set(xlabel="step", ylabel=key)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return _rendered(figure)
+
+
+def _numpy(values: ndarray | Tensor) -> ndarray:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    return np.asarray(array, dtype=np.float64)
+
+
+def _resized(picture: ndarray, size: tuple[int, int]) -> ndarray:
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def _enlarged(picture: ndarray, keypoints: ndarray, *, min_side: int) -> tuple[ndarray, ndarray]:
+    """A copy enlarged by the least whole factor that reaches `min_side`, and the keypoints in its pixels."""
+    height, width = picture.shape[:2]
+    factor = max(1, math.ceil(min_side / min(height, width)))
+    points = (keypoints + 1) / 2 * (width - 1, height - 1)
+    return _resized(picture, (width * factor, height * factor)).copy(), (points + 0.5) * factor - 0.5
+
+
+def _shared_colour(colours: ndarray | None, i: int, j: int) -> ndarray:
+    same = colours is not None and (colours[i] == colours[j]).all()
+    return colours[i] if colours is not None and same else np.full(3, 255, np.uint8)
+
+
+def _draw_edges(
+    canvas: ndarray, points: ndarray, edges: list[tuple[int, int, float]], colours: list[ndarray], unit: float
+) -> None:
+    """Each pixel takes the colour of the edge that covers it most, as in AutoLink eq. 4, over a dark rim."""
+    opacity = np.zeros(canvas.shape[:2], np.float32)
+    rim = np.zeros(canvas.shape[:2], np.float32)
+    layer = np.zeros_like(canvas)
+    for (i, j, share), colour in zip(edges, colours, strict=True):
+        radius = unit * (0.4 + 0.8 * share)
+        for box, distance in _stroke(points[i], points[j], radius + unit, canvas.shape):
+            np.maximum(rim[box], 0.5 * share * _cover(distance, radius + unit), out=rim[box])
+            cover = share * _cover(distance, radius)
+            better = cover > opacity[box]
+            opacity[box][better] = cover[better]
+            layer[box][better] = colour
+    touched = rim > 0
+    rimmed = _mix(canvas[touched], np.zeros(3, np.uint8), rim[touched])
+    canvas[touched] = _mix(rimmed, layer[touched], opacity[touched])
+
+
+def _stroke(
+    start: ndarray, end: ndarray, reach_px: float, shape: tuple[int, ...]
+) -> Iterator[tuple[tuple[slice, slice], ndarray]]:
+    """Boxes along a segment, (x, y) in pixels, each with its pixels' distance to that piece of the segment.
+
+    Long segments come in pieces, so that the work grows with the length and not with the box of a diagonal.
+    """
+    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        return
+    num_pieces = max(1, math.ceil(float(np.abs(end - start).max()) / _PIECE_PX))
+    corners = [start + (end - start) * t for t in np.linspace(0, 1, num_pieces + 1)]
+    for a, b in pairwise(corners):
+        low = np.floor(np.minimum(a, b) - reach_px - 1).clip(0, (shape[1], shape[0])).astype(int)
+        high = np.ceil(np.maximum(a, b) + reach_px + 2).clip(0, (shape[1], shape[0])).astype(int)
+        if (high <= low).any():
+            continue
+        x, y = np.arange(low[0], high[0]) - a[0], (np.arange(low[1], high[1]) - a[1])[:, None]
+        dx, dy = b - a
+        t = ((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-12)).clip(0, 1)
+        distance = np.sqrt((x - t * dx) ** 2 + (y - t * dy) ** 2)
+        yield (slice(low[1], high[1]), slice(low[0], high[0])), distance
+
+
+def _cover(distance: ndarray, radius_px: float) -> ndarray:
+    """How much of each pixel a stroke covers, in [0, 1]: an edge one pixel wide."""
+    return (radius_px + 0.5 - distance).clip(0, 1)
+
+
+def _mix(under: ndarray, over: ndarray, opacity: ndarray) -> ndarray:
+    return (under + (over.astype(np.float32) - under) * opacity[..., None]).round().astype(np.uint8)
+
+
+def _with_titles(picture: ndarray, titles: list[tuple[float, str]], *, y: float, size_px: int) -> ndarray:
+    image = Image.fromarray(picture)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=size_px)
+    for x, title in titles:
+        pen.text((x, y), title, "black", font, "mm")
+    return np.asarray(image)
+
+
+def _figure(width_in: float, height_in: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_in, height_in), dpi=120, layout="constrained")
+
+
+def _rendered(figure: "Figure") -> ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

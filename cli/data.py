@@ -1,0 +1,86 @@
+"""`autolink-gen data`: look at pictures before training on them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from autolink_gen.data.inspection import FolderReport
+
+_SHOWN = 10
+
+
+@click.group()
+def data() -> None:
+    """Look at pictures before training on them."""
+
+
+@data.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+              help="Also write the report, complete, as JSON.")  # fmt: skip
+@click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
+              help="Look for pictures that are nearly the same.")  # fmt: skip
+def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
+    """Report what is in a folder of pictures: how many, how large, which are unreadable, which are alike.
+
+    Nothing is changed.
+
+    \b
+    Example:
+      autolink-gen data check ./my_pictures --json report.json
+    """
+    from autolink_gen.data.inspection import inspect_folder
+
+    report = inspect_folder(folder, near_duplicates=near_duplicates, progress=_progress)
+    for line in _lines(report):
+        click.echo(line)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(asdict(report), indent=2, default=str) + "\n", encoding="utf-8")
+        click.echo(f"wrote {json_file}")
+
+
+def _progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc=label, leave=False, delay=1)
+
+
+def _lines(report: "FolderReport") -> list[str]:
+    total = report.num_readable + len(report.unreadable)
+    lines = [f"{report.folder}: {total} pictures ({_counts(report.suffixes)})"]
+    if report.widths and report.heights:
+        for name, spread in (("width", report.widths), ("height", report.heights)):
+            lines.append(
+                f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)"
+            )
+        lines.append(f"{'under 64 px':<16} {report.num_small}")
+        lines.append(f"{'modes':<16} {_counts(report.modes)}")
+    if report.other_files:
+        lines.append(f"{'other files':<16} {_counts(report.other_files)}")
+    lines.append(f"{'unreadable':<16} {len(report.unreadable)}")
+    lines += _first([f"  {bad.path}: {bad.reason}" for bad in report.unreadable])
+    if report.near_duplicates is not None:
+        spare = sum(len(group) - 1 for group in report.near_duplicates)
+        groups = len(report.near_duplicates)
+        lines.append(f"{'near-duplicates':<16} {spare} pictures resemble another ({groups} groups)")
+        lines += _first([_group(group) for group in report.near_duplicates])
+    return lines
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _group(group: tuple[Path, ...]) -> str:
+    return f"  {group[0]} = {', '.join(path.name for path in group[1:4])}{', ...' if len(group) > 4 else ''}"
+
+
+def _first(lines: list[str]) -> list[str]:
+    rest = len(lines) - _SHOWN
+    return lines[:_SHOWN] + ([f"  ... and {rest} more (--json FILE writes them all)"] if rest > 0 else [])

@@ -1,0 +1,32 @@
+"""``autolink-gen import-official``: the authors' checkpoint to a run of ours."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the run. [default: the checkpoint's]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
+def import_official(checkpoint: Path, name: str | None, out: Path) -> None:
+    """Turn a Lightning checkpoint of the AutoLink authors into weights that every command here takes.
+
+    The file is read without executing anything in it.
+
+    \b
+    Example:
+      autolink-gen import-official celeba_wild_k8.ckpt --name celeba-wild
+      autolink-gen detect photo.jpg --model celeba-wild
+    """
+    from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
+    from autolink_gen.official import read_official
+
+    model = read_official(checkpoint)
+    target = out / "graph" / (name or checkpoint.stem) / WEIGHTS_NAME
+    if target.exists():
+        raise click.UsageError(f"{target} is there already: choose another --name")
+    save_model(target, model)
+    config = model.config
+    click.echo(f"{config.num_keypoints} keypoints, {config.image_size} pixels, sigma2 {config.sigma2}")
+    click.echo(f"wrote {target}")

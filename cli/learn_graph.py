@@ -1,0 +1,101 @@
+"""``autolink-gen learn-graph``: pictures in, keypoints and their graph out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autolink_gen.cli.training_options import training_options
+
+if TYPE_CHECKING:
+    from autolink_gen.config import GraphRunConfig
+
+
+@click.command()
+@training_options
+@click.option("--num-keypoints", type=int, help="Number of keypoints, 2 to 64.")
+@click.option("--image-size", type=int, help="Width and height in pixels: 64, 128 or 256.")
+@click.option("--batch-size", type=int, help="Pictures a step, over all devices.")
+def learn_graph(**options: Any) -> None:
+    """Learn keypoints and the graph that links them from unlabelled pictures of one kind of object.
+
+    Without --data, learns the skeleton of the embedded puppets. Ends with graph.png in the run's folder: the graph
+    on 40 of the pictures. Repeating the command goes on where it stopped.
+
+    \b
+    Examples:
+      autolink-gen learn-graph
+      autolink-gen learn-graph --data photos/ --num-keypoints 16 --max-minutes 45
+      autolink-gen learn-graph --recipe paper --data celeba --data-root ~/data --devices 8
+    """
+    config = _configuration(options)
+    folder = options["out"] / "graph" / (options["name"] or _run_name(config))
+    if options["dry_run"]:
+        from autolink_gen.config import to_yaml
+
+        click.echo(f"# {folder}\n{to_yaml(config)}", nl=False)
+        return
+    _train(config, folder, options)
+
+
+def _configuration(options: dict[str, Any]) -> "GraphRunConfig":
+    from autolink_gen.config import GraphRunConfig, build, merge, parse_overrides, read_recipe
+
+    recipe = options["recipe"] or _default_recipe(options["data"])
+    click.echo(f"recipe: {recipe}")
+    root = options["data_root"]
+    given = {
+        "model": {"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
+        "data": {"name": options["data"], "root": str(root) if root else None},
+        "training": {
+            "seed": options["seed"],
+            "steps": options["steps"],
+            "batch_size": options["batch_size"],
+        },
+    }
+    given = {group: {k: v for k, v in values.items() if v is not None} for group, values in given.items()}
+    values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
+    return build(GraphRunConfig, values)
+
+
+def _default_recipe(data: str | None) -> str:
+    if data in (None, "puppets"):
+        return "puppets"
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "cpu"
+
+
+def _run_name(config: "GraphRunConfig") -> str:
+    parts = Path(config.data.name).resolve().parts if "/" in config.data.name else (config.data.name,)
+    generic = parts[-1] in ("train", "test", "val", "images", "img")
+    stem = "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]
+    return f"{stem}-k{config.model.num_keypoints}"
+
+
+def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
+    click.echo(f"run: {folder}")
+    from autolink_gen.training.engine import Launch
+    from autolink_gen.training.graph import train_graph
+
+    launch = Launch(
+        folder=folder,
+        devices=options["devices"],
+        nodes=options["nodes"],
+        precision=options["precision"],
+        max_minutes=options["max_minutes"],
+        fresh=not options["resume"],
+    )
+    run = train_graph(config, launch)
+    if not run.fabric.is_global_zero:
+        return
+    done = run.progress.step
+    if run.stopped_by:
+        click.echo(f"stopped by {run.stopped_by} at step {done} of {config.training.steps}; repeat the command to go on")
+    if run.progress.skipped_steps:
+        click.echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")
+    if config.data.name == "puppets":
+        _score_puppets(run)
+    click.echo(f"wrote {folder / 'model.safetensors'}: the weights to use")
+    click.echo(f"wrote {folder / 'graph.png'}: the learned graph on pictures of the data set")
+    click.echo(f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}")

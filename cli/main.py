@@ -1,0 +1,71 @@
+"""The ``autolink-gen`` command: a group that imports a command only when it is called."""
+
+import importlib
+import logging
+import sys
+import warnings
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "learn-graph": "Learn keypoints and the graph that links them from unlabelled pictures.",
+    "detect": "Find the keypoints in pictures and videos.",
+    "evaluate": "Score a learned graph against annotated landmarks.",
+    "view-graph": "Show a learned graph: its edge matrix, its mean pose, its clusters.",
+    "import-official": "Turn a checkpoint of the AutoLink authors into a run.",
+    "data": "Look at data sets and folders of pictures.",
+    "weights": "List and fetch the weights that perceptual losses need.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and help alone, so that ``--help`` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command's module; it holds a click command of the same name."""
+        if name not in COMMANDS:
+            return None
+        identifier = name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"autolink_gen.cli.{identifier}"), identifier)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the user can mend is one line, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            if ctx.params.get("debug"):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="autolink-gen")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Learn keypoints and their graph from pictures without labels, and generate from the graph.
+
+    \b
+    Example: learn the skeleton of the embedded puppets, then look at the run.
+      autolink-gen learn-graph
+      autolink-gen view-graph
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+    if not debug:
+        warnings.simplefilter("ignore")  # libraries' notes to programmers
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli()

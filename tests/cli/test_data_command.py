@@ -1,0 +1,106 @@
+"""`autolink-gen data check`: its report, its JSON file, its errors."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from autolink_gen.cli.data import data
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Thirteen pictures, the second like the first, one unreadable, and a text file."""
+    base = tmp_path / "pictures"
+    base.mkdir()
+    for number in range(12):
+        cells = np.random.default_rng(max(1, number)).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(cells).resize((72, 48), Image.Resampling.BICUBIC).save(base / f"{number:02}.png")
+    (base / "broken.jpg").write_text("not a picture")
+    (base / "notes.txt").touch()
+    return base
+
+
+def test_check_prints_a_report_and_succeeds(folder: Path) -> None:
+    result = CliRunner().invoke(data, ["check", str(folder)])
+
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines == [
+        f"{folder}: 13 pictures (12 .png, 1 .jpg)",
+        "width            72 / 72 / 72 px (min/median/max)",
+        "height           48 / 48 / 48 px (min/median/max)",
+        "under 64 px      12",
+        "modes            12 RGB",
+        "other files      1 .txt",
+        "unreadable       1",
+        f"  {folder}/broken.jpg: its content is no picture that is known here, whatever its name says",
+        "near-duplicates  1 pictures resemble another (1 groups)",
+        f"  {folder}/00.png = 01.png",
+    ]
+
+
+def test_check_can_skip_near_duplicates(folder: Path) -> None:
+    result = CliRunner().invoke(data, ["check", str(folder), "--no-near-duplicates"])
+
+    assert result.exit_code == 0 and "near-duplicates" not in result.output
+
+
+def test_check_shortens_long_lists_and_says_how_to_see_them(folder: Path) -> None:
+    for number in range(14):
+        (folder / f"empty{number:02}.jpg").touch()
+
+    result = CliRunner().invoke(data, ["check", str(folder)])
+
+    assert "unreadable       15\n" in result.output
+    assert result.output.count("(0 bytes)") == 9
+    assert "  ... and 5 more (--json FILE writes them all)" in result.output
+
+
+def test_check_writes_the_whole_report_as_json(folder: Path) -> None:
+    path = folder.parent / "new/report.json"
+
+    result = CliRunner().invoke(data, ["check", str(folder), "--json", str(path)])
+
+    assert result.exit_code == 0 and f"wrote {path}" in result.output
+    report = json.loads(path.read_text())
+    assert report["num_readable"] == 12 and report["suffixes"] == {".png": 12, ".jpg": 1}
+    assert report["widths"] == {"smallest": 72, "median": 72.0, "largest": 72}
+    assert report["unreadable"][0]["path"] == str(folder / "broken.jpg")
+    assert report["near_duplicates"] == [[str(folder / "00.png"), str(folder / "01.png")]]
+
+
+def test_check_of_unreadable_pictures_alone_still_reports(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+
+    result = CliRunner().invoke(data, ["check", str(tmp_path)])
+
+    assert result.exit_code == 0
+    assert "unreadable       1" in result.output and "width" not in result.output
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "it is empty; put .jpg"), ("none", "there is no folder")])
+def test_check_of_nothing_is_an_error(tmp_path: Path, name: str, message: str) -> None:
+    result = CliRunner().invoke(data, ["check", str(tmp_path / name)])
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ValueError) and message in str(result.exception)
+
+
+def test_help_ends_with_an_example() -> None:
+    result = CliRunner().invoke(data, ["check", "--help"])
+
+    assert "autolink-gen data check ./my_pictures" in result.output
+
+
+def test_the_command_imports_nothing_heavy() -> None:
+    code = "import sys, autolink_gen.cli.data; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,245 @@
+"""How a name or a folder becomes a data set, and what is said when it does not."""
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+from PIL import Image
+from torch.utils.data import Dataset
+
+from autolink_gen.data.catalog import CATALOG, Embedded, data_root, find_pictures, open_dataset
+from autolink_gen.data.images import ImageFolder
+from autolink_gen.data.synthetic import Puppets
+
+
+@pytest.fixture(autouse=True)
+def nobody_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No variable, an empty settings folder, an empty current folder; gives the settings folder."""
+    monkeypatch.delenv("AUTOLINK_GEN_DATA", raising=False)
+    settings = tmp_path / "settings"
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda name: settings / name)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return settings / "autolink-gen"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data root with the three named sets of files."""
+    base = tmp_path / "sets"
+    for name in ("faces68/train/a.jpg", "faces68/train/b.jpg", "faces68/test/c.jpg", "taichi/clip1/0.png",
+                 "taichi/clip1/1.png", "taichi/clip2/0.png", "afhq/train/cat/a.jpg", "afhq/train/dog/b.jpg",
+                 "afhq/val/cat/c.jpg"):  # fmt: skip
+        _save(base / name)
+    return base
+
+
+def _save(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(path)
+
+
+def _files(dataset: Dataset, base: Path) -> list[str]:
+    assert isinstance(dataset, ImageFolder)
+    return [path.relative_to(base).as_posix() for path in dataset.paths]
+
+
+def test_the_table_describes_each_set() -> None:
+    assert {"puppets", "faces68", "taichi", "afhq"} <= set(CATALOG)
+    assert all(entry.about for entry in CATALOG.values())
+    assert isinstance(CATALOG["puppets"], Embedded)
+
+
+def test_puppets_need_no_files() -> None:
+    train = open_dataset("puppets", image_size=32, seed=3)
+    test = open_dataset("puppets", split="test", image_size=32, seed=3)
+
+    assert isinstance(train, Puppets) and isinstance(test, Puppets)
+    assert (train.image_size, train.seed, train.split, test.split) == (32, 3, "train", "test")
+    assert train[0].shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "files"),
+    [
+        ("faces68", "train", ["train/a.jpg", "train/b.jpg"]),
+        ("faces68", "test", ["test/c.jpg"]),
+        ("taichi", "train", ["clip1/0.png", "clip1/1.png", "clip2/0.png"]),
+        ("taichi", "test", ["clip1/0.png", "clip1/1.png", "clip2/0.png"]),
+        ("afhq", "train", ["train/cat/a.jpg", "train/dog/b.jpg"]),
+        ("afhq", "test", ["val/cat/c.jpg"]),
+        ("afhq/dog", "train", ["train/dog/b.jpg"]),
+    ],
+)
+def test_named_sets_are_found_in_the_root_or_as_the_root(
+    root: Path, data: str, split: str, files: list[str]
+) -> None:
+    home = root / data.partition("/")[0]
+
+    dataset = open_dataset(data, root=root, split=split, image_size=8, fit="pad")
+
+    assert _files(dataset, home) == files
+    assert dataset[0].shape == (3, 8, 8)
+    assert _files(open_dataset(data, root=home, split=split, image_size=8), home) == files
+
+
+def test_taichi_with_splits_uses_them(tmp_path: Path) -> None:
+    _save(tmp_path / "taichi/train/clip/0.png")
+    _save(tmp_path / "taichi/test/clip/0.png")
+
+    assert find_pictures("taichi", root=tmp_path, split="test") == tmp_path / "taichi/test"
+    assert find_pictures("taichi", root=tmp_path, split="train") == tmp_path / "taichi/train"
+
+
+def test_options_reach_the_folder(root: Path) -> None:
+    dataset = open_dataset(root / "faces68/train", image_size=16, fit="stretch")
+
+    assert isinstance(dataset, ImageFolder)
+    assert (dataset.image_size, dataset.fit) == (16, "stretch")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_unsplit_folder_is_used_whole(tmp_path: Path, split: str) -> None:
+    _save(tmp_path / "pictures/a/1.jpg")
+    _save(tmp_path / "pictures/train/2.jpg")
+
+    dataset = open_dataset(str(tmp_path / "pictures"), split=split, image_size=8)
+
+    assert _files(dataset, tmp_path / "pictures") == ["a/1.jpg", "train/2.jpg"]
+
+
+@pytest.mark.parametrize("held_out", ["test", "val"])
+def test_a_split_folder_keeps_its_test_pictures_apart(tmp_path: Path, held_out: str) -> None:
+    _save(tmp_path / "train/1.jpg")
+    _save(tmp_path / held_out / "2.jpg")
+
+    assert find_pictures(tmp_path) == tmp_path / "train"
+    assert find_pictures(tmp_path, split="test") == tmp_path / held_out
+
+
+def test_a_name_means_the_set_and_a_path_the_folder(root: Path) -> None:
+    here = Path.cwd()
+    _save(here / "faces68/mine.jpg")
+    _save(here / "cats/mine.jpg")
+
+    assert find_pictures("faces68", root=root) == root / "faces68/train"
+    assert find_pictures("./faces68", root=root) == Path("faces68")
+    assert find_pictures(Path("faces68"), root=root) == Path("faces68")
+    assert find_pictures("cats", root=root) == Path("cats")
+
+
+def test_root_comes_from_the_option_then_the_variable_then_the_settings(
+    tmp_path: Path, nobody_says_where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data_root() is None
+
+    nobody_says_where.mkdir(parents=True)
+    (nobody_says_where / "config.yaml").write_text(f"data_root: {tmp_path / 'settings_root'}\n")
+    assert data_root() == (tmp_path / "settings_root", str(nobody_says_where / "config.yaml"))
+
+    monkeypatch.setenv("AUTOLINK_GEN_DATA", str(tmp_path / "variable_root"))
+    assert data_root() == (tmp_path / "variable_root", "the variable AUTOLINK_GEN_DATA")
+
+    assert data_root(tmp_path) == (tmp_path, "--data-root")
+
+
+@pytest.mark.parametrize("content", ["", "other: 1\n"])
+def test_settings_without_a_root_say_nothing(nobody_says_where: Path, content: str) -> None:
+    nobody_says_where.mkdir(parents=True)
+    (nobody_says_where / "config.yaml").write_text(content)
+
+    assert data_root() is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("data_root: [a\n", "is not valid YAML"),
+        ("data_root: 3\n", "must hold a line such as `data_root: /path/to/data`"),
+        ("- data_root\n", "must hold a line such as `data_root: /path/to/data`"),
+    ],
+)
+def test_wrong_settings_are_named(nobody_says_where: Path, content: str, message: str) -> None:
+    nobody_says_where.mkdir(parents=True)
+    (nobody_says_where / "config.yaml").write_text(content)
+
+    with pytest.raises(ValueError, match=message) as error:
+        data_root()
+    assert str(nobody_says_where / "config.yaml") in str(error.value)
+
+
+def test_an_unknown_name_lists_the_names_and_the_near_ones() -> None:
+    with pytest.raises(
+        ValueError, match=r"'facs68' is neither .* did you mean faces68\? .*--data \./my_pictures"
+    ) as error:
+        open_dataset("facs68", image_size=8)
+    assert ", ".join(CATALOG) in str(error.value)
+
+
+@pytest.mark.parametrize("data", ["nowhere/to/be/found", "./my_own_pictures", "qqqq"])
+def test_a_folder_that_is_not_there_gets_no_guess(data: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"{data!r} is neither a data set nor a folder that exists; The data sets"
+    ):
+        open_dataset(data, image_size=8)
+
+
+def test_a_file_instead_of_a_folder_is_refused(root: Path) -> None:
+    with pytest.raises(ValueError, match="is a file, not a folder"):
+        open_dataset(str(root / "faces68/train/a.jpg"), image_size=8)
+
+
+def test_a_set_without_a_root_says_how_to_give_one(nobody_says_where: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"--data-root DIR, .* AUTOLINK_GEN_DATA, .*`data_root: DIR`"
+    ) as error:
+        open_dataset("faces68", image_size=8)
+    assert str(nobody_says_where / "config.yaml") in str(error.value)
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"{tmp_path}/none \(from --data-root\) is no folder"):
+        open_dataset("faces68", root=tmp_path / "none", image_size=8)
+
+
+def test_a_wrong_layout_shows_what_is_expected_and_what_is_there(tmp_path: Path) -> None:
+    for number in range(8):
+        _save(tmp_path / f"afhq/pictures/{number}.jpg")
+        (tmp_path / f"afhq/note{number}.txt").touch()
+
+    with pytest.raises(ValueError, match="from --data-root") as error:
+        open_dataset("afhq", root=tmp_path, split="test", image_size=8)
+
+    expected, found = str(error.value).split("found:")
+    assert "  afhq/test/<class>/*.jpg\n  afhq/val/<class>/*.jpg" in expected
+    assert "  afhq/note0.txt" in found and found.endswith("... and 3 more")
+
+
+def test_a_root_full_of_other_folders_is_not_taken_for_taichi(tmp_path: Path) -> None:
+    _save(tmp_path / "holiday/1.jpg")
+
+    with pytest.raises(ValueError, match=r"taichi/<clip>/\*\.jpg\nfound:(.*\n)+  .*/holiday/"):
+        open_dataset("taichi", root=tmp_path, image_size=8)
+
+
+def test_an_empty_root_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"found:\n  empty/ is empty"):
+        open_dataset("faces68", root=tmp_path / "empty", image_size=8)
+
+
+def test_a_class_that_is_not_there_lists_those_that_are(root: Path) -> None:
+    with pytest.raises(ValueError, match="has no 'wild'; it has cat, dog"):
+        open_dataset("afhq/wild", root=root, image_size=8)
+
+
+def test_puppets_have_no_folder() -> None:
+    with pytest.raises(ValueError, match="'puppets' has no folder"):
+        find_pictures("puppets")
+
+
+def test_a_wrong_split_is_refused(root: Path) -> None:
+    with pytest.raises(ValueError, match="split is 'dev'; it must be one of train, test"):
+        open_dataset("faces68", root=root, split="dev", image_size=8)
+    with pytest.raises(ValueError, match="split is 'dev'"):
+        open_dataset("puppets", split="dev", image_size=32)

@@ -1,0 +1,138 @@
+"""Landmark tables: what is read, what counts as unlabelled, and what is wrong with a wrong table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
+
+GOOD = "file,person,x0,y0,x1,y1\na.jpg,Ann,0.1,0.2,0.3,0.4\nb.jpg,Bob,0.5,0.6,1.0,0.0\n"
+
+
+def _table(folder: Path, content: str) -> Path:
+    path = folder / "landmarks.csv"
+    path.write_text(content)
+    return path
+
+
+def test_a_table_is_read_as_it_stands(tmp_path: Path) -> None:
+    table = read_landmarks_csv(str(_table(tmp_path, GOOD)))
+
+    assert len(table) == 2
+    assert table.files == ("a.jpg", "b.jpg") and table.persons == ("Ann", "Bob")
+    assert table.points.tolist() == [[[0.1, 0.2], [0.3, 0.4]], [[0.5, 0.6], [1.0, 0.0]]]
+    assert table.visible.all() and table.visible.shape == (2, 2)
+
+
+def test_columns_may_stand_in_any_order_and_person_may_lack(tmp_path: Path) -> None:
+    table = read_landmarks_csv(_table(tmp_path, "\ufeffy1, x1 ,y0,x0,file\n0.4,0.3,0.2,0.1,a.jpg\n\n"))
+
+    assert table.persons == ("",)
+    assert table.points.tolist() == [[[0.1, 0.2], [0.3, 0.4]]]
+
+
+@pytest.mark.parametrize("missing", ["nan", "NaN", "-1", "-1.0", ""])
+def test_unlabelled_points_are_invisible_and_have_no_place(tmp_path: Path, missing: str) -> None:
+    table = read_landmarks_csv(
+        _table(tmp_path, f"file,person,x0,y0,x1,y1\na.jpg,Ann,{missing},0.2,-0.05,1.02\n")
+    )
+
+    assert table.visible.tolist() == [[False, True]]
+    assert np.isnan(table.points[0, 0]).all()
+    assert table.points[0, 1].tolist() == [-0.05, 1.02]
+
+
+def test_visibility_columns_hide_points_that_have_a_place(tmp_path: Path) -> None:
+    table = read_landmarks_csv(
+        _table(tmp_path, "file,person,x0,y0,x1,y1,x2,y2,v0,v1,v2\na.jpg,Ann,0.1,0.2,0.3,0.4,-1,-1,1,0,1\n")
+    )
+
+    assert table.visible.tolist() == [[True, False, False]]
+    assert table.points[0, 1].tolist() == [0.3, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty; it needs the columns file,person,x0,y0"),
+        ("file,person,x0,y0\n", "has a header but no rows"),
+        (
+            "name,x0,y0\na.jpg,0,0\n",
+            r"lacks the column\(s\) file; it has name, x0, y0; the form is file,person",
+        ),
+        ("file,person\na.jpg,Ann\n", r"lacks the column\(s\) x0, y0"),
+        ("file,x0,y0,x1\na.jpg,0,0,0\n", r"lacks the column\(s\) y1"),
+        ("file,x0,y0,x2,y2\na.jpg,0,0,0,0\n", r"lacks the column\(s\) x1, y1"),
+        ("file,x0,y0,x1,y1,v0\na.jpg,0,0,0,0,1\n", r"lacks the column\(s\) v1"),
+        ("file,x0,y0\na.jpg,0\n", "row 2: 2 values for 3 columns"),
+        ("file,x0,y0\na.jpg,0,0\nb.jpg,0,left\n", "row 3, column y0: 'left' is no number"),
+        (
+            "file,x0,y0\na.jpg,0.5,97\n",
+            "row 2, column y0: 97 is no fraction of the picture's size; .* divide pixels",
+        ),
+        ("file,x0,y0\na.jpg,inf,0\n", "column x0: inf is no fraction"),
+        ("file,x0,y0\na.jpg,0,0\nb.jpg,0,0\na.jpg,0,0\n", "more than one row for a.jpg; keep one"),
+    ],
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = _table(tmp_path, content)
+
+    with pytest.raises(ValueError, match=message) as error:
+        read_landmarks_csv(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_or_binary_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no landmark table .*none\.csv; give a CSV file"):
+        read_landmarks_csv(tmp_path / "none.csv")
+    (tmp_path / "picture.csv").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF")
+    with pytest.raises(ValueError, match=r"picture\.csv is no CSV table"):
+        read_landmarks_csv(tmp_path / "picture.csv")
+
+
+def test_the_table_of_a_folder_is_looked_for_in_three_places(tmp_path: Path) -> None:
+    folder = tmp_path / "test"
+    folder.mkdir()
+    with pytest.raises(ValueError, match="no landmarks for") as error:
+        find_landmarks_csv(folder)
+
+    for place in (tmp_path / "landmarks.csv", tmp_path / "landmarks_test.csv", folder / "landmarks.csv"):
+        assert str(place) in str(error.value)
+        place.write_text(GOOD)
+        assert find_landmarks_csv(folder) == place
+
+    with pytest.raises(ValueError, match="no folder"):
+        find_landmarks_csv(tmp_path / "none")
+
+
+def test_a_relative_folder_has_its_table_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test").mkdir()
+    _table(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path / "test")
+
+    assert find_landmarks_csv(".") == tmp_path / "landmarks.csv"
+
+
+def test_pictures_are_matched_in_the_order_of_the_table(tmp_path: Path) -> None:
+    table = read_landmarks_csv(_table(tmp_path, GOOD))
+    (tmp_path / "b.jpg").touch()
+    with pytest.raises(ValueError, match=r"1 of the 2 pictures .* are not in .*a\.jpg.*; give the folder"):
+        match_pictures(table, tmp_path)
+
+    (tmp_path / "a.jpg").touch()
+    assert match_pictures(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+
+
+def test_the_real_table_of_faces_is_read(shared_dir: Path) -> None:
+    folder = shared_dir / "data/faces68/test"
+
+    table = read_landmarks_csv(find_landmarks_csv(folder))
+
+    assert isinstance(table, LandmarkTable)
+    assert table.points.shape == (426, 68, 2) and table.visible.all()
+    assert len(set(table.persons)) == 35
+    assert len(match_pictures(table, folder)) == 426
+    # A left eye (42-47) is right of a right eye (36-41), and both are above the mouth (48-67).
+    assert (table.points[:, 42:48, 0].mean(axis=1) > table.points[:, 36:42, 0].mean(axis=1)).all()
+    assert (table.points[:, 48:, 1].mean(axis=1) > table.points[:, 36:48, 1].mean(axis=1)).all()
