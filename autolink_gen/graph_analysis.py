@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-# Against the largest weight: links every pair, so that a graph in pieces has one spectrum, and decides nothing else.
+# A share of the largest weight: links every pair, so that a graph in pieces is one, and decides nothing else.
 _FAINT = 1e-6
 
 
@@ -36,7 +36,9 @@ def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:
     largest = weights.max()
     affinity = np.maximum(weights / largest if largest > 0 else weights, _FAINT)
     np.fill_diagonal(affinity, 0)
-    method = SpectralClustering(num_clusters, affinity="precomputed", random_state=seed, assign_labels="kmeans")
+    method = SpectralClustering(
+        num_clusters, affinity="precomputed", random_state=seed, assign_labels="kmeans"
+    )
     return method.fit_predict(affinity)
 
 

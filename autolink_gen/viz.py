@@ -15,7 +15,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Picture = UInt8[ndarray, "H W 3"]
+Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
 Points = Float[ndarray, "K 2"] | Float[Tensor, "K 2"]
 Weights = Float[ndarray, "K K"] | Float[Tensor, "K K"]
 TRAINING_COLUMNS = ("input", "masked", "reconstruction", "edge map", "keypoints")
@@ -268,10 +268,11 @@ def _stroke(
 
     Long segments come in pieces, so that the work grows with the length and not with the box of a diagonal.
     """
-    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+    first, last = _inside(start, end, reach_px + 1, shape)
+    if not first <= last:
         return
-    num_pieces = max(1, math.ceil(float(np.abs(end - start).max()) / _PIECE_PX))
-    corners = [start + (end - start) * t for t in np.linspace(0, 1, num_pieces + 1)]
+    num_pieces = max(1, math.ceil(float(np.abs(end - start).max()) * (last - first) / _PIECE_PX))
+    corners = [start + (end - start) * t for t in np.linspace(first, last, num_pieces + 1)]
     for a, b in pairwise(corners):
         low = np.floor(np.minimum(a, b) - reach_px - 1).clip(0, (shape[1], shape[0])).astype(int)
         high = np.ceil(np.maximum(a, b) + reach_px + 2).clip(0, (shape[1], shape[0])).astype(int)
@@ -282,6 +283,25 @@ def _stroke(
         t = ((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-12)).clip(0, 1)
         distance = np.sqrt((x - t * dx) ** 2 + (y - t * dy) ** 2)
         yield (slice(low[1], high[1]), slice(low[0], high[0])), distance
+
+
+def _inside(start: ndarray, end: ndarray, margin_px: float, shape: tuple[int, ...]) -> tuple[float, float]:
+    """The part of a segment, as shares of its length, that is on the canvas or within a margin of it.
+
+    The first is greater than the last, or not a number, where there is no such part.
+    """
+    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        return 1.0, 0.0
+    first, last = 0.0, 1.0
+    for origin, way, side in zip(start, end - start, (shape[1], shape[0]), strict=True):
+        low, high = -margin_px - origin, side + margin_px - origin
+        if way == 0:
+            if low > 0 or high < 0:
+                return 1.0, 0.0
+            continue
+        first = max(first, min(low / way, high / way))
+        last = min(last, max(low / way, high / way))
+    return first, last
 
 
 def _cover(distance: ndarray, radius_px: float) -> ndarray:

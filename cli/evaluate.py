@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _LANDMARK_OPTIONS = ("data_root", "landmarks", "fit_data", "fit_landmarks", "protocol")
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _PER_LINE = 12
 
 
@@ -63,6 +64,8 @@ def evaluate(
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
 
+    if picture is not None and picture.suffix.lower() not in _PICTURE_SUFFIXES:
+        raise click.BadParameter(f"{picture} must end in .png or .jpg", param_hint="--picture")
     path = find_run("graph", run)
     click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=_device(device))
@@ -118,7 +121,7 @@ def _progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
 
 def _on_landmarks(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str, Any], "Predictions"]:
     from autolink_gen.evaluation.parts import annotate, find_folders, read_part
-    from autolink_gen.evaluation.report import default_protocol, report_landmarks
+    from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
 
     fit_folder, test_folder = find_folders(
         options["data"], root=options["data_root"], fit_data=options["fit_data"]
@@ -129,6 +132,8 @@ def _on_landmarks(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str,
     }
     for name, part in parts.items():
         click.echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
+    protocol = options["protocol"] or default_protocol(parts["test"].table.points.shape[1])
+    check_protocol(protocol)
     num_keypoints = graph.config.num_keypoints
     if len(parts["fit"]) < 4 * num_keypoints:
         click.echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
@@ -136,7 +141,6 @@ def _on_landmarks(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str,
         annotate(graph, part, batch_size=options["batch_size"], label=name, progress=_progress)
         for name, part in parts.items()
     )
-    protocol = options["protocol"] or default_protocol(test.true.shape[1])
     report = report_landmarks(fit, test, protocol=protocol)
     for line in _landmark_lines(report):
         click.echo(line)
@@ -246,8 +250,5 @@ def _write_picture(graph: "AutoLink", predictions: "Predictions", file: Path) ->
     from autolink_gen.evaluation.showcase import best_and_worst
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        Image.fromarray(best_and_worst(predictions, graph.edge_weights)).save(file)
-    except ValueError as error:
-        raise click.BadParameter(f"{file}: {error}; end it in .png", param_hint="--picture") from error
+    Image.fromarray(best_and_worst(predictions, graph.edge_weights)).save(file)
     click.echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")

@@ -8,7 +8,13 @@ import click
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--name", help="Name of the run. [default: the checkpoint's]")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of all runs.",
+)
 def import_official(checkpoint: Path, name: str | None, out: Path) -> None:
     """Turn a Lightning checkpoint of the AutoLink authors into weights that every command here takes.
 

@@ -91,11 +91,28 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> N
         return
     done = run.progress.step
     if run.stopped_by:
-        click.echo(f"stopped by {run.stopped_by} at step {done} of {config.training.steps}; repeat the command to go on")
+        click.echo(
+            f"stopped by {run.stopped_by} at step {done} of {config.training.steps}; repeat the command to go on"
+        )
     if run.progress.skipped_steps:
         click.echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")
     if config.data.name == "puppets":
-        _score_puppets(run)
+        _score_puppets(run.usable)
     click.echo(f"wrote {folder / 'model.safetensors'}: the weights to use")
     click.echo(f"wrote {folder / 'graph.png'}: the learned graph on pictures of the data set")
     click.echo(f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}")
+
+
+def _score_puppets(model: Any) -> None:
+    """Print how much of the puppets' true skeleton was found."""
+    from tqdm import tqdm
+
+    from autolink_gen.evaluation.puppets import compare, evaluate_puppets, untrained_like
+
+    def bar(items: Any, total: int, label: str) -> Any:
+        return tqdm(items, total=total, desc=label, leave=False, delay=1)
+
+    model.eval()
+    learned, untrained = (evaluate_puppets(m, progress=bar).scores for m in (model, untrained_like(model)))
+    for line in compare(learned, untrained):
+        click.echo(line)

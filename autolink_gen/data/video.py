@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
 WRITABLE_SUFFIXES = (".mp4", ".mov", ".gif")
 MAX_BAD_SHARE = 0.2
+Rate = Fraction | float | int  # frames a second
 _UNKNOWN_FPS = Fraction(25)
 _MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 _BT709 = 1
@@ -37,7 +38,7 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True)
 class TimedFrame:
-    """A frame, RGB and upright; its number in the file, from 0; its time in seconds from the file's start."""
+    """A frame, RGB and upright; its number among the undamaged, from 0; its time from the file's start."""
 
     number: int
     time_s: float
@@ -72,7 +73,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
         return (frame.pixels for frame in self.timed())
 
-    def timed(self, *, fps: float | Fraction | None = None) -> Iterator[TimedFrame]:
+    def timed(self, *, fps: Rate | None = None) -> Iterator[TimedFrame]:
         """The frames with their times; with `fps`, at most one frame for each 1 / fps seconds."""
         if fps is not None and not fps > 0:
             raise ValueError(f"fps is {fps}; it must be positive")
@@ -88,10 +89,9 @@ class VideoReader:
         with self._opened() as (container, stream):
             start = Fraction(container.start_time or 0, av.time_base)
             for frame in self._decoded(container, stream):
-                number = good + self.bad_frames
-                time = number / self.fps if frame.time is None else frame.pts * frame.time_base - start
+                time = good / self.fps if frame.time is None else frame.pts * frame.time_base - start
+                yield TimedFrame(good, float(time), _upright(frame))
                 good += 1
-                yield TimedFrame(number, float(time), _upright(frame))
             self._check_share(good)
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
@@ -165,7 +165,7 @@ class VideoWriter:
         self,
         path: str | Path,
         *,
-        fps: Fraction | float,
+        fps: Rate,
         copy_audio_from: str | Path | None = None,
         crf: int = 18,
     ) -> None:

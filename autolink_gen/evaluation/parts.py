@@ -1,6 +1,6 @@
 """Annotated pictures on disk: where a fit part and a test part lie, and what a model detects on them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,17 +70,16 @@ def read_part(folder: Path, *, landmarks: Path | None = None, limit: int | None 
     table_path = find_landmarks_csv(folder) if landmarks is None else landmarks
     table = read_landmarks_csv(table_path)
     if limit is not None and limit < len(table):
-        table = _rows(table, np.linspace(0, len(table) - 1, limit).round().astype(int))
+        table = _rows(table, np.linspace(0, len(table) - 1, limit).round().astype(int).tolist())
     return Part(folder, table_path, table, tuple(match_pictures(table, folder)))
 
 
-def _rows(table: LandmarkTable, rows: Iterable[int]) -> LandmarkTable:
-    chosen = list(rows)
+def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
     return LandmarkTable(
-        files=tuple(table.files[row] for row in chosen),
-        persons=tuple(table.persons[row] for row in chosen),
-        points=table.points[chosen],
-        visible=table.visible[chosen],
+        files=tuple(table.files[row] for row in rows),
+        persons=tuple(table.persons[row] for row in rows),
+        points=table.points[rows],
+        visible=table.visible[rows],
     )
 
 

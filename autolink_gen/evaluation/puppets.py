@@ -73,7 +73,8 @@ def evaluate_puppets(
         raise ValueError(f"num_fit={num_fit}, num_test={num_test}: give at least 2 and 1 puppets")
     puppets = Puppets(image_size=graph.config.image_size, seed=seed, length=num_fit + num_test, split="test")
     samples: list[PuppetSample] = []
-    pictures = _keep(progress(map(puppets.annotated, range(len(puppets))), len(puppets), "puppets"), samples)
+    indices = progress(range(len(puppets)), len(puppets), "puppets")
+    pictures = _keep(map(puppets.annotated, indices), samples)
     keypoints = detect_keypoints(graph, pictures, batch_size=batch_size)
     joints = np.stack([sample.joints for sample in samples]).astype(np.float64)
     fit = Annotations(keypoints[:num_fit], joints[:num_fit])

@@ -35,7 +35,7 @@ class LandmarkReport:
     `score` is the protocol's own, `score_mean_pose` that of a detector that looks at no picture. The errors,
     mean distance, the mean pose's, and each landmark's (NaN: never visible), are in percent of the picture's
     eye distance where `by_eyes`, else of its width; `pck_percent` is the share of landmarks within
-    `pck_threshold` of that length. `mae_percent`, of the coordinates, is always in percent of the picture's size.
+    `pck_threshold` of that length. `mae_percent` of the coordinates is always of the picture's size.
     """
 
     protocol: str
@@ -79,13 +79,18 @@ def default_protocol(num_landmarks: int) -> str:
     return {5: "celeba_wild", 68: "faces68"}.get(num_landmarks, "cub")
 
 
+def check_protocol(protocol: str) -> None:
+    """ValueError unless there is a protocol of that name."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+
+
 def report_landmarks(fit: Annotations, test: Annotations, *, protocol: str) -> LandmarkReport:
     """Fit on one part, score on the other; both with landmarks in [0, 1].
 
     Raises ValueError for an unknown protocol, or for what the protocol cannot do without.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    check_protocol(protocol)
     score, scale = PROTOCOLS[protocol], PROTOCOL_SCALES.get(protocol, 1.0)
     scaled = [replace(part, true=part.true * scale) for part in (fit, test)]
     by_eyes = score is nme

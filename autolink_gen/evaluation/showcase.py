@@ -12,6 +12,7 @@ from torch import Tensor
 from autolink_gen.viz import draw_graph, picture_grid
 
 Picture = UInt8[ndarray, "H W 3"]
+Drawn = UInt8[ndarray, "h w 3"]
 THRESHOLD = 0.25  # edges below this share of the largest weight are not drawn
 _TILE_PX = 224
 _CAPTION_PX = 20
@@ -59,7 +60,7 @@ def draw_landmarks(
     predicted: Float[ndarray, "P 2"],
     true: Float[ndarray, "P 2"],
     visible: Bool[ndarray, " P"],
-) -> Picture:
+) -> Drawn:
     """Draw visible landmarks, fractions of the picture's sides: green where they are, red where predicted."""
     image = Image.fromarray(picture)
     scale = _TILE_PX / max(image.size)
@@ -95,7 +96,7 @@ def _graph_tile(predictions: Predictions, index: int, edge_weights: Float[Tensor
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
 
 
-def _captioned(picture: Picture, text: str) -> Picture:
+def _captioned(picture: Picture, text: str) -> Drawn:
     image = Image.new("RGB", (picture.shape[1], picture.shape[0] + _CAPTION_PX), "white")
     image.paste(Image.fromarray(picture), (0, _CAPTION_PX))
     font = ImageFont.load_default(size=_CAPTION_PX * 0.7)

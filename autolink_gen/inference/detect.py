@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.data.images import ImageError, read_image
-from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video import Rate, VideoReader
 from autolink_gen.models.autolink import AutoLink
 
+MEAN_POSE_PICTURES = 256
 _MAX_BATCH_BYTES = 2**28
 
 
 @dataclass(frozen=True)
 class SourcePicture:
-    """A picture, or a frame of a video: its number in the file from 0, its time from the start in seconds.
+    """A picture, or a frame of a video: its number from 0, its time in seconds from the start.
 
     A picture file has frame 0 and no time.
     """
@@ -70,7 +70,7 @@ def picture_files(
             yield SourcePicture(file, 0, None, pixels)
 
 
-def video_frames(reader: VideoReader, *, fps: Fraction | float | None = None) -> Iterator[SourcePicture]:
+def video_frames(reader: VideoReader, *, fps: Rate | None = None) -> Iterator[SourcePicture]:
     """The frames of a video, with `fps` at most so many a second; raises VideoError as the reader does."""
     for frame in reader.timed(fps=fps):
         yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)
@@ -90,11 +90,17 @@ def detect_pictures(
 
 
 def mean_pose(
-    model: AutoLink, dataset: Dataset[Tensor], *, max_pictures: int = 256, batch_size: int = 32
+    model: AutoLink,
+    dataset: Dataset[Tensor],
+    *,
+    max_pictures: int = MEAN_POSE_PICTURES,
+    batch_size: int = 16,
+    progress: Callable[[int], object] = lambda count: None,
 ) -> Float[ndarray, "K 2"]:
     """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_pictures` spread over a data set.
 
-    The data set yields uint8 tensors (3, S, S). Raises ValueError where it is empty.
+    The data set yields uint8 tensors (3, S, S). `progress` is told how many pictures each batch had. Raises
+    ValueError where the data set is empty.
     """
     count = len(dataset)  # type: ignore[arg-type]
     if count == 0:
@@ -105,6 +111,7 @@ def mean_pose(
     for start in range(0, len(indices), batch_size):
         pictures = torch.stack([dataset[int(i)] for i in indices[start : start + batch_size]])
         total += model.detect(pictures.to(device).float() / 255).double().sum(dim=0).cpu()
+        progress(len(pictures))
     return (total / len(indices)).numpy()
 
 

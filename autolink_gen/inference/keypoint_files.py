@@ -36,8 +36,9 @@ class KeypointFiles:
         names = [f"{axis}{k}_px" for k in range(len(edge_weights)) for axis in "xy"]
         self._write_row(["file", "frame", "time_s", "width_px", "height_px", *names])
         edges = [{"keypoints": [i, j], "weight": weight} for i, j, weight in edges_by_weight(edge_weights)]
-        head = {"model": model_name, "num_keypoints": len(edge_weights), "edges": edges}
-        self._json.write(json.dumps(head, indent=1)[:-2] + ',\n "pictures": [')
+        lines = ",\n".join(f"  {json.dumps(edge)}" for edge in edges)
+        self._json.write(f'{{\n "model": {json.dumps(model_name)},\n "num_keypoints": {len(edge_weights)},\n')
+        self._json.write(f' "edges": [\n{lines}\n ],\n "pictures": [')
 
     def __enter__(self) -> "KeypointFiles":
         return self

@@ -27,40 +27,44 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_sources(paths: Sequence[Path], *, exclude: Path | None = None) -> list[Source]:
-    """The pictures, then the videos, that files and folders (at any depth) stand for, each once, sorted by path.
+def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Source]:
+    """The pictures, then the videos, that files and folders stand for, at any depth, each once, sorted.
 
     Overlays are named as the files are, below the name of their folder where several paths are given; where
-    two would share a name, each keeps its own ending too ("1.jpg.png", "1.png.png"). Files below `exclude`,
-    such as earlier overlays, are left out. Raises ValueError for a path that does not exist, a file that is
-    neither picture nor video, and where nothing is left.
+    two would share a name, each keeps its own ending too ("1.jpg.png", "1.png.png"). Where the folder
+    `out`, which overlays are meant for, lies inside one of the paths, what it holds is left out: earlier
+    overlays are no input. Raises ValueError for a path that does not exist, a file that is neither picture
+    nor video, an overlay that would take the place of an input, and where nothing is left.
     """
     if not paths:
         raise ValueError("no picture or video was named; give at least one file or folder")
     found: dict[Path, tuple[Path, PurePosixPath]] = {}
     for path, prefix in zip(paths, _prefixes(paths), strict=True):
-        for file, name in _files_of(path, prefix, exclude):
+        for file, name in _files_of(path, prefix, out):
             found.setdefault(file.resolve(), (file, name))
     if not found:
         raise ValueError(_nothing(paths))
     ordered = sorted(found.values(), key=lambda item: (is_video(item[0]), item[0]))
     overlays = _distinct([name for _, name in ordered], [file for file, _ in ordered])
+    clashes = [name for name in overlays if out is not None and (out / name).resolve() in found]
+    if clashes:
+        raise ValueError(f"{clashes[0]} in {out} would replace an input; choose another --out")
     return [Source(file, overlay) for (file, _), overlay in zip(ordered, overlays, strict=True)]
 
 
-def _files_of(path: Path, prefix: str, exclude: Path | None) -> list[tuple[Path, PurePosixPath]]:
+def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, PurePosixPath]]:
     if not path.exists():
         raise ValueError(f"there is no file or folder {path}; check the spelling")
     if path.is_dir():
-        outside = exclude.resolve() if exclude else None
         files = [file for file in walk_files(path) if is_image(file) or is_video(file)]
-        files = [file for file in files if outside is None or outside not in file.resolve().parents]
+        if out is not None and path.resolve() in out.resolve().parents:
+            files = [file for file in files if out.resolve() not in file.resolve().parents]
         return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
     if is_image(path) or is_video(path):
         return [(path, PurePosixPath(path.name))]
     raise ValueError(
-        f"{path} is neither a picture ({', '.join(IMAGE_SUFFIXES)}) nor a video ({', '.join(VIDEO_SUFFIXES)}) "
-        f"by its name; rename or convert it"
+        f"{path} is by its name neither a picture ({', '.join(IMAGE_SUFFIXES)}) "
+        f"nor a video ({', '.join(VIDEO_SUFFIXES)}); rename or convert it"
     )
 
 
@@ -98,6 +102,6 @@ def _distinct(names: list[PurePosixPath], files: list[Path]) -> list[PurePosixPa
 def _nothing(paths: Sequence[Path]) -> str:
     places = ", ".join(str(path) for path in paths)
     return (
-        f"no pictures or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any depth; "
-        f"give another folder"
+        f"no pictures or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any "
+        f"depth (the output folder does not count); give another folder"
     )

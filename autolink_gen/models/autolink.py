@@ -23,8 +23,9 @@ class AutoLinkConfig:
 
     ``image_size`` in pixels; ``width`` multiplies the detector's channels and, unless ``decoder_width`` is
     given, the decoder's; ``sigma2`` is the squared thickness of an edge in normalised units; of a
-    ``mask_grid`` x ``mask_grid`` grid of blocks ``mask_ratio`` is hidden; ``fit`` says how a picture that is
-    not square is made so.
+    ``mask_grid`` x ``mask_grid`` grid of blocks ``mask_ratio`` is hidden; raw edge weights are multiplied by
+    ``edge_weight_rate`` inside softplus and start, multiplied, at ``edge_weight_start``; ``fit`` says how a
+    picture that is not square is made so.
     """
 
     num_keypoints: int = 8
@@ -35,6 +36,7 @@ class AutoLinkConfig:
     mask_grid: int = 16
     mask_ratio: float = 0.8
     edge_weight_rate: float = 512.0
+    edge_weight_start: float = -4.0
     fit: Literal["crop", "pad", "stretch"] = "crop"
 
     def __post_init__(self) -> None:
@@ -72,8 +74,9 @@ class AutoLink(nn.Module):
         self.detector = Detector(count, width=config.width)
         self.decoder = UNet(4, 3, width=config.decoder_width or config.width)
         self.alpha = nn.Parameter(torch.ones(()))
+        start = torch.randn(count, count) / 10 + config.edge_weight_start
         # Learns edge_weight_rate times as fast as the rest, since the raw parameter is multiplied by it.
-        self.raw_edge_weights = nn.Parameter((torch.randn(count, count) / 10 - 4) / config.edge_weight_rate)
+        self.raw_edge_weights = nn.Parameter(start / config.edge_weight_rate)
         self.sigma2 = config.sigma2  # training may start thicker
         start_convolutions(self)
         self._quick_detector: nn.Module | None = None
@@ -100,15 +103,15 @@ class AutoLink(nn.Module):
     def _paint(self, images: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
         return self.decoder(torch.cat([self.alpha * images * mask, drawn], dim=1))
 
-    def forward(
-        self, images: Float[Tensor, "B 3 S S"], mask: Float[Tensor, "B 1 S S"]
-    ) -> Reconstruction:
+    def forward(self, images: Float[Tensor, "B 3 S S"], mask: Float[Tensor, "B 1 S S"]) -> Reconstruction:
         """Detect, draw and repaint images in [-1, 1]; the mask is 1 where a pixel is kept."""
         keypoints = self.detector(images)
         drawn = self.edge_map(keypoints.float(), images.shape[-1])
         return Reconstruction(keypoints, drawn, self._paint(images, mask, drawn))
 
-    def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
+    def random_mask(
+        self, batch: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "B 1 S S"]:
         """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""
         config = self.config
         return random_block_mask(

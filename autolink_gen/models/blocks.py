@@ -23,7 +23,6 @@ def halve(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H/2 W/2"]:
     return F.avg_pool2d(x, 2)
 
 
-
 def halving_kernel(kernel: Float[Tensor, "O I 3 3"]) -> Float[Tensor, "O I 4 4"]:
     """The 4x4 kernel whose stride-2 convolution equals the 3x3 convolution followed by halving.
 

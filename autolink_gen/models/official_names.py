@@ -26,7 +26,10 @@ def official_names() -> dict[str, str]:
     convolution("encoder.detector.conv.6", "detector.layers.6")
     convolution("decoder.down0.0", "decoder.stem.0")
     for block in range(4):
-        for theirs, ours, first in ((f"down{block + 1}", f"downs.{block}", 0), (f"up{block + 1}", f"ups.{block}", 1)):
+        for theirs, ours, first in (
+            (f"down{block + 1}", f"downs.{block}", 0),
+            (f"up{block + 1}", f"ups.{block}", 1),
+        ):
             for place in (first, first + 3):
                 convolution(f"decoder.{theirs}.net.{place}", f"decoder.{ours}.{place}")
                 layer(f"decoder.{theirs}.net.{place + 1}", f"decoder.{ours}.{place + 1}", norm)

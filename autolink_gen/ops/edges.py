@@ -92,7 +92,9 @@ def edge_map(
 def _check(keypoints: Tensor, edge_weights: Tensor, sigma2: float | Tensor, size: int) -> None:
     num_keypoints = keypoints.shape[1]
     if num_keypoints < 2:
-        raise ValueError(f"an edge needs two keypoints: num_keypoints must be at least 2, got {num_keypoints}")
+        raise ValueError(
+            f"an edge needs two keypoints: num_keypoints must be at least 2, got {num_keypoints}"
+        )
     if edge_weights.shape != (num_keypoints, num_keypoints):
         raise ValueError(
             f"edge_weights must be ({num_keypoints}, {num_keypoints}) to go with the keypoints, "
@@ -153,16 +155,20 @@ def _winning_edges(keypoints: Tensor, log_weights: Tensor, sigma2: Tensor, size:
     batch, num_keypoints, _ = keypoints.shape
     tiles_per_side = -(-size // _TILE)
     step = 2 / (size - 1)
-    centre = (torch.arange(tiles_per_side, device=keypoints.device) * _TILE + (_TILE - 1) / 2) * step - 1
-    centres = torch.cartesian_prod(centre, centre).flip(-1).to(keypoints)  # row by row, (x, y)
-    inside = (torch.arange(_TILE, device=keypoints.device) - (_TILE - 1) / 2) * step
-    offsets = torch.cartesian_prod(inside, inside).flip(-1).to(keypoints)
+    centre = (_arange(tiles_per_side, like=keypoints) * _TILE + (_TILE - 1) / 2) * step - 1
+    centres = torch.cartesian_prod(centre, centre).flip(-1)  # row by row, (x, y)
+    inside = (_arange(_TILE, like=keypoints) - (_TILE - 1) / 2) * step
+    offsets = torch.cartesian_prod(inside, inside).flip(-1)
     edges = _segment_frames(keypoints, sigma2)
     per_chunk = max(1, _MAX_BOUNDS // (batch * log_weights.numel()))
     found = [_tile_winners(edges, log_weights, chunk, offsets, sigma2) for chunk in centres.split(per_chunk)]
     tiled = torch.cat(found, dim=1).view(batch, tiles_per_side, tiles_per_side, _TILE, _TILE)
     rows = tiled.transpose(2, 3).reshape(batch, tiles_per_side * _TILE, tiles_per_side * _TILE)
     return rows[:, :size, :size].reshape(batch, -1)
+
+
+def _arange(count: int, *, like: Tensor) -> Tensor:
+    return torch.arange(count, dtype=like.dtype, device=like.device)
 
 
 def _segment_frames(keypoints: Tensor, sigma2: Tensor) -> Float[Tensor, "2 B 4 E"]:
@@ -203,7 +209,9 @@ def _tile_winners(
     picture = torch.div(order[tile], num_tiles, rounding_mode="floor")
     place = order[tile] * log_weights.numel() + edge
     unit = edges[:, picture, :2, edge].transpose(0, 1)  # (2, pairs, 2)
-    forms = torch.cat([unit, torch.stack([along.flatten()[place], across.flatten()[place]]).unsqueeze(-1)], -1)
+    forms = torch.cat(
+        [unit, torch.stack([along.flatten()[place], across.flatten()[place]]).unsqueeze(-1)], -1
+    )
     won = _race(forms, edges[0, picture, 3, edge], log_weights[edge], edge, counts, offsets)
     return torch.empty_like(won).index_copy_(0, order, won).view(batch, num_tiles, -1)
 
@@ -232,7 +240,12 @@ def _race(
         along, across = forms[:, pair] @ pixels
         length = lengths[pair].unsqueeze(1)
         beyond = along - along.clamp(torch.zeros_like(length), length)
-        score = log_weights[pair].unsqueeze(1).addcmul(across, across, value=-1).addcmul_(beyond, beyond, value=-1)
+        score = (
+            log_weights[pair]
+            .unsqueeze(1)
+            .addcmul(across, across, value=-1)
+            .addcmul_(beyond, beyond, value=-1)
+        )
         better = score > best[:num_tiles]
         torch.maximum(best[:num_tiles], score, out=best[:num_tiles])
         winner[:num_tiles] = torch.where(better, edges[pair].unsqueeze(1), winner[:num_tiles])

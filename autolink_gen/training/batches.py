@@ -16,7 +16,14 @@ class StepSampler(Sampler[list[int]]):
     """
 
     def __init__(
-        self, num_items: int, batch_size: int, *, seed: int, start_step: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        num_items: int,
+        batch_size: int,
+        *,
+        seed: int,
+        start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.num_items, self.batch_size, self.seed = num_items, batch_size, seed
         self.start_step, self.rank, self.world_size = start_step, rank, world_size

@@ -51,9 +51,13 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
         devices = 1
     try:
         strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
-        fabric = Fabric(devices=devices, num_nodes=launch.nodes, precision=launch.precision, strategy=strategy)  # type: ignore[arg-type]
+        fabric = Fabric(
+            devices=devices, num_nodes=launch.nodes, precision=launch.precision, strategy=strategy
+        )  # type: ignore[arg-type]
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}") from error
+        raise ValueError(
+            f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}"
+        ) from error
     fabric.launch()
     torch.manual_seed(seed)
     return fabric
@@ -80,7 +84,9 @@ def make_optimiser(
     return kind(groups, betas=config.betas)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int) -> float:
+def set_learning_rate(
+    optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int
+) -> float:
     """Give every group its learning rate at ``step``, a function of the step alone; returns the common factor."""
     factor = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "cosine":
@@ -203,7 +209,9 @@ class Run:
     def _everywhere(self, finite: bool) -> bool:
         if self.fabric.world_size == 1:
             return finite
-        return bool(self.fabric.all_reduce(torch.tensor(float(finite)), reduce_op="sum") == self.fabric.world_size)
+        return bool(
+            self.fabric.all_reduce(torch.tensor(float(finite)), reduce_op="sum") == self.fabric.world_size
+        )
 
     def _skip(self) -> bool:
         self.optimiser.zero_grad(set_to_none=True)
@@ -256,7 +264,9 @@ class Run:
         limit = self.launch.max_minutes
         if limit is not None and time.monotonic() - started >= 60 * limit:
             self.stopped_by = self.stopped_by or "the time limit"
-        if self.fabric.world_size > 1:  # all processes stop at the same step, or those that go on would wait for ever
+        if (
+            self.fabric.world_size > 1
+        ):  # all processes stop at the same step, or those that go on would wait for ever
             stop = self.fabric.all_reduce(torch.tensor(float(self.stopped_by is not None)), reduce_op="sum")
             self.stopped_by = self.stopped_by or ("another process" if stop > 0 else None)
 
@@ -287,7 +297,11 @@ class Run:
         drop_later_lines(self.folder / "metrics.jsonl", first)
         self._writer = SummaryWriter(str(self.folder), purge_step=first)
         self._bar = tqdm(
-            total=self.length.steps, initial=first, unit="step", disable=not self.launch.progress, smoothing=0.05
+            total=self.length.steps,
+            initial=first,
+            unit="step",
+            disable=not self.launch.progress,
+            smoothing=0.05,
         )
         try:
             yield
@@ -303,7 +317,11 @@ class Run:
         if step % self.length.log_every or not self.metrics:
             return
         speed = (step - first) / (time.monotonic() - started)
-        values = {**self.metrics, "steps_per_second": round(speed, 3), "skipped_steps": self.progress.skipped_steps}
+        values = {
+            **self.metrics,
+            "steps_per_second": round(speed, 3),
+            "skipped_steps": self.progress.skipped_steps,
+        }
         self._bar.set_postfix(loss=f"{self.metrics['loss']:.4f}", refresh=False)
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")

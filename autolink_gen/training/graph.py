@@ -18,7 +18,14 @@ from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import load_features
 from autolink_gen.training.batches import StepSampler, endless_batches, flip_some, step_generator, to_float
-from autolink_gen.training.engine import Launch, Run, make_optimiser, set_learning_rate, share_batch, start_fabric
+from autolink_gen.training.engine import (
+    Launch,
+    Run,
+    make_optimiser,
+    set_learning_rate,
+    share_batch,
+    start_fabric,
+)
 from autolink_gen.training.folders import open_folder
 from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 
@@ -120,7 +127,9 @@ class Samples:
             pictures = self._first_pictures().to(model.alpha.device)
             write_picture(run.folder / "graph.png", graph_picture(model, pictures))
             few = pictures[: self.num_samples]
-            mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
+            mask = model.random_mask(
+                len(few), generator=step_generator(self.config.training.seed, 0, stream=2)
+            )
             result = model(few, mask)
             overlays = draw_graphs(few, result.keypoints, model.edge_weights)
             grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)
@@ -148,4 +157,6 @@ def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, column
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write a uint8 picture as PNG, whole or not at all."""
     image = Image.fromarray(picture)
-    write_atomically(path, lambda target: image.save(target, format="PNG"), check=lambda target: Image.open(target).load())
+    write_atomically(
+        path, lambda target: image.save(target, format="PNG"), check=lambda target: Image.open(target).load()
+    )

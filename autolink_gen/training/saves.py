@@ -56,7 +56,14 @@ def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and training state of one save; raises ValueError where either cannot be read."""
     try:
         state = torch.load(folder / STATE_NAME, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:  # as damage has it
         raise ValueError(f"{folder / STATE_NAME} cannot be read: {error}") from error
     try:
         return read_weights(folder / WEIGHTS_NAME)[1], state

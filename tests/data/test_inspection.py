@@ -75,6 +75,12 @@ def test_a_slow_change_does_not_chain_into_one_group() -> None:
     assert find_near_duplicates(thumbnails) == [[0, 1], [2, 3], [4, 5]]
 
 
+def test_a_picture_belongs_to_one_group_only() -> None:
+    thumbnails = np.stack([np.full((16, 16), level, np.uint8) for level in (100, 110, 105)])
+
+    assert find_near_duplicates(thumbnails) == [[0, 2]]
+
+
 def test_no_pictures_have_no_duplicates() -> None:
     assert find_near_duplicates(np.empty((0, 16, 16), np.uint8)) == []
 

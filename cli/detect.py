@@ -1,0 +1,201 @@
+"""`autolink-gen detect`: keypoints of pictures and videos, as pictures and as numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from autolink_gen.data.video import VideoReader
+    from autolink_gen.inference.detect import Detection
+    from autolink_gen.inference.keypoint_files import KeypointFiles
+    from autolink_gen.inference.sources import Source
+    from autolink_gen.models.autolink import AutoLink
+
+
+@click.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
+              "[default: the newest run in runs/graph]")  # fmt: skip
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default="detections",
+              show_default=True, help="Folder to write to.")  # fmt: skip
+@click.option("--edges/--no-edges", default=True, show_default=True, help="Draw the edges too.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+              help="Draw edges whose weight is at least this share of the largest.")  # fmt: skip
+@click.option("--overlays/--no-overlays", default=True, show_default=True, help="Draw pictures and videos.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True,
+              help="Pictures to detect at a time.")  # fmt: skip
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
+@click.option("--fps", type=click.FloatRange(0, min_open=True),
+              help="Look at no more than this many frames a second of a video. [default: all]")  # fmt: skip
+def detect(
+    *,
+    paths: tuple[Path, ...],
+    run: str | None,
+    out: Path,
+    edges: bool,
+    threshold: float,
+    overlays: bool,
+    batch_size: int,
+    device: str | None,
+    fps: float | None,
+) -> None:
+    """Find the keypoints in pictures and videos.
+
+    PATH is a picture, a video, or a folder of them, nested or not. Written to --out: each picture (PNG) and
+    video (MP4, with its sound) with the keypoints and edges drawn on it, and keypoints.csv and
+    keypoints.json, in pixels of the original, (0, 0) being the centre of its first pixel. The columns are
+    file, frame, time_s, width_px, height_px, x0_px, y0_px, x1_px, ...; the JSON also holds the edges with
+    their weights. Files that cannot be read are skipped and reported.
+
+    \b
+    Example:
+      autolink-gen detect my_pictures film.mp4 --out found --threshold 0.2
+    """
+    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.inference.keypoint_files import KeypointFiles
+    from autolink_gen.inference.sources import find_sources
+
+    sources = find_sources(paths, out=out)
+    found_run = find_run("graph", run)
+    model = load_graph_model(found_run, device=_device(device))
+    newest = "" if run else ", the newest run"
+    click.echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}")
+    weights = model.edge_weights.detach().cpu().numpy()
+    with KeypointFiles(out, model_name=str(found_run), edge_weights=weights) as files:
+        task = _Task(
+            model,
+            files,
+            out=out if overlays else None,
+            edge_weights=weights if edges else None,
+            threshold=threshold,
+            batch_size=batch_size,
+            fps=fps,
+        )
+        task.detect_all(sources)
+        for _, reason in files.skipped:
+            click.echo(f"skipped: {reason}", err=True)
+        if not files.num_records:
+            raise click.ClickException(f"none of the {len(sources)} files could be read; nothing was written")
+    if overlays:
+        click.echo(f"wrote {task.num_overlays} overlays below {out}")
+    for file in files.paths:
+        click.echo(f"wrote {file} ({files.num_records} pictures and frames)")
+    if files.skipped:
+        click.echo(f"skipped {len(files.skipped)} of {len(sources)} files, see above")
+
+
+@dataclass
+class _Task:
+    """What one call of the command is to do with each file."""
+
+    model: "AutoLink"
+    files: "KeypointFiles"
+    out: Path | None
+    edge_weights: "np.ndarray | None"
+    threshold: float
+    batch_size: int
+    fps: float | None
+    num_overlays: int = 0
+
+    def detect_all(self, sources: list["Source"]) -> None:
+        """Pictures in one stream, then each video, under one progress bar."""
+        from tqdm import tqdm
+
+        pictures = [source for source in sources if not source.is_video]
+        videos = self._open([source for source in sources if source.is_video])
+        total = len(pictures) + sum(self._num_frames(reader) for _, reader in videos)
+        with tqdm(total=total, unit="picture", desc="detect", leave=False, disable=None) as bar:
+            self._pictures(pictures, bar.update)
+            for source, reader in videos:
+                self._video(source, reader, bar.update)
+
+    def _pictures(self, sources: list["Source"], progress: Callable[[int], object]) -> None:
+        from autolink_gen.inference.detect import detect_pictures, picture_files
+
+        overlays = {source.path: source.overlay for source in sources}
+        stream = picture_files(list(overlays), on_error=lambda path, error: self.files.skip(path, str(error)))
+        for found in detect_pictures(self.model, stream, batch_size=self.batch_size):
+            self.files.add(found)
+            if self.out is not None:
+                _write_png(self.out / overlays[found.source.file], self._drawn(found))
+                self.num_overlays += 1
+            progress(1)
+
+    def _video(self, source: "Source", reader: "VideoReader", progress: Callable[[int], object]) -> None:
+        from contextlib import ExitStack
+
+        from autolink_gen.data.video import VideoError, VideoWriter
+        from autolink_gen.inference.detect import detect_pictures, video_frames
+
+        self.files.begin_file()
+        rate = reader.fps if self.fps is None else min(reader.fps, self.fps)
+        try:
+            with ExitStack() as stack:
+                writer = None
+                if self.out is not None:
+                    target = self.out / source.overlay
+                    writer = stack.enter_context(VideoWriter(target, fps=rate, copy_audio_from=source.path))
+                frames = video_frames(reader, fps=self.fps)
+                for found in detect_pictures(self.model, frames, batch_size=self.batch_size):
+                    self.files.add(found)
+                    if writer is not None:
+                        writer.write(self._drawn(found), time_s=found.source.time_s)
+                    progress(1)
+            self.num_overlays += self.out is not None
+        except VideoError as error:
+            self.files.take_back()
+            self.files.skip(source.path, str(error))
+
+    def _open(self, sources: list["Source"]) -> list[tuple["Source", "VideoReader"]]:
+        from autolink_gen.data.video import VideoError, VideoReader
+
+        opened = []
+        for source in sources:
+            try:
+                opened.append((source, VideoReader(source.path)))
+            except VideoError as error:
+                self.files.skip(source.path, str(error))
+        return opened
+
+    def _num_frames(self, reader: "VideoReader") -> int:
+        share = 1.0 if self.fps is None else min(1.0, self.fps / float(reader.fps))
+        return round((reader.num_frames or 0) * share)
+
+    def _drawn(self, found: "Detection") -> "np.ndarray":
+        from autolink_gen.viz import draw_graph
+
+        picture = found.source.pixels
+        return draw_graph(picture, found.keypoints, self.edge_weights, threshold=self.threshold)
+
+
+def _write_png(path: Path, picture: "np.ndarray") -> None:
+    from PIL import Image
+
+    from autolink_gen.checkpoints import write_atomically
+
+    def check(target: Path) -> None:
+        with Image.open(target) as image:
+            image.verify()
+
+    image = Image.fromarray(picture)
+    write_atomically(path, lambda target: image.save(target, format="PNG", compress_level=3), check=check)
+
+
+def _device(name: str | None) -> str:
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.BadParameter(
+            f"{name} cannot be used here ({reason}); try cpu", param_hint="--device"
+        ) from error
+    return name

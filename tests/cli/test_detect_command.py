@@ -1,0 +1,220 @@
+import csv
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen.checkpoints import save_model
+from autolink_gen.cli.main import cli
+from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+NUM_KEYPOINTS = 4
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a tiny model that has learned nothing."""
+    torch.manual_seed(0)
+    model = AutoLink(AutoLinkConfig(num_keypoints=NUM_KEYPOINTS, image_size=64, width=0.05))
+    folder = tmp_path_factory.mktemp("work") / "runs" / "graph" / "tiny"
+    save_model(folder / "model.safetensors", model)
+    return folder
+
+
+def _picture(path: Path, *, size: tuple[int, int] = (80, 60)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(len(path.name))
+    Image.fromarray(draw.integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)).save(path)
+    return path
+
+
+def _film(path: Path, *, num_frames: int = 20, fps: int = 10) -> Path:
+    """A film with a tone, of which the first frame differs from the others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = path.with_suffix(".wav")
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        file.writeframes(
+            (9000 * np.sin(np.arange(num_frames * 16_000 // fps) / 9)).astype(np.int16).tobytes()
+        )
+    draw = np.random.default_rng(0)
+    with VideoWriter(path, fps=fps, copy_audio_from=sound) as writer:
+        for _ in range(num_frames):
+            writer.write(draw.integers(0, 256, (64, 96, 3)).astype(np.uint8))
+    sound.unlink()
+    return path
+
+
+def _detect(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["detect", *map(str, arguments)])
+
+
+def _rows(out: Path) -> list[dict[str, str]]:
+    with (out / "keypoints.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pictures_and_a_film_become_overlays_and_tables(tmp_path: Path, run_folder: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a/1.jpg", "a/1.png", "b/1.jpg"):
+        _picture(folder / name)
+    film = _film(folder / "b" / "clip.mp4")
+    result = _detect(folder, "--model", run_folder, "--out", out, "--batch-size", 3)
+    assert result.exit_code == 0, result.output
+    assert _names(out) == {
+        "a/1.jpg.png", "a/1.png.png", "b/1.png", "b/clip.mp4", "keypoints.csv", "keypoints.json",
+    }  # fmt: skip
+    rows = _rows(out)
+    assert len(rows) == 3 + 20
+    for row in rows:
+        assert -1 < float(row["x0_px"]) < int(row["width_px"])
+        assert -1 < float(row["y3_px"]) < int(row["height_px"])
+    assert (rows[0]["width_px"], rows[0]["height_px"], rows[0]["time_s"]) == ("80", "60", "")
+    assert [row["time_s"] for row in rows[3:6]] == ["0.0", "0.1", "0.2"]
+    data = json.loads((out / "keypoints.json").read_text())
+    assert (data["num_keypoints"], len(data["edges"]), data["skipped"]) == (NUM_KEYPOINTS, 6, [])
+    assert [picture["file"] for picture in data["pictures"]] == [row["file"] for row in rows]
+    overlay = VideoReader(out / "b" / "clip.mp4")
+    assert (overlay.fps, overlay.num_frames, overlay.has_audio) == (VideoReader(film).fps, 20, True)
+    for line in (f"model: {run_folder}", "wrote 4 overlays", f"wrote {out / 'keypoints.csv'} (23 "):
+        assert line in result.output
+
+
+def test_overlays_show_dots_and_edges(tmp_path: Path, run_folder: Path) -> None:
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (200, 200), (90, 90, 90)).save(picture)
+    shown = {}
+    for flag in ("--edges", "--no-edges"):
+        out = tmp_path / flag
+        result = _detect(picture, "--model", run_folder, "--out", out, "--threshold", 0, flag)
+        assert result.exit_code == 0, result.output
+        shown[flag] = np.asarray(Image.open(out / "grey.png"))
+    assert (shown["--no-edges"] != 90).any()
+    assert (shown["--edges"] != shown["--no-edges"]).any()
+
+
+def test_tables_alone(tmp_path: Path, run_folder: Path) -> None:
+    film = _film(tmp_path / "clip.mp4")
+    out = tmp_path / "out"
+    result = _detect(
+        film, "--model", run_folder / "model.safetensors", "--out", out, "--no-overlays", "--fps", 5
+    )
+    assert result.exit_code == 0, result.output
+    assert _names(out) == {"keypoints.csv", "keypoints.json"}
+    assert [row["frame"] for row in _rows(out)] == [str(i) for i in range(0, 20, 2)]
+    assert "overlays" not in result.output
+
+
+def test_fewer_frames_a_second_keep_the_length_of_the_film(tmp_path: Path, run_folder: Path) -> None:
+    film = _film(tmp_path / "clip.mp4")
+    result = _detect(film, "--model", run_folder, "--out", tmp_path / "out", "--fps", 5)
+    assert result.exit_code == 0, result.output
+    overlay = VideoReader(tmp_path / "out" / "clip.mp4")
+    assert (overlay.fps, overlay.num_frames, overlay.has_audio) == (5, 10, True)
+
+
+def test_a_second_call_does_not_take_overlays_for_pictures(
+    tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _picture(tmp_path / "1.jpg")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        result = _detect(".", "--model", run_folder)
+        assert result.exit_code == 0, result.output
+        assert len(_rows(tmp_path / "detections")) == 1
+
+
+def test_the_newest_run_is_taken_and_named(
+    tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_folder.parents[2])
+    result = _detect(_picture(tmp_path / "1.jpg"), "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "model: runs/graph/tiny (4 keypoints), the newest run" in result.output.replace("\\", "/")
+
+
+def test_bad_files_are_skipped_and_reported(tmp_path: Path, run_folder: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    _picture(folder / "good.jpg")
+    (folder / "text.jpg").write_text("This is no picture.")
+    (folder / "text.mp4").write_text("This is no film.")
+    film = _film(folder / "torn.mp4", num_frames=40)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    result = _detect(folder, "--model", run_folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert _names(out) == {"good.png", "keypoints.csv", "keypoints.json"}
+    assert [row["file"] for row in _rows(out)] == [(folder / "good.jpg").as_posix()]
+    skipped = {
+        Path(item["file"]).name for item in json.loads((out / "keypoints.json").read_text())["skipped"]
+    }
+    assert skipped == {"text.jpg", "text.mp4", "torn.mp4"}
+    for reason in ("text.jpg: its content", "text.mp4: its content", "frames are damaged or missing"):
+        assert reason in result.output
+    assert "skipped 3 of 4 files" in result.output
+
+
+def test_nothing_readable_is_an_error_that_writes_nothing(tmp_path: Path, run_folder: Path) -> None:
+    for name in ("text.jpg", "text.mp4"):
+        (tmp_path / name).write_text("no")
+    result = _detect(tmp_path, "--model", run_folder, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "none of the 2 files could be read; nothing was written" in result.output
+    assert _names(tmp_path / "out") == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument 'PATH...'"),
+        (("gone",), "there is no file or folder gone"),
+        (("empty",), "no pictures or videos in empty"),
+        (("notes.txt",), "notes.txt is by its name neither a picture"),
+        (("1.png", "--out", "."), "would replace an input; choose another --out"),
+        (("1.png", "--model", "gone"), "there is no run gone"),
+        (("1.png",), "autolink-gen learn-graph"),
+        (("1.png", "--threshold", "2"), "2.0 is not in the range 0<=x<=1"),
+        (("1.png", "--batch-size", "0"), "0 is not in the range x>=1"),
+        (("1.png", "--fps", "0"), "0.0 is not in the range x>0"),
+        (("1.png", "--model", "RUN", "--device", "toaster"), "toaster cannot be used here"),
+    ],
+)
+def test_mistakes_are_named(
+    tmp_path: Path,
+    run_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("notes.txt").write_text("text")
+    _picture(Path("1.png"))
+    result = _detect(*(run_folder if argument == "RUN" else argument for argument in arguments))
+    assert result.exit_code in (1, 2)
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not Path("detections").exists()
+
+
+def test_real_faces_and_a_real_film(shared_dir: Path, tmp_path: Path, run_folder: Path) -> None:
+    films = sorted((shared_dir / "data" / "voxceleb2" / "test").rglob("*.mp4"))
+    faces = sorted((shared_dir / "data" / "faces68" / "test").glob("*.jpg"))[:3]
+    if not (films and faces):
+        pytest.skip(f"no faces or films in {shared_dir}")
+    film = min(films, key=lambda path: path.stat().st_size)
+    result = _detect(*faces, film, "--model", run_folder, "--out", tmp_path, "--fps", 2)
+    assert result.exit_code == 0, result.output
+    assert len(list(tmp_path.glob("*.png"))) == 3
+    reader = VideoReader(tmp_path / film.name)
+    assert reader.has_audio
+    assert len(_rows(tmp_path)) == 3 + len(list(reader))

@@ -1,0 +1,198 @@
+"""`autolink-gen evaluate`: annotated folders and puppets to scores, JSON and a picture; its errors."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen.checkpoints import save_model
+from autolink_gen.cli.main import cli
+from autolink_gen.evaluation.landmarks import Annotations, nme
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+
+def evaluate(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["evaluate", *map(str, arguments)])
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with the runs `old` and, newer, `tiny`: untrained networks with four keypoints."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    for name in ("old", "tiny"):
+        graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05))
+        save_model(tmp_path / "runs" / "graph" / name / "model.safetensors", graph)
+    return tmp_path
+
+
+def write_part(folder: Path, *, count: int, num_landmarks: int, seed: int, table: Path | None = None) -> Path:
+    """Pictures of blobs, some wider than high, with landmarks; returns the table."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        size = (60, 40) if index % 3 == 2 else (48, 48)
+        Image.fromarray(rng.integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(
+            folder / f"{index:02}.png"
+        )
+        rows.append([f"{index:02}.png", "somebody", *rng.uniform(0.2, 0.8, 2 * num_landmarks).round(4)])
+    header = ["file", "person", *(f"{axis}{p}" for p in range(num_landmarks) for axis in "xy")]
+    table = table or folder.parent / f"landmarks_{folder.name}.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return table
+
+
+@pytest.fixture
+def faces(home: Path) -> Path:
+    """A data root with a set called faces68: 20 pictures to fit on, 7 to test on."""
+    for name, count in (("train", 20), ("test", 7)):
+        write_part(home / "data" / "faces68" / name, count=count, num_landmarks=68, seed=count)
+    return home / "data"
+
+
+def test_named_set_prints_scores_and_writes_them(faces: Path, home: Path) -> None:
+    result = evaluate("--data", "faces68", "--data-root", faces, "--json", home / "out" / "scores.json")
+
+    assert result.exit_code == 0, result.output
+    assert "model: runs/graph/tiny (the newest run)" in result.output
+    assert f"fit: 20 pictures of {faces / 'faces68' / 'train'}, landmarks of" in result.output
+    scores = json.loads((home / "out" / "scores.json").read_text())
+    assert (scores["protocol"], scores["num_fit"], scores["num_test"]) == ("faces68", 20, 7)
+    assert scores["nme_percent"] == pytest.approx(100 * scores["score"])
+    assert scores["nme_mean_pose_percent"] == pytest.approx(100 * scores["score_mean_pose"])
+    assert len(scores["per_landmark_percent"]) == 68
+    assert np.mean(scores["per_landmark_percent"]) == pytest.approx(scores["nme_percent"])
+    assert set(scores["parts_percent"]) == {"jaw", "brows", "nose", "eyes", "mouth"}
+    assert f"NME: {scores['nme_percent']:.2f} % of the eye distance (mean pose " in result.output
+    assert f"mouth 48-67, mean {scores['parts_percent']['mouth']:.1f}: " in result.output
+    assert f"wrote {home / 'out' / 'scores.json'}" in result.output
+    picture = np.asarray(Image.open("runs/graph/tiny/evaluation/faces68.png"))
+    assert picture.shape[1] > 6 * 200
+    assert (picture == (60, 230, 90)).all(axis=-1).any()
+    assert (picture == (255, 60, 60)).all(axis=-1).any()
+
+
+def test_scores_are_those_of_the_model_and_the_table(faces: Path, home: Path) -> None:
+    evaluate("old", "--data", "faces68", "--data-root", faces, "--json", "scores.json")
+
+    from autolink_gen import load_graph_model
+    from autolink_gen.data.landmarks import read_landmarks_csv
+
+    graph = load_graph_model("runs/graph/old")
+    parts = []
+    for name in ("train", "test"):
+        table = read_landmarks_csv(faces / "faces68" / f"landmarks_{name}.csv")
+        pictures = [Image.open(faces / "faces68" / name / file) for file in table.files]
+        tensors = [torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255 for picture in pictures]
+        detected = np.stack([graph.detect(tensor).numpy() for tensor in tensors])
+        parts.append(Annotations(detected, table.points))
+    assert json.loads(Path("scores.json").read_text())["nme_percent"] == pytest.approx(
+        100 * nme(*parts), rel=1e-4
+    )
+
+
+def test_folder_takes_its_sibling_to_fit_on(faces: Path) -> None:
+    test, train = faces / "faces68" / "test", faces / "faces68" / "train"
+    for folder in (test, train, faces / "faces68"):
+        result = evaluate("tiny", "--data", folder, "--picture", "best.png", "--json", "scores.json")
+        assert result.exit_code == 0, result.output
+        assert f"fit: 20 pictures of {train}," in result.output
+        assert f"test: 7 pictures of {test}," in result.output
+    assert Path("best.png").is_file()
+    assert not Path("runs/graph/tiny/evaluation").exists()
+
+
+def test_options_choose_pictures_tables_and_protocol(home: Path) -> None:
+    tables = [
+        write_part(home / name, count=count, num_landmarks=3, seed=count, table=home / f"{name}.table.csv")
+        for name, count in (("here", 20), ("there", 9))
+    ]
+    tables_given = ("--landmarks", tables[1], "--fit-data", "here", "--fit-landmarks", tables[0])
+    limits = ("--max-fit", 18, "--max-test", 5, "--batch-size", 2)
+    choices = ("--data", "there", "--protocol", "taichi", "--json", "scores.json", "--device", "cpu")
+    result = evaluate("runs/graph/tiny/model.safetensors", *choices, *tables_given, *limits)
+
+    assert result.exit_code == 0, result.output
+    assert "fit: 18 pictures of here, landmarks of" in result.output
+    scores = json.loads(Path("scores.json").read_text())
+    assert (scores["protocol"], scores["num_fit"], scores["num_test"]) == ("taichi", 18, 5)
+    assert 0 < scores["score"] < 6 * 255
+    assert "mean_distance_percent" in scores
+    assert "nme_percent" not in scores
+    assert "mean distance of each landmark, in %:\n  from 0: " in result.output
+    assert (home / "runs/graph/tiny/evaluation" / f"{home.name}-there.png").is_file()
+
+
+def test_few_pictures_to_fit_on_are_mentioned(faces: Path) -> None:
+    result = evaluate("--data", "faces68", "--data-root", faces, "--max-fit", 10)
+    assert result.exit_code == 0
+    assert "that is few to fit 4 keypoints on" in result.output
+
+
+def test_puppets_are_the_default_and_stand_beside_an_untrained_network(home: Path) -> None:
+    result = evaluate("--max-fit", 30, "--max-test", 5, "--json", "scores.json")
+
+    assert result.exit_code == 0, result.output
+    scores = json.loads(Path("scores.json").read_text())
+    assert scores["data"] == "puppets"
+    assert (scores["num_fit"], scores["num_test"]) == (30, 5)
+    assert 0 < scores["joint_error_percent"] < 50
+    assert 0 <= scores["bone_share"] <= 1
+    assert set(scores["untrained"]) == set(scores) - {"model", "data", "untrained"}
+    error, untrained = scores["joint_error_percent"], scores["untrained"]["joint_error_percent"]
+    assert f"joint error: {error:.2f} % of the picture's width (untrained {untrained:.2f} %" in result.output
+    assert Image.open("runs/graph/tiny/evaluation/puppets.png").size[0] > 5 * 200
+
+
+def test_run_on_other_data_asks_for_data(home: Path) -> None:
+    (home / "runs/graph/tiny/config.yaml").write_text("data: {name: photos}\n")
+    result = evaluate("tiny")
+    assert result.exit_code == 2
+    assert "the run was trained on photos; give --data" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere/at/all"], "nowhere/at/all"),
+        (
+            ["--protocol", "mine", "--data", "data/faces68/test"],
+            "protocol is 'mine'; choose one of celeba_wild",
+        ),
+        (["--protocol", "h36m", "--data", "data/faces68/test"], "true holds 68 landmarks in the fit part"),
+        (["--protocol", "cub", "--data", "puppets"], "--protocol is for pictures on disk"),
+        (["--device", "nonsense"], "nonsense cannot be used"),
+        (["--max-fit", "0"], "0 is not in the range"),
+        (["missing"], "there is no run missing"),
+        (["--data", "alone"], "holds one part and evaluation needs two"),
+        (["--data", "data/faces68/test", "--picture", "best.docx"], "best.docx must end in .png"),
+    ],
+)
+def test_mistakes_get_one_line(arguments: list[str], message: str, faces: Path, home: Path) -> None:
+    write_part(home / "alone", count=2, num_landmarks=3, seed=0)
+    result = evaluate(*arguments)
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_without_runs_the_message_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = evaluate()
+    assert result.exit_code == 1
+    assert "autolink-gen learn-graph" in result.output
+
+
+def test_help_ends_with_an_example() -> None:
+    result = evaluate("--help")
+    assert result.exit_code == 0
+    assert "autolink-gen evaluate faces --data faces68" in result.output

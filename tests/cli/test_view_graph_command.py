@@ -1,0 +1,164 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen.checkpoints import save_model
+from autolink_gen.cli.main import cli
+from autolink_gen.config import GraphRunConfig, build, to_yaml
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+CONFIG = AutoLinkConfig(num_keypoints=5, image_size=64, width=0.05)
+
+
+def _model() -> AutoLink:
+    """Strong edges 0-1, 0-2 and 3-4, faint ones elsewhere."""
+    torch.manual_seed(0)
+    model = AutoLink(CONFIG)
+    raw = torch.full((5, 5), -9.0)
+    for i, j, value in ((0, 1, 3.0), (0, 2, 2.0), (1, 2, 1.0), (3, 4, 2.5)):
+        raw[i, j] = value
+    with torch.no_grad():
+        model.raw_edge_weights.copy_(raw / CONFIG.edge_weight_rate)
+    return model
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(3):
+        draw = np.random.default_rng(i)
+        Image.fromarray(draw.integers(0, 256, (64, 64, 3)).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def _save_config(folder: Path, *, data: str) -> None:
+    model = {"num_keypoints": 5, "image_size": 64, "width": 0.05}
+    (folder / "config.yaml").write_text(
+        to_yaml(build(GraphRunConfig, {"model": model, "data": {"name": data}}))
+    )
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, pictures: Path) -> Path:
+    """A run with a tiny model, trained on nothing, that says it saw the pictures."""
+    folder = tmp_path / "runs" / "graph" / "tiny"
+    save_model(folder / "model.safetensors", _model())
+    _save_config(folder, data=str(pictures))
+    return folder
+
+
+def _view(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["view-graph", *map(str, arguments)])
+
+
+def _edges(folder: Path) -> list[dict[str, str]]:
+    with (folder / "edges.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pictures_and_table_are_written_into_the_run(run_folder: Path, pictures: Path) -> None:
+    result = _view(run_folder, "--data", pictures)
+    assert result.exit_code == 0, result.output
+    out = run_folder / "graph"
+    assert sorted(path.name for path in out.iterdir()) == ["edge_matrix.png", "edges.csv", "graph.png"]
+    rows = _edges(out)
+    assert [(row["keypoint_a"], row["keypoint_b"]) for row in rows[:4]] == [
+        ("0", "1"), ("3", "4"), ("0", "2"), ("1", "2"),
+    ]  # fmt: skip
+    assert len(rows) == 10
+    assert float(rows[0]["weight"]) == pytest.approx(np.log1p(np.exp(3.0)), rel=1e-5)
+    assert [float(row["share_of_largest"]) for row in rows] == sorted(
+        (float(row["share_of_largest"]) for row in rows), reverse=True
+    )
+    assert "cluster_a" not in rows[0]
+    assert "4 of 10 edges have at least 10% of the largest weight" in result.output
+    assert result.output.index("0 -  1") < result.output.index("3 -  4") < result.output.index("0 -  2")
+    for name in ("edge_matrix.png", "edges.csv", "graph.png"):
+        assert f"wrote {out / name}" in result.output
+        assert (out / name).stat().st_size > 0
+
+
+def test_clusters_are_printed_and_coloured(tmp_path: Path, run_folder: Path, pictures: Path) -> None:
+    drawn = {}
+    for clusters in (1, 2):
+        out = tmp_path / str(clusters)
+        result = _view(run_folder, "--data", pictures, "--out", out, "--clusters", clusters)
+        assert result.exit_code == 0, result.output
+        drawn[clusters] = np.asarray(Image.open(out / "graph.png"))
+    assert "cluster 0: keypoints 0, 1, 2\n" in result.output
+    assert "cluster 1: keypoints 3, 4\n" in result.output
+    assert (_edges(out)[1]["cluster_a"], _edges(out)[1]["cluster_b"]) == ("1", "1")
+    assert (drawn[1] != drawn[2]).any()
+
+
+def test_the_runs_own_pictures_give_the_mean_pose(tmp_path: Path, run_folder: Path, pictures: Path) -> None:
+    own = _view(run_folder, "--out", tmp_path / "own")
+    assert own.exit_code == 0, own.output
+    assert "circle" not in own.output
+    named = _view(run_folder, "--out", tmp_path / "named", "--data", pictures)
+    assert named.exit_code == 0, named.output
+    (run_folder / "config.yaml").unlink()
+    circle = _view(run_folder, "--out", tmp_path / "circle")
+    assert circle.exit_code == 0, circle.output
+    assert "laid on a circle" in circle.output
+    assert "config.yaml is missing" in circle.output
+    assert "--data" in circle.output
+    drawn = [(tmp_path / name / "graph.png").read_bytes() for name in ("own", "named", "circle")]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_pictures_that_are_gone_lead_to_the_circle(run_folder: Path) -> None:
+    _save_config(run_folder, data="./gone")
+    result = _view(run_folder)
+    assert result.exit_code == 0, result.output
+    assert "laid on a circle" in result.output
+    assert "gone" in result.output
+
+
+def test_a_weights_file_alone_and_the_newest_run(
+    tmp_path: Path, run_folder: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lone = tmp_path / "lone" / "model.safetensors"
+    save_model(lone, _model())
+    assert _view(lone).exit_code == 0
+    assert (lone.parent / "graph" / "graph.png").is_file()
+    monkeypatch.chdir(tmp_path)
+    result = _view("--data", pictures)
+    assert result.exit_code == 0, result.output
+    assert "the newest run" in result.output
+    assert (run_folder / "graph" / "graph.png").is_file()
+
+
+def test_two_keypoints_make_one_edge(tmp_path: Path, pictures: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    save_model(weights, AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05)))
+    result = _view(weights, "--data", pictures, "--clusters", 2)
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 edges" in result.output
+    assert "cluster 1: keypoints 1" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("RUN", "--clusters", "6"), "clusters must be from 1 to the number of keypoints, 5; got 6"),
+        (("RUN", "--clusters", "0"), "0 is not in the range x>=1"),
+        (("RUN", "--threshold", "-1"), "-1.0 is not in the range 0<=x<=1"),
+        (("RUN", "--data", "gone/away"), "gone/away"),
+        (("gone",), "there is no run gone"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(
+    run_folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = _view(*(run_folder if argument == "RUN" else argument for argument in arguments))
+    assert result.exit_code in (1, 2)
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not (run_folder / "graph").exists()

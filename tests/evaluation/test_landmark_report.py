@@ -1,0 +1,159 @@
+"""What surrounds the protocols: detection in batches, the parts of a data set, reports, the picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from autolink_gen.evaluation.detection import detect_keypoints
+from autolink_gen.evaluation.landmarks import Annotations, nme
+from autolink_gen.evaluation.parts import read_part
+from autolink_gen.evaluation.report import default_protocol, picture_errors, report_landmarks
+from autolink_gen.evaluation.showcase import Predictions, best_and_worst, draw_landmarks, from_normalised
+
+
+class Corner:
+    """A detector of one keypoint: the mean grey as x, the width in pixels as y. Notes the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, ...]] = []
+
+    @property
+    def edge_weights(self) -> Tensor:
+        return torch.zeros(1, 1)
+
+    def detect(self, images: Tensor) -> Tensor:
+        self.batches.append(tuple(images.shape))
+        widths = torch.full((len(images),), float(images.shape[-1]))
+        return torch.stack([images.mean(dim=(1, 2, 3)), widths], dim=-1)[:, None]
+
+
+def grey(value: int, *, width: int = 4) -> ndarray:
+    return np.full((4, width, 3), value, np.uint8)
+
+
+def faces(seed: int, count: int, *, visible: ndarray | None = None) -> Annotations:
+    rng = np.random.default_rng(seed)
+    detected = rng.uniform(-1, 1, (count, 3, 2))
+    weights = np.random.default_rng(9).uniform(size=(6, 68, 2))
+    true = np.tensordot((detected.reshape(count, -1) + 1) / 2, weights, axes=1) / 3
+    return Annotations(detected, true + rng.normal(size=true.shape) * 0.01, visible)
+
+
+def test_detection_batches_neighbours_of_one_size_and_keeps_the_order() -> None:
+    graph = Corner()
+    pictures = [grey(v, width=w) for v, w in ((0, 4), (51, 4), (102, 4), (153, 6), (204, 4))]
+    found = detect_keypoints(graph, iter(pictures), batch_size=2)
+    assert graph.batches == [(2, 3, 4, 4), (1, 3, 4, 4), (1, 3, 4, 6), (1, 3, 4, 4)]
+    np.testing.assert_allclose(found[:, 0], [[0, 4], [0.2, 4], [0.4, 4], [0.6, 6], [0.8, 4]], atol=1e-6)
+    assert found.dtype == np.float64
+
+
+def test_detection_without_pictures_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no pictures to detect keypoints on"):
+        detect_keypoints(Corner(), [])
+    with pytest.raises(ValueError, match="batch_size=0"):
+        detect_keypoints(Corner(), [grey(0)], batch_size=0)
+
+
+def test_limited_part_is_spread_over_the_table(tmp_path: Path) -> None:
+    rows = ["file,x0,y0"]
+    for index in range(9):
+        Image.fromarray(grey(index)).save(tmp_path / f"{index}.png")
+        rows.append(f"{index}.png,0.{index},0.5")
+    (tmp_path / "landmarks.csv").write_text("\n".join(rows))
+    part = read_part(tmp_path, limit=3)
+    assert part.table.files == ("0.png", "4.png", "8.png")
+    assert part.table.points[:, 0, 0].tolist() == [0.0, 0.4, 0.8]
+    assert [int(part.picture(index)[0, 0, 0]) for index in range(len(part))] == [0, 4, 8]
+    with pytest.raises(ValueError, match="limited to 0"):
+        read_part(tmp_path, limit=0)
+
+
+def test_report_agrees_with_the_protocol_and_is_json() -> None:
+    fit, test = faces(0, 60), faces(1, 20)
+    report = report_landmarks(fit, test, protocol="faces68")
+    assert report.score == nme(fit, test)
+    assert report.error_percent == pytest.approx(100 * report.score)
+    assert report.error_mean_pose_percent == pytest.approx(100 * report.score_mean_pose)
+    assert report.error_percent < report.error_mean_pose_percent
+    values = json.loads(json.dumps(report.to_dict()))
+    assert values["nme_percent"] == report.error_percent
+    expected = np.mean(report.per_landmark_percent[27:36])
+    assert values["parts_percent"]["nose"] == pytest.approx(expected)
+
+
+def test_report_of_pixel_protocols_scales_the_landmarks() -> None:
+    fit, test = faces(0, 60), faces(1, 20)
+    report = report_landmarks(fit, test, protocol="deepfashion")
+    predicted_within = report_landmarks(fit, test, protocol="cub")
+    assert -1 <= report.score < -0.3
+    assert report.error_percent == predicted_within.error_percent
+    assert predicted_within.score == pytest.approx(predicted_within.error_percent / 100)
+    assert "mean_distance_percent" in report.to_dict()
+
+
+def test_landmark_that_is_never_visible_is_null_in_json() -> None:
+    visible = np.ones((20, 68), bool)
+    visible[:, 3] = False
+    report = report_landmarks(faces(0, 60), faces(1, 20, visible=visible), protocol="faces68")
+    values = report.to_dict()
+    assert values["per_landmark_percent"][3] is None
+    assert values["per_landmark_percent"][4] > 0
+    assert values["parts_percent"]["jaw"] > 0
+
+
+def test_report_refuses_an_unknown_protocol() -> None:
+    with pytest.raises(ValueError, match="protocol is 'wflw'; choose one of celeba_wild"):
+        report_landmarks(faces(0, 9), faces(1, 9), protocol="wflw")
+
+
+def test_default_protocol_goes_by_the_number_of_landmarks() -> None:
+    assert [default_protocol(number) for number in (5, 68, 15)] == ["celeba_wild", "faces68", "cub"]
+
+
+def test_picture_errors_pass_over_what_is_not_visible() -> None:
+    errors = picture_errors(np.array([[1.0, np.nan], [2.0, 4.0], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(errors, [1.0, 3.0, np.nan])
+
+
+def test_points_become_fractions_of_the_sides() -> None:
+    points = np.array([[[-1.0, 1.0], [0.0, 0.0]]])
+    np.testing.assert_allclose(from_normalised(points, size=4), [[[0.125, 0.875], [0.5, 0.5]]])
+
+
+def test_drawn_landmarks_lie_where_they_should() -> None:
+    picture = np.zeros((56, 112, 3), np.uint8)
+    points = np.array([[0.25, 0.5], [0.9, 0.1]])
+    drawn = draw_landmarks(picture, points + np.array([0.5, 0]), points, np.array([True, False]))
+    assert drawn.shape == (112, 224, 3)
+    for colour, (x, y) in (((60, 230, 90), (55.5, 55.5)), ((255, 60, 60), (167.5, 55.5))):
+        places = np.argwhere((drawn == colour).all(axis=-1))
+        np.testing.assert_allclose(places.mean(axis=0), [y, x], atol=1)
+
+
+def test_best_and_worst_are_ranked_and_pictures_without_labels_left_out() -> None:
+    asked: list[int] = []
+
+    def picture(index: int) -> ndarray:
+        asked.append(index)
+        return np.full((32, 32, 3), index, np.uint8)
+
+    points = np.full((4, 2, 2), 0.5)
+    predictions = Predictions(
+        picture=picture,
+        keypoints=np.zeros((4, 2, 2)),
+        predicted=points,
+        true=points,
+        visible=np.ones((4, 2), bool),
+        errors_percent=np.array([3.0, np.nan, 1.0, 2.0]),
+    )
+    grid = best_and_worst(predictions, torch.zeros(2, 2), count=2)
+    assert asked == [2, 3, 2, 3, 0, 3, 0, 3]
+    assert grid.dtype == np.uint8
+    assert grid.ndim == 3

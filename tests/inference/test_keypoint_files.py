@@ -1,0 +1,92 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autolink_gen.inference.detect import Detection, SourcePicture
+from autolink_gen.inference.keypoint_files import KeypointFiles
+
+WEIGHTS = np.array([[0.0, 0.5, 0.1], [0.5, 0.0, 2.0], [0.1, 2.0, 0.0]])
+
+
+def _found(file: str, *, frame: int = 0, time_s: float | None = None) -> Detection:
+    source = SourcePicture(Path(file), frame, time_s, np.zeros((6, 8, 3), np.uint8))
+    return Detection(source, np.array([[0.0, 5.0], [1.23456, 2.0], [-1.5, 7.0 + frame]]))
+
+
+def _read(folder: Path) -> tuple[list[dict[str, str]], dict]:
+    with (folder / "keypoints.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return rows, json.loads((folder / "keypoints.json").read_text())
+
+
+def test_csv_and_json_hold_the_same(tmp_path: Path) -> None:
+    with KeypointFiles(tmp_path, model_name='a "run"', edge_weights=WEIGHTS) as files:
+        files.add(_found("a, b/ä.jpg"))
+        files.add(_found("film.mp4", frame=3, time_s=0.12))
+        files.skip(Path("bad.jpg"), "torn")
+    rows, data = _read(tmp_path)
+    assert list(rows[0]) == ["file", "frame", "time_s", "width_px", "height_px"] + [
+        f"{axis}{k}_px" for k in range(3) for axis in "xy"
+    ]
+    assert rows[0] == {
+        "file": "a, b/ä.jpg", "frame": "0", "time_s": "", "width_px": "8", "height_px": "6",
+        "x0_px": "0.0", "y0_px": "5.0", "x1_px": "1.235", "y1_px": "2.0", "x2_px": "-1.5", "y2_px": "7.0",
+    }  # fmt: skip
+    assert (rows[1]["frame"], rows[1]["time_s"], rows[1]["y2_px"]) == ("3", "0.12", "10.0")
+    assert data["pictures"][1] == {
+        "file": "film.mp4", "frame": 3, "time_s": 0.12, "width_px": 8, "height_px": 6,
+        "keypoints_px": [[0.0, 5.0], [1.235, 2.0], [-1.5, 10.0]],
+    }  # fmt: skip
+    assert (data["model"], data["num_keypoints"]) == ('a "run"', 3)
+    assert data["edges"] == [
+        {"keypoints": [1, 2], "weight": 2.0},
+        {"keypoints": [0, 1], "weight": 0.5},
+        {"keypoints": [0, 2], "weight": 0.1},
+    ]
+    assert data["skipped"] == [{"file": "bad.jpg", "reason": "torn"}]
+
+
+def test_records_of_a_damaged_film_are_taken_back(tmp_path: Path) -> None:
+    with KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS) as files:
+        files.begin_file()
+        files.add(_found("bad1.mp4"))
+        files.take_back()
+        files.add(_found("good.jpg"))
+        files.begin_file()
+        for frame in range(100):
+            files.add(_found("bad2.mp4", frame=frame, time_s=frame / 25))
+        files.take_back()
+        files.begin_file()
+        files.add(_found("good.mp4", time_s=0.0))
+    rows, data = _read(tmp_path)
+    assert files.num_records == 2
+    assert [row["file"] for row in rows] == ["good.jpg", "good.mp4"]
+    assert [picture["file"] for picture in data["pictures"]] == ["good.jpg", "good.mp4"]
+    assert data["skipped"] == []
+
+
+def test_files_without_records_are_valid(tmp_path: Path) -> None:
+    with KeypointFiles(tmp_path / "new", model_name="run", edge_weights=WEIGHTS):
+        pass
+    rows, data = _read(tmp_path / "new")
+    assert (rows, data["pictures"]) == ([], [])
+
+
+def test_an_error_leaves_the_old_files_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("keypoints.csv", "keypoints.json"):
+        (tmp_path / name).write_text("old")
+
+    def fail() -> None:
+        with KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS) as files:
+            files.add(_found("a.jpg"))
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "keypoints.csv": "old",
+        "keypoints.json": "old",
+    }
