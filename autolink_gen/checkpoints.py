@@ -84,14 +84,10 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
     if not file.is_file():
         raise ValueError(f"there are no weights at {file}; give a run's folder or its {WEIGHTS_NAME}")
     if file.suffix != ".safetensors":
-        raise ValueError(
-            f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official"
-        )
+        raise ValueError(f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official")
     header, tensors = read_weights(file)
     if header.get("format") != FORMAT:
-        raise ValueError(
-            f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header)"
-        )
+        raise ValueError(f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header)")
     if header.get("kind") != "graph":
         raise ValueError(f"{file} holds a {header.get('kind')} model, not a graph model")
     model = AutoLink(build(AutoLinkConfig, json.loads(header["config"])))
@@ -123,9 +119,7 @@ def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -
         for candidate in (Path(name), parent / name):
             if candidate.exists():
                 return candidate
-        raise ValueError(
-            f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}"
-        )
+        raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
     found = [path for path in parent.glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
     if not found:
         raise ValueError(f"there is no finished run in {parent}; make one: {command}")
@@ -152,9 +146,7 @@ def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[
         raise ValueError(f"this is no AutoLink checkpoint: its hyper_parameters have no {error}") from None
     names = official_names()
     ignored = ("vgg_loss.", "encoder.detector.coord")
-    tensors = {
-        names.get(name, name): value for name, value in state_dict.items() if not name.startswith(ignored)
-    }
+    tensors = {names.get(name, name): value for name, value in state_dict.items() if not name.startswith(ignored)}
     model = AutoLink(config)
     load_state(model, tensors, source="the checkpoint")
     return model.eval()

@@ -63,9 +63,7 @@ class OptimiserConfig:
         _require(self.lr > 0, "optimiser.lr", "positive", self.lr)
         _require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
         _require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
-        _require(
-            self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm
-        )
+        _require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class RunLengthConfig:
 
 @dataclass(frozen=True)
 class ThicknessConfig:
-    """Thick edges first: sigma^2 falls from ``start`` to the model's own, geometrically, between two shares of the run."""
+    """Thick edges first: sigma^2 falls geometrically from ``start`` to the model's, between two shares of the run."""
 
     start: float | None = None  # None: the model's sigma2 throughout
     hold: float = 0.2
@@ -106,9 +104,7 @@ class ThicknessConfig:
 
     def __post_init__(self) -> None:
         _require(self.start is None or self.start > 0, "thickness.start", "positive", self.start)
-        _require(
-            0 <= self.hold <= self.until <= 1, "thickness.hold, thickness.until", "rising in [0, 1]", self
-        )
+        _require(0 <= self.hold <= self.until <= 1, "thickness.hold, thickness.until", "rising in [0, 1]", self)
 
 
 @dataclass(frozen=True)
@@ -141,9 +137,7 @@ def _with_known_keys(kind: Any, values: dict[str, Any], prefix: str = "") -> dic
     known = {name: item.type for name, item in kind.__dataclass_fields__.items()}
     for name, value in values.items():
         if name not in known:
-            raise ValueError(
-                f"there is no setting {prefix}{name}; there are {', '.join(prefix + k for k in known)}"
-            )
+            raise ValueError(f"there is no setting {prefix}{name}; there are {', '.join(prefix + k for k in known)}")
         if is_dataclass(known[name]):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{prefix}{name} is a group of settings, got {value!r}")
@@ -200,9 +194,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for name, value in changes.items():
         inner = merged.get(name)
-        merged[name] = (
-            merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[name] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

@@ -36,9 +36,7 @@ def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:
     largest = weights.max()
     affinity = np.maximum(weights / largest if largest > 0 else weights, _FAINT)
     np.fill_diagonal(affinity, 0)
-    method = SpectralClustering(
-        num_clusters, affinity="precomputed", random_state=seed, assign_labels="kmeans"
-    )
+    method = SpectralClustering(num_clusters, affinity="precomputed", random_state=seed, assign_labels="kmeans")
     return method.fit_predict(affinity)
 
 

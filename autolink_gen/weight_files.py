@@ -80,9 +80,7 @@ def read_weights(network: Network, path: Path) -> Tensors:
     Raises ValueError, with the remedy, for a file that is missing, damaged, of another network or form.
     """
     if not path.is_file():
-        raise ValueError(
-            f"there is no file {path}: give a .safetensors, .pth, .ckpt or .tar.gz file that exists"
-        )
+        raise ValueError(f"there is no file {path}: give a .safetensors, .pth, .ckpt or .tar.gz file that exists")
     if path.suffix == ".safetensors":
         return _convolutions(network, _load_safetensors(path), path)
     if path.suffix in (".pth", ".pt"):
@@ -199,9 +197,7 @@ def check_digest(path: Path, tensors: Tensors) -> None:
     """ValueError unless `tensors`, read from `path`, have the digest that its header states."""
     stated = _header(path).get("tensors_sha256")
     if stated != tensors_digest(tensors):
-        raise ValueError(
-            f"{path} is damaged (its tensors do not have the sha256 of its header): fetch it again"
-        )
+        raise ValueError(f"{path} is damaged (its tensors do not have the sha256 of its header): fetch it again")
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -221,13 +217,9 @@ def _load_state_dict(path: Path) -> Mapping[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise ValueError(
-            f"{path} is damaged or not a file of plain weights ({reason}): fetch it again"
-        ) from problem
+        raise ValueError(f"{path} is damaged or not a file of plain weights ({reason}): fetch it again") from problem
     if not isinstance(loaded, Mapping):
-        raise ValueError(
-            f"{path} holds a {type(loaded).__name__}, not a dict of tensors: give torchvision's file"
-        )
+        raise ValueError(f"{path} holds a {type(loaded).__name__}, not a dict of tensors: give torchvision's file")
     return loaded
 
 
@@ -239,8 +231,7 @@ def _convolutions(network: Network, tensors: Mapping[str, Any], origin: Path | s
         if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
             found = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
             raise ValueError(
-                f"{origin} is not {network.name}: {name} {found}, {shape} was expected; "
-                "give a file of that network"
+                f"{origin} is not {network.name}: {name} {found}, {shape} was expected; give a file of that network"
             )
         chosen[name] = tensor.float().contiguous()
     return chosen

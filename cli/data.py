@@ -56,9 +56,7 @@ def _lines(report: "FolderReport") -> list[str]:
     lines = [f"{report.folder}: {total} pictures ({_counts(report.suffixes)})"]
     if report.widths and report.heights:
         for name, spread in (("width", report.widths), ("height", report.heights)):
-            lines.append(
-                f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)"
-            )
+            lines.append(f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)")
         lines.append(f"{'under 64 px':<16} {report.num_small}")
         lines.append(f"{'modes':<16} {_counts(report.modes)}")
     if report.other_files:

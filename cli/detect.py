@@ -195,7 +195,5 @@ def _device(name: str | None) -> str:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise click.BadParameter(
-            f"{name} cannot be used here ({reason}); try cpu", param_hint="--device"
-        ) from error
+        raise click.BadParameter(f"{name} cannot be used here ({reason}); try cpu", param_hint="--device") from error
     return name

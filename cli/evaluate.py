@@ -24,33 +24,19 @@ _PER_LINE = 12
 
 @click.command()
 @click.argument("run", required=False)
-@click.option(
-    "--data", help="faces68, puppets, or a folder of test pictures. [default: puppets if trained on them]"
-)
+@click.option("--data", help="faces68, puppets, or a folder of test pictures. [default: puppets if trained on them]")
 @click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
-@click.option(
-    "--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the pictures]"
-)
+@click.option("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the pictures]")
 @click.option("--fit-data", type=_PATH, help="Pictures to fit the regression on. [default: the train split]")
 @click.option("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
 @click.option("--protocol", help="faces68, celeba_wild, cub ... [default: by the number of landmarks]")
-@click.option(
-    "--max-fit", type=click.IntRange(min=2), help="Fit on so many pictures. [default: all; 500 puppets]"
-)
+@click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many pictures. [default: all; 500 puppets]")
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
-@click.option(
-    "--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]"
-)
-@click.option(
-    "--picture", type=_FILE, help="Where to draw the best and worst. [default: in the run's folder]"
-)
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Pictures at once."
-)
+@click.option("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
+@click.option("--picture", type=_FILE, help="Where to draw the best and worst. [default: in the run's folder]")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Pictures at once.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
-def evaluate(
-    run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any
-) -> None:
+def evaluate(run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any) -> None:
     """Score a learned graph against annotated landmarks, which training never sees.
 
     A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other.
@@ -85,9 +71,7 @@ def _device(name: str | None) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
         reason = str(error).splitlines()[0]
-        raise click.BadParameter(
-            f"{name} cannot be used ({reason}); try cpu", param_hint="--device"
-        ) from None
+        raise click.BadParameter(f"{name} cannot be used ({reason}); try cpu", param_hint="--device") from None
     return name
 
 
@@ -123,9 +107,7 @@ def _on_landmarks(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str,
     from autolink_gen.evaluation.parts import annotate, find_folders, read_part
     from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
 
-    fit_folder, test_folder = find_folders(
-        options["data"], root=options["data_root"], fit_data=options["fit_data"]
-    )
+    fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
     parts = {
         "fit": read_part(fit_folder, landmarks=options["fit_landmarks"], limit=options["max_fit"]),
         "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
@@ -201,9 +183,7 @@ def _on_puppets(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str, A
 
     for name in _LANDMARK_OPTIONS:
         if options[name] is not None:
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} is for pictures on disk; leave it out with puppets"
-            )
+            raise click.UsageError(f"--{name.replace('_', '-')} is for pictures on disk; leave it out with puppets")
     numbers = {"num_fit": options["max_fit"], "num_test": options["max_test"]}
     given = {name: number for name, number in numbers.items() if number is not None}
     learned, untrained = (

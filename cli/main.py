@@ -31,9 +31,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         identifier = name.replace("-", "_")
-        command: click.Command = getattr(
-            importlib.import_module(f"autolink_gen.cli.{identifier}"), identifier
-        )
+        command: click.Command = getattr(importlib.import_module(f"autolink_gen.cli.{identifier}"), identifier)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -51,9 +49,7 @@ class LazyGroup(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="autolink-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:

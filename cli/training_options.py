@@ -10,12 +10,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--data", help="A named data set or a folder of pictures. [default: the recipe's; puppets]"),
-    click.option(
-        "--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."
-    ),
-    click.option(
-        "--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"
-    ),
+    click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."),
+    click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
     click.option("--name", help="Name of the run. [default: made from the data and the model]"),
     click.option(
         "--out",

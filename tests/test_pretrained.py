@@ -225,9 +225,7 @@ def test_torchvisions_download_is_the_last_resort(archive, tmp_path, monkeypatch
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
     find_weights("first", progress=False)
-    assert asked == [
-        (f"https://download.pytorch.org/models/{NETWORKS['first'].torchvision_file}", True, True)
-    ]
+    assert asked == [(f"https://download.pytorch.org/models/{NETWORKS['first'].torchvision_file}", True, True)]
     assert inspect_cache("first").state == "verified"
 
 

@@ -73,9 +73,7 @@ def test_a_graph_without_positive_weights_has_no_edges() -> None:
 def test_a_long_edge_has_no_gaps_where_its_pieces_meet() -> None:
     drawn = viz.draw_graph(_grey(801, 801), np.array([[-0.9, 0.0], [0.9, 0.0]]), _weights(2, {(0, 1): 1.0}))
     assert (drawn[400, 80:721] == 255).all()
-    diagonal = viz.draw_graph(
-        _grey(801, 801), np.array([[-0.9, -0.9], [0.9, 0.9]]), _weights(2, {(0, 1): 1.0})
-    )
+    diagonal = viz.draw_graph(_grey(801, 801), np.array([[-0.9, -0.9], [0.9, 0.9]]), _weights(2, {(0, 1): 1.0}))
     middle = np.arange(80, 721)
     assert (diagonal[middle, middle] == 255).all()
 
@@ -166,9 +164,7 @@ def test_figures_are_pictures_with_content() -> None:
     assert heat.shape == empty.shape
     assert (heat != empty).any()
     rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(50)]
-    curve = viz.loss_curve(
-        [*rows, {"step": 50, "loss": float("nan")}, {"step": 51, "lr": 1.0}, {"loss": 2.0}]
-    )
+    curve = viz.loss_curve([*rows, {"step": 50, "loss": float("nan")}, {"step": 51, "lr": 1.0}, {"loss": 2.0}])
     assert (curve == viz.loss_curve(rows)).all()
     assert (curve != viz.loss_curve(rows[:25])).any()
 

@@ -52,9 +52,7 @@ def checkpoint(tensors):
         part = "kernel" if name.endswith("weight") else "bias"
         array = value.numpy().transpose(2, 3, 1, 0) if part == "kernel" else value.numpy()
         layers.setdefault(name.rsplit(".", 1)[0], {})[part] = np.ascontiguousarray(array)
-    return pickle.dumps(
-        {"Tiny_0": {f"Conv_{i}": layer for i, layer in enumerate(layers.values())}}, protocol=3
-    )
+    return pickle.dumps({"Tiny_0": {f"Conv_{i}": layer for i, layer in enumerate(layers.values())}}, protocol=3)
 
 
 @pytest.fixture

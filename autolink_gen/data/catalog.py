@@ -102,9 +102,7 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     _check_split(split)
     text = str(data)
     folder = Path(text).expanduser()
-    looks_like_path = (
-        isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
-    )
+    looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
     if folder.exists() and (looks_like_path or text not in CATALOG):
         return _split_of_folder(check_folder(folder), split)
     name, _, part = text.partition("/")
@@ -134,9 +132,7 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
     except yaml.YAMLError as error:
         raise ValueError(f"{settings} is not valid YAML ({error}); correct or remove it") from error
     if not isinstance(content, Mapping) or not isinstance(content.get("data_root", ""), str):
-        raise ValueError(
-            f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it"
-        )
+        raise ValueError(f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it")
     found = content.get("data_root")
     return (Path(found).expanduser(), str(settings)) if found else None
 
@@ -178,9 +174,7 @@ def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) ->
         )
     base, source = located
     if not base.is_dir():
-        raise ValueError(
-            f"the data root {base} (from {source}) is no folder; give the folder that holds {name}/"
-        )
+        raise ValueError(f"the data root {base} (from {source}) is no folder; give the folder that holds {name}/")
     for home in (base / name, base):
         # Any folder of folders looks like a set whose clips lie right in it: ask for its name as well.
         named = home.resolve().name.lower().startswith(name)

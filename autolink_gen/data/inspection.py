@@ -63,9 +63,7 @@ def _silent(items: Iterable, _total: int, _label: str) -> Iterable:
     return items
 
 
-def inspect_folder(
-    folder: str | Path, *, near_duplicates: bool = True, progress: Progress = _silent
-) -> FolderReport:
+def inspect_folder(folder: str | Path, *, near_duplicates: bool = True, progress: Progress = _silent) -> FolderReport:
     """Decode every picture below a folder and report on them.
 
     `progress(items, total, label)` may wrap what is gone through, to show how far it is.
@@ -106,9 +104,7 @@ def inspect_folder(
     )
 
 
-def find_near_duplicates(
-    thumbnails: UInt8[np.ndarray, "N 16 16"], *, progress: Progress = _silent
-) -> list[list[int]]:
+def find_near_duplicates(thumbnails: UInt8[np.ndarray, "N 16 16"], *, progress: Progress = _silent) -> list[list[int]]:
     """Group pictures that look the same, given as small grey thumbnails; groups of two or more, as indices.
 
     Two look the same when at most 6 of 64 bits differ between their difference hashes (is a pixel darker than

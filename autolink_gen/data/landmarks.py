@@ -79,9 +79,7 @@ def find_landmarks_csv(pictures_folder: str | Path) -> Path:
         if place.is_file():
             return place
     looked = ", ".join(str(place) for place in places)
-    raise ValueError(
-        f"no landmarks for {folder}: looked for {looked}; name the table or put it there ({_FORM})"
-    )
+    raise ValueError(f"no landmarks for {folder}: looked for {looked}; name the table or put it there ({_FORM})")
 
 
 def match_pictures(table: LandmarkTable, pictures_folder: str | Path) -> list[Path]:
@@ -111,18 +109,14 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is no CSV table ({error}); it needs the columns {_FORM}") from error
     if not lines:
-        raise ValueError(
-            f"the landmark table {path} is empty; it needs the columns {_FORM} and a row a picture"
-        )
+        raise ValueError(f"the landmark table {path} is empty; it needs the columns {_FORM} and a row a picture")
     header = [name.strip() for name in lines[0]]
     rows = lines[1:]
     if not rows:
         raise ValueError(f"the landmark table {path} has a header but no rows; it needs a row a picture")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise ValueError(
-                f"{path}, row {number}: {len(row)} values for {len(header)} columns; complete the row"
-            )
+            raise ValueError(f"{path}, row {number}: {len(row)} values for {len(header)} columns; complete the row")
     return header, rows
 
 
@@ -150,8 +144,7 @@ def _numbers(path: Path, rows: list[list[str]], columns: list[tuple[str, int]]) 
                 values[number, place] = float(text) if text else np.nan
             except ValueError as error:
                 raise ValueError(
-                    f"{path}, row {number + 2}, column {name}: {text!r} is no number; "
-                    f"leave it empty if unlabelled"
+                    f"{path}, row {number + 2}, column {name}: {text!r} is no number; leave it empty if unlabelled"
                 ) from error
     return values
 

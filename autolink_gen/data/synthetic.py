@@ -87,9 +87,7 @@ class Puppets(Dataset[Tensor]):
         IndexError: an index outside 0 to length - 1.
     """
 
-    def __init__(
-        self, *, image_size: int = 128, seed: int = 0, length: int = 100_000, split: Split = "train"
-    ) -> None:
+    def __init__(self, *, image_size: int = 128, seed: int = 0, length: int = 100_000, split: Split = "train") -> None:
         _check_source(seed=seed, split=split)
         _check_size("image_size", image_size)
         if length < 1:
@@ -155,9 +153,7 @@ def _check_source(*, seed: int, split: str) -> None:
 
 def _check_size(field: str, size: int) -> None:
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(
-            f"{field}={size}: puppets are {MIN_SIZE} to {MAX_SIZE} pixels wide; choose a size there"
-        )
+        raise ValueError(f"{field}={size}: puppets are {MIN_SIZE} to {MAX_SIZE} pixels wide; choose a size there")
 
 
 def _render(

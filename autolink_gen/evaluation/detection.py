@@ -42,9 +42,7 @@ def detect_keypoints(
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: give 1 or more")
     device = graph.edge_weights.device
-    found = [
-        graph.detect(batch.to(device)).double().cpu().numpy() for batch in _batches(pictures, batch_size)
-    ]
+    found = [graph.detect(batch.to(device)).double().cpu().numpy() for batch in _batches(pictures, batch_size)]
     if not found:
         raise ValueError("there are no pictures to detect keypoints on; give at least one")
     return np.concatenate(found)

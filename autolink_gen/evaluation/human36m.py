@@ -17,9 +17,7 @@ MAX_ROUNDS = 100
 OUTLIER_SD = 3.0
 
 
-def fit_without_sides(
-    detected: Float[ndarray, "N K 2"], true: Float[ndarray, "N 32 2"]
-) -> Float[ndarray, "D 32 2"]:
+def fit_without_sides(detected: Float[ndarray, "N K 2"], true: Float[ndarray, "N 32 2"]) -> Float[ndarray, "D 32 2"]:
     """Coefficients of a regression without bias that may call left right.
 
     Fit; swap left and right in the truth of pictures that fit better so; repeat until at most 10 would
@@ -70,7 +68,5 @@ def _swap_where_nearer(
     return np.where(nearer[:, None, None], swapped, true)
 
 
-def _picture_errors(
-    predicted: Float[ndarray, "N 32 2"], true: Float[ndarray, "N 32 2"]
-) -> Float[ndarray, " N"]:
+def _picture_errors(predicted: Float[ndarray, "N 32 2"], true: Float[ndarray, "N 32 2"]) -> Float[ndarray, " N"]:
     return np.linalg.norm(predicted - true, axis=-1).mean(axis=1)

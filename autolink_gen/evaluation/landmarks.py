@@ -78,9 +78,7 @@ class Annotations:
         for name in ("detected", "true"):
             shape = getattr(self, name).shape
             if len(shape) != 3 or shape[2] != 2 or 0 in shape:
-                raise ValueError(
-                    f"{name} has the shape {shape}; give at least one picture, as (N, points, 2)"
-                )
+                raise ValueError(f"{name} has the shape {shape}; give at least one picture, as (N, points, 2)")
         if len(self.detected) != len(self.true):
             raise ValueError(
                 f"detected has {len(self.detected)} pictures and true {len(self.true)}; give them one to one"
@@ -92,13 +90,9 @@ class Annotations:
 
     def _check_values(self) -> None:
         if not np.isfinite(self.detected).all():
-            raise ValueError(
-                "detected holds values that are not finite; the model is damaged, train it again"
-            )
+            raise ValueError("detected holds values that are not finite; the model is damaged, train it again")
         if not np.isfinite(self.true[labelled_landmarks(self)]).all():
-            raise ValueError(
-                "true holds values that are not finite; set visible to False where there is no label"
-            )
+            raise ValueError("true holds values that are not finite; set visible to False where there is no label")
         if self.eye_distance is not None and not (self.eye_distance > 0).all():
             raise ValueError(
                 f"eye_distance goes down to {self.eye_distance.min()}; leave out pictures without two eyes"
@@ -246,9 +240,7 @@ def _taichi(fit: Annotations, test: Annotations) -> float:
     missing = np.flatnonzero((~labelled.any(axis=0) | np.isnan(coefficients).any(axis=0)).any(axis=1))
     # Differs: the official sum is NaN, or holds a fit to nothing; leaving a gap would flatter it.
     if len(missing):
-        raise ValueError(
-            f"landmarks {missing.tolist()} have no label in one of the parts; leave them out of both"
-        )
+        raise ValueError(f"landmarks {missing.tolist()} have no label in one of the parts; leave them out of both")
     return float((np.where(labelled, errors, 0).sum(axis=0) / labelled.sum(axis=0)).sum())
 
 

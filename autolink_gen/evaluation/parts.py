@@ -33,9 +33,7 @@ class Part:
         return np.asarray(read_image(self.paths[index]))
 
 
-def find_folders(
-    data: str | Path, *, root: Path | None = None, fit_data: Path | None = None
-) -> tuple[Path, Path]:
+def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path | None = None) -> tuple[Path, Path]:
     """The folders of the fit part and of the test part, for a named data set or a folder.
 
     Without `fit_data` the fit part is the set's train split; of a folder called test or val it is the folder

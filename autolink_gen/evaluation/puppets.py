@@ -196,9 +196,7 @@ def _indices(part: str) -> list[int]:
     return [index for index, name in enumerate(JOINT_NAMES) if name.endswith(part)]
 
 
-def _segment_distances(
-    points: Float[ndarray, "E S 2"], lines: Float[ndarray, "B 2 2"]
-) -> Float[ndarray, "E S B"]:
+def _segment_distances(points: Float[ndarray, "E S 2"], lines: Float[ndarray, "B 2 2"]) -> Float[ndarray, "E S B"]:
     """Distance of each point from each segment."""
     offsets = points[:, :, None] - lines[:, 0]
     along = lines[:, 1] - lines[:, 0]

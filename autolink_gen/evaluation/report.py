@@ -59,9 +59,7 @@ class LandmarkReport:
         for key in ("percent", "mean_pose_percent"):
             values[f"{name}_{key}"] = values.pop(f"error_{key}")
         parts = self.parts_percent()
-        values["parts_percent"] = {
-            part: error for (part, _, _), error in zip(FACE_PARTS, parts, strict=False)
-        }
+        values["parts_percent"] = {part: error for (part, _, _), error in zip(FACE_PARTS, parts, strict=False)}
         values["per_landmark_percent"] = [None if math.isnan(e) else e for e in self.per_landmark_percent]
         return values
 
@@ -69,9 +67,7 @@ class LandmarkReport:
         """The mean error of each of `FACE_PARTS`; empty unless there are 68 landmarks."""
         if len(self.per_landmark_percent) != FACE_PARTS[-1][2] + 1:
             return []
-        return [
-            float(np.nanmean(self.per_landmark_percent[first : last + 1])) for _, first, last in FACE_PARTS
-        ]
+        return [float(np.nanmean(self.per_landmark_percent[first : last + 1])) for _, first, last in FACE_PARTS]
 
 
 def default_protocol(num_landmarks: int) -> str:
@@ -115,9 +111,7 @@ def report_landmarks(fit: Annotations, test: Annotations, *, protocol: str) -> L
     )
 
 
-def landmark_errors(
-    predicted: Float[ndarray, "N P 2"], test: Annotations, *, by_eyes: bool
-) -> Float[ndarray, "N P"]:
+def landmark_errors(predicted: Float[ndarray, "N P 2"], test: Annotations, *, by_eyes: bool) -> Float[ndarray, "N P"]:
     """Distance of landmarks in [0, 1] from predictions, in eye distances or widths; NaN: not visible."""
     return eye_normalised(predicted, test) if by_eyes else landmark_distances(predicted, test)
 

@@ -36,9 +36,7 @@ class Predictions:
     errors_percent: Float[ndarray, " N"]
 
 
-def best_and_worst(
-    predictions: Predictions, edge_weights: Float[Tensor, "K K"], *, count: int = 6
-) -> Picture:
+def best_and_worst(predictions: Predictions, edge_weights: Float[Tensor, "K K"], *, count: int = 6) -> Picture:
     """Two rows for the best and two for the worst: landmarks (green true, red predicted) and the graph."""
     ranked = np.argsort(predictions.errors_percent, kind="stable")
     ranked = ranked[np.isfinite(predictions.errors_percent[ranked])]

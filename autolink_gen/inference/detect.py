@@ -57,9 +57,7 @@ class Detection:
         return self.keypoints_px * 2 / span - 1
 
 
-def picture_files(
-    files: Sequence[Path], *, on_error: Callable[[Path, ImageError], object]
-) -> Iterator[SourcePicture]:
+def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, ImageError], object]) -> Iterator[SourcePicture]:
     """Read picture files one by one; one that cannot be read goes to `on_error` and is skipped."""
     for file in files:
         try:
@@ -76,9 +74,7 @@ def video_frames(reader: VideoReader, *, fps: Rate | None = None) -> Iterator[So
         yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)
 
 
-def detect_pictures(
-    model: AutoLink, pictures: Iterable[SourcePicture], *, batch_size: int = 16
-) -> Iterator[Detection]:
+def detect_pictures(model: AutoLink, pictures: Iterable[SourcePicture], *, batch_size: int = 16) -> Iterator[Detection]:
     """Detect the keypoints of pictures of any sizes, in their order, `batch_size` or fewer at a time.
 
     The model says where to compute. Raises ValueError for a batch size below 1.

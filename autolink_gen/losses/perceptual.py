@@ -206,17 +206,13 @@ class PerceptualLoss(nn.Module):
         if distance not in ("l1", "mse"):
             raise ValueError(f"distance is {distance!r}: use 'l1' or 'mse'")
         if resize is not None and resize < 1:
-            raise ValueError(
-                f"resize is {resize}: use a positive number of pixels, or None for the picture's own size"
-            )
+            raise ValueError(f"resize is {resize}: use a positive number of pixels, or None for the picture's own size")
         self.features = features
         self.distance = distance
         self.resize = resize
         self.unit_length = unit_length
 
-    def forward(
-        self, pictures: Float[Tensor, "B 3 H W"], targets: Float[Tensor, "B 3 H W"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, pictures: Float[Tensor, "B 3 H W"], targets: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
         """Pictures and targets in [-1, 1] -> scalar loss >= 0; only `pictures` receives gradients."""
         return self.distance_to(pictures, self.target_features(targets))
 
@@ -225,9 +221,7 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             return self._features_of(targets)
 
-    def distance_to(
-        self, pictures: Float[Tensor, "B 3 H W"], target_features: FeatureMaps
-    ) -> Float[Tensor, ""]:
+    def distance_to(self, pictures: Float[Tensor, "B 3 H W"], target_features: FeatureMaps) -> Float[Tensor, ""]:
         """Loss of pictures in [-1, 1] against maps that `target_features` gave."""
         measure = F.l1_loss if self.distance == "l1" else F.mse_loss
         maps = self._features_of(pictures)

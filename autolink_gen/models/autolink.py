@@ -109,9 +109,7 @@ class AutoLink(nn.Module):
         drawn = self.edge_map(keypoints.float(), images.shape[-1])
         return Reconstruction(keypoints, drawn, self._paint(images, mask, drawn))
 
-    def random_mask(
-        self, batch: int, *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "B 1 S S"]:
+    def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
         """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""
         config = self.config
         return random_block_mask(

@@ -1,5 +1,7 @@
 """The keypoint detector: a picture to K heatmaps to K keypoints (AutoLink sec. 3.1)."""
 
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ class Detector(nn.Module):
     def __init__(self, num_keypoints: int, *, width: float = 1.0) -> None:
         super().__init__()
         channels = [3, *(scaled(count, width) for count in (64, 128, 256, 512))]
-        downs = [ResidualDown(i, o) for i, o in zip(channels[:-1], channels[1:], strict=True)]
+        downs = [ResidualDown(i, o) for i, o in pairwise(channels)]
         ups = [
             Up(channels[4], channels[3], num_convs=1),
             Up(channels[3], channels[2], num_convs=1),

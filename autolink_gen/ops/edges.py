@@ -92,9 +92,7 @@ def edge_map(
 def _check(keypoints: Tensor, edge_weights: Tensor, sigma2: float | Tensor, size: int) -> None:
     num_keypoints = keypoints.shape[1]
     if num_keypoints < 2:
-        raise ValueError(
-            f"an edge needs two keypoints: num_keypoints must be at least 2, got {num_keypoints}"
-        )
+        raise ValueError(f"an edge needs two keypoints: num_keypoints must be at least 2, got {num_keypoints}")
     if edge_weights.shape != (num_keypoints, num_keypoints):
         raise ValueError(
             f"edge_weights must be ({num_keypoints}, {num_keypoints}) to go with the keypoints, "
@@ -152,7 +150,7 @@ def _foot_points(
 
 def _winning_edges(keypoints: Tensor, log_weights: Tensor, sigma2: Tensor, size: int) -> Int[Tensor, "B P"]:
     """The edge with the largest score at each of the P = size^2 pixels."""
-    batch, num_keypoints, _ = keypoints.shape
+    batch = len(keypoints)
     tiles_per_side = -(-size // _TILE)
     step = 2 / (size - 1)
     centre = (_arange(tiles_per_side, like=keypoints) * _TILE + (_TILE - 1) / 2) * step - 1
@@ -209,9 +207,7 @@ def _tile_winners(
     picture = torch.div(order[tile], num_tiles, rounding_mode="floor")
     place = order[tile] * log_weights.numel() + edge
     unit = edges[:, picture, :2, edge].transpose(0, 1)  # (2, pairs, 2)
-    forms = torch.cat(
-        [unit, torch.stack([along.flatten()[place], across.flatten()[place]]).unsqueeze(-1)], -1
-    )
+    forms = torch.cat([unit, torch.stack([along.flatten()[place], across.flatten()[place]]).unsqueeze(-1)], -1)
     won = _race(forms, edges[0, picture, 3, edge], log_weights[edge], edge, counts, offsets)
     return torch.empty_like(won).index_copy_(0, order, won).view(batch, num_tiles, -1)
 
@@ -240,12 +236,7 @@ def _race(
         along, across = forms[:, pair] @ pixels
         length = lengths[pair].unsqueeze(1)
         beyond = along - along.clamp(torch.zeros_like(length), length)
-        score = (
-            log_weights[pair]
-            .unsqueeze(1)
-            .addcmul(across, across, value=-1)
-            .addcmul_(beyond, beyond, value=-1)
-        )
+        score = log_weights[pair].unsqueeze(1).addcmul(across, across, value=-1).addcmul_(beyond, beyond, value=-1)
         better = score > best[:num_tiles]
         torch.maximum(best[:num_tiles], score, out=best[:num_tiles])
         winner[:num_tiles] = torch.where(better, edges[pair].unsqueeze(1), winner[:num_tiles])

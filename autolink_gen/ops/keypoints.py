@@ -16,17 +16,13 @@ def soft_argmax(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K 2"]:
     return spatial_expectation2d(spatial_softmax2d(precise), normalized_coordinates=True)
 
 
-def to_pixels(
-    keypoints: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int
-) -> Float[Tensor, "*batch 2"]:
+def to_pixels(keypoints: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int) -> Float[Tensor, "*batch 2"]:
     """(x, y) in [-1, 1] to pixels: (0, 0) is the centre of the first pixel, (W - 1, H - 1) of the last."""
     scale = keypoints.new_tensor([width_px - 1, height_px - 1]) / 2
     return (keypoints + 1) * scale
 
 
-def from_pixels(
-    keypoints_px: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int
-) -> Float[Tensor, "*batch 2"]:
+def from_pixels(keypoints_px: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int) -> Float[Tensor, "*batch 2"]:
     """The inverse of :func:`to_pixels`; raises ValueError for a picture less than two pixels wide or high."""
     if min(width_px, height_px) < 2:
         raise ValueError(f"width_px and height_px must be at least 2, got {width_px} x {height_px}")

@@ -66,9 +66,7 @@ def endless_batches(
     return iter(loader)
 
 
-def to_float(
-    pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu"
-) -> Float[Tensor, "B 3 S S"]:
+def to_float(pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu") -> Float[Tensor, "B 3 S S"]:
     """Pictures in [-1, 1], channels last in memory, which convolutions on a CPU prefer."""
     return pictures.to(device).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 

@@ -52,12 +52,13 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
     try:
         strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
         fabric = Fabric(
-            devices=devices, num_nodes=launch.nodes, precision=launch.precision, strategy=strategy
-        )  # type: ignore[arg-type]
+            devices=devices,
+            num_nodes=launch.nodes,
+            precision=launch.precision,  # type: ignore[arg-type]
+            strategy=strategy,
+        )
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}"
-        ) from error
+        raise ValueError(f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}") from error
     fabric.launch()
     torch.manual_seed(seed)
     return fabric
@@ -84,9 +85,7 @@ def make_optimiser(
     return kind(groups, betas=config.betas)
 
 
-def set_learning_rate(
-    optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int
-) -> float:
+def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int) -> float:
     """Give every group its learning rate at ``step``, a function of the step alone; returns the common factor."""
     factor = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "cosine":
@@ -195,6 +194,7 @@ class Run:
             self.model, self.optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False
         )
         # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
+        assert norm is not None
         if not torch.isfinite(norm) and not self.launch.precision.startswith("16"):
             return self._skip()
         self.optimiser.step()
@@ -209,9 +209,12 @@ class Run:
     def _everywhere(self, finite: bool) -> bool:
         if self.fabric.world_size == 1:
             return finite
-        return bool(
-            self.fabric.all_reduce(torch.tensor(float(finite)), reduce_op="sum") == self.fabric.world_size
-        )
+        return self._sum(float(finite)) == self.fabric.world_size
+
+    def _sum(self, value: float) -> float:
+        total = self.fabric.all_reduce(torch.tensor(value), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return float(total)
 
     def _skip(self) -> bool:
         self.optimiser.zero_grad(set_to_none=True)
@@ -221,8 +224,8 @@ class Run:
         if self.progress.bad_in_a_row >= self.length.max_bad_steps:
             raise ValueError(
                 f"training stopped at step {self.progress.step}: {self.progress.bad_in_a_row} steps in a row had no "
-                f"finite loss. The last save in {self.checkpoints} is from before. Try a lower learning rate "
-                f"(--set optimiser.lr=...), clipping (--set optimiser.clip_norm=1), or --precision 32-true, with --fresh"
+                f"finite loss. The last save is from before. Try a lower learning rate "
+                f"(--set optimiser.lr=...), clipping (--set optimiser.clip_norm=1), or --precision 32-true; with --fresh"
             )
         return False
 
@@ -264,11 +267,9 @@ class Run:
         limit = self.launch.max_minutes
         if limit is not None and time.monotonic() - started >= 60 * limit:
             self.stopped_by = self.stopped_by or "the time limit"
-        if (
-            self.fabric.world_size > 1
-        ):  # all processes stop at the same step, or those that go on would wait for ever
-            stop = self.fabric.all_reduce(torch.tensor(float(self.stopped_by is not None)), reduce_op="sum")
-            self.stopped_by = self.stopped_by or ("another process" if stop > 0 else None)
+        if self.fabric.world_size > 1:  # all processes stop at the same step, or those that go on would wait for ever
+            others = self._sum(float(self.stopped_by is not None)) > 0
+            self.stopped_by = self.stopped_by or ("another process" if others else None)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

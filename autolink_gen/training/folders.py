@@ -39,9 +39,7 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> bool:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: choose another --name or --out")
     if fresh and file.exists():
-        aside = next(
-            p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists()
-        )
+        aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists())
         folder.rename(aside)
         log.warning("the run that was in %s is now in %s", folder, aside)
     if file.exists():

@@ -127,9 +127,7 @@ class Samples:
             pictures = self._first_pictures().to(model.alpha.device)
             write_picture(run.folder / "graph.png", graph_picture(model, pictures))
             few = pictures[: self.num_samples]
-            mask = model.random_mask(
-                len(few), generator=step_generator(self.config.training.seed, 0, stream=2)
-            )
+            mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
             result = model(few, mask)
             overlays = draw_graphs(few, result.keypoints, model.edge_weights)
             grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)

@@ -40,9 +40,7 @@ def _film(path: Path, *, num_frames: int = 20, fps: int = 10) -> Path:
     sound = path.with_suffix(".wav")
     with wave.open(str(sound), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
-        file.writeframes(
-            (9000 * np.sin(np.arange(num_frames * 16_000 // fps) / 9)).astype(np.int16).tobytes()
-        )
+        file.writeframes((9000 * np.sin(np.arange(num_frames * 16_000 // fps) / 9)).astype(np.int16).tobytes())
     draw = np.random.default_rng(0)
     with VideoWriter(path, fps=fps, copy_audio_from=sound) as writer:
         for _ in range(num_frames):
@@ -106,9 +104,7 @@ def test_overlays_show_dots_and_edges(tmp_path: Path, run_folder: Path) -> None:
 def test_tables_alone(tmp_path: Path, run_folder: Path) -> None:
     film = _film(tmp_path / "clip.mp4")
     out = tmp_path / "out"
-    result = _detect(
-        film, "--model", run_folder / "model.safetensors", "--out", out, "--no-overlays", "--fps", 5
-    )
+    result = _detect(film, "--model", run_folder / "model.safetensors", "--out", out, "--no-overlays", "--fps", 5)
     assert result.exit_code == 0, result.output
     assert _names(out) == {"keypoints.csv", "keypoints.json"}
     assert [row["frame"] for row in _rows(out)] == [str(i) for i in range(0, 20, 2)]
@@ -134,9 +130,7 @@ def test_a_second_call_does_not_take_overlays_for_pictures(
         assert len(_rows(tmp_path / "detections")) == 1
 
 
-def test_the_newest_run_is_taken_and_named(
-    tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_newest_run_is_taken_and_named(tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run_folder.parents[2])
     result = _detect(_picture(tmp_path / "1.jpg"), "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -154,9 +148,7 @@ def test_bad_files_are_skipped_and_reported(tmp_path: Path, run_folder: Path) ->
     assert result.exit_code == 0, result.output
     assert _names(out) == {"good.png", "keypoints.csv", "keypoints.json"}
     assert [row["file"] for row in _rows(out)] == [(folder / "good.jpg").as_posix()]
-    skipped = {
-        Path(item["file"]).name for item in json.loads((out / "keypoints.json").read_text())["skipped"]
-    }
+    skipped = {Path(item["file"]).name for item in json.loads((out / "keypoints.json").read_text())["skipped"]}
     assert skipped == {"text.jpg", "text.mp4", "torn.mp4"}
     for reason in ("text.jpg: its content", "text.mp4: its content", "frames are damaged or missing"):
         assert reason in result.output

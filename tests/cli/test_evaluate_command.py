@@ -38,9 +38,7 @@ def write_part(folder: Path, *, count: int, num_landmarks: int, seed: int, table
     rows = []
     for index in range(count):
         size = (60, 40) if index % 3 == 2 else (48, 48)
-        Image.fromarray(rng.integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(
-            folder / f"{index:02}.png"
-        )
+        Image.fromarray(rng.integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(folder / f"{index:02}.png")
         rows.append([f"{index:02}.png", "somebody", *rng.uniform(0.2, 0.8, 2 * num_landmarks).round(4)])
     header = ["file", "person", *(f"{axis}{p}" for p in range(num_landmarks) for axis in "xy")]
     table = table or folder.parent / f"landmarks_{folder.name}.csv"
@@ -93,9 +91,7 @@ def test_scores_are_those_of_the_model_and_the_table(faces: Path, home: Path) ->
         tensors = [torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255 for picture in pictures]
         detected = np.stack([graph.detect(tensor).numpy() for tensor in tensors])
         parts.append(Annotations(detected, table.points))
-    assert json.loads(Path("scores.json").read_text())["nme_percent"] == pytest.approx(
-        100 * nme(*parts), rel=1e-4
-    )
+    assert json.loads(Path("scores.json").read_text())["nme_percent"] == pytest.approx(100 * nme(*parts), rel=1e-4)
 
 
 def test_folder_takes_its_sibling_to_fit_on(faces: Path) -> None:
@@ -183,9 +179,7 @@ def test_mistakes_get_one_line(arguments: list[str], message: str, faces: Path, 
     assert "Traceback" not in result.output
 
 
-def test_without_runs_the_message_says_how_to_make_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_runs_the_message_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = evaluate()
     assert result.exit_code == 1

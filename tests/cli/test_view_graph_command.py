@@ -39,9 +39,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def _save_config(folder: Path, *, data: str) -> None:
     model = {"num_keypoints": 5, "image_size": 64, "width": 0.05}
-    (folder / "config.yaml").write_text(
-        to_yaml(build(GraphRunConfig, {"model": model, "data": {"name": data}}))
-    )
+    (folder / "config.yaml").write_text(to_yaml(build(GraphRunConfig, {"model": model, "data": {"name": data}})))
 
 
 @pytest.fixture
@@ -154,9 +152,7 @@ def test_two_keypoints_make_one_edge(tmp_path: Path, pictures: Path) -> None:
         (("gone",), "there is no run gone"),
     ],
 )
-def test_mistakes_are_named_and_nothing_is_written(
-    run_folder: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_mistakes_are_named_and_nothing_is_written(run_folder: Path, arguments: tuple[str, ...], message: str) -> None:
     result = _view(*(run_folder if argument == "RUN" else argument for argument in arguments))
     assert result.exit_code in (1, 2)
     assert message in " ".join(result.output.split())

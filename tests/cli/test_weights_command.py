@@ -15,9 +15,7 @@ from autolink_gen.weight_files import NETWORKS, tensors_digest
 def tensors(tmp_path, monkeypatch):
     """Tiny weights that pass for AlexNet's published ones, and an empty cache."""
     tensors = {name: value.contiguous() for name, value in RandomFeatures().state_dict().items()}
-    tiny = dataclasses.replace(
-        NETWORKS["alexnet"], features=RandomFeatures, tensors_sha256=tensors_digest(tensors)
-    )
+    tiny = dataclasses.replace(NETWORKS["alexnet"], features=RandomFeatures, tensors_sha256=tensors_digest(tensors))
     monkeypatch.setitem(NETWORKS, "alexnet", tiny)
     monkeypatch.setenv("AUTOLINK_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))

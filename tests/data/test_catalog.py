@@ -71,9 +71,7 @@ def test_puppets_need_no_files() -> None:
         ("afhq/dog", "train", ["train/dog/b.jpg"]),
     ],
 )
-def test_named_sets_are_found_in_the_root_or_as_the_root(
-    root: Path, data: str, split: str, files: list[str]
-) -> None:
+def test_named_sets_are_found_in_the_root_or_as_the_root(root: Path, data: str, split: str, files: list[str]) -> None:
     home = root / data.partition("/")[0]
 
     dataset = open_dataset(data, root=root, split=split, image_size=8, fit="pad")
@@ -178,9 +176,7 @@ def test_an_unknown_name_lists_the_names_and_the_near_ones() -> None:
 
 @pytest.mark.parametrize("data", ["nowhere/to/be/found", "./my_own_pictures", "qqqq"])
 def test_a_folder_that_is_not_there_gets_no_guess(data: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"{data!r} is neither a data set nor a folder that exists; The data sets"
-    ):
+    with pytest.raises(ValueError, match=f"{data!r} is neither a data set nor a folder that exists; The data sets"):
         open_dataset(data, image_size=8)
 
 
@@ -190,9 +186,7 @@ def test_a_file_instead_of_a_folder_is_refused(root: Path) -> None:
 
 
 def test_a_set_without_a_root_says_how_to_give_one(nobody_says_where: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"--data-root DIR, .* AUTOLINK_GEN_DATA, .*`data_root: DIR`"
-    ) as error:
+    with pytest.raises(ValueError, match=r"--data-root DIR, .* AUTOLINK_GEN_DATA, .*`data_root: DIR`") as error:
         open_dataset("faces68", image_size=8)
     assert str(nobody_says_where / "config.yaml") in str(error.value)
 

@@ -143,9 +143,7 @@ def test_read_image_honours_exif_orientation(tmp_path: Path, orientation: int) -
 
 @pytest.mark.parametrize("raises", [False, True], ids=["PIL warns", "PIL raises, as older versions do"])
 @pytest.mark.filterwarnings("error")
-def test_read_image_ignores_damaged_exif(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raises: bool
-) -> None:
+def test_read_image_ignores_damaged_exif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raises: bool) -> None:
     def refuse(_: Image.Image) -> None:
         raise SyntaxError("not a TIFF file")
 

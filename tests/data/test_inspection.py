@@ -50,9 +50,7 @@ def test_a_report_counts_everything(folder: Path) -> None:
 def test_pictures_that_look_the_same_are_grouped(folder: Path) -> None:
     report = inspect_folder(folder)
 
-    assert report.near_duplicates == (
-        (folder / "a.png", folder / "a_brighter.webp", folder / "sub/a_resized.JPG"),
-    )
+    assert report.near_duplicates == ((folder / "a.png", folder / "a_brighter.webp", folder / "sub/a_resized.JPG"),)
     assert inspect_folder(folder, near_duplicates=False).near_duplicates is None
 
 

@@ -34,9 +34,7 @@ def test_columns_may_stand_in_any_order_and_person_may_lack(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("missing", ["nan", "NaN", "-1", "-1.0", ""])
 def test_unlabelled_points_are_invisible_and_have_no_place(tmp_path: Path, missing: str) -> None:
-    table = read_landmarks_csv(
-        _table(tmp_path, f"file,person,x0,y0,x1,y1\na.jpg,Ann,{missing},0.2,-0.05,1.02\n")
-    )
+    table = read_landmarks_csv(_table(tmp_path, f"file,person,x0,y0,x1,y1\na.jpg,Ann,{missing},0.2,-0.05,1.02\n"))
 
     assert table.visible.tolist() == [[False, True]]
     assert np.isnan(table.points[0, 0]).all()

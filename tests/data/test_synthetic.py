@@ -103,9 +103,7 @@ def test_figure_is_inside_and_large_enough(joints: np.ndarray) -> None:
 
 
 def test_puppets_face_the_viewer_and_lean_little(joints: np.ndarray) -> None:
-    across = (
-        joints[:, _indices("left_shoulder", "left_hip")] - joints[:, _indices("right_shoulder", "right_hip")]
-    )
+    across = joints[:, _indices("left_shoulder", "left_hip")] - joints[:, _indices("right_shoulder", "right_hip")]
     spine = joints[:, _indices("right_shoulder", "left_shoulder")].mean(axis=1)
     spine = joints[:, _indices("right_hip", "left_hip")].mean(axis=1) - spine
 

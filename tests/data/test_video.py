@@ -330,9 +330,7 @@ def test_a_little_damage_is_counted_and_skipped(tmp_path: Path, caplog: pytest.L
 
 
 @pytest.mark.parametrize(("packet", "keep"), [(20, 0.0), (5, 0.5), (39, 0.5)])
-def test_a_damaged_frame_is_counted_and_the_others_keep_their_times(
-    tmp_path: Path, packet: int, keep: float
-) -> None:
+def test_a_damaged_frame_is_counted_and_the_others_keep_their_times(tmp_path: Path, packet: int, keep: float) -> None:
     reader = VideoReader(_destroy(_waves_clip(tmp_path / "hurt.mp4"), packet=packet, keep=keep))
     frames = list(reader.timed())
     assert reader.bad_frames == 1

@@ -68,9 +68,7 @@ def test_equals_the_official_score(name: str, shared_dir: Path) -> None:
 
 
 def test_mean_pose_on_real_faces(shared_dir: Path) -> None:
-    tables = [
-        read_landmarks_csv(shared_dir / "data" / "faces68" / f"landmarks_{s}.csv") for s in ("train", "test")
-    ]
+    tables = [read_landmarks_csv(shared_dir / "data" / "faces68" / f"landmarks_{s}.csv") for s in ("train", "test")]
     fit, test = (one_keypoint(table.points) for table in tables)
     assert round(100 * mean_pose_nme(fit, test), 1) == 45.2
 
@@ -164,9 +162,7 @@ def test_landmark_that_no_test_picture_shows_has_no_score() -> None:
 def test_landmark_that_no_fit_picture_shows_is_an_error() -> None:
     fit = one_keypoint(np.full((3, 2, 2), 0.5), visible=np.array([[1, 0]] * 3))
     test = one_keypoint(np.full((1, 2, 2), 0.5), eye_distance=np.ones(1))
-    with pytest.raises(
-        ValueError, match=r"landmarks \[1\] are visible in the test part and nowhere in the fit"
-    ):
+    with pytest.raises(ValueError, match=r"landmarks \[1\] are visible in the test part and nowhere in the fit"):
         nme(fit, test)
 
 
@@ -321,9 +317,7 @@ def test_annotations_are_float64_and_bool() -> None:
 def test_annotations_refuse_what_does_not_fit(
     fields: dict[str, ndarray], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        jaxtyping.config, "jaxtyping_disable", True
-    )  # as for users: else it is the first to object
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users: else it is the first to object
     good = {"detected": np.zeros((2, 3, 2)), "true": np.zeros((2, 4, 2))}
     with pytest.raises(ValueError, match=message):
         Annotations(**{**good, **fields})

@@ -83,9 +83,7 @@ def test_bones_have_neck_and_spine(joints: ndarray) -> None:
     segments = puppets.bone_segments(joints[0])
     assert segments.shape == (len(BONES) + 2, 2, 2)
     np.testing.assert_allclose(segments[-2], [joints[0, 0], joints[0, [1, 4]].mean(axis=0)])
-    np.testing.assert_allclose(
-        segments[-1], [joints[0, [1, 4]].mean(axis=0), joints[0, [7, 10]].mean(axis=0)]
-    )
+    np.testing.assert_allclose(segments[-1], [joints[0, [1, 4]].mean(axis=0), joints[0, [7, 10]].mean(axis=0)])
 
 
 # ---- the shares ----

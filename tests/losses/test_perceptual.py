@@ -186,8 +186,7 @@ def test_pictures_keep_their_size_unless_told():
 def test_unit_length_takes_the_scale_of_features_away():
     pictures, targets = random_pictures(1, 6, 6), random_pictures(1, 6, 6, seed=1)
     once, fivefold = (
-        PerceptualLoss(Scaled(factor), distance="mse", unit_length=True)(pictures, targets)
-        for factor in (1, 5)
+        PerceptualLoss(Scaled(factor), distance="mse", unit_length=True)(pictures, targets) for factor in (1, 5)
     )
     assert once > 0
     torch.testing.assert_close(once, fivefold)
@@ -201,15 +200,11 @@ def test_target_features_can_be_kept():
     torch.testing.assert_close(loss.distance_to(pictures, kept), loss(pictures, targets))
 
 
-@pytest.mark.parametrize(
-    ("network", "side"), [(VGG16Features, 8), (AlexNetFeatures, 31), (RandomFeatures, 4)]
-)
+@pytest.mark.parametrize(("network", "side"), [(VGG16Features, 8), (AlexNetFeatures, 31), (RandomFeatures, 4)])
 def test_pictures_that_are_too_small_are_refused_with_the_least_size(network, side):
     features = network()
     assert all(found.numel() > 0 for found in features(random_pictures(1, side, side)))
-    with pytest.raises(
-        ValueError, match=rf"{side - 1}x{side} pixels .* at least {side} pixels a side.*resize"
-    ):
+    with pytest.raises(ValueError, match=rf"{side - 1}x{side} pixels .* at least {side} pixels a side.*resize"):
         features(random_pictures(1, side - 1, side))
 
 

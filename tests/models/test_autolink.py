@@ -17,9 +17,7 @@ from autolink_gen.models.official_names import official_names
 
 def small(**changes) -> AutoLink:
     torch.manual_seed(0)
-    return AutoLink(
-        AutoLinkConfig(**{"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes})
-    )
+    return AutoLink(AutoLinkConfig(**{"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes}))
 
 
 def reference_weights(reference: Path, count: int, seed: int) -> dict[str, torch.Tensor]:
@@ -129,9 +127,7 @@ def test_the_decoder_sees_nothing_of_what_is_masked():
     keypoints = torch.rand(1, 4, 2)
     mask = model.random_mask(1)
     changed = images + (1 - mask) * torch.randn_like(images)
-    assert torch.equal(
-        model.reconstruct(images, mask, keypoints), model.reconstruct(changed, mask, keypoints)
-    )
+    assert torch.equal(model.reconstruct(images, mask, keypoints), model.reconstruct(changed, mask, keypoints))
 
 
 def test_a_convolution_and_halving_is_one_convolution():

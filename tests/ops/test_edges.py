@@ -18,10 +18,7 @@ def random_graph(batch: int, count: int, *, seed: int = 0, dtype: torch.dtype = 
 
 
 def gradients(function, keypoints, weights, sigma2, size):
-    leaves = [
-        x.clone().requires_grad_()
-        for x in (keypoints, weights, torch.as_tensor(sigma2, dtype=keypoints.dtype))
-    ]
+    leaves = [x.clone().requires_grad_() for x in (keypoints, weights, torch.as_tensor(sigma2, dtype=keypoints.dtype))]
     drawn = function(leaves[0], leaves[1], sigma2=leaves[2], size=size)
     upstream = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(1), dtype=drawn.dtype)
     return drawn, torch.autograd.grad((drawn * upstream).sum(), leaves)
@@ -66,9 +63,7 @@ def test_many_edges_are_searched_in_several_pieces(monkeypatch):
     monkeypatch.setattr("autolink_gen.ops.edges._MAX_BOUNDS", 1000)  # 2 x 66 edges: 7 tiles a piece
     keypoints, weights = random_graph(2, 12)
     fast = edge_map(keypoints, weights, sigma2=1e-3, size=48)
-    torch.testing.assert_close(
-        fast, edge_map_dense(keypoints, weights, sigma2=1e-3, size=48), rtol=1e-9, atol=1e-300
-    )
+    torch.testing.assert_close(fast, edge_map_dense(keypoints, weights, sigma2=1e-3, size=48), rtol=1e-9, atol=1e-300)
 
 
 @pytest.mark.parametrize("name", ["edge_map_k5", "edge_map_k10"])

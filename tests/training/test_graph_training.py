@@ -37,7 +37,7 @@ def launch(folder: Path, **changes) -> Launch:
 
 
 def state_of(run: Run) -> dict[str, torch.Tensor]:
-    weights, state = read_newest(run.checkpoints)
+    weights, _ = read_newest(run.checkpoints)
     averages = {f"average.{name}": value for name, value in state["average"].items()}
     moments = {
         f"optimiser.{index}.{name}": value
@@ -69,9 +69,7 @@ def straight(tmp_path_factory) -> Run:
 def test_what_a_run_leaves(straight):
     folder = straight.folder
     assert [path.name for path in step_folders(folder / "checkpoints")] == ["step-00000003", "step-00000006"]
-    assert {"config.yaml", "metrics.jsonl", "model.safetensors", "graph.png"} <= {
-        p.name for p in folder.iterdir()
-    }
+    assert {"config.yaml", "metrics.jsonl", "model.safetensors", "graph.png"} <= {p.name for p in folder.iterdir()}
     assert list(folder.glob("events.out.tfevents.*"))
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -100,9 +98,7 @@ def test_a_stopped_run_goes_on_bit_equal(straight, tmp_path, monkeypatch, at):
     expected, found = state_of(straight), state_of(second)
     assert expected.keys() == found.keys()
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
-    steps = [
-        json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    ]
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
@@ -146,7 +142,7 @@ def test_more_steps_go_on_and_fewer_saves_are_kept(tmp_path):
 def test_other_settings_are_refused_and_fresh_moves_the_old_run_aside(tmp_path):
     train_graph(tiny(steps=1), launch(tmp_path / "run"))
     other = replace(tiny(steps=1), model=replace(tiny().model, num_keypoints=5))
-    with pytest.raises(ValueError, match="model.num_keypoints was 4, now 5.*--fresh"):
+    with pytest.raises(ValueError, match=r"model\.num_keypoints was 4, now 5.*--fresh"):
         train_graph(other, launch(tmp_path / "run"))
     train_graph(other, launch(tmp_path / "run", fresh=True))
     assert load_graph_model(tmp_path / "run").config.num_keypoints == 5
@@ -193,7 +189,7 @@ def test_an_infinite_gradient_is_not_applied(tmp_path, monkeypatch):
     stop_after(monkeypatch, 2, poison)
     with pytest.raises(ValueError, match="steps in a row"):
         train_graph(tiny(steps=20), launch(tmp_path / "run"))
-    weights, state = read_newest(tmp_path / "run" / "checkpoints") or ({}, {})
+    weights, _ = read_newest(tmp_path / "run" / "checkpoints") or ({}, {})
     assert all(torch.isfinite(value).all() for value in weights.values())
 
 
@@ -216,9 +212,7 @@ def test_it_overfits_eight_pictures(tmp_path):
     for index in range(8):
         pixels = np.random.default_rng(index).integers(0, 255, (4, 4, 3), dtype=np.uint8)
         (tmp_path / "pictures").mkdir(exist_ok=True)
-        Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(
-            tmp_path / "pictures" / f"{index}.png"
-        )
+        Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(tmp_path / "pictures" / f"{index}.png")
     config = build(
         GraphRunConfig,
         {
