@@ -53,7 +53,7 @@ def sync_folder(folder: Path) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file as :func:`write_atomically` does."""
-    write_atomically(path, lambda target: target.write_text(text), check=lambda target: target.read_text())
+    write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"), check=lambda target: target.read_text(encoding="utf-8"))
 
 
 def save_model(path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None) -> None:

@@ -224,8 +224,8 @@ class Run:
         if self.progress.bad_in_a_row >= self.length.max_bad_steps:
             raise ValueError(
                 f"training stopped at step {self.progress.step}: {self.progress.bad_in_a_row} steps in a row had no "
-                f"finite loss. The last save is from before. Try a lower learning rate "
-                f"(--set optimiser.lr=...), clipping (--set optimiser.clip_norm=1), or --precision 32-true; with --fresh"
+                f"finite loss. The last save is from before. Start anew with --fresh and a lower learning rate "
+                f"(--set optimiser.lr=...), with clipping (--set optimiser.clip_norm=1), or with --precision 32-true"
             )
         return False
 
