@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,17 @@ from autolink_gen.models.official_names import official_names
 
 FORMAT = "autolink-gen 1"
 WEIGHTS_NAME = "model.safetensors"
+# What torch.load(..., weights_only=True) raises for a file that is damaged or of another kind.
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
 _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
@@ -35,7 +47,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, check: Call
         check(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:  # ValueError: what check says of a file that it cannot read
         raise OSError(f"could not write {path}: {error}; free some space or choose another --out") from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -53,15 +65,26 @@ def sync_folder(folder: Path) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file as :func:`write_atomically` does."""
-    write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"), check=lambda target: target.read_text(encoding="utf-8"))
+    write_atomically(
+        path,
+        lambda target: target.write_text(text, encoding="utf-8"),
+        check=lambda target: target.read_text(encoding="utf-8"),
+    )
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str] | None = None) -> None:
+    """Write a safetensors file with the access rights of any other new file."""
+    path.touch()
+    mode = path.stat().st_mode  # save_file would leave a file that its owner alone may read
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path, metadata=header)
+    path.chmod(mode)
 
 
 def save_model(path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None) -> None:
     """Write a model that describes itself: weights (the model's, or those given) and its configuration."""
     header = {"format": FORMAT, "kind": "graph", "config": json.dumps(to_dict(model.config))}
     state = model.state_dict() if weights is None else weights
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    write_atomically(path, lambda target: save_file(tensors, target, metadata=header), check=read_weights)
+    write_atomically(path, lambda target: write_weights(target, state, header), check=read_weights)
 
 
 def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -92,7 +115,7 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
         raise ValueError(f"{file} holds a {header.get('kind')} model, not a graph model")
     model = AutoLink(build(AutoLinkConfig, json.loads(header["config"])))
     load_state(model, tensors, source=str(file))
-    return model.to(device).eval()
+    return model.to(device).prepare_for_inference()
 
 
 def load_state(model: AutoLink, tensors: Mapping[str, Tensor], *, source: str) -> None:
@@ -144,6 +167,8 @@ def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[
         )
     except KeyError as error:
         raise ValueError(f"this is no AutoLink checkpoint: its hyper_parameters have no {error}") from None
+    except TypeError as error:
+        raise ValueError(f"its hyper_parameters are not those of AutoLink: {error}") from None
     names = official_names()
     ignored = ("vgg_loss.", "encoder.detector.coord")
     tensors = {names.get(name, name): value for name, value in state_dict.items() if not name.startswith(ignored)}

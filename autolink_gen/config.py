@@ -129,7 +129,8 @@ def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message}" if name else message)
+            got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+            lines.append(f"{name}: {message}{got}" if name else message)
         raise ValueError("; ".join(lines)) from None
 
 
@@ -170,7 +171,10 @@ def read_recipe(kind: str, name: str) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ValueError(f"there is no recipe file {path}")
-        return read_yaml(path.read_text(), source=str(path))
+        try:
+            return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not YAML: {error}") from None
     names = recipe_names(kind)
     if name not in names:
         raise ValueError(f"there is no recipe {name!r}; there are {', '.join(names)}, or give a .yaml file")
@@ -183,7 +187,7 @@ def read_yaml(text: str, *, source: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{source} is not YAML: {error}") from None
+        raise ValueError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{source} must hold settings by name, got {type(values).__name__}")
     return values

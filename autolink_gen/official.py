@@ -1,13 +1,12 @@
 """The authors' Lightning checkpoints, read without executing anything in them."""
 
 import argparse
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autolink_gen.checkpoints import import_official
+from autolink_gen.checkpoints import UNREADABLE, import_official
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -44,22 +43,27 @@ def read_official(path: Path) -> AutoLink:
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UNREADABLE as error:
+        if "GLOBAL" in str(error):
+            raise ValueError(
+                f"{path} is refused: it wants more than weights and plain containers ({_reason(error)})"
+            ) from None
         raise ValueError(
-            f"{path} is refused: it wants more than weights and plain containers ({_reason(error)})"
+            f"{path} cannot be read as a checkpoint ({_reason(error)}); give the authors' .ckpt, downloaded in full"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint: {_reason(error)}") from None
-    if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
+    parts = content if isinstance(content, dict) else {}
+    parameters = parts.get("hyper_parameters")
+    parameters = vars(parameters) if isinstance(parameters, argparse.Namespace) else parameters
+    if not isinstance(parts.get("state_dict"), dict) or not isinstance(parameters, dict):
         raise ValueError(f"{path} is no Lightning checkpoint: it has no state_dict and hyper_parameters")
-    parameters = content["hyper_parameters"]
-    parameters = vars(parameters) if isinstance(parameters, argparse.Namespace) else dict(parameters)
     try:
-        return import_official(content["state_dict"], parameters)
+        return import_official(parts["state_dict"], parameters)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "it ends too soon"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0] if lines else "empty")
+    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), f"damaged: {error}")

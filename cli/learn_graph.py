@@ -9,6 +9,7 @@ from autolink_gen.cli.training_options import training_options
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
+    from autolink_gen.training.engine import Launch
 
 
 @click.command()
@@ -42,7 +43,7 @@ def _configuration(options: dict[str, Any]) -> "GraphRunConfig":
     from autolink_gen.config import GraphRunConfig, build, merge, parse_overrides, read_recipe
 
     recipe = options["recipe"] or _default_recipe(options["data"])
-    click.echo(f"recipe: {recipe}")
+    click.echo(f"{'# ' if options['dry_run'] else ''}recipe: {recipe}")  # what --dry-run prints is itself a recipe
     root = options["data_root"]
     given = {
         "model": {"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
@@ -86,6 +87,7 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> N
         max_minutes=options["max_minutes"],
         fresh=not options["resume"],
     )
+    first = _announce_resume(config, launch)
     run = train_graph(config, launch)
     if not run.fabric.is_global_zero:
         return
@@ -98,9 +100,24 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> N
         click.echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")
     if config.data.name == "puppets":
         _score_puppets(run.usable)
-    click.echo(f"wrote {folder / 'model.safetensors'}: the weights to use")
-    click.echo(f"wrote {folder / 'graph.png'}: the learned graph on pictures of the data set")
+    verb = "wrote" if done > first else "kept"
+    click.echo(f"{verb} {folder / 'model.safetensors'}: the weights to use")
+    if (folder / "graph.png").is_file():
+        click.echo(f"{verb} {folder / 'graph.png'}: the learned graph on pictures of the data set")
     click.echo(f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}")
+
+
+def _announce_resume(config: "GraphRunConfig", launch: "Launch") -> int:
+    """Say what a repeated command finds; returns the step of the newest save, 0 where there is none."""
+    from autolink_gen.training.saves import step_folders
+
+    found = [] if launch.fresh else step_folders(launch.folder / "checkpoints")
+    step = int(found[-1].name.removeprefix("step-")) if found else 0
+    if step >= config.training.steps:
+        click.echo(f"finished already, at step {step}: more --steps go on, --fresh starts anew")
+    elif step:
+        click.echo(f"going on from step {step} of {config.training.steps}")
+    return step
 
 
 def _score_puppets(model: Any) -> None:

@@ -5,6 +5,7 @@ A few steps on random features show how the parts go together; a graph worth hav
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -18,7 +19,7 @@ from autolink_gen.training.graph import train_graph
 from autolink_gen.viz import draw_graph, picture_grid
 
 
-def learn(folder: Path, *, steps: int, features: str) -> None:
+def learn(folder: Path, *, steps: int, features: Literal["random", "alexnet", "vgg16"]) -> None:
     """Train in `folder`; a run that is there already goes on from its last save."""
     config = GraphRunConfig(
         model=AutoLinkConfig(num_keypoints=10, image_size=64, width=0.25, decoder_width=0.125, sigma2=5e-3),
@@ -33,7 +34,7 @@ def learn(folder: Path, *, steps: int, features: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=20, help="training steps (default: 20)")
-    parser.add_argument("--features", default="random", help="random, alexnet or vgg16 (default: random)")
+    parser.add_argument("--features", choices=["random", "alexnet", "vgg16"], default="random", help="of the loss")
     parser.add_argument("--out", type=Path, default=Path("example-output"), help="folder to write to")
     options = parser.parse_args()
 

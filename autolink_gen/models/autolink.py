@@ -1,7 +1,8 @@
 """AutoLink: the detector, the learned graph and the decoder as one model (He, Wandt, Rhodin, NeurIPS 2022)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from autolink_gen.models.blocks import start_convolutions
 from autolink_gen.models.detector import Detector
+from autolink_gen.models.folding import fold_detector
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.ops.masking import random_block_mask
@@ -79,7 +81,7 @@ class AutoLink(nn.Module):
         self.raw_edge_weights = nn.Parameter(start / config.edge_weight_rate)
         self.sigma2 = config.sigma2  # training may start thicker
         start_convolutions(self)
-        self._quick_detector: nn.Module | None = None
+        self._folded: list[nn.Module] = []  # none or one; in a list it is no submodule, hence in no state dict
 
     @property
     def edge_weights(self) -> Float[Tensor, "K K"]:
@@ -121,6 +123,30 @@ class AutoLink(nn.Module):
             device=self.alpha.device,
         )
 
+    def prepare_for_inference(self) -> "AutoLink":
+        """Switch to eval mode and let :meth:`detect` use a quicker copy of the detector.
+
+        The copy is dropped as soon as the weights may change or move: by ``train()``, ``load_state_dict`` and
+        ``to``; whoever changes weights in place otherwise calls this again.
+        """
+        self.eval()
+        self._folded = [fold_detector(self.detector)]
+        return self
+
+    def train(self, mode: bool = True) -> "AutoLink":
+        """Set training mode, or eval mode, and drop the quicker detector."""
+        self._folded = []
+        return super().train(mode)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights and drop the quicker detector."""
+        self._folded = []
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AutoLink":
+        self._folded = []  # .to, .half and the like: its batch norms' statistics are in the weights by now
+        return super()._apply(fn, recurse)
+
     @torch.no_grad()
     def detect(
         self, images: Float[Tensor, "B 3 H W"] | Float[Tensor, "3 H W"]
@@ -128,25 +154,37 @@ class AutoLink(nn.Module):
         """Keypoints (x, y) in [-1, 1] of the whole picture, for one picture or a batch in [0, 1], of any size.
 
         -1 and 1 are the centres of the outer pixels. A picture that is not square is cropped, padded or
-        stretched as ``config.fit`` says, the way the training pictures were.
+        stretched as ``config.fit`` says, the way the training pictures were. Raises ValueError for other shapes.
         """
         if images.ndim == 3:
             return self.detect(images.unsqueeze(0)).squeeze(0)
-        square, stretch = _fit_square(images, self.config.image_size, self.config.fit)
-        detector = self._quick_detector or self.detector
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < 1:
+            raise ValueError(f"images must be (B, 3, H, W) or (3, H, W) in [0, 1], got {tuple(images.shape)}")
+        square, scale, shift = _fit_square(images, self.config.image_size, self.config.fit)
+        detector = self._folded[0] if self._folded else self.detector
         keypoints = detector(square.to(self.alpha) * 2 - 1)
-        return keypoints * stretch.to(keypoints)
+        return keypoints * scale.to(keypoints) + shift.to(keypoints)
 
 
-def _fit_square(images: Tensor, size: int, fit: str) -> tuple[Tensor, Tensor]:
-    """Square pictures of ``size``, and the factor from their (x, y) to that of the whole picture."""
+def _fit_square(images: Tensor, size: int, fit: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Square pictures of ``size``, and scale and shift from their (x, y) to that of the whole picture."""
     height, width = images.shape[-2:]
     side = {"crop": min(height, width), "pad": max(height, width)}.get(fit)
-    factor = torch.ones(2)
-    if side is not None and height != width:
-        left, top = (width - side) // 2, (height - side) // 2
-        images = F.pad(images, (-left, side - width + left, -top, side - height + top), value=0.5)
-        factor = torch.tensor([(side - 1) / (width - 1), (side - 1) / (height - 1)])
+    side_x, side_y = (side, side) if side is not None else (width, height)
+    left, top = (width - side_x) // 2, (height - side_y) // 2
+    if (side_x, side_y) != (width, height):
+        images = F.pad(images, (-left, side_x - width + left, -top, side_y - height + top), value=0.5)
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return images, factor
+    scales, shifts = zip(_to_whole(size, side_x, left, width), _to_whole(size, side_y, top, height), strict=True)
+    return images, torch.tensor(scales), torch.tensor(shifts)
+
+
+def _to_whole(size: int, side_px: int, start_px: int, whole_px: int) -> tuple[float, float]:
+    """Scale and shift of one axis: from ``size`` pixels, made of ``side_px`` from ``start_px`` on, to all ``whole_px``.
+
+    Both ends are in [-1, 1] between the centres of the outer pixels, while resizing lines up the pixels' borders.
+    """
+    ratio = side_px / size
+    middle_px = start_px + (size / 2) * ratio - 0.5
+    return (size - 1) * ratio / max(1, whole_px - 1), 2 * middle_px / max(1, whole_px - 1) - 1

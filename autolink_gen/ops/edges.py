@@ -4,11 +4,12 @@ The score of edge (i, j) at pixel p is ``log w_ij - d_ij(p)^2 / sigma^2``; the e
 largest score. :func:`edge_map_dense` writes that down for all edges at once and is the oracle. :func:`edge_map`
 finds the winning edge of each pixel first, without a gradient, and looks at few edges: it cuts the picture into
 tiles and drops from each tile the edges that cannot win in it, since distance changes by at most the distance
-moved. What it keeps for the backward pass is the map and the winners; gradients go to the winner of each pixel
-alone, as those of a maximum do.
+moved, and those whose exponential is zero all over it. What it keeps for the backward pass is the map and the
+winners; gradients go to the winner of each pixel alone, as those of a maximum do.
 """
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -16,13 +17,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _TILE = 8  # pixels: the width of a tile of the search
-_MAX_BOUNDS = 1 << 19  # scores bounded at a time: the search's memory does not depend on the number of edges
+_MAX_BOUNDS = 1 << 20  # scores bounded at a time: the search's memory does not depend on the number of edges
 
 
 def pixel_grid(size: int, *, like: Tensor) -> Float[Tensor, "size size 2"]:
     """(x, y) of every pixel centre on ``linspace(-1, 1, size)``, with the dtype and device of ``like``."""
-    line = torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device)
+    line = _pixel_line(size, like=like)
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
+
+
+def _pixel_line(size: int, *, like: Tensor) -> Float[Tensor, "size"]:
+    return torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device)
 
 
 def edge_list(num_keypoints: int, *, device: torch.device | None = None) -> Int[Tensor, "2 E"]:
@@ -111,8 +116,9 @@ class _EdgeMap(torch.autograd.Function):
     def forward(ctx: Any, keypoints: Tensor, log_weights: Tensor, sigma2: Tensor, size: int) -> Tensor:
         with torch.autocast(keypoints.device.type, enabled=False):
             winner = _winning_edges(keypoints, log_weights, sigma2, size)
-        residual, _, _, _ = _foot_points(keypoints, winner, size)
-        values = (log_weights[winner] - residual.square().sum(-1) / sigma2).exp_()
+        foot = _foot_points(keypoints, winner, size)
+        # Not from the search's scores: a matrix product may have rounded those to fewer bits.
+        values = _look_up(log_weights, winner).sub_(foot.distance2().div_(sigma2)).exp_()
         ctx.save_for_backward(keypoints, sigma2, values, winner)
         ctx.size, ctx.num_edges = size, log_weights.numel()
         return values.view(len(keypoints), 1, size, size)
@@ -122,34 +128,63 @@ class _EdgeMap(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         keypoints, sigma2, values, winner = ctx.saved_tensors
         score_grad = upstream.reshape(values.shape) * values  # d map / d score = map
-        residual, t, i, j = _foot_points(keypoints, winner, ctx.size)
-        grad_sigma2 = (score_grad * residual.square().sum(-1)).sum() / sigma2.square()
+        foot = _foot_points(keypoints, winner, ctx.size)
+        grad_sigma2 = foot.distance2().mul_(score_grad).sum() / sigma2.square()
         # The foot point is the nearest of the segment: that it slides along changes nothing to first order.
-        pull = residual * (score_grad * (2 / sigma2)).unsqueeze(-1)
-        end_pull = pull * t.unsqueeze(-1)
-        grad_keypoints = torch.zeros_like(keypoints)
-        grad_keypoints.scatter_add_(1, i.unsqueeze(-1).expand_as(pull), pull - end_pull)
-        grad_keypoints.scatter_add_(1, j.unsqueeze(-1).expand_as(pull), end_pull)
-        grad_weights = score_grad.new_zeros(ctx.num_edges)
-        grad_weights.scatter_add_(0, winner.reshape(-1), score_grad.reshape(-1))
-        return grad_keypoints, grad_weights, grad_sigma2, None
+        pull = score_grad * (2 / sigma2)
+        pulls = [foot.x.mul_(pull), foot.y.mul_(pull)]
+        end_pulls = [component * foot.t for component in pulls]
+        bins = foot.edge_of_batch.flatten()
+        sums = [keypoints.new_zeros(len(keypoints) * ctx.num_edges) for _ in range(5)]
+        for total, share in zip(sums, [score_grad, *pulls, *end_pulls], strict=True):
+            total.scatter_add_(0, bins, share.flatten())
+        grad_weights, *by_edge = (total.view(len(keypoints), -1) for total in sums)
+        both, end = torch.stack(by_edge[:2], -1), torch.stack(by_edge[2:], -1)
+        i, j = edge_list(keypoints.shape[1], device=keypoints.device)
+        grad_keypoints = torch.zeros_like(keypoints).index_add_(1, i, both - end).index_add_(1, j, end)
+        return grad_keypoints, grad_weights.sum(0), grad_sigma2, None
 
 
-def _foot_points(
-    keypoints: Tensor, winner: Tensor, size: int
-) -> tuple[Float[Tensor, "B P 2"], Float[Tensor, "B P"], Int[Tensor, "B P"], Int[Tensor, "B P"]]:
-    """From the foot point on its winning edge to each pixel; the foot's share t of the way; the edge's two ends."""
-    i, j = (ends[winner] for ends in edge_list(keypoints.shape[1], device=keypoints.device))
-    start = keypoints.gather(1, i.unsqueeze(-1).expand(-1, -1, 2))
-    along = keypoints.gather(1, j.unsqueeze(-1).expand(-1, -1, 2)) - start
-    offset = pixel_grid(size, like=keypoints).view(1, -1, 2) - start
+class _FootPoints(NamedTuple):
+    """From the nearest point of its winning edge to each pixel, and where on the edge that point lies."""
+
+    x: Float[Tensor, "B P"]
+    y: Float[Tensor, "B P"]
+    t: Float[Tensor, "B P"]  # 0 at the edge's start, 1 at its end
+    edge_of_batch: Int[Tensor, "B P"]  # the edge's number among the B E edges of all pictures
+
+    def distance2(self) -> Float[Tensor, "B P"]:
+        return (self.x * self.x).addcmul_(self.y, self.y)
+
+
+def _foot_points(keypoints: Tensor, winner: Int[Tensor, "B P"], size: int) -> _FootPoints:
+    i, j = edge_list(keypoints.shape[1], device=keypoints.device)
+    start, along = keypoints[:, i], keypoints[:, j] - keypoints[:, i]
     length2 = along.square().sum(-1)
-    t = (offset * along).sum(-1).div_(length2.masked_fill_(length2 == 0, 1)).clamp_(0, 1)
-    return offset.addcmul_(t.unsqueeze(-1), along, value=-1), t, i, j
+    rate = along / length2.masked_fill(length2 == 0, 1).unsqueeze(-1)
+    first = torch.arange(len(keypoints), device=keypoints.device).unsqueeze(1) * len(i)
+    edge = winner + first
+
+    def of_winner(components: Tensor) -> list[Tensor]:
+        return [_look_up(component.flatten(), edge) for component in components.unbind(-1)]
+
+    line = _pixel_line(size, like=keypoints)
+    x, y = of_winner(-start)
+    x.view(-1, size, size).add_(line)
+    y.view(-1, size, size).add_(line.unsqueeze(1))
+    rate_x, rate_y = of_winner(rate)
+    t = rate_x.mul_(x).addcmul_(rate_y, y).clamp_(0, 1)
+    along_x, along_y = of_winner(along)
+    return _FootPoints(x.addcmul_(t, along_x, value=-1), y.addcmul_(t, along_y, value=-1), t, edge)
+
+
+def _look_up(table: Tensor, places: Tensor) -> Tensor:
+    """The entries of a one-dimensional table at places of any shape."""
+    return table.index_select(0, places.flatten()).view(places.shape)  # several times quicker than table[places]
 
 
 def _winning_edges(keypoints: Tensor, log_weights: Tensor, sigma2: Tensor, size: int) -> Int[Tensor, "B P"]:
-    """The edge with the largest score at each of the P = size^2 pixels."""
+    """The edge with the largest score at each of the P = size^2 pixels; any edge where its exponential is zero."""
     batch = len(keypoints)
     tiles_per_side = -(-size // _TILE)
     step = 2 / (size - 1)
@@ -169,75 +204,108 @@ def _arange(count: int, *, like: Tensor) -> Tensor:
     return torch.arange(count, dtype=like.dtype, device=like.device)
 
 
-def _segment_frames(keypoints: Tensor, sigma2: Tensor) -> Float[Tensor, "2 B 4 E"]:
-    """Each segment as two linear forms of (x, y, 1), along and across it, in units of sigma; its length is last.
+class _Frames(NamedTuple):
+    """Each edge as two linear forms of (x, y, 1), in units of sigma, and half its length."""
 
-    A form is laid out (x, y, 1, length); the second's length is unused. A segment of zero length takes the
-    direction of x: along and across are then the coordinates relative to its point.
-    """
+    along: Float[Tensor, "B 3 E"]  # from the edge's middle, in its direction
+    across: Float[Tensor, "B 3 E"]
+    half: Float[Tensor, "B E"]
+
+
+def _segment_frames(keypoints: Tensor, sigma2: Tensor) -> _Frames:
+    """The frame of each edge; a segment of zero length takes the direction of x."""
     i, j = edge_list(keypoints.shape[1], device=keypoints.device)
-    start, along = keypoints[:, i], keypoints[:, j] - keypoints[:, i]
+    along, middle = keypoints[:, j] - keypoints[:, i], (keypoints[:, j] + keypoints[:, i]) / 2
     length = along.norm(dim=-1)
     unit = along / length.masked_fill(length == 0, 1).unsqueeze(-1)
     x, y = torch.where(length == 0, 1, unit[..., 0]), unit[..., 1]
-    forward = [x, y, -(start[..., 0] * x + start[..., 1] * y), length]
-    across = [-y, x, start[..., 0] * y - start[..., 1] * x, length]
-    return torch.stack([torch.stack(forward, 1), torch.stack(across, 1)]) / sigma2.sqrt()
+    forward = torch.stack([x, y, -(middle[..., 0] * x + middle[..., 1] * y)], 1)
+    across = torch.stack([-y, x, middle[..., 0] * y - middle[..., 1] * x], 1)
+    sigma = sigma2.sqrt()
+    return _Frames(forward / sigma, across / sigma, length / (2 * sigma))
 
 
 def _tile_winners(
-    edges: Float[Tensor, "2 B 4 E"],
+    edges: _Frames,
     log_weights: Float[Tensor, "E"],
     centres: Float[Tensor, "T 2"],
     offsets: Float[Tensor, "Q 2"],
     sigma2: Float[Tensor, ""],
 ) -> Int[Tensor, "B T Q"]:
     """The winning edge of each of the Q pixels of each of the T tiles."""
-    batch, num_tiles = edges.shape[1], len(centres)
-    homogeneous = torch.cat([centres, centres.new_ones(num_tiles, 1)], dim=1)
-    along, across = homogeneous @ edges[:, :, :3]  # (B, T, E) each, at the tiles' centres
-    length = edges[0, :, 3].unsqueeze(1)
-    distance = torch.hypot(across, along - along.clamp(torch.zeros_like(length), length))
+    batch, num_edges = edges.half.shape
+    homogeneous = torch.cat([centres, centres.new_ones(len(centres), 1)], dim=1)
+    along, across = homogeneous @ edges.along, homogeneous @ edges.across  # (B, T, E) each, at the tiles' centres
+    beyond = along.abs().sub_(edges.half.unsqueeze(1)).clamp_min_(0)
+    distance = beyond.square_().addcmul_(across, across).sqrt_()
     radius = offsets.norm(dim=-1).max() * 1.001 / sigma2.sqrt()  # the thousandth is for rounding
-    at_least = (log_weights - (distance + radius).square()).amax(-1, keepdim=True)
-    can_win = log_weights - (distance - radius).clamp_min_(0).square_() >= at_least
-    del distance
+    at_least = (log_weights - (distance + radius).square_()).amax(-1, keepdim=True)
+    # What underflows cannot win, nor lose: the map is zero there.
+    can_win = log_weights - distance.sub_(radius).clamp_min_(0).square_() >= at_least.clamp_min_(_log_of_zero(along))
     counts, order = can_win.sum(-1).flatten().sort(descending=True)
-    tile, edge = can_win.flatten(0, 1)[order].nonzero(as_tuple=True)
-    picture = torch.div(order[tile], num_tiles, rounding_mode="floor")
-    place = order[tile] * log_weights.numel() + edge
-    unit = edges[:, picture, :2, edge].transpose(0, 1)  # (2, pairs, 2)
-    forms = torch.cat([unit, torch.stack([along.flatten()[place], across.flatten()[place]]).unsqueeze(-1)], -1)
-    won = _race(forms, edges[0, picture, 3, edge], log_weights[edge], edge, counts, offsets)
-    return torch.empty_like(won).index_copy_(0, order, won).view(batch, num_tiles, -1)
+    tile, edge = can_win.view(-1, num_edges).index_select(0, order).nonzero(as_tuple=True)
+    tile = _look_up(order, tile)
+    place = tile * num_edges + edge  # among the bounds
+    whose = torch.div(tile, len(centres), rounding_mode="floor") * num_edges + edge  # among all edges
+    candidates = _Candidates(
+        along=_lines_in_tile(edges.along, along, whose=whose, place=place),
+        across=_lines_in_tile(edges.across, across, whose=whose, place=place),
+        half=_look_up(edges.half.flatten(), whose).unsqueeze(-1),
+        handicap=-_look_up(log_weights, edge).unsqueeze(-1),
+    )
+    turn = _race(candidates, counts, offsets)
+    first = (counts.cumsum(0) - counts).unsqueeze(1)
+    won = _look_up(torch.cat([edge, edge.new_zeros(1)]), first + turn)  # the one more is for tiles without any
+    return torch.empty_like(won).index_copy_(0, order, won).view(batch, len(centres), -1)
+
+
+def _log_of_zero(like: Tensor) -> float:
+    """A number whose exponential is zero in the precision of ``like``."""
+    info = torch.finfo(like.dtype)
+    return math.log(info.tiny) + math.log(info.eps) - 1
+
+
+class _Candidates(NamedTuple):
+    """What the race needs of the N pairs of a tile and an edge that may win in it, tile by tile."""
+
+    along: Float[Tensor, "N 3"]  # linear forms of (x, y, 1), measured from the tile's centre
+    across: Float[Tensor, "N 3"]
+    half: Float[Tensor, "N 1"]
+    handicap: Float[Tensor, "N 1"]  # -log w
+
+
+def _lines_in_tile(forms: Tensor, at_centre: Tensor, *, whose: Tensor, place: Tensor) -> Float[Tensor, "N 3"]:
+    """The linear forms of chosen edges, relative to the centres of their tiles."""
+    x, y, _ = (_look_up(part.flatten(), whose) for part in forms.unbind(1))
+    return torch.stack([x, y, _look_up(at_centre.flatten(), place)], dim=-1)
 
 
 def _race(
-    forms: Float[Tensor, "2 pairs 3"],
-    lengths: Float[Tensor, "pairs"],
-    log_weights: Float[Tensor, "pairs"],
-    edges: Int[Tensor, "pairs"],
-    counts: Int[Tensor, "tiles"],
-    offsets: Float[Tensor, "Q 2"],
+    candidates: _Candidates, counts: Int[Tensor, "tiles"], offsets: Float[Tensor, "Q 2"]
 ) -> Int[Tensor, "tiles Q"]:
-    """The winners among each tile's candidates: the tiles' first ones, then their second ones, and so on.
+    """Which of its tile's candidates wins at each pixel: all tiles' first ones run, then their second ones, ...
 
-    The pairs (tile, candidate) lie tile by tile, tiles with the most candidates first, so that those that
-    still have one are the first rows.
+    Tiles with the most candidates come first, so that those that still have one are the first rows.
     """
-    first = counts.cumsum(0) - counts
     most = int(counts.max())
-    still = (counts.unsqueeze(0) > torch.arange(most, device=counts.device).unsqueeze(1)).sum(1).tolist()
-    best = offsets.new_full((len(counts), len(offsets)), -torch.inf)
-    winner = torch.zeros(best.shape, dtype=torch.long, device=best.device)
+    running = counts.unsqueeze(0) > torch.arange(most, device=counts.device).unsqueeze(1)  # (turns, tiles)
+    first = counts.cumsum(0) - counts
+    turn_of, tile_of = running.nonzero(as_tuple=True)
+    runner = _look_up(first, tile_of) + turn_of
+    by_turn = (part.index_select(0, runner) for part in candidates)
+    least = offsets.new_full((len(counts), len(offsets)), torch.inf)
+    winner = torch.zeros_like(least)  # the turn, a float: comparing and choosing without booleans is quicker
+    room = torch.empty_like(least), torch.empty_like(least)
     pixels = torch.cat([offsets, offsets.new_ones(len(offsets), 1)], dim=1).T
-    for turn, num_tiles in enumerate(still):
-        pair = first[:num_tiles] + turn
-        along, across = forms[:, pair] @ pixels
-        length = lengths[pair].unsqueeze(1)
-        beyond = along - along.clamp(torch.zeros_like(length), length)
-        score = log_weights[pair].unsqueeze(1).addcmul(across, across, value=-1).addcmul_(beyond, beyond, value=-1)
-        better = score > best[:num_tiles]
-        torch.maximum(best[:num_tiles], score, out=best[:num_tiles])
-        winner[:num_tiles] = torch.where(better, edges[pair].unsqueeze(1), winner[:num_tiles])
-    return winner
+    sizes = running.sum(1).tolist()
+    for turn, parts in enumerate(zip(*(part.split(sizes) for part in by_turn), strict=True)):
+        along_form, across_form, half, handicap = parts
+        along = torch.mm(along_form, pixels, out=room[0][: len(half)])
+        across = torch.mm(across_form, pixels, out=room[1][: len(half)])
+        beyond = along.abs_().sub_(half).clamp_min_(0)
+        cost = torch.addcmul(handicap, beyond, beyond, out=beyond).addcmul_(across, across)
+        so_far, latest = least[: len(cost)], winner[: len(cost)]
+        better = across.copy_(cost).lt_(so_far)
+        torch.minimum(so_far, cost, out=so_far)
+        torch.maximum(latest, better.mul_(turn), out=latest)
+    return winner.long()

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.config import OptimiserConfig, RunLengthConfig
 from autolink_gen.training.folders import drop_later_lines
-from autolink_gen.training.saves import read_newest, rotate, write_save
+from autolink_gen.training.saves import read_newest, rotate, step_folders, write_save
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,10 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
 def share_batch(batch_size: int, world_size: int) -> int:
     """One process's share of a batch; raises ValueError where it does not divide."""
     if batch_size % world_size:
-        raise ValueError(f"training.batch_size {batch_size} cannot be shared by {world_size} devices evenly")
+        raise ValueError(
+            f"training.batch_size {batch_size} cannot be shared by {world_size} devices evenly: "
+            f"choose a multiple of {world_size}"
+        )
     return batch_size // world_size
 
 
@@ -179,6 +183,8 @@ class Run:
                 self._check_limits(started)
             if saved_at != self.progress.step:
                 self.save()
+            elif self.progress.step and self._is_unfinished():
+                self.on_save(self)
 
     def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
         """Backward pass and optimiser step, or neither where the loss or its gradient is not finite.
@@ -248,6 +254,12 @@ class Run:
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
             self.on_save(self)
         self.fabric.barrier()
+
+    def _is_unfinished(self) -> bool:
+        """Whether a kill fell between the newest save and the end of ``on_save``, which writes the weights last."""
+        weights, saves = self.folder / WEIGHTS_NAME, step_folders(self.checkpoints)
+        written = [path.stat().st_mtime_ns for path in (weights, saves[-1] / WEIGHTS_NAME) if path.is_file()]
+        return self.fabric.is_global_zero and (len(written) < 2 or written[0] < written[1])
 
     def _restore(self) -> None:
         found = read_newest(self.checkpoints)

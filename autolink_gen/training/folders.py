@@ -36,8 +36,9 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> bool:
     with other settings; with ``fresh`` the old run is moved aside, never deleted.
     """
     file = folder / "config.yaml"
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: choose another --name or --out")
+    in_the_way = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+    if in_the_way:
+        raise ValueError(f"{in_the_way} is a file: choose another --name or --out")
     if fresh and file.exists():
         aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists())
         folder.rename(aside)
@@ -50,9 +51,18 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> bool:
                 f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
                 f"another --name for a new run, or --fresh to move the old one aside"
             )
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
+    for leftover in (*folder.glob(".*.tmp"), *folder.glob("samples/.*.tmp")):  # of a run that was killed
+        leftover.unlink(missing_ok=True)
     write_text_atomically(file, to_yaml(config))
     return any((folder / "checkpoints").glob("step-*"))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the run's folder {folder}: {error.strerror}; choose another --out") from error
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:

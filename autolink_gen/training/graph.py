@@ -116,9 +116,9 @@ class Samples:
         assert isinstance(usable, AutoLink)
         usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
         final = run.progress.step >= self.config.training.steps
-        save_model(run.folder / WEIGHTS_NAME, usable)
         if final or run.progress.step % self.config.training.grid_every == 0:
             self._write_pictures(run, usable)
+        save_model(run.folder / WEIGHTS_NAME, usable)  # last: weights as new as the save mean that all is done
 
     def _write_pictures(self, run: Run, model: AutoLink) -> None:
         was_training = model.training

@@ -2,17 +2,16 @@
 
 import logging
 import os
-import pickle
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from autolink_gen.checkpoints import WEIGHTS_NAME, read_weights, sync_folder
+from autolink_gen.checkpoints import UNREADABLE, WEIGHTS_NAME, read_weights, sync_folder, write_weights
 
 STATE_NAME = "training_state.pt"
 log = logging.getLogger(__name__)
@@ -32,14 +31,14 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
     temporary = checkpoints / f".{target.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary / WEIGHTS_NAME)
+        write_weights(temporary / WEIGHTS_NAME, weights)
         torch.save(state, temporary / STATE_NAME)
         for file in temporary.iterdir():
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
         read_save(temporary)
         if target.exists():  # a save of the same step, which a stopped run has just repeated
-            shutil.rmtree(target)
+            _remove(target)
         temporary.replace(target)
         sync_folder(checkpoints)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
@@ -56,14 +55,7 @@ def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and training state of one save; raises ValueError where either cannot be read."""
     try:
         state = torch.load(folder / STATE_NAME, weights_only=True, map_location="cpu")
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        LookupError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:  # as damage has it
+    except UNREADABLE as error:
         raise ValueError(f"{folder / STATE_NAME} cannot be read: {error}") from error
     try:
         return read_weights(folder / WEIGHTS_NAME)[1], state
@@ -85,6 +77,15 @@ def rotate(checkpoints: Path, *, keep_last: int, best_step: int) -> None:
     """Remove all saves but the last ``keep_last`` and the best, and what an interrupted save left behind."""
     for folder in step_folders(checkpoints)[:-keep_last]:
         if folder.name != f"step-{best_step:08d}":
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
     for leftover in checkpoints.glob(".step-*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a save so that a kill on the way leaves no half of it under its name."""
+    doomed = folder.with_name(f".{folder.name}.old.tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with suppress(OSError):  # what cannot be removed does not stop a run
+        folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)

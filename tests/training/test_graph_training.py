@@ -199,7 +199,7 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("autolink_gen.training.saves.save_file", full)
+    monkeypatch.setattr("autolink_gen.training.saves.write_weights", full)
     with pytest.raises(OSError, match=r"could not save step 6 .*No space left.*repeat the command"):
         train_graph(tiny(), launch(tmp_path / "run"))
     monkeypatch.undo()
