@@ -27,7 +27,7 @@ def learn_graph(**options: Any) -> None:
     Examples:
       autolink-gen learn-graph
       autolink-gen learn-graph --data photos/ --num-keypoints 16 --max-minutes 45
-      autolink-gen learn-graph --recipe paper --data celeba --data-root ~/data --devices 8
+      autolink-gen learn-graph --recipe paper --data photos/ --devices 8
     """
     config = _configuration(options)
     folder = options["out"] / "graph" / (options["name"] or _run_name(config))

@@ -115,8 +115,8 @@ class Samples:
         usable = run.usable
         assert isinstance(usable, AutoLink)
         usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
-        final = run.progress.step >= self.config.training.steps
-        if final or run.progress.step % self.config.training.grid_every == 0:
+        last = run.stopped_by is not None or run.progress.step >= self.config.training.steps
+        if last or run.progress.step % self.config.training.grid_every == 0:
             self._write_pictures(run, usable)
         save_model(run.folder / WEIGHTS_NAME, usable)  # last: weights as new as the save mean that all is done
 
