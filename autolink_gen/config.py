@@ -53,6 +53,7 @@ class OptimiserConfig:
     name: Literal["adam", "adamw"] = "adam"
     lr: float = 1e-4
     edge_weight_lr: float | None = None  # of the raw edge weights and alpha; None: as lr
+    heatmap_lr: float | None = None  # of the convolution that makes the heatmaps; None: as lr
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"

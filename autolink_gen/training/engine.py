@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,17 +76,17 @@ def share_batch(batch_size: int, world_size: int) -> int:
 
 
 def make_optimiser(
-    parameters: list[nn.Parameter], slow: list[nn.Parameter], config: OptimiserConfig
+    model: nn.Module, config: OptimiserConfig, *, special: Sequence[tuple[Sequence[nn.Parameter], float | None]]
 ) -> torch.optim.Optimizer:
-    """Adam or AdamW over two groups: the network, and what learns at ``edge_weight_lr`` without decay."""
-    groups: list[dict[str, Any]] = [
-        {"params": parameters, "lr": config.lr, "weight_decay": config.weight_decay},
-        {"params": slow, "lr": config.edge_weight_lr or config.lr, "weight_decay": 0.0},
-    ]
+    """Adam or AdamW over a model's parameters; those of ``special`` learn at rates of their own."""
+    apart = {id(parameter) for parameters, _ in special for parameter in parameters}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
+    groups += [{"params": list(parameters), "lr": rate or config.lr} for parameters, rate in special]
     for group in groups:
         group["base_lr"] = group["lr"]
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return kind(groups, betas=config.betas)
+    return kind(groups, betas=config.betas, weight_decay=config.weight_decay)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int) -> float:

@@ -39,9 +39,11 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     fabric.barrier()
     model = AutoLink(config.model).to(memory_format=torch.channels_last)
     loss_of = make_loss(config.loss).to(fabric.device)
-    slow = [model.raw_edge_weights, model.alpha]
-    network = [p for p in model.parameters() if all(p is not other for other in slow)]
-    optimiser = make_optimiser(network, slow, config.optimiser)
+    special = [
+        ([model.raw_edge_weights, model.alpha], config.optimiser.edge_weight_lr),
+        (list(model.detector.layers[-1].parameters()), config.optimiser.heatmap_lr),
+    ]
+    optimiser = make_optimiser(model, config.optimiser, special=special)
     samples = Samples(dataset, config)
     run = Run(fabric, launch, config.training, model=model, optimiser=optimiser, on_save=samples.refresh)
     sampler = StepSampler(
