@@ -37,7 +37,7 @@ def launch(folder: Path, **changes) -> Launch:
 
 
 def state_of(run: Run) -> dict[str, torch.Tensor]:
-    weights, _ = read_newest(run.checkpoints)
+    weights, state = read_newest(run.checkpoints)
     averages = {f"average.{name}": value for name, value in state["average"].items()}
     moments = {
         f"optimiser.{index}.{name}": value

@@ -1,0 +1,74 @@
+"""`autolink-gen import-official`: a checkpoint of the authors becomes a run; nothing is overwritten."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from autolink_gen import load_graph_model
+from autolink_gen.checkpoints import find_run
+from autolink_gen.cli.main import cli
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.official_names import official_names
+
+
+@pytest.fixture
+def checkpoint(tmp_path, monkeypatch) -> Path:
+    """A small checkpoint under the authors' names, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    state = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).state_dict()
+    content = {
+        "state_dict": {theirs: state[ours] for theirs, ours in official_names().items()},
+        "hyper_parameters": {"n_parts": 4, "image_size": 64, "thick": 2e-3},
+    }
+    torch.save(content, "taichi_k4.ckpt")
+    return Path("taichi_k4.ckpt")
+
+
+def import_official(*arguments: object) -> Result:
+    """Run the command, which reads checkpoints at the small one's width."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autolink_gen.checkpoints.AutoLinkConfig", partial(AutoLinkConfig, width=0.05))
+        return CliRunner().invoke(cli, ["import-official", *map(str, arguments)])
+
+
+def test_it_writes_a_run_that_others_find(checkpoint):
+    result = import_official(checkpoint)
+    assert result.exit_code == 0, result.output
+    assert "4 keypoints, 64 pixels, sigma2 0.002\n" in result.output
+    assert "wrote runs/graph/taichi_k4/model.safetensors\n" in result.output
+    model = load_graph_model(find_run("graph", "taichi_k4"))
+    assert (model.config.num_keypoints, model.config.sigma2, model.config.fit) == (4, 2e-3, "stretch")
+
+
+def test_a_run_that_is_there_is_not_overwritten(checkpoint):
+    import_official(checkpoint)
+    before = Path("runs/graph/taichi_k4/model.safetensors").stat().st_mtime_ns
+    result = import_official(checkpoint)
+    assert result.exit_code == 2
+    assert "Error: runs/graph/taichi_k4/model.safetensors is there already: choose another --name" in result.output
+    assert Path("runs/graph/taichi_k4/model.safetensors").stat().st_mtime_ns == before
+    result = import_official(checkpoint, "--name", "again", "--out", "others")
+    assert "wrote others/graph/again/model.safetensors" in result.output
+    assert Path("others/graph/again/model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no checkpoint odd.ckpt"),
+        (b"", "odd.ckpt cannot be read as a checkpoint"),
+        (b"just text", "odd.ckpt cannot be read as a checkpoint"),
+    ],
+)
+def test_a_bad_checkpoint_is_one_line(checkpoint, content, message):
+    if content is not None:
+        Path("odd.ckpt").write_bytes(content)
+    result = import_official("odd.ckpt")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {message}")
+    assert result.output.count("\n") == 1
+    assert not Path("runs").exists()

@@ -1,0 +1,246 @@
+"""`autolink-gen learn-graph`: from a folder of pictures to a run, what it says, and how it refuses what is wrong."""
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen import load_graph_model
+from autolink_gen.cli.main import cli
+from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.training.engine import share_batch
+
+SETTINGS = (
+    "model.image_size=64",
+    "model.num_keypoints=3",
+    "model.width=0.05",
+    "model.sigma2=1e-2",
+    "loss.features=random",
+    "loss.resize=null",
+    "training.batch_size=2",
+    "training.log_every=1",
+)
+
+
+def learn_graph(*arguments: object) -> Result:
+    """Run the command with the settings of a tiny model first."""
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    return CliRunner().invoke(cli, ["learn-graph", "--recipe", "paper", *settings, *map(str, arguments)])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six pictures of coloured blobs, beside an empty working folder."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(6):
+        pixels = np.random.default_rng(index).integers(0, 255, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((80, 64)).save(folder / f"{index}.jpg")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return folder
+
+
+def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
+    result = learn_graph("--data", pictures, "--steps", 2)
+
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if line]
+    folder = Path("runs/graph/photos-k3")
+    assert lines[:2] == ["recipe: paper", f"run: {folder}"]
+    assert f"wrote {folder}/model.safetensors: the weights to use\n" in result.output
+    assert f"wrote {folder}/graph.png: the learned graph on pictures of the data set\n" in result.output
+    assert lines[-1] == f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}"
+    assert load_graph_model(folder).config.num_keypoints == 3
+    assert np.asarray(Image.open(folder / "graph.png")).std() > 20
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2]
+    config = build(GraphRunConfig, yaml.safe_load((folder / "config.yaml").read_text()))
+    assert (config.data.name, config.training.steps, config.model.width) == (str(pictures), 2, 0.05)
+
+
+def test_repeating_says_what_it_finds_and_goes_on(pictures: Path) -> None:
+    first = learn_graph("--data", pictures, "--steps", 4, "--max-minutes", 1e-6)
+    assert "stopped by the time limit at step 1 of 4; repeat the command to go on" in first.output
+    second = learn_graph("--data", pictures, "--steps", 4)
+    assert "going on from step 1 of 4\n" in second.output
+    assert second.exit_code == 0, second.output
+    third = learn_graph("--data", pictures, "--steps", 4)
+    assert "finished already, at step 4: more --steps go on, --fresh starts anew\n" in third.output
+    assert "kept runs/graph/photos-k3/model.safetensors" in third.output
+    assert "wrote" not in third.output
+
+
+def test_fresh_moves_the_old_run_aside(pictures: Path) -> None:
+    learn_graph("--data", pictures, "--steps", 1, "--name", "mine", "--out", "other")
+    result = learn_graph("--data", pictures, "--steps", 1, "--name", "mine", "--out", "other", "--fresh")
+    assert "wrote other/graph/mine/model.safetensors" in result.output
+    assert "finished" not in result.output
+    assert Path("other/graph/mine.old1/model.safetensors").is_file()
+
+
+def test_other_settings_are_not_mixed_into_a_run(pictures: Path) -> None:
+    learn_graph("--data", pictures, "--steps", 1)
+    result = learn_graph("--data", pictures, "--steps", 1, "--set", "optimiser.lr=1e-3", "--name", "photos-k3")
+    assert result.exit_code == 1
+    assert (
+        "Error: runs/graph/photos-k3 holds a run with other settings: optimiser.lr was 0.0001, now 0.001"
+        in result.output
+    )
+
+
+def test_puppets_are_scored_against_their_true_skeleton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autolink_gen.evaluation import puppets
+
+    plain = puppets.evaluate_puppets
+    few = {"num_fit": 20, "num_test": 4}
+    monkeypatch.setattr(puppets, "evaluate_puppets", lambda graph, **kwargs: plain(graph, **{**kwargs, **few}))
+    monkeypatch.chdir(tmp_path)
+    result = learn_graph("--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "run: runs/graph/puppets-k3" in result.output
+    assert "untrained" in result.output
+    assert "%" in result.output
+
+
+def test_dry_run_prints_a_recipe_and_writes_nothing(pictures: Path) -> None:
+    result = learn_graph(
+        "--data", pictures, "--seed", 5, "--num-keypoints", 7, "--dry-run", "--set", "optimiser.lr=1e-3"
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "# runs/graph/photos-k3" in result.output  # --set comes after --num-keypoints
+    config = build(GraphRunConfig, yaml.safe_load(result.output))
+    assert (config.training.seed, config.optimiser.lr, config.data.name) == (5, 1e-3, str(pictures))
+    assert not Path("runs").exists()
+    Path("mine.yaml").write_text(result.output)
+    again = CliRunner().invoke(cli, ["learn-graph", "--recipe", "mine.yaml", "--dry-run"])
+    assert yaml.safe_load(again.output) == yaml.safe_load(result.output)
+
+
+def test_options_reach_the_configuration(pictures: Path) -> None:
+    arguments = ["--data", pictures, "--data-root", "sets", "--num-keypoints", 16, "--image-size", 256, "--steps", 9]
+    result = CliRunner().invoke(cli, ["learn-graph", "--batch-size", "6", "--dry-run", *map(str, arguments)])
+    config = build(GraphRunConfig, yaml.safe_load(result.output))
+    assert (config.model.num_keypoints, config.model.image_size, config.data.root) == (16, 256, "sets")
+    assert (config.training.steps, config.training.batch_size) == (9, 6)
+    assert result.output.startswith("# recipe: ")
+
+
+def assert_one_line(result: Result, message: str) -> None:
+    errors = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert result.output.splitlines()[-1] == errors[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "model.num_keypoints=1"], "num_keypoints must be from 2 to 64, got 1: an edge needs two keypoints"),
+        (["--set", "model.image_size=100"], "image_size must be one of (64, 128, 256), got 100"),
+        (["--recipe", "papr"], "there is no recipe 'papr'; there are cpu, official, paper, puppets, or give a .yaml"),
+        (["--recipe", "none.yaml"], "there is no recipe file none.yaml"),
+        (["--set", "optimizer.lr=1"], "there is no setting optimizer; there are model, data, loss, optimiser"),
+        (["--set", "optimiser.rate=1"], "there is no setting optimiser.rate; there are optimiser.name, optimiser.lr"),
+        (["--set", "optimiser.lr"], "--set takes NAME=VALUE, as in optimiser.lr=1e-3, got 'optimiser.lr'"),
+        (["--set", "training.steps=many"], "training.steps: Input should be a valid integer"),
+        (["--max-minutes", "0"], "max_minutes must be positive, got 0"),
+        (["--devices", "nine"], "cannot run on devices=nine"),
+        (["--devices", "0"], "cannot run on devices=0"),
+        (["--data", "facs68"], "did you mean faces68?"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(pictures: Path, arguments: list[str], message: str) -> None:
+    assert_one_line(learn_graph("--data", pictures, "--steps", 1, *arguments), message)
+    assert not Path("runs").exists()
+
+
+def test_one_keypoint_by_its_option() -> None:
+    result = CliRunner().invoke(cli, ["learn-graph", "--num-keypoints", "1"])
+    assert_one_line(result, "num_keypoints must be from 2 to 64, got 1")
+
+
+def test_a_batch_that_devices_cannot_share() -> None:
+    with pytest.raises(ValueError, match=r"batch_size 3 cannot be shared by 2 devices evenly: choose a multiple of 2"):
+        share_batch(3, 2)
+    assert share_batch(6, 2) == 3
+
+
+def test_a_missing_folder(pictures: Path) -> None:
+    result = learn_graph("--data", "./none", "--steps", 1)
+    assert result.exit_code == 1
+    assert "Error: --data './none' is neither a data set nor a folder that exists" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_an_empty_folder(pictures: Path) -> None:
+    Path("empty").mkdir()
+    assert_one_line(learn_graph("--data", "./empty", "--steps", 1), "it is empty; put .jpg, .jpeg, .png")
+
+
+def test_texts_that_are_called_pictures(pictures: Path) -> None:
+    for path in pictures.iterdir():
+        path.write_text("<html>404 Not Found</html>")
+    message = f"of the 6 pictures in {pictures} cannot be read"
+    assert_one_line(learn_graph("--data", pictures, "--steps", 1), message)
+    assert_one_line(learn_graph("--data", pictures, "--steps", 1), f"`autolink-gen data check {pictures}` lists them")
+
+
+def test_a_huge_picture_beside_good_ones_is_skipped_and_reported(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def chunk(content: bytes) -> bytes:
+        return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+
+    header = chunk(b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0))
+    body = chunk(b"IDAT" + zlib.compress(b"\0")) + chunk(b"IEND")
+    (pictures / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
+    result = learn_graph("--data", pictures, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    reports = [record.getMessage() for record in caplog.records if "huge.png" in record.getMessage()]
+    assert len(reports) == 1
+    assert "20000 x 20000 pixels are too many" in reports[0]
+    assert "the next readable picture takes its place" in reports[0]
+
+
+def test_out_that_is_a_file(pictures: Path) -> None:
+    Path("occupied").touch()
+    result = learn_graph("--data", pictures, "--steps", 1, "--out", "occupied")
+    assert_one_line(result, "Error: occupied is a file: choose another --name or --out")
+
+
+def test_out_where_nothing_may_be_written(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("autolink_gen.training.folders.Path.mkdir", refuse)
+    result = learn_graph("--data", pictures, "--steps", 1)
+    assert_one_line(
+        result, "cannot make the run's folder runs/graph/photos-k3: Permission denied; choose another --out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("autolink_gen.training.saves.write_weights", "could not save step 1 in runs/graph/photos-k3/checkpoints: "),
+        ("autolink_gen.checkpoints.write_weights", "could not write runs/graph/photos-k3/model.safetensors: "),
+    ],
+)
+def test_a_full_disk(pictures: Path, monkeypatch: pytest.MonkeyPatch, place: str, message: str) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(place, full)
+    result = learn_graph("--data", pictures, "--steps", 1)
+    assert_one_line(result, f"{message}[Errno 28] No space left on device; free some space or choose another --out")
+    assert not list(Path("runs").rglob("*.tmp"))

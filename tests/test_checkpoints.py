@@ -1,0 +1,215 @@
+"""Weights that describe themselves, runs on disk, and writes that leave either the old file or the new one."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from autolink_gen import load_graph_model
+from autolink_gen.checkpoints import (
+    FORMAT,
+    find_run,
+    import_official,
+    load_state,
+    read_weights,
+    save_model,
+    write_atomically,
+    write_text_atomically,
+)
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+
+@pytest.fixture
+def model() -> AutoLink:
+    torch.manual_seed(0)
+    return AutoLink(
+        AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, decoder_width=0.03, sigma2=2e-3, fit="pad")
+    )
+
+
+def full_disk(*args: object, **kwargs: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", ""])
+def test_a_saved_model_is_read_back_from_file_or_folder(model, tmp_path, name):
+    save_model(tmp_path / "run" / "model.safetensors", model)
+    loaded = load_graph_model(tmp_path / "run" / name)
+    expected, found = model.state_dict(), loaded.state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert loaded.config == model.config
+    assert not loaded.training
+    assert torch.equal(loaded.edge_weights, model.edge_weights)
+    images = torch.rand(2, 3, 50, 70)
+    torch.testing.assert_close(loaded.detect(images), model.eval().detect(images), rtol=0, atol=1e-5)
+
+
+def test_other_weights_can_be_saved_in_the_models_place(model, tmp_path):
+    doubled = {name: 2 * value for name, value in model.state_dict().items()}
+    save_model(tmp_path / "model.safetensors", model, weights=doubled)
+    assert load_graph_model(str(tmp_path)).alpha.item() == 2
+
+
+def test_the_header_says_what_the_file_is(model, tmp_path):
+    save_model(tmp_path / "model.safetensors", model)
+    header, _ = read_weights(tmp_path / "model.safetensors")
+    assert (header["format"], header["kind"]) == (FORMAT, "graph")
+    assert '"num_keypoints": 3' in header["config"]
+
+
+def test_the_file_may_be_read_by_whom_the_umask_says(model, tmp_path):
+    save_model(tmp_path / "model.safetensors", model)
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"format": FORMAT, "kind": "gan", "config": "{}"}, "holds a gan model, not a graph model"),
+        ({"format": "autolink-gen 99", "kind": "graph"}, "was not written by this version"),
+        (None, r"was not written by this version of autolink-gen \(no 'autolink-gen 1' in its header\)"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, header, message):
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", metadata=header)
+    with pytest.raises(ValueError, match=rf"other\.safetensors {message}"):
+        load_graph_model(tmp_path / "other.safetensors")
+
+
+def test_what_is_no_safetensors_file_is_refused(model, tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_text("<html>404 Not Found</html>")
+    with pytest.raises(ValueError, match=r"model\.safetensors is not a readable safetensors file"):
+        load_graph_model(file)
+    save_model(file, model)
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(ValueError, match=r"model\.safetensors is not a readable safetensors file"):
+        load_graph_model(file)
+
+
+def test_an_official_checkpoint_is_sent_to_its_command(tmp_path):
+    (tmp_path / "celeba.ckpt").touch()
+    with pytest.raises(ValueError, match=r"celeba\.ckpt is no \.safetensors file; .*autolink-gen import-official"):
+        load_graph_model(tmp_path / "celeba.ckpt")
+
+
+@pytest.mark.parametrize("name", ["", "none", "none.safetensors"])
+def test_missing_weights_name_the_place_and_the_remedy(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"no weights at {tmp_path}.*; give a run's folder or its model\.safetensors"):
+        load_graph_model(tmp_path / name)
+
+
+def test_weights_that_do_not_fit_are_counted_and_named(model, tmp_path):
+    tensors = dict(model.state_dict())
+    tensors["beta"] = tensors.pop("alpha")
+    tensors["raw_edge_weights"] = torch.zeros(4, 4)
+    message = r"odd does not .*1 missing \['alpha'\], 1 unknown \['beta'\], 1 of another shape \['raw_edge_weights'\]"
+    with pytest.raises(ValueError, match=message):
+        load_state(model, tensors, source="odd")
+    save_model(tmp_path / "model.safetensors", model, weights=tensors)
+    with pytest.raises(ValueError, match=r"model\.safetensors does not hold this model's weights"):
+        load_graph_model(tmp_path)
+
+
+def test_import_names_a_hyper_parameter_that_is_missing_or_wrong():
+    with pytest.raises(ValueError, match="no AutoLink checkpoint: its hyper_parameters have no 'thick'"):
+        import_official({}, {"n_parts": 8, "image_size": 128})
+    with pytest.raises(ValueError, match=r"not those of AutoLink: .*NoneType"):
+        import_official({}, {"n_parts": None, "image_size": 128, "thick": 1e-3})
+
+
+@pytest.fixture
+def runs(model, tmp_path) -> Path:
+    """Two finished runs, `older` and `newer`, and one that has saved nothing yet."""
+    for age, name in enumerate(["newer", "older"]):
+        file = tmp_path / "runs" / "graph" / name / "model.safetensors"
+        save_model(file, model)
+        os.utime(file, (1e9 - age, 1e9 - age))
+    (tmp_path / "runs" / "graph" / "begun").mkdir()
+    return tmp_path / "runs"
+
+
+def test_the_newest_run_is_found_when_none_is_named(runs):
+    assert find_run("graph", None, runs=runs) == runs / "graph" / "newer"
+
+
+def test_a_run_is_found_by_name_and_by_path(runs, monkeypatch):
+    assert find_run("graph", "older", runs=runs) == runs / "graph" / "older"
+    weights = runs / "graph" / "older" / "model.safetensors"
+    assert find_run("graph", str(weights), runs=Path("elsewhere")) == weights
+    monkeypatch.chdir(runs.parent)
+    assert find_run("graph", "older") == Path("runs/graph/older")
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"), [("graph", "autolink-gen learn-graph"), ("gan", "autolink-gen train-gan")]
+)
+def test_no_run_says_what_to_type(tmp_path, kind, command):
+    with pytest.raises(ValueError, match=rf"no finished run in {tmp_path}/{kind}; make one: {command}$"):
+        find_run(kind, None, runs=tmp_path)
+    with pytest.raises(ValueError, match=rf"no run mine \(looked for mine and {tmp_path}/{kind}/mine\).*{command}$"):
+        find_run(kind, "mine", runs=tmp_path)
+
+
+def test_a_write_makes_folders_and_replaces(tmp_path):
+    file = tmp_path / "a" / "b" / "note.txt"
+    for text in ("old", "new: \N{GREEK SMALL LETTER SIGMA}"):
+        write_text_atomically(file, text)
+        assert file.read_text(encoding="utf-8") == text
+    assert [path.name for path in file.parent.iterdir()] == ["note.txt"]
+
+
+def half_then_full(path: Path) -> None:
+    path.write_text("ha")
+    full_disk()
+
+
+def refuse(path: Path) -> None:
+    raise ValueError(f"{path} is damaged")
+
+
+@pytest.mark.parametrize(
+    ("write", "check", "reason"),
+    [
+        (half_then_full, Path.read_text, "No space left on device"),
+        (lambda path: path.write_text("new"), full_disk, "No space left on device"),
+        (lambda path: path.write_text("new"), refuse, "is damaged"),
+    ],
+)
+def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, write, check, reason):
+    file = tmp_path / "note.txt"
+    file.write_text("old")
+    with pytest.raises(
+        OSError, match=rf"could not write {file}: .*{reason}.*; free some space or choose another --out"
+    ):
+        write_atomically(file, write, check=check)
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_model_is_not_replaced_by_half_a_file(model, tmp_path, monkeypatch):
+    save_model(tmp_path / "model.safetensors", model)
+    before = (tmp_path / "model.safetensors").read_bytes()
+
+    def lose_the_end(tensors, path, metadata=None):
+        Path(path).write_bytes(before[:-100])
+
+    monkeypatch.setattr("autolink_gen.checkpoints.save_file", lose_the_end)
+    with pytest.raises(OSError, match="not a readable safetensors file"):
+        save_model(tmp_path / "model.safetensors", model)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_error_that_is_not_the_disks_passes_and_leaves_nothing(tmp_path):
+    def bug(path: Path) -> None:
+        path.touch()
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        write_atomically(tmp_path / "note.txt", bug, check=Path.read_text)
+    assert not list(tmp_path.iterdir())

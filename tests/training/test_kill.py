@@ -1,0 +1,68 @@
+"""Training that is killed with SIGKILL goes on from its last save and ends bit-equal to a run left alone."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from autolink_gen import load_graph_model
+from autolink_gen.checkpoints import WEIGHTS_NAME
+from autolink_gen.training.saves import STATE_NAME, step_folders
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+STEPS = 40
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed and forked as POSIX has it")
+
+
+@pytest.fixture(scope="module")
+def kill_resume() -> ModuleType:
+    """The benchmark that kills twenty times; its processes import it by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        import kill_resume
+
+        yield kill_resume
+
+
+@pytest.fixture(scope="module")
+def straight(kill_resume, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    kill_resume.finish(folder, STEPS)
+    return folder
+
+
+def test_killed_at_random_moments_it_ends_as_if_left_alone(kill_resume, straight, tmp_path):
+    kills = list(kill_resume.kill_and_resume(tmp_path / "run", STEPS, kills=2, interval=0.1, seed=1))
+    assert [kill.number for kill in kills] == [1, 2]
+    assert all(kill.harmless for kill in kills), kills
+    assert max(kill.after for kill in kills) > 0
+    assert kill_resume.differences(straight, tmp_path / "run") == []
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+
+
+def test_a_kill_between_the_last_save_and_what_users_look_at(kill_resume, straight, tmp_path):
+    """Repeating the command then writes the weights to use and the graph, without training."""
+    folder = tmp_path / "run"
+    straight.rename(folder)
+    for path in (folder / WEIGHTS_NAME, folder / "graph.png"):
+        path.unlink()
+    newest = step_folders(folder / "checkpoints")[-1] / STATE_NAME
+    before = newest.stat().st_mtime_ns
+    kill_resume.finish(folder, STEPS)
+    assert load_graph_model(folder).config.num_keypoints == 4
+    assert (folder / "graph.png").is_file()
+    assert newest.stat().st_mtime_ns == before
+    folder.rename(straight)
+
+
+def test_what_the_comparison_calls_different(kill_resume, straight, tmp_path):
+    kill_resume.finish(tmp_path / "run", 4)
+    found = kill_resume.differences(straight, tmp_path / "run")
+    assert {"/progress/step", "/weights/alpha", "/usable/alpha"} <= set(found)
+    assert any(name.startswith("/optimiser/") for name in found)
