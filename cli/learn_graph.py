@@ -29,21 +29,28 @@ def learn_graph(**options: Any) -> None:
       autolink-gen learn-graph --data photos/ --num-keypoints 16 --max-minutes 45
       autolink-gen learn-graph --recipe paper --data photos/ --devices 8
     """
-    config = _configuration(options)
+    recipe = options["recipe"] or _default_recipe(options["data"])
+    config = _configuration(recipe, options)
     folder = options["out"] / "graph" / (options["name"] or _run_name(config))
     if options["dry_run"]:
         from autolink_gen.config import to_yaml
 
-        click.echo(f"# {folder}\n{to_yaml(config)}", nl=False)
+        click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
         return
+    _say(f"recipe: {recipe}\nrun: {folder}")
     _train(config, folder, options)
 
 
-def _configuration(options: dict[str, Any]) -> "GraphRunConfig":
+def _say(text: str) -> None:
+    """Print a line once, however many processes train."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    rank_zero_only(click.echo)(text)
+
+
+def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     from autolink_gen.config import GraphRunConfig, build, merge, parse_overrides, read_recipe
 
-    recipe = options["recipe"] or _default_recipe(options["data"])
-    click.echo(f"{'# ' if options['dry_run'] else ''}recipe: {recipe}")  # what --dry-run prints is itself a recipe
     root = options["data_root"]
     given = {
         "model": {"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
@@ -68,14 +75,13 @@ def _default_recipe(data: str | None) -> str:
 
 
 def _run_name(config: "GraphRunConfig") -> str:
-    parts = Path(config.data.name).resolve().parts if "/" in config.data.name else (config.data.name,)
+    parts = Path(config.data.name).resolve().parts if Path(config.data.name).is_dir() else (config.data.name,)
     generic = parts[-1] in ("train", "test", "val", "images", "img")
     stem = "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]
     return f"{stem}-k{config.model.num_keypoints}"
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
-    click.echo(f"run: {folder}")
     from autolink_gen.training.engine import Launch
     from autolink_gen.training.graph import train_graph
 
@@ -114,9 +120,9 @@ def _announce_resume(config: "GraphRunConfig", launch: "Launch") -> int:
     found = [] if launch.fresh else step_folders(launch.folder / "checkpoints")
     step = int(found[-1].name.removeprefix("step-")) if found else 0
     if step >= config.training.steps:
-        click.echo(f"finished already, at step {step}: more --steps go on, --fresh starts anew")
+        _say(f"finished already, at step {step}: more --steps go on, --fresh starts anew")
     elif step:
-        click.echo(f"going on from step {step} of {config.training.steps}")
+        _say(f"going on from step {step} of {config.training.steps}")
     return step
 
 
