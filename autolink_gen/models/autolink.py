@@ -108,7 +108,7 @@ class AutoLink(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 S S"], mask: Float[Tensor, "B 1 S S"]) -> Reconstruction:
         """Detect, draw and repaint images in [-1, 1]; the mask is 1 where a pixel is kept."""
         keypoints = self.detector(images)
-        drawn = self.edge_map(keypoints.float(), images.shape[-1])
+        drawn = self.edge_map(keypoints, images.shape[-1])
         return Reconstruction(keypoints, drawn, self._paint(images, mask, drawn))
 
     def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:

@@ -25,20 +25,21 @@ pytestmark = pytest.mark.skipif(
 
 def make_model() -> AutoLink:
     torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).double()
 
 
 def half_batch(rank: int) -> tuple[Tensor, Tensor]:
     """Pictures in [-1, 1] and masks of one process."""
     generator = step_generator(3, 0, rank=rank)
-    return torch.rand(2, 3, 64, 64, generator=generator) * 2 - 1, make_model().random_mask(2, generator=generator)
+    pictures = torch.rand(2, 3, 64, 64, generator=generator, dtype=torch.float64) * 2 - 1
+    return pictures, make_model().random_mask(2, generator=generator)
 
 
 def gradients(forward: torch.nn.Module, model: AutoLink, rank: int) -> dict[str, Tensor]:
     """The gradients that one half-batch leaves; `forward` is the model, or what spreads it over processes."""
     pictures, mask = half_batch(rank)
     model.zero_grad()
-    PerceptualLoss(RandomFeatures(), distance="l1")(forward(pictures, mask).pictures, pictures).backward()
+    PerceptualLoss(RandomFeatures().double(), distance="l1")(forward(pictures, mask).pictures, pictures).backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
@@ -60,7 +61,7 @@ def test_two_processes_give_the_gradients_of_one_over_the_same_halves(tmp_path):
         scale = max(halves[0][name].abs().max(), halves[1][name].abs().max())
         assert scale > 0, name
         for found in both:
-            # Biases before a batch norm have gradients of rounding errors alone.
+            # Biases before a batch norm have gradients of rounding errors alone; hence double precision.
             assert (found[name] - expected).abs().max() <= 1e-6 * scale + 1e-9, name
     largest = [max(half[name].abs().max().item() for name in half) for half in halves]
     assert any((halves[0][n] - halves[1][n]).abs().max() > 1e-3 * max(largest) for n in halves[0])
