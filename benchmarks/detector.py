@@ -127,6 +127,8 @@ def variants(detector: Detector) -> dict[str, Network]:
     for trick in ("shared first convolution", "batch norm", "channels last"):
         tricks = {*tricks, trick}
         found[f"+ {trick}"] = PartlyFolded(detector, tricks=tricks)
+    for trick in sorted(tricks):
+        found[f"all but {trick}"] = PartlyFolded(detector, tricks=tricks - {trick})
     found["fold_detector"] = fold_detector(detector)
     return found
 
