@@ -1,9 +1,8 @@
-"""Weights in safetensors with the model's configuration in the header; runs on disk; atomic writes."""
+"""Weights in safetensors with the model's configuration in the header; runs on disk."""
 
 import json
-import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from autolink_gen.config import build, to_dict
+from autolink_gen.files import write_atomically
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
 
@@ -32,51 +32,15 @@ UNREADABLE = (
 _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], *, check: Callable[[Path], object]) -> None:
-    """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
-
-    ``write`` fills a temporary file beside the target, which is synchronised to disk and read back by
-    ``check`` before it takes the target's name. Raises OSError (a full disk, say) with the target untouched.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        check(temporary)
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except (OSError, SafetensorError, ValueError) as error:  # ValueError: what check says of a file that it cannot read
-        raise OSError(f"could not write {path}: {error}; free some space or choose another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a renaming in ``folder`` survive a power cut, where the system can."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a text file as :func:`write_atomically` does."""
-    write_atomically(
-        path,
-        lambda target: target.write_text(text, encoding="utf-8"),
-        check=lambda target: target.read_text(encoding="utf-8"),
-    )
-
-
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str] | None = None) -> None:
-    """Write a safetensors file with the access rights of any other new file."""
+    """Write a safetensors file with the access rights of any other new file; raises OSError where it cannot."""
     path.touch()
     mode = path.stat().st_mode  # save_file would leave a file that its owner alone may read
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path, metadata=header)
+    ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        save_file(ready, path, metadata=header)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
     path.chmod(mode)
 
 

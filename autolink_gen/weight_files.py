@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from autolink_gen.files import sync_file
 from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, VGG16Features
 
 Tensors = dict[str, Tensor]
@@ -179,8 +180,7 @@ def write_weights(path: Path, tensors: Tensors, *, source: str) -> None:
         # save_file would make the file readable by its owner alone, and a cache is shared.
         with temporary.open("wb") as file:
             file.write(save(tensors, metadata={"source": source, "tensors_sha256": digest}))
-            file.flush()
-            os.fsync(file.fileno())
+        sync_file(temporary)
         if tensors_digest(_load_safetensors(temporary)) != digest:
             raise ValueError(f"{temporary} does not read back as it was written: check the disk")
         temporary.replace(path)

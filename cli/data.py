@@ -1,12 +1,13 @@
 """`autolink-gen data`: look at pictures before training on them."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from autolink_gen.cli.shared import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.inspection import FolderReport
@@ -35,20 +36,14 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
       autolink-gen data check ./my_pictures --json report.json
     """
     from autolink_gen.data.inspection import inspect_folder
+    from autolink_gen.files import write_text_atomically
 
-    report = inspect_folder(folder, near_duplicates=near_duplicates, progress=_progress)
+    report = inspect_folder(folder, near_duplicates=near_duplicates, progress=progress_bar)
     for line in _lines(report):
         click.echo(line)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(asdict(report), indent=2, default=str) + "\n", encoding="utf-8")
+        write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
         click.echo(f"wrote {json_file}")
-
-
-def _progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, desc=label, leave=False, delay=1)
 
 
 def _lines(report: "FolderReport") -> list[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen.cli.shared import pick_device
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -62,7 +64,7 @@ def detect(
 
     sources = find_sources(paths, out=out)
     found_run = find_run("graph", run)
-    model = load_graph_model(found_run, device=_device(device))
+    model = load_graph_model(found_run, device=pick_device(device))
     newest = "" if run else ", the newest run"
     click.echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}")
     weights = model.edge_weights.detach().cpu().numpy()
@@ -81,12 +83,17 @@ def detect(
             click.echo(f"skipped: {reason}", err=True)
         if not files.num_records:
             raise click.ClickException(f"none of the {len(sources)} files could be read; nothing was written")
-    if overlays:
-        click.echo(f"wrote {task.num_overlays} overlays below {out}")
+    _report(task, num_sources=len(sources))
+
+
+def _report(task: "_Task", *, num_sources: int) -> None:
+    files = task.files
+    if task.out is not None:
+        click.echo(f"wrote {task.num_overlays} overlays below {task.out}")
     for file in files.paths:
         click.echo(f"wrote {file} ({files.num_records} pictures and frames)")
     if files.skipped:
-        click.echo(f"skipped {len(files.skipped)} of {len(sources)} files, see above")
+        click.echo(f"skipped {len(files.skipped)} of {num_sources} files, see above")
 
 
 @dataclass
@@ -115,6 +122,7 @@ class _Task:
                 self._video(source, reader, bar.update)
 
     def _pictures(self, sources: list["Source"], progress: Callable[[int], object]) -> None:
+        from autolink_gen.files import write_picture
         from autolink_gen.inference.detect import detect_pictures, picture_files
 
         overlays = {source.path: source.overlay for source in sources}
@@ -122,7 +130,7 @@ class _Task:
         for found in detect_pictures(self.model, stream, batch_size=self.batch_size):
             self.files.add(found)
             if self.out is not None:
-                _write_png(self.out / overlays[found.source.file], self._drawn(found))
+                write_picture(self.out / overlays[found.source.file], self._drawn(found))
                 self.num_overlays += 1
             progress(1)
 
@@ -171,29 +179,3 @@ class _Task:
 
         picture = found.source.pixels
         return draw_graph(picture, found.keypoints, self.edge_weights, threshold=self.threshold)
-
-
-def _write_png(path: Path, picture: "np.ndarray") -> None:
-    from PIL import Image
-
-    from autolink_gen.checkpoints import write_atomically
-
-    def check(target: Path) -> None:
-        with Image.open(target) as image:
-            image.verify()
-
-    image = Image.fromarray(picture)
-    write_atomically(path, lambda target: image.save(target, format="PNG", compress_level=3), check=check)
-
-
-def _device(name: str | None) -> str:
-    import torch
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise click.BadParameter(f"{name} cannot be used here ({reason}); try cpu", param_hint="--device") from error
-    return name

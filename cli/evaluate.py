@@ -1,11 +1,13 @@
 """``autolink-gen evaluate``: a learned graph against annotated landmarks."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from autolink_gen.cli.shared import pick_device, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.landmarks import Annotations
@@ -54,25 +56,12 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
         raise click.BadParameter(f"{picture} must end in .png or .jpg", param_hint="--picture")
     path = find_run("graph", run)
     click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
-    graph = load_graph_model(path, device=_device(device))
+    graph = load_graph_model(path, device=pick_device(device))
     options["data"] = data = options["data"] or _default_data(path)
     scores, predictions = _on_puppets(graph, options) if data == "puppets" else _on_landmarks(graph, options)
     folder, label = (path if path.is_dir() else path.parent) / "evaluation", _label(data)
     _write_json({"model": str(path), "data": data, **scores}, json_file or folder / f"{label}.json")
     _write_picture(graph, predictions, picture or folder / f"{label}.png")
-
-
-def _device(name: str | None) -> str:
-    import torch
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
-        reason = str(error).splitlines()[0]
-        raise click.BadParameter(f"{name} cannot be used ({reason}); try cpu", param_hint="--device") from None
-    return name
 
 
 def _default_data(path: Path) -> str:
@@ -92,12 +81,6 @@ def _label(data: str) -> str:
     path = Path(data).expanduser()
     parts = path.resolve().parts[-2:] if path.is_dir() else path.parts
     return "-".join(part.strip("/\\:.") for part in parts)
-
-
-def _progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, desc=label, leave=False, delay=1)
 
 
 # ---- annotated pictures ----
@@ -120,7 +103,7 @@ def _on_landmarks(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str,
     if len(parts["fit"]) < 4 * num_keypoints:
         click.echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
     fit, test = (
-        annotate(graph, part, batch_size=options["batch_size"], label=name, progress=_progress)
+        annotate(graph, part, batch_size=options["batch_size"], label=name, progress=progress_bar)
         for name, part in parts.items()
     )
     report = report_landmarks(fit, test, protocol=protocol)
@@ -187,7 +170,7 @@ def _on_puppets(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str, A
     numbers = {"num_fit": options["max_fit"], "num_test": options["max_test"]}
     given = {name: number for name, number in numbers.items() if number is not None}
     learned, untrained = (
-        evaluate_puppets(model, batch_size=options["batch_size"], progress=_progress, **given)
+        evaluate_puppets(model, batch_size=options["batch_size"], progress=progress_bar, **given)
         for model in (graph, untrained_like(graph))
     )
     for line in compare(learned.scores, untrained.scores):
@@ -218,17 +201,15 @@ def _puppet_predictions(results: "PuppetResults") -> "Predictions":
 
 
 def _write_json(values: dict[str, Any], file: Path) -> None:
-    from autolink_gen.checkpoints import write_text_atomically
+    from autolink_gen.files import write_text_atomically
 
     write_text_atomically(file, json.dumps(values, indent=2) + "\n")
     click.echo(f"wrote {file}: the scores")
 
 
 def _write_picture(graph: "AutoLink", predictions: "Predictions", file: Path) -> None:
-    from PIL import Image
-
     from autolink_gen.evaluation.showcase import best_and_worst
+    from autolink_gen.files import write_picture
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(best_and_worst(predictions, graph.edge_weights)).save(file)
+    write_picture(file, best_and_worst(predictions, graph.edge_weights))
     click.echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import training_options
 
 if TYPE_CHECKING:
@@ -128,14 +129,9 @@ def _announce_resume(config: "GraphRunConfig", launch: "Launch") -> int:
 
 def _score_puppets(model: Any) -> None:
     """Print how much of the puppets' true skeleton was found."""
-    from tqdm import tqdm
-
     from autolink_gen.evaluation.puppets import compare, evaluate_puppets, untrained_like
 
-    def bar(items: Any, total: int, label: str) -> Any:
-        return tqdm(items, total=total, desc=label, leave=False, delay=1)
-
     model.eval()
-    learned, untrained = (evaluate_puppets(m, progress=bar).scores for m in (model, untrained_like(model)))
+    learned, untrained = (evaluate_puppets(m, progress=progress_bar).scores for m in (model, untrained_like(model)))
     for line in compare(learned, untrained):
         click.echo(line)

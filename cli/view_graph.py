@@ -118,17 +118,14 @@ def _print_clusters(labels: "np.ndarray") -> None:
 
 
 def _write_picture(path: Path, picture: "np.ndarray") -> None:
-    from PIL import Image
+    from autolink_gen.files import write_picture
 
-    from autolink_gen.checkpoints import write_atomically
-
-    image = Image.fromarray(picture)
-    write_atomically(path, lambda target: image.save(target, format="PNG"), check=lambda _: None)
+    write_picture(path, picture)
     click.echo(f"wrote {path}")
 
 
 def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None") -> None:
-    from autolink_gen.checkpoints import write_text_atomically
+    from autolink_gen.files import write_text_atomically
     from autolink_gen.viz import edges_by_weight
 
     edges = edges_by_weight(weights)

@@ -15,9 +15,8 @@ from autolink_gen.checkpoints import (
     load_state,
     read_weights,
     save_model,
-    write_atomically,
-    write_text_atomically,
 )
+from autolink_gen.files import write_atomically, write_text_atomically
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 

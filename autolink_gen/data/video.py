@@ -19,6 +19,7 @@ from numpy import ndarray
 from PIL import Image
 
 from autolink_gen.data.sound import Sound
+from autolink_gen.files import sync_file
 
 logger = logging.getLogger(__name__)
 
@@ -272,8 +273,7 @@ class VideoWriter:
                 self._sound.mux_until(float(last + 1 / self.fps))
                 self._sound.finish()
             self._close()
-        with self._temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(self._temporary)
         self._temporary.replace(self.path)
 
     def _close(self) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autolink_gen.checkpoints import write_text_atomically
 from autolink_gen.config import build, read_yaml, to_dict, to_yaml
+from autolink_gen.files import write_text_atomically
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ def drop_later_lines(path: Path, step: int) -> None:
     write_text_atomically(path, "".join(kept))
 
 
-def open_folder(folder: Path, config: Any, *, fresh: bool) -> bool:
-    """Make the run's folder, or take up the one that is there; returns whether there is something to resume.
+def open_folder(folder: Path, config: Any, *, fresh: bool) -> None:
+    """Make the run's folder, or take up the one that is there.
 
     The resolved configuration is written to ``config.yaml``. Raises ValueError where the folder holds a run
     with other settings; with ``fresh`` the old run is moved aside, never deleted.
@@ -55,7 +55,6 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> bool:
     for leftover in (*folder.glob(".*.tmp"), *folder.glob("samples/.*.tmp")):  # of a run that was killed
         leftover.unlink(missing_ok=True)
     write_text_atomically(file, to_yaml(config))
-    return any((folder / "checkpoints").glob("step-*"))
 
 
 def _make(folder: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.checkpoints import WEIGHTS_NAME, save_model, write_atomically
+from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
 from autolink_gen.config import GraphRunConfig, LossConfig, ThicknessConfig
 from autolink_gen.data.catalog import open_dataset
+from autolink_gen.files import write_picture
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import load_features
@@ -152,11 +152,3 @@ def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, column
     keypoints = model.detector(pictures)
     drawn = draw_graphs(pictures, keypoints, model.edge_weights)
     return picture_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a uint8 picture as PNG, whole or not at all."""
-    image = Image.fromarray(picture)
-    write_atomically(
-        path, lambda target: image.save(target, format="PNG"), check=lambda target: Image.open(target).load()
-    )

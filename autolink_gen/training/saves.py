@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from autolink_gen.checkpoints import UNREADABLE, WEIGHTS_NAME, read_weights, sync_folder, write_weights
+from autolink_gen.checkpoints import UNREADABLE, WEIGHTS_NAME, read_weights, write_weights
+from autolink_gen.files import sync_file, sync_folder
 
 STATE_NAME = "training_state.pt"
 log = logging.getLogger(__name__)
@@ -34,14 +34,13 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
         write_weights(temporary / WEIGHTS_NAME, weights)
         torch.save(state, temporary / STATE_NAME)
         for file in temporary.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            sync_file(file)
         read_save(temporary)
         if target.exists():  # a save of the same step, which a stopped run has just repeated
             _remove(target)
         temporary.replace(target)
         sync_folder(checkpoints)
-    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
             f"could not save step {step} in {checkpoints}: {error}; free some space or choose another --out, then "
             f"repeat the command: it goes on from the last save"

@@ -1,0 +1,72 @@
+"""Files that are whole or not there: written beside their target, read back, and only then given its name."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], *, check: Callable[[Path], object]) -> None:
+    """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
+
+    ``write`` fills a temporary file beside the target, which is synchronised to disk and read back by
+    ``check`` before it takes the target's name. Raises OSError (a full disk, say) with the target untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        sync_file(temporary)
+        check(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except (OSError, ValueError) as error:  # ValueError: what check says of a file that it cannot read
+        raise OSError(f"could not write {path}: {error}; free some space or choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to ``path`` survive a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a renaming in ``folder`` survive a power cut, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a text file, in UTF-8, as :func:`write_atomically` does."""
+    write_atomically(
+        path,
+        lambda target: target.write_text(text, encoding="utf-8"),
+        check=lambda target: target.read_text(encoding="utf-8"),
+    )
+
+
+def write_picture(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
+    """Write a picture, in the format that the name's ending says, as :func:`write_atomically` does.
+
+    Raises ValueError for an ending that is no picture's.
+    """
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path} must end in .png, .jpg or another picture's ending")
+    image = Image.fromarray(picture)
+    options = {"compress_level": 3} if kind == "PNG" else {}
+    write_atomically(path, lambda target: image.save(target, format=kind, **options), check=_check_picture)
+
+
+def _check_picture(path: Path) -> None:
+    with Image.open(path) as image:
+        image.load()

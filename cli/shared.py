@@ -1,0 +1,27 @@
+"""What several commands need: the device that a user names, a progress bar."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+
+def pick_device(name: str | None) -> str:
+    """The device to run on: the one named, else CUDA where there is one; BadParameter where it cannot be used."""
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise click.BadParameter(f"{name} cannot be used here ({reason}); try cpu", param_hint="--device") from None
+    return name
+
+
+def progress_bar(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+    """The items, under a bar with the time left where they take more than a second."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc=label, leave=False, delay=1)

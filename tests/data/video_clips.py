@@ -1,0 +1,94 @@
+"""Small clips that the tests of video make for themselves."""
+
+import wave
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from autolink_gen.data.video import VideoWriter
+
+RATE = 16_000
+HEIGHT, WIDTH = 48, 64
+
+
+def make_frames(count: int, *, height: int = HEIGHT, width: int = WIDTH) -> list[np.ndarray]:
+    """Grey frames whose brightness is their number, a white block in the upper left corner."""
+    frames = [np.full((height, width, 3), 20 + 4 * i, np.uint8) for i in range(count)]
+    for frame in frames:
+        frame[: height // 3, : width // 3] = 255
+    return frames
+
+
+def write_clip(path: Path, count: int = 20, *, fps: float | Fraction = 25, sound: Path | None = None) -> Path:
+    with VideoWriter(path, fps=fps, copy_audio_from=sound) as writer:
+        for frame in make_frames(count):
+            writer.write(frame)
+    return path
+
+
+def write_click(path: Path, *, at_s: float, length_s: float) -> Path:
+    """A wave file, silent but for a short tone that begins at `at_s`."""
+    samples = np.zeros(round(length_s * RATE), np.int16)
+    start = round(at_s * RATE)
+    samples[start : start + 800] = 20_000 * np.sin(np.arange(800) * 0.4)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def loud_from(path: Path) -> float:
+    """Seconds from the start of the file to the first loud sample."""
+    with av.open(str(path)) as container:
+        start_s = (container.start_time or 0) / av.time_base
+        for frame in container.decode(audio=0):
+            samples = np.abs(frame.to_ndarray().astype(np.float64)).reshape(-1)
+            limit = 0.1 if frame.format.name.startswith("flt") else 3000
+            if (samples > limit).any():
+                return frame.time - start_s + np.argmax(samples > limit) / frame.sample_rate
+    raise AssertionError("the sound is silent")
+
+
+def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
+    with av.open(str(path)) as container:
+        stream = getattr(container.streams, kind)[0]
+        return [(p.pts * p.time_base, bytes(p)) for p in container.demux(stream) if p.size]
+
+
+def brightness_of(frames: Sequence[np.ndarray]) -> list[float]:
+    return [float(frame[-4, -4].mean()) for frame in frames]
+
+
+def waves_clip(path: Path) -> Path:
+    """40 frames of moving waves."""
+    y, x = np.mgrid[:96, :128]
+    with VideoWriter(path, fps=25) as writer:
+        for i in range(40):
+            grey = (127 + 60 * np.sin((x + 3 * i) / 9) + 60 * np.sin((y - 2 * i) / 7)).astype(np.uint8)
+            writer.write(np.stack([grey, grey, 255 - grey], axis=-1))
+    return path
+
+
+def destroy_packet(path: Path, *, packet: int, keep: float) -> Path:
+    """Overwrite the compressed picture of one packet, in the order of the file, but for its first part."""
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    start, end = places[packet][0], sum(places[packet])
+    data, first = bytearray(path.read_bytes()), start + 4 + round(keep * (end - start - 4))
+    data[first:end] = np.random.RandomState(0).bytes(end - first) if keep else b"\xff" * (end - first)
+    path.write_bytes(data)
+    return path
+
+
+def noise_clip(path: Path, count: int = 40) -> Path:
+    """Frames that all need as many bytes."""
+    draw = np.random.RandomState(0)
+    with VideoWriter(path, fps=25) as writer:
+        for _ in range(count):
+            writer.write(draw.randint(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8))
+    return path
