@@ -40,6 +40,7 @@ class LossConfig:
     features: Literal["vgg16", "alexnet", "random"] = "vgg16"
     distance: Literal["l1", "mse"] = "mse"
     resize: int | None = None
+    unit_length: bool = False  # scale each position's feature vector to length 1 first, as LPIPS does
     weights: str | None = None  # a file with the features' weights; None: found or fetched
 
     def __post_init__(self) -> None:

@@ -61,7 +61,7 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
     scores, predictions = _on_puppets(graph, options) if data == "puppets" else _on_landmarks(graph, options)
     folder, label = (path if path.is_dir() else path.parent) / "evaluation", _label(data)
     _write_json({"model": str(path), "data": data, **scores}, json_file or folder / f"{label}.json")
-    _write_picture(graph, predictions, picture or folder / f"{label}.png")
+    _write_pictures(graph, predictions, picture or folder / f"{label}.png")
 
 
 def _default_data(path: Path) -> str:
@@ -207,9 +207,12 @@ def _write_json(values: dict[str, Any], file: Path) -> None:
     click.echo(f"wrote {file}: the scores")
 
 
-def _write_picture(graph: "AutoLink", predictions: "Predictions", file: Path) -> None:
-    from autolink_gen.evaluation.showcase import best_and_worst
+def _write_pictures(graph: "AutoLink", predictions: "Predictions", file: Path) -> None:
+    from autolink_gen.evaluation.showcase import best_and_worst, spread_graphs
     from autolink_gen.files import write_picture
 
     write_picture(file, best_and_worst(predictions, graph.edge_weights))
     click.echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")
+    graphs = file.with_name(f"{file.stem}-graphs{file.suffix}")
+    write_picture(graphs, spread_graphs(predictions, graph.edge_weights))
+    click.echo(f"wrote {graphs}: the graph on an even choice of the test pictures")

@@ -1,4 +1,4 @@
-"""A picture of what a model does best and worst: predicted beside true landmarks, and the graph."""
+"""Pictures of a scored model: the best and the worst beside the truth, and the graph on an even choice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +46,16 @@ def best_and_worst(predictions: Predictions, edge_weights: Float[Tensor, "K K"],
         rows.append([_landmark_tile(predictions, int(index), name=name) for index in chosen])
         rows.append([_graph_tile(predictions, int(index), edge_weights) for index in chosen])
     return picture_grid(rows, labels=("green: true", "red: predicted"))
+
+
+def spread_graphs(
+    predictions: Predictions, edge_weights: Float[Tensor, "K K"], *, count: int = 40, columns: int = 8
+) -> Picture:
+    """The graph on `count` of the test pictures, evenly spread over them: a look that no score has chosen."""
+    num_pictures = len(predictions.keypoints)
+    count = min(count, num_pictures)
+    tiles = [_graph_tile(predictions, i * num_pictures // count, edge_weights) for i in range(count)]
+    return picture_grid([tiles[i : i + columns] for i in range(0, count, columns)])
 
 
 def from_normalised(points: Float[ndarray, "N P 2"], *, size: int) -> Float[ndarray, "N P 2"]:

@@ -89,7 +89,7 @@ def thickness_at(step: int, config: GraphRunConfig) -> float:
 def make_loss(config: LossConfig) -> PerceptualLoss:
     """The perceptual loss of a configuration (AutoLink eq. 6); fetches the features' weights when they are missing."""
     features = load_features(config.features, Path(config.weights) if config.weights else None)
-    return PerceptualLoss(features, distance=config.distance, resize=config.resize)
+    return PerceptualLoss(features, distance=config.distance, resize=config.resize, unit_length=config.unit_length)
 
 
 def _open(config: GraphRunConfig) -> Dataset[Tensor]:

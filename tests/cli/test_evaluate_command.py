@@ -75,6 +75,8 @@ def test_named_set_prints_scores_and_writes_them(faces: Path, home: Path) -> Non
     assert picture.shape[1] > 6 * 200
     assert (picture == (60, 230, 90)).all(axis=-1).any()
     assert (picture == (255, 60, 60)).all(axis=-1).any()
+    graphs = np.asarray(Image.open("runs/graph/tiny/evaluation/faces68-graphs.png"))
+    assert graphs.shape[1] > 7 * 200  # seven test pictures in one row
 
 
 def test_scores_are_those_of_the_model_and_the_table(faces: Path, home: Path) -> None:

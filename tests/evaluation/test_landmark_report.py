@@ -14,7 +14,13 @@ from autolink_gen.evaluation.detection import detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations, nme
 from autolink_gen.evaluation.parts import read_part
 from autolink_gen.evaluation.report import default_protocol, picture_errors, report_landmarks
-from autolink_gen.evaluation.showcase import Predictions, best_and_worst, draw_landmarks, from_normalised
+from autolink_gen.evaluation.showcase import (
+    Predictions,
+    best_and_worst,
+    draw_landmarks,
+    from_normalised,
+    spread_graphs,
+)
 
 
 class Corner:
@@ -137,23 +143,37 @@ def test_drawn_landmarks_lie_where_they_should() -> None:
         np.testing.assert_allclose(places.mean(axis=0), [y, x], atol=1)
 
 
-def test_best_and_worst_are_ranked_and_pictures_without_labels_left_out() -> None:
-    asked: list[int] = []
+def shaded_predictions(asked: list[int], errors_percent: list[float]) -> Predictions:
+    """Predictions on pictures whose grey is their index; `asked` notes the ones that are drawn."""
 
     def picture(index: int) -> ndarray:
         asked.append(index)
         return np.full((32, 32, 3), index, np.uint8)
 
-    points = np.full((4, 2, 2), 0.5)
-    predictions = Predictions(
+    count = len(errors_percent)
+    points = np.full((count, 2, 2), 0.5)
+    return Predictions(
         picture=picture,
-        keypoints=np.zeros((4, 2, 2)),
+        keypoints=np.zeros((count, 2, 2)),
         predicted=points,
         true=points,
-        visible=np.ones((4, 2), bool),
-        errors_percent=np.array([3.0, np.nan, 1.0, 2.0]),
+        visible=np.ones((count, 2), bool),
+        errors_percent=np.array(errors_percent),
     )
+
+
+def test_best_and_worst_are_ranked_and_pictures_without_labels_left_out() -> None:
+    asked: list[int] = []
+    predictions = shaded_predictions(asked, [3.0, np.nan, 1.0, 2.0])
     grid = best_and_worst(predictions, torch.zeros(2, 2), count=2)
     assert asked == [2, 3, 2, 3, 0, 3, 0, 3]
     assert grid.dtype == np.uint8
     assert grid.ndim == 3
+
+
+@pytest.mark.parametrize(("count", "drawn"), [(3, [0, 3, 6]), (40, list(range(10)))])
+def test_graphs_are_drawn_on_an_even_choice_whatever_the_errors(count: int, drawn: list[int]) -> None:
+    asked: list[int] = []
+    grid = spread_graphs(shaded_predictions(asked, [float(i) for i in range(10)]), torch.zeros(2, 2), count=count)
+    assert asked == drawn
+    assert grid.shape[1] > min(count, 8) * 200

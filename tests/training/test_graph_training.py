@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from autolink_gen import load_graph_model
-from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.config import GraphRunConfig, LossConfig, build
 from autolink_gen.training import graph as graph_training
 from autolink_gen.training.engine import Launch, Run
-from autolink_gen.training.graph import thickness_at, train_graph
+from autolink_gen.training.graph import make_loss, thickness_at, train_graph
 from autolink_gen.training.saves import STATE_NAME, read_newest, step_folders
 
 TINY = {
@@ -59,6 +59,11 @@ def stop_after(monkeypatch, step: int, how) -> None:
         return plain(self, loss, **kwargs)
 
     monkeypatch.setattr(Run, "update", update)
+
+
+def test_the_settings_of_the_loss_reach_it():
+    loss = make_loss(LossConfig(features="random", distance="l1", resize=48, unit_length=True))
+    assert (loss.distance, loss.resize, loss.unit_length) == ("l1", 48, True)
 
 
 @pytest.fixture(scope="module")
