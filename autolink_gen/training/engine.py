@@ -247,6 +247,7 @@ class Run:
                 "progress": vars(self.progress).copy(),
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average.state_dict() if self.average is not None else None,
+                "loss_scale": self.fabric.strategy.precision.state_dict(),  # of half precision; else empty
                 "rng": torch.get_rng_state(),
                 "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             }
@@ -270,6 +271,8 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+        if state.get("loss_scale"):
+            self.fabric.strategy.precision.load_state_dict(state["loss_scale"])
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["rng"])
         if torch.cuda.is_available() and state["cuda_rng"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.plugins.precision import MixedPrecision
 from PIL import Image
 
 from autolink_gen import load_graph_model
@@ -237,6 +238,17 @@ def test_bfloat16_trains(tmp_path):
     run = train_graph(tiny(steps=2), launch(tmp_path / "run", precision="bf16-mixed"))
     assert run.progress.step == 2
     assert run.progress.skipped_steps == 0
+
+
+def test_the_loss_scale_of_half_precision_is_restored(tmp_path, monkeypatch):
+    # Float16 needs a GPU: on a CPU the plugin that would hold the scale says that it has one.
+    restored = []
+    monkeypatch.setattr(MixedPrecision, "state_dict", lambda self: {"scale": 1024.0, "_growth_tracker": 3})
+    monkeypatch.setattr(MixedPrecision, "load_state_dict", lambda self, state: restored.append(state))
+    train_graph(tiny(steps=1), launch(tmp_path / "run", precision="bf16-mixed"))
+    assert restored == []
+    train_graph(tiny(steps=1), launch(tmp_path / "run", precision="bf16-mixed"))
+    assert restored == [{"scale": 1024.0, "_growth_tracker": 3}]
 
 
 def test_devices_that_are_not_there(tmp_path):
