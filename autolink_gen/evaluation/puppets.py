@@ -16,7 +16,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.viz import strong_edges
 
 # Distances here are in percent of the picture's width, which is 2 in normalised coordinates.
-STRONG = 0.5  # a strong edge has at least this share of the largest weight
+STRONG = 0.1  # a strong edge has at least this share of the largest weight: what detect and view-graph draw
 BONE_RADIUS_PERCENT = 4.0
 MIN_LENGTH_PERCENT = 5.0
 MAX_ANGLE_DEGREES = 30.0
@@ -114,7 +114,8 @@ def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:
     for text, name in shares:
         ours, theirs = (100 * getattr(scores, name) for scores in (learned, untrained))
         lines.append(f"  {text}: {ours:.0f} % (untrained {theirs:.0f} %)")
-    return [*lines, f"  strong edges: {learned.num_strong_edges} (untrained {untrained.num_strong_edges})"]
+    counts = f"{learned.num_strong_edges} (untrained {untrained.num_strong_edges})"
+    return [*lines, f"  strong edges, at least {100 * STRONG:.0f} % of the largest weight: {counts}"]
 
 
 def _keep(items: Iterable[PuppetSample], samples: list[PuppetSample]) -> Iterator[ndarray]:
@@ -129,7 +130,7 @@ def joint_error_percent(fit: Annotations, test: Annotations) -> float:
 
 
 def strong_edge_indices(edge_weights: Float[Tensor, "K K"]) -> Int[ndarray, "E 2"]:
-    """The keypoints (i, j), i < j, of the edges with at least half of the largest weight."""
+    """The keypoints (i, j), i < j, of the edges with at least a tenth of the largest weight."""
     edges = strong_edges(edge_weights.detach().cpu().numpy(), threshold=STRONG)
     return np.array([(i, j) for i, j, _ in edges], dtype=np.int64).reshape(-1, 2)
 

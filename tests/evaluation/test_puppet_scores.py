@@ -6,6 +6,8 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
+from autolink_gen.cli.detect import detect
+from autolink_gen.cli.view_graph import view_graph
 from autolink_gen.data.synthetic import BONES, Puppets
 from autolink_gen.evaluation import puppets
 from autolink_gen.evaluation.landmarks import Annotations
@@ -36,7 +38,7 @@ class Oracle(AutoLink):
 
     @property
     def edge_weights(self) -> Tensor:
-        weights = torch.full((13, 13), 0.1)
+        weights = torch.full((13, 13), 0.05)
         for i, j in BONES:
             weights[i, j] = weights[j, i] = 1.0
         return weights.fill_diagonal_(0)
@@ -120,9 +122,11 @@ def test_no_edges_share_nothing(joints: ndarray) -> None:
     assert puppets.bone_coverage(joints, joints, none) == 0.0
 
 
-def test_strong_edges_have_half_of_the_largest_weight() -> None:
+def test_strong_edges_are_those_that_the_commands_draw() -> None:
+    drawn = {param.default for command in (detect, view_graph) for param in command.params if param.name == "threshold"}
+    assert drawn == {puppets.STRONG}
     weights = torch.zeros(4, 4)
-    for (i, j), weight in {(0, 1): 2.0, (0, 2): 1.0, (1, 3): 0.99, (2, 3): 1.5}.items():
+    for (i, j), weight in {(0, 1): 2.0, (0, 2): 0.2, (1, 3): 0.19, (2, 3): 1.5}.items():
         weights[i, j] = weights[j, i] = weight
     assert sorted(map(tuple, puppets.strong_edge_indices(weights).tolist())) == [(0, 1), (0, 2), (2, 3)]
     assert puppets.strong_edge_indices(torch.zeros(3, 3)).shape == (0, 2)
@@ -184,6 +188,7 @@ def test_compare_sets_both_side_by_side() -> None:
     assert "joint error: 4.00 % of the picture's width (untrained 11.00 %, mean pose 12.50 %)" in text
     assert "strong edges that lie along bones: 80 % (untrained 20 %)" in text
     assert "with strong edges along: 90 % (untrained 5 %)" in text
+    assert "strong edges, at least 10 % of the largest weight: 14 (untrained 28)" in text
 
 
 @pytest.mark.parametrize(("num_fit", "num_test"), [(1, 5), (5, 0)])
