@@ -74,7 +74,10 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
         raise ValueError(f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official")
     header, tensors = read_weights(file)
     if header.get("format") != FORMAT:
-        raise ValueError(f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header)")
+        raise ValueError(
+            f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header): give a run of "
+            f"learn-graph, its model.safetensors, or what import-official wrote"
+        )
     if header.get("kind") != "graph":
         raise ValueError(f"{file} holds a {header.get('kind')} model, not a graph model")
     model = AutoLink(build(AutoLinkConfig, json.loads(header["config"])))

@@ -55,7 +55,7 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     root = options["data_root"]
     given = {
         "model": {"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
-        "data": {"name": options["data"], "root": str(root) if root else None},
+        "data": {"name": _whole_path(options["data"]), "root": str(root) if root else None},
         "training": {
             "seed": options["seed"],
             "steps": options["steps"],
@@ -65,6 +65,16 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     given = {group: {k: v for k, v in values.items() if v is not None} for group, values in given.items()}
     values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
     return build(GraphRunConfig, values)
+
+
+def _whole_path(data: str | None) -> str | None:
+    """A folder as a path that holds wherever a later command is typed; names of data sets as they are."""
+    from autolink_gen.data.catalog import CATALOG
+
+    if data is None or data.split("/")[0] in CATALOG:
+        return data
+    folder = Path(data).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else data
 
 
 def _default_recipe(data: str | None) -> str:

@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="autolink-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Learn keypoints and their graph from pictures without labels, and generate from the graph.
+    """Learn keypoints and the graph that links them from pictures without labels.
 
     \b
     Example: learn the skeleton of the embedded puppets, then look at the run.

@@ -124,6 +124,18 @@ def test_dry_run_prints_a_recipe_and_writes_nothing(pictures: Path) -> None:
     assert yaml.safe_load(again.output) == yaml.safe_load(result.output)
 
 
+@pytest.mark.parametrize("data", ["../photos", "./../photos/"])
+def test_a_folder_is_noted_so_that_it_is_found_from_anywhere(pictures: Path, data: str) -> None:
+    result = learn_graph("--data", data, "--dry-run")
+    assert build(GraphRunConfig, yaml.safe_load(result.output)).data.name == str(pictures)
+
+
+def test_the_name_of_a_data_set_stays_a_name(pictures: Path) -> None:
+    Path("afhq").mkdir()
+    result = learn_graph("--data", "afhq", "--dry-run")
+    assert build(GraphRunConfig, yaml.safe_load(result.output)).data.name == "afhq"
+
+
 def test_options_reach_the_configuration(pictures: Path) -> None:
     arguments = ["--data", pictures, "--data-root", "sets", "--num-keypoints", 16, "--image-size", 256, "--steps", 9]
     result = CliRunner().invoke(cli, ["learn-graph", "--batch-size", "6", "--dry-run", *map(str, arguments)])
