@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ class KeypointFiles:
     x1_px, ...: pixels of the original, (0, 0) the centre of its first pixel. The JSON has the same under
     "pictures", beside "model", "num_keypoints", "edges" (every pair of keypoints and its weight, the heaviest
     first) and "skipped" (files that could not be read, with the reason). Both take their names when the block
-    ends well; until then, and after an error, the folder holds what it held.
+    ends well; until then, and after an error, the folder holds what it held, or is gone where there was none.
     """
 
     def __init__(self, folder: Path, *, model_name: str, edge_weights: Float[ndarray, "K K"]) -> None:
@@ -30,6 +31,7 @@ class KeypointFiles:
         self.num_records = 0
         self.skipped: list[tuple[Path, str]] = []
         self._places = (0, 0, 0)
+        self._made_folder = None if folder.exists() else folder
         folder.mkdir(parents=True, exist_ok=True)
         self._temporary = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in self.paths]
         self._csv, self._json = (_open(path) for path in self._temporary)
@@ -56,6 +58,9 @@ class KeypointFiles:
             self._json.close()
             for path in self._temporary:
                 path.unlink(missing_ok=True)
+            if kind is not None and self._made_folder is not None:
+                with suppress(OSError):  # what else was written keeps it
+                    self._made_folder.rmdir()
 
     def add(self, found: Detection) -> None:
         """Append one picture's keypoints."""
