@@ -69,12 +69,10 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
 
 def _whole_path(data: str | None) -> str | None:
     """A folder as a path that holds wherever a later command is typed; names of data sets as they are."""
-    from autolink_gen.data.catalog import CATALOG
+    from autolink_gen.data.catalog import own_path
 
-    if data is None or data.split("/")[0] in CATALOG:
-        return data
-    folder = Path(data).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else data
+    folder = own_path(data) if data else None
+    return str(folder.resolve()) if folder is not None and folder.is_dir() else data
 
 
 def _default_recipe(data: str | None) -> str:

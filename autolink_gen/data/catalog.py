@@ -101,10 +101,9 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     """
     _check_split(split)
     text = str(data)
-    folder = Path(text).expanduser()
-    looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
-    if folder.exists() and (looks_like_path or text not in CATALOG):
-        return _split_of_folder(check_folder(folder), split)
+    own = own_path(data)
+    if own is not None:
+        return _split_of_folder(check_folder(own), split)
     name, _, part = text.partition("/")
     entry = CATALOG.get(name)
     if entry is None:
@@ -112,6 +111,14 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     if isinstance(entry, Embedded):
         raise ValueError(f"{text!r} has no folder: {name} is {entry.about}")
     return _part_of_set(_find_set(name, entry, root=root, split=split), part)
+
+
+def own_path(data: str | Path) -> Path | None:
+    """The path of the user's that `data` names; None where it is the name of a set, or nothing is there."""
+    text = str(data)
+    path = Path(text).expanduser()
+    looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
+    return path if path.exists() and (looks_like_path or text not in CATALOG) else None
 
 
 def data_root(root: Path | None = None) -> tuple[Path, str] | None:

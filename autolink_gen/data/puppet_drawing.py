@@ -143,9 +143,11 @@ class _Frame:
         self.origin, self.cos, self.sin = origin, math.cos(angle), math.sin(angle)
 
     def at(self, x: float, y: float) -> Point:
+        """The point at (x, y) of these axes."""
         return self.shifted(self.origin, x, y)
 
     def shifted(self, start: Point, x: float, y: float) -> Point:
+        """The point (x, y) along these axes from `start`."""
         return start[0] + x * self.cos - y * self.sin, start[1] + x * self.sin + y * self.cos
 
     def limb(self, start: Point, side: int, bends: Point, lengths: Point) -> list[Point]:
@@ -230,6 +232,7 @@ class _Painter:
         self.rim = max(_OUTLINE * unit_px, 1.0)
 
     def paint(self) -> None:
+        """Draw the figure, what lies behind first."""
         p = self.points
         if self.look.long_hair:
             self._long_hair()

@@ -114,6 +114,7 @@ class _EdgeMap(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, keypoints: Tensor, log_weights: Tensor, sigma2: Tensor, size: int) -> Tensor:
+        """Keypoints (B, K, 2), log weights (E,) and sigma^2 to the map (B, 1, size, size) (AutoLink eq. 4)."""
         with torch.autocast(keypoints.device.type, enabled=False):
             winner = _winning_edges(keypoints, log_weights, sigma2, size)
         foot = _foot_points(keypoints, winner, size)
@@ -126,6 +127,7 @@ class _EdgeMap(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """The map's gradient (B, 1, size, size) to those of keypoints, log weights and sigma^2."""
         keypoints, sigma2, values, winner = ctx.saved_tensors
         score_grad = upstream.reshape(values.shape) * values  # d map / d score = map
         foot = _foot_points(keypoints, winner, ctx.size)
@@ -154,6 +156,7 @@ class _FootPoints(NamedTuple):
     edge_of_batch: Int[Tensor, "B P"]  # the edge's number among the B E edges of all pictures
 
     def distance2(self) -> Float[Tensor, "B P"]:
+        """Squared distance of each pixel from its winning edge, in normalised units."""
         return (self.x * self.x).addcmul_(self.y, self.y)
 
 
