@@ -25,8 +25,8 @@ from tqdm import tqdm
 from autolink_gen import load_graph_model
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.training.engine import Launch
 from autolink_gen.training.graph import train_graph
+from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, read_save, step_folders
 
 _CONTEXT = multiprocessing.get_context("forkserver")  # children start with torch imported, yet share nothing

@@ -10,7 +10,7 @@ from autolink_gen.cli.training_options import training_options
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
-    from autolink_gen.training.engine import Launch
+    from autolink_gen.training.launch import Launch
 
 
 @click.command()
@@ -91,8 +91,8 @@ def _run_name(config: "GraphRunConfig") -> str:
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
-    from autolink_gen.training.engine import Launch
     from autolink_gen.training.graph import train_graph
+    from autolink_gen.training.launch import Launch
 
     launch = Launch(
         folder=folder,

@@ -14,8 +14,8 @@ from autolink_gen import load_graph_model
 from autolink_gen.config import DataConfig, GraphRunConfig, LossConfig, OptimiserConfig, RunLengthConfig
 from autolink_gen.data.synthetic import Puppets
 from autolink_gen.models.autolink import AutoLinkConfig
-from autolink_gen.training.engine import Launch
 from autolink_gen.training.graph import train_graph
+from autolink_gen.training.launch import Launch
 from autolink_gen.viz import draw_graph, picture_grid
 
 

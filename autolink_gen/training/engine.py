@@ -1,11 +1,11 @@
-"""What the training loops share: start-up, the run's folder, resume, saves, logs, guards and the progress bar."""
+"""What the training loops share: resume, saves, logs, guards and the progress bar."""
 
 import json
 import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,103 +15,16 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
-from autolink_gen.config import OptimiserConfig, RunLengthConfig
+from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.folders import drop_later_lines
+from autolink_gen.training.launch import Launch
+from autolink_gen.training.optimisers import make_average
 from autolink_gen.training.saves import read_newest, rotate, step_folders, write_save
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Launch:
-    """Where and on what a run runs; none of it changes what the run computes on one device."""
-
-    folder: Path
-    devices: int | str = "auto"
-    nodes: int = 1
-    precision: str = "32-true"
-    max_minutes: float | None = None
-    fresh: bool = False
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_minutes is not None and not self.max_minutes > 0:
-            raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
-
-
-def start_fabric(launch: Launch, *, seed: int) -> Fabric:
-    """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
-    devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
-    if torch.cuda.is_available():
-        torch.set_float32_matmul_precision("high")
-    elif devices == "auto":
-        devices = 1
-    try:
-        strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
-        fabric = Fabric(
-            devices=devices,
-            num_nodes=launch.nodes,
-            precision=launch.precision,  # type: ignore[arg-type]
-            strategy=strategy,
-        )
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}") from error
-    fabric.launch()
-    torch.manual_seed(seed)
-    return fabric
-
-
-def share_batch(batch_size: int, world_size: int) -> int:
-    """One process's share of a batch; raises ValueError where it does not divide."""
-    if batch_size % world_size:
-        raise ValueError(
-            f"training.batch_size {batch_size} cannot be shared by {world_size} devices evenly: "
-            f"choose a multiple of {world_size}"
-        )
-    return batch_size // world_size
-
-
-def make_optimiser(
-    model: nn.Module, config: OptimiserConfig, *, special: Sequence[tuple[Sequence[nn.Parameter], float | None]]
-) -> torch.optim.Optimizer:
-    """Adam or AdamW over a model's parameters; those of ``special`` learn at rates of their own."""
-    apart = {id(parameter) for parameters, _ in special for parameter in parameters}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
-    groups += [{"params": list(parameters), "lr": rate or config.lr} for parameters, rate in special]
-    for group in groups:
-        group["base_lr"] = group["lr"]
-    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return kind(groups, betas=config.betas, weight_decay=config.weight_decay)
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int) -> float:
-    """Give every group its learning rate at ``step``, a function of the step alone; returns the common factor."""
-    factor = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    if config.schedule == "cosine":
-        factor *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    for group in optimiser.param_groups:
-        group["lr"] = group["base_lr"] * factor
-    return factor
-
-
-def make_average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of a model's weights and buffers, quicker at first, when all is new."""
-
-    @torch.no_grad()
-    def move(averages: Any, currents: Any, num_averaged: Tensor | int) -> None:
-        count = int(num_averaged)
-        weight = 1 - min(decay, (1 + count) / (10 + count))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, currents, weight)
-        else:
-            torch._foreach_copy_(averages, currents)
-
-    return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
 
 
 @dataclass

@@ -18,15 +18,10 @@ from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import load_features
 from autolink_gen.training.batches import StepSampler, endless_batches, flip_some, step_generator, to_float
-from autolink_gen.training.engine import (
-    Launch,
-    Run,
-    make_optimiser,
-    set_learning_rate,
-    share_batch,
-    start_fabric,
-)
+from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
+from autolink_gen.training.launch import Launch, share_batch, start_fabric
+from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 
 

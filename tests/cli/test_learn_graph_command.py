@@ -14,7 +14,7 @@ from PIL import Image
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.training.engine import share_batch
+from autolink_gen.training.launch import share_batch
 
 SETTINGS = (
     "model.image_size=64",

@@ -15,8 +15,9 @@ from PIL import Image
 from autolink_gen import load_graph_model
 from autolink_gen.config import GraphRunConfig, LossConfig, build
 from autolink_gen.training import graph as graph_training
-from autolink_gen.training.engine import Launch, Run
+from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import make_loss, thickness_at, train_graph
+from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import STATE_NAME, read_newest, step_folders
 
 TINY = {

@@ -1,0 +1,56 @@
+"""Starting a run: where it runs, on what devices, and each process's share of a batch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where and on what a run runs; none of it changes what the run computes on one device."""
+
+    folder: Path
+    devices: int | str = "auto"
+    nodes: int = 1
+    precision: str = "32-true"
+    max_minutes: float | None = None
+    fresh: bool = False
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
+
+
+def start_fabric(launch: Launch, *, seed: int) -> Fabric:
+    """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
+    devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+    elif devices == "auto":
+        devices = 1
+    try:
+        strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
+        fabric = Fabric(
+            devices=devices,
+            num_nodes=launch.nodes,
+            precision=launch.precision,  # type: ignore[arg-type]
+            strategy=strategy,
+        )
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}") from error
+    fabric.launch()
+    torch.manual_seed(seed)
+    return fabric
+
+
+def share_batch(batch_size: int, world_size: int) -> int:
+    """One process's share of a batch; raises ValueError where it does not divide."""
+    if batch_size % world_size:
+        raise ValueError(
+            f"training.batch_size {batch_size} cannot be shared by {world_size} devices evenly: "
+            f"choose a multiple of {world_size}"
+        )
+    return batch_size // world_size
