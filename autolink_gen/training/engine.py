@@ -25,6 +25,7 @@ from autolink_gen.training.optimisers import make_average
 from autolink_gen.training.saves import read_newest, rotate, step_folders, write_save
 
 log = logging.getLogger(__name__)
+_CRITIC = "critic."  # before the names of the critic's weights in a save
 
 
 @dataclass
@@ -44,7 +45,9 @@ class Run:
 
     ``model`` and ``optimiser`` are set up by Fabric (``network`` is the bare model), ``average`` follows the model
     where the configuration asks for it, and all are restored from the newest readable save when the run is opened.
-    ``on_save`` is called after each save with the run.
+    ``critic``, for a run that has an opponent, is its network and optimiser; ``update_critic`` moves it.
+    ``measure``, called before each save, gives the number by which the best save is told, the least being the best;
+    without it that is the mean loss. ``on_save`` is called after each save with the run.
     """
 
     def __init__(
@@ -56,18 +59,23 @@ class Run:
         model: nn.Module,
         optimiser: torch.optim.Optimizer,
         on_save: Callable[["Run"], None],
+        critic: tuple[nn.Module, torch.optim.Optimizer] | None = None,
+        measure: Callable[["Run"], float] | None = None,
     ) -> None:
         self.fabric, self.launch, self.length = fabric, launch, length
         self.average = make_average(model, length.ema).to(fabric.device) if length.ema else None
         self.network = model
         self.model, self.optimiser = fabric.setup(model, optimiser)
-        self.on_save = on_save
+        self.critic_network = critic[0] if critic else None
+        self.critic, self.critic_optimiser = fabric.setup(*critic) if critic else (None, None)
+        self.on_save, self.measure = on_save, measure
         self.folder = launch.folder
         self.progress = Progress()
         self.metrics: dict[str, float] = {}
         self.stopped_by: str | None = None
         self._writer: Any = None
         self._bar: Any = None
+        self._all_finite = True
         self._restore()
 
     @property
@@ -87,7 +95,9 @@ class Run:
         with self._signals(), self._logs(first):
             saved_at = first
             while self.progress.step < self.length.steps and not self.stopped_by:
+                self._all_finite = True
                 yield self.progress.step
+                self._count_bad()
                 self.progress.step += 1
                 self._log_step(started, first)
                 if self.progress.step % self.length.save_every == 0:
@@ -102,28 +112,42 @@ class Run:
     def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
         """Backward pass and optimiser step, or neither where the loss or its gradient is not finite.
 
-        Returns whether the step was taken; raises ValueError with advice after ``max_bad_steps`` in a row that
-        were not.
+        Returns whether the step was taken; ``max_bad_steps`` in a row that were not end the run with advice.
         """
-        self.optimiser.zero_grad(set_to_none=True)
+        norm = self._move(self.model, self.optimiser, loss, clip_norm)
+        if norm is None:
+            return False
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self._note({"loss": loss, "gradient_norm": norm, **metrics})
+        self.progress.recent_losses.append(self.metrics["loss"])
+        return True
+
+    def update_critic(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
+        """The same for the critic."""
+        assert self.critic is not None and self.critic_optimiser is not None
+        norm = self._move(self.critic, self.critic_optimiser, loss, clip_norm)
+        if norm is None:
+            return False
+        self._note({"critic_loss": loss, "critic_gradient_norm": norm, **metrics})
+        return True
+
+    def _move(self, model: Any, optimiser: Any, loss: Tensor, clip_norm: float | None) -> Tensor | None:
+        """The gradient's norm, or None where nothing moved."""
+        optimiser.zero_grad(set_to_none=True)
         if not self._everywhere(bool(torch.isfinite(loss.detach()))):
-            return self._skip()
+            return self._skip(optimiser)
         self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False
-        )
+        norm = self.fabric.clip_gradients(model, optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False)
         # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
         assert norm is not None
         if not torch.isfinite(norm) and not self.launch.precision.startswith("16"):
-            return self._skip()
-        self.optimiser.step()
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-        self.progress.bad_in_a_row = 0
-        values = {"loss": loss, "gradient_norm": norm, **metrics}
-        self.metrics = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
-        self.progress.recent_losses.append(self.metrics["loss"])
-        return True
+            return self._skip(optimiser)
+        optimiser.step()
+        return norm
+
+    def _note(self, values: dict[str, float | Tensor]) -> None:
+        self.metrics |= {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
 
     def _everywhere(self, finite: bool) -> bool:
         if self.fabric.world_size == 1:
@@ -135,8 +159,15 @@ class Run:
         assert isinstance(total, Tensor)
         return float(total)
 
-    def _skip(self) -> bool:
-        self.optimiser.zero_grad(set_to_none=True)
+    def _skip(self, optimiser: Any) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        self._all_finite = False
+
+    def _count_bad(self) -> None:
+        """Count a step of which a part was skipped; ValueError with advice after ``max_bad_steps`` in a row."""
+        if self._all_finite:
+            self.progress.bad_in_a_row = 0
+            return
         self.progress.skipped_steps += 1
         self.progress.bad_in_a_row += 1
         log.warning("step %d skipped: the loss or its gradient is not finite", self.progress.step)
@@ -146,28 +177,43 @@ class Run:
                 f"finite loss. The last save is from before. Start anew with --fresh and a lower learning rate "
                 f"(--set optimiser.lr=...), with clipping (--set optimiser.clip_norm=1), or with --precision 32-true"
             )
-        return False
 
     def save(self) -> None:
         """Save the run at this step, then let ``on_save`` refresh what users look at."""
-        losses = self.progress.recent_losses
-        mean_loss = sum(losses) / len(losses) if losses else math.inf
-        if mean_loss < self.progress.best_loss:
-            self.progress.best_loss, self.progress.best_step = mean_loss, self.progress.step
+        if self.fabric.is_global_zero:
+            self._rank()
         self.progress.recent_losses = []
         if self.fabric.is_global_zero:
-            state = {
-                "progress": vars(self.progress).copy(),
-                "optimiser": self.optimiser.state_dict(),
-                "average": self.average.state_dict() if self.average is not None else None,
-                "loss_scale": self.fabric.strategy.precision.state_dict(),  # of half precision; else empty
-                "rng": torch.get_rng_state(),
-                "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            }
-            write_save(self.checkpoints, self.progress.step, self.network.state_dict(), state)
+            write_save(self.checkpoints, self.progress.step, self._weights(), self._state())
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
             self.on_save(self)
         self.fabric.barrier()
+
+    def _rank(self) -> None:
+        """Remember this save if it is the best."""
+        losses = self.progress.recent_losses
+        value = self.measure(self) if self.measure else sum(losses) / len(losses) if losses else math.inf
+        if value < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_step = value, self.progress.step
+
+    def _weights(self) -> dict[str, Tensor]:
+        weights = dict(self.network.state_dict())
+        if self.critic_network is not None:
+            weights |= {_CRITIC + name: value for name, value in self.critic_network.state_dict().items()}
+        return weights
+
+    def _state(self) -> dict[str, Any]:
+        state = {
+            "progress": vars(self.progress).copy(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "loss_scale": self.fabric.strategy.precision.state_dict(),  # of half precision; else empty
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        if self.critic_optimiser is not None:
+            state["critic_optimiser"] = self.critic_optimiser.state_dict()
+        return state
 
     def _is_unfinished(self) -> bool:
         """Whether a kill fell between the newest save and the end of ``on_save``, which writes the weights last."""
@@ -180,8 +226,13 @@ class Run:
         if found is None:
             return
         weights, state = found
-        self.network.load_state_dict(weights)
+        own = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
+        self.network.load_state_dict(own)
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.critic_network is not None and self.critic_optimiser is not None:
+            theirs = {name.removeprefix(_CRITIC): value for name, value in weights.items() if name not in own}
+            self.critic_network.load_state_dict(theirs)
+            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         if state.get("loss_scale"):
