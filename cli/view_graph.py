@@ -46,9 +46,10 @@ def view_graph(
     Example:
       autolink-gen view-graph faces --clusters 2
     """
+    from autolink_gen.charts import edge_matrix_figure
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.graph_analysis import cluster_keypoints
-    from autolink_gen.viz import edge_matrix_figure, graph_on_mean_pose, keypoint_colours, strong_edges
+    from autolink_gen.viz import graph_on_mean_pose, keypoint_colours, strong_edges
 
     found = find_run("graph", run)
     model = load_graph_model(found)

@@ -157,21 +157,13 @@ def test_training_grid_of_a_graph_without_edges_is_black_where_the_map_is() -> N
     assert (grid[-100, 4 + 3 * 196 + 90] == 0).all()
 
 
-def test_figures_are_pictures_with_content() -> None:
-    weights = _weights(5, {(0, 1): 3.0, (2, 3): 1.0})
-    heat, empty = viz.edge_matrix_figure(weights), viz.edge_matrix_figure(np.zeros((5, 5)))
-    assert heat.dtype == np.uint8 and heat.ndim == 3 and heat.shape[2] == 3
-    assert heat.shape == empty.shape
-    assert (heat != empty).any()
-    rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(50)]
-    curve = viz.loss_curve([*rows, {"step": 50, "loss": float("nan")}, {"step": 51, "lr": 1.0}, {"loss": 2.0}])
-    assert (curve == viz.loss_curve(rows)).all()
-    assert (curve != viz.loss_curve(rows[:25])).any()
-
-
-def test_a_curve_of_nothing_is_refused_with_the_key() -> None:
-    with pytest.raises(ValueError, match="'loss'"):
-        viz.loss_curve([{"step": 1, "loss": float("inf")}, {"step": 2}])
+def test_a_painted_grid_has_the_pictures_above_and_a_row_a_style() -> None:
+    pictures, poses = torch.zeros(3, 3, 8, 8), torch.zeros(3, 2, 2)
+    rows = [torch.full((3, 3, 8, 8), value) for value in (-1.0, 1.0)]
+    grid = viz.painted_grid(pictures, poses, torch.zeros(2, 2), rows, side_px=32)
+    assert grid.shape == (4 + 3 * 36, 4 + 3 * 36, 3)
+    assert (grid[4 + 36 : 36 + 36, 4:36] == 0).all() and (grid[4 + 72 : 72 + 36, 4:36] == 255).all()
+    assert (grid[4:8, 4:8] == 128).all()
 
 
 def test_mean_pose_is_magnified_and_keeps_its_shape() -> None:

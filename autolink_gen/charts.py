@@ -1,0 +1,83 @@
+"""Charts of a run: the edge matrix, and curves over the steps; uint8 arrays out, no files."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
+Weights = Float[ndarray, "K K"] | Float[Tensor, "K K"]
+
+
+def edge_matrix_figure(edge_weights: Weights) -> Picture:
+    """Draw the symmetric edge weights, each divided by the largest, as a heat map over pairs of keypoints."""
+    values = edge_weights.detach().cpu().numpy() if isinstance(edge_weights, Tensor) else edge_weights
+    weights = np.asarray(values, dtype=np.float64)
+    largest = float(weights.max(initial=0.0))
+    side = min(12.0, max(4.5, 2.5 + 0.22 * len(weights)))
+    figure = _figure(side, side * 0.86)
+    axes = figure.add_subplot()
+    image = axes.imshow(weights / largest if largest > 0 else weights, vmin=0, vmax=1, cmap="magma")
+    figure.colorbar(image, ax=axes, label=f"weight / largest weight ({largest:.3g})", shrink=0.85)
+    ticks = range(0, len(weights), 1 + len(weights) // 20)
+    axes.set(xticks=ticks, yticks=ticks, xlabel="keypoint", ylabel="keypoint", title="Edge weights")
+    return _rendered(figure)
+
+
+def loss_curve(metrics: Sequence[Mapping[str, Any]], *, key: str = "loss") -> Picture:
+    """Draw one number of a run's metrics (mappings with "step") over the steps, with its running mean.
+
+    Rows without the key, or without a finite number under it, are passed over. Raises ValueError where
+    none is left.
+    """
+    rows = [(row["step"], row[key]) for row in metrics if key in row and "step" in row]
+    rows = [(step, value) for step, value in rows if isinstance(value, int | float) and math.isfinite(value)]
+    if not rows:
+        raise ValueError(f"loss_curve: no row has a finite {key!r}; train for longer, or name another key")
+    steps, values = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    span = max(1, len(values) // 20)
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    starts = np.maximum(np.arange(1, len(values) + 1) - span, 0)
+    means = (sums[1:] - sums[starts]) / (np.arange(1, len(values) + 1) - starts)
+    figure = _figure(7.0, 4.0)
+    axes = figure.add_subplot()
+    axes.plot(steps, values, color="tab:blue", alpha=0.3, linewidth=0.8)
+    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {span} values")
+    axes.set(xlabel="step", ylabel=key)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return _rendered(figure)
+
+
+def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mapping[str, float]) -> Picture:
+    """Draw one number over the steps on a logarithmic scale, and levels to compare it with."""
+    figure = _figure(7.0, 4.0)
+    axes = figure.add_subplot()
+    axes.plot([row["step"] for row in rows], [row[key] for row in rows], marker="o", color="tab:blue", label=key)
+    for index, (name, value) in enumerate(marks.items()):
+        axes.axhline(value, color=f"C{index + 1}", linestyle="--", label=f"{name}: {value:.4g}")
+    axes.set(xlabel="step", ylabel=key, yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    return _rendered(figure)
+
+
+def _figure(width_in: float, height_in: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_in, height_in), dpi=120, layout="constrained")
+
+
+def _rendered(figure: "Figure") -> ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
