@@ -1,0 +1,98 @@
+"""The generator: a simplified StyleGAN2 that paints on an edge map (AutoLink, Appendix C.1)."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.models.blocks import leaky_relu, scaled, start_convolutions
+from autolink_gen.models.modulation import StyledUp
+
+IMAGE_SIZES = (64, 128, 256)
+EDGE_MAP_SIZE = 32
+CHANNELS = {8: 512, 16: 512, 32: 256, 64: 128, 128: 64, 256: 32}  # at each resolution, for width 1
+_START_SIZE = 8
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """What the two networks are made of; the defaults are the paper's.
+
+    ``image_size`` in pixels; ``width`` multiplies every channel count, ``discriminator_width``, unless None, the
+    discriminator's; ``style_size`` is that of z and of w. ``sees_edges``: the discriminator is shown the edge map
+    beside the picture. ``minibatch_std``: it also sees how much the pictures of a batch vary.
+    """
+
+    image_size: int = 128
+    width: float = 1.0
+    discriminator_width: float | None = None
+    style_size: int = 256
+    sees_edges: bool = True
+    minibatch_std: bool = False
+
+    def __post_init__(self) -> None:
+        if self.image_size not in IMAGE_SIZES:
+            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
+        for name in ("width", "discriminator_width", "style_size"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+
+
+class Generator(nn.Module):
+    """Paints a picture of a style z on an edge map.
+
+    The edge map, brought to 32x32, becomes the 8x8 feature map that stands in for StyleGAN2's constant start.
+    Neither noise, nor equalised learning rates, nor path regularisation, as the paper says.
+    """
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        self.config = config
+        size, start = config.style_size, scaled(CHANNELS[_START_SIZE], config.width)
+        self.mapping = nn.Sequential(
+            nn.Linear(size, size), leaky_relu(), nn.Linear(size, size), leaky_relu(), nn.Linear(size, size)
+        )
+        self.from_edges = nn.Sequential(
+            nn.Conv2d(1, start, 4, stride=2, padding=1),
+            leaky_relu(),
+            nn.Conv2d(start, start, 4, stride=2, padding=1),
+            leaky_relu(),
+        )
+        counts = [scaled(count, config.width) for side, count in CHANNELS.items() if side <= config.image_size]
+        blocks = [StyledUp(start, start, size, upsample=False)]
+        blocks += [StyledUp(few, many, size) for few, many in pairwise(counts)]
+        self.blocks = nn.ModuleList(blocks)
+        self.to_picture = nn.Conv2d(counts[-1], 3, 3, padding=1)
+        start_convolutions(self)
+        _start_linears(self)
+
+    def forward(self, edge_map: Float[Tensor, "B 1 h w"], z: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
+        """Pictures, about in [-1, 1], on edge maps of any size, in the styles of z from N(0, 1)."""
+        return self.paint(edge_map, self.style(z))
+
+    def style(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        """The style w of z, which is first brought to unit mean square, as in StyleGAN."""
+        styles: Tensor = self.mapping(z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8))
+        return styles
+
+    def paint(self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
+        """Pictures, about in [-1, 1], on edge maps of any size, in styles w."""
+        small = F.interpolate(edge_map, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True)
+        x = self.from_edges(small)
+        for block in self.blocks:
+            x = block(x, style)
+        pictures: Tensor = self.to_picture(x)
+        return pictures
+
+
+def _start_linears(module: nn.Module) -> None:
+    """Kaiming-normal mapping layers; scales of modulated convolutions begin near 1."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.Linear):
+            gain = 0.1 if name.endswith("to_scale") else 1.0
+            nn.init.normal_(layer.weight, std=gain * (2 / layer.in_features) ** 0.5)
+            nn.init.zeros_(layer.bias)
