@@ -3,7 +3,7 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load_graph_model"]
+__all__ = ["load_gan", "load_graph_model"]
 
 
 def __getattr__(name: str) -> Any:
@@ -12,4 +12,8 @@ def __getattr__(name: str) -> Any:
         from autolink_gen.checkpoints import load_graph_model
 
         return load_graph_model
+    if name == "load_gan":
+        from autolink_gen.inference.generate import load_gan
+
+        return load_gan
     raise AttributeError(f"module 'autolink_gen' has no attribute {name!r}")

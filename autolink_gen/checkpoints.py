@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from autolink_gen.config import build, to_dict
 from autolink_gen.files import write_atomically
@@ -46,9 +46,15 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: dict[str, s
 
 def save_model(path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None) -> None:
     """Write a model that describes itself: weights (the model's, or those given) and its configuration."""
-    header = {"format": FORMAT, "kind": "graph", "config": json.dumps(to_dict(model.config))}
-    state = model.state_dict() if weights is None else weights
-    write_atomically(path, lambda target: write_weights(target, state, header), check=read_weights)
+    write_described(
+        path, model.state_dict() if weights is None else weights, kind="graph", config=to_dict(model.config)
+    )
+
+
+def write_described(path: Path, weights: Mapping[str, Tensor], *, kind: str, config: Mapping[str, Any]) -> None:
+    """Write weights with their kind and configuration in the header, as a whole or not at all."""
+    header = {"format": FORMAT, "kind": kind, "config": json.dumps(config)}
+    write_atomically(path, lambda target: write_weights(target, weights, header), check=read_weights)
 
 
 def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -65,6 +71,17 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
 
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
     """
+    file, config, tensors = read_described(path, kind="graph")
+    model = AutoLink(build(AutoLinkConfig, config))
+    load_state(model, tensors, source=str(file))
+    return model.to(device).prepare_for_inference()
+
+
+def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+    """File, configuration and tensors of a model of ``kind``, of a run's folder or a ``model.safetensors``.
+
+    Raises ValueError where there is none, or where the file is of another kind.
+    """
     file = Path(path)
     if file.is_dir():
         file = file / WEIGHTS_NAME
@@ -73,19 +90,24 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
     if file.suffix != ".safetensors":
         raise ValueError(f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official")
     header, tensors = read_weights(file)
+    command = training_command(kind)
     if header.get("format") != FORMAT:
+        others = ", or what import-official wrote" if kind == "graph" else ""
         raise ValueError(
             f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header): give a run of "
-            f"learn-graph, its model.safetensors, or what import-official wrote"
+            f"{command.removeprefix('autolink-gen ')}, its model.safetensors{others}"
         )
-    if header.get("kind") != "graph":
-        raise ValueError(f"{file} holds a {header.get('kind')} model, not a graph model")
-    model = AutoLink(build(AutoLinkConfig, json.loads(header["config"])))
-    load_state(model, tensors, source=str(file))
-    return model.to(device).prepare_for_inference()
+    if header.get("kind") != kind:
+        raise ValueError(f"{file} holds a {header.get('kind')} model, not a {kind} model; {command} makes one")
+    return file, json.loads(header["config"]), tensors
 
 
-def load_state(model: AutoLink, tensors: Mapping[str, Tensor], *, source: str) -> None:
+def training_command(kind: str) -> str:
+    """The command that makes a run of ``kind``."""
+    return _TRAINING_COMMANDS.get(kind, f"autolink-gen train-{kind}")
+
+
+def load_state(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
     """Load a state dict; raises ValueError that says what is missing, unknown or of another shape."""
     expected = model.state_dict()
     missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
@@ -104,7 +126,7 @@ def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -
     Raises ValueError, with the command that makes one, where there is none.
     """
     parent = runs / kind
-    command = _TRAINING_COMMANDS.get(kind, f"autolink-gen train-{kind}")
+    command = training_command(kind)
     if name is not None:
         for candidate in (Path(name), parent / name):
             if candidate.exists():

@@ -10,6 +10,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from autolink_gen.models.autolink import AutoLinkConfig
+from autolink_gen.models.generator import GanConfig
 
 Config = TypeVar("Config")
 
@@ -25,6 +26,7 @@ class DataConfig:
 
     name: str = "puppets"
     root: str | None = None
+    classes: tuple[str, ...] = ()  # the class folders to take, as cat and dog of afhq; none: all
     flip: float = 0.0  # probability of mirroring a picture
     workers: int = 0  # processes that read pictures; 0 reads in the training process
 
@@ -121,6 +123,86 @@ class GraphRunConfig:
     thickness: ThicknessConfig = field(default_factory=ThicknessConfig)
 
 
+@dataclass(frozen=True)
+class GraphChoice:
+    """The graph that a generator paints on, as found in ``run`` when the run began; the run keeps a copy of it."""
+
+    run: str = ""
+    num_keypoints: int = 0
+
+
+@dataclass(frozen=True)
+class PoseConfig:
+    """The poses to paint: another picture's keypoints; a share of them jittered, another mixed from two pictures.
+
+    ``jitter`` is a standard deviation in the units of keypoints, of which the width has two.
+    """
+
+    jitter_share: float = 0.1
+    jitter: float = 0.02
+    mix_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.jitter_share <= 1, "pose.jitter_share", "in [0, 1]", self.jitter_share)
+        _require(0 <= self.mix_share <= 1, "pose.mix_share", "in [0, 1]", self.mix_share)
+        _require(self.jitter >= 0, "pose.jitter", "0 or more", self.jitter)
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """The adversarial losses (AutoLink eq. 7-9).
+
+    ``gamma`` weighs the gradient penalty, taken at every ``penalty_every``-th step and then so many times as heavy;
+    None: ``default_gamma``. ``relativistic``: compare real with painted pictures in pairs, and penalise the
+    gradients of both. ``augment``: show the discriminator moved, recoloured and partly covered pictures, real and
+    painted, which helps where there are few.
+    """
+
+    gamma: float | None = None
+    penalty_every: int = 8
+    relativistic: bool = False
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.gamma is None or self.gamma >= 0, "loss.gamma", "0 or more", self.gamma)
+        _require(self.penalty_every >= 1, "loss.penalty_every", "at least 1", self.penalty_every)
+
+
+def default_gamma(image_size: int) -> float:
+    """2 at 64 pixels, and four times as much at twice the size.
+
+    A picture shown at twice the size has a quarter of the squared gradient norm: this keeps the penalty as it was.
+    """
+    return 2.0 * (image_size / 64) ** 2
+
+
+@dataclass(frozen=True)
+class ProgressConfig:
+    """How good the painted pictures are, measured at each save: Frechet distance of VGG16 features to held-out ones.
+
+    ``pictures`` of each are compared, 0: none.
+    """
+
+    pictures: int = 500
+
+    def __post_init__(self) -> None:
+        _require(self.pictures == 0 or self.pictures >= 2, "progress.pictures", "0, or at least 2", self.pictures)
+
+
+@dataclass(frozen=True)
+class GanRunConfig:
+    """All that a run of the GAN depends on; the defaults are the paper's recipe."""
+
+    model: GanConfig = field(default_factory=GanConfig)
+    graph: GraphChoice = field(default_factory=GraphChoice)
+    data: DataConfig = field(default_factory=DataConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    loss: AdversarialConfig = field(default_factory=AdversarialConfig)
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(lr=2e-3, betas=(0.0, 0.99)))
+    training: RunLengthConfig = field(default_factory=lambda: RunLengthConfig(steps=100_000, batch_size=32, ema=0.999))
+    progress: ProgressConfig = field(default_factory=ProgressConfig)
+
+
 def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """A configuration from nested plain values; raises ValueError that names each wrong field."""
     adapter = TypeAdapter(kind)
@@ -162,7 +244,7 @@ def to_yaml(config: Any) -> str:
 
 
 def recipe_names(kind: str) -> list[str]:
-    """The recipes of ``kind``: 'graph'."""
+    """The recipes of ``kind``: 'graph' or 'gan'."""
     folder = resources.files(f"autolink_gen.configs.{kind}")
     return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 

@@ -12,10 +12,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import lpips
 import torch
 from platformdirs import user_cache_dir
 from tqdm import tqdm
@@ -76,6 +78,21 @@ def load_features(
     network = network_named(name)
     weights = path if path is not None else find_weights(name, fetch=fetch, progress=progress)
     return network.features(read_weights(network, weights), layers=layers)
+
+
+def load_lpips(*, fetch: bool = True, progress: bool = True) -> lpips.LPIPS:
+    """LPIPS on AlexNet (Zhang et al. 2018): the lpips package's heads on the weights that `load_features` finds.
+
+    Called with two batches of pictures (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
+    CPU. Raises ValueError as `find_weights` does.
+    """
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how the package calls torchvision; it fills a whole AlexNet with noise first
+        distance = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    weights = load_features("alexnet", fetch=fetch, progress=progress).state_dict()
+    for name, tensor in distance.net.state_dict().items():  # slice1.0.weight is torchvision's features.0.weight
+        tensor.copy_(weights["features." + name.partition(".")[2]])
+    return distance.eval().requires_grad_(False)
 
 
 def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, progress: bool = True) -> Path:

@@ -13,6 +13,8 @@ COMMANDS = {
     "detect": "Find the keypoints in pictures and videos.",
     "evaluate": "Score a learned graph against annotated landmarks.",
     "view-graph": "Show a learned graph: its edge matrix, its mean pose, its clusters.",
+    "train-gan": "Train a GAN that paints on a learned graph.",
+    "generate": "Paint with a trained GAN: move the skeleton, keep the style, or the other way round.",
     "import-official": "Turn a checkpoint of the AutoLink authors into a run.",
     "data": "Look at data sets and folders of pictures.",
     "weights": "List and fetch the weights that perceptual losses need.",

@@ -1,10 +1,14 @@
-"""The options that every training command takes."""
+"""What the training commands share: their options, the name of a run, what is said of it."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from autolink_gen.training.engine import Run
+    from autolink_gen.training.launch import Launch
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,3 +58,61 @@ def training_options(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def say(text: str) -> None:
+    """Print a line once, however many processes train."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    rank_zero_only(click.echo)(text)
+
+
+def whole_path(data: str | None) -> str | None:
+    """A folder as a path that holds wherever a later command is typed; names of data sets as they are."""
+    from autolink_gen.data.catalog import own_path
+
+    folder = own_path(data) if data else None
+    return str(folder.resolve()) if folder is not None and folder.is_dir() else data
+
+
+def data_label(data: str) -> str:
+    """What a run on these data is called: the set's name or the folder's, with the one above where that says little."""
+    parts = Path(data).resolve().parts if Path(data).is_dir() else (data.replace("/", "-"),)
+    generic = parts[-1] in ("train", "test", "val", "images", "img")
+    return "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]
+
+
+def launch_of(options: dict[str, Any], folder: Path) -> "Launch":
+    """Where and on what to run, as the options say."""
+    from autolink_gen.training.launch import Launch
+
+    return Launch(
+        folder=folder,
+        devices=options["devices"],
+        nodes=options["nodes"],
+        precision=options["precision"],
+        max_minutes=options["max_minutes"],
+        fresh=not options["resume"],
+    )
+
+
+def announce_resume(launch: "Launch", *, steps: int) -> int:
+    """Say what a repeated command finds; returns the step of the newest save, 0 where there is none."""
+    from autolink_gen.training.saves import step_folders
+
+    found = [] if launch.fresh else step_folders(launch.folder / "checkpoints")
+    step = int(found[-1].name.removeprefix("step-")) if found else 0
+    if step >= steps:
+        say(f"finished already, at step {step}: more --steps go on, --fresh starts anew")
+    elif step:
+        say(f"going on from step {step} of {steps}")
+    return step
+
+
+def report_end(run: "Run") -> None:
+    """Say why a run stopped before its end, and what it skipped."""
+    if run.stopped_by:
+        done, steps = run.progress.step, run.length.steps
+        click.echo(f"stopped by {run.stopped_by} at step {done} of {steps}; repeat the command to go on")
+    if run.progress.skipped_steps:
+        click.echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")

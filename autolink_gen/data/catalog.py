@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import platformdirs
 import yaml
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from autolink_gen.data.folders import check_folder, is_image
 from autolink_gen.data.images import FIT, ImageFolder, check_fit
@@ -18,6 +18,7 @@ from autolink_gen.data.synthetic import Puppets
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 SPLITS = ("train", "test")
+SPLIT_NAMES = {"train": ("train",), "test": ("test", "val")}  # what folders of the user's call them
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,13 @@ def open_dataset(
     image_size: int,
     fit: FIT = "crop",
     seed: int = 0,
+    classes: Sequence[str] = (),
 ) -> Dataset[Tensor]:
     """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder.
 
     Items are uint8 tensors (3, image_size, image_size), RGB. `seed` matters only to what is drawn on the fly,
-    `fit` only to picture files. `root` is where the named sets lie; see `data_root`.
+    `fit` only to picture files. `root` is where the named sets lie; see `data_root`. With `classes` only the
+    folders of those names, inside the split's, are read.
 
     Raises:
         ValueError: no such set or folder, no pictures in it, or a layout other than the set's.
@@ -86,8 +89,42 @@ def open_dataset(
     check_fit(fit)
     if isinstance(CATALOG.get(str(data)), Embedded):
         _check_split(split)
+        if classes:
+            raise ValueError(f"{data} has no classes; leave --classes out")
         return Puppets(image_size=image_size, seed=seed, split="train" if split == "train" else "test")
-    return ImageFolder(find_pictures(data, root=root, split=split), image_size=image_size, fit=fit)
+    folder = find_pictures(data, root=root, split=split)
+    parts = [_part_of_set(folder, name) for name in classes] or [folder]
+    opened = [ImageFolder(part, image_size=image_size, fit=fit) for part in parts]
+    return opened[0] if len(opened) == 1 else ConcatDataset(opened)
+
+
+def open_held_out(
+    data: str | Path,
+    *,
+    root: Path | None = None,
+    image_size: int,
+    fit: FIT = "crop",
+    classes: Sequence[str] = (),
+) -> Dataset[Tensor] | None:
+    """The pictures of a data set that training on it does not see, or None where it has no such part.
+
+    They are the set's test split, or the folder test or val beside a folder of the user's that is called train.
+    """
+    if not isinstance(CATALOG.get(str(data)), Embedded):
+        train, test = (find_pictures(data, root=root, split=split) for split in ("train", "test"))
+        if train == test:
+            beside = test_beside(train)
+            if beside is None:
+                return None
+            data = beside
+    return open_dataset(data, root=root, split="test", image_size=image_size, fit=fit, classes=classes)
+
+
+def test_beside(folder: Path) -> Path | None:
+    """The folder test or val beside one called train; None where there is none."""
+    folder = folder.absolute()
+    names = SPLIT_NAMES["test"] if folder.name == "train" else ()
+    return next((folder.parent / name for name in names if (folder.parent / name).is_dir()), None)
 
 
 def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "train") -> Path:
@@ -165,7 +202,7 @@ def _unknown(text: str) -> str:
 
 def _split_of_folder(folder: Path, split: str) -> Path:
     train = folder / "train"
-    test = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
+    test = next((folder / name for name in SPLIT_NAMES["test"] if (folder / name).is_dir()), None)
     if test is None or not train.is_dir():
         return folder
     return train if split == "train" else test

@@ -67,7 +67,10 @@ class Run:
         self.network = model
         self.model, self.optimiser = fabric.setup(model, optimiser)
         self.critic_network = critic[0] if critic else None
-        self.critic, self.critic_optimiser = fabric.setup(*critic) if critic else (None, None)
+        self.critic: Any = None
+        self.critic_optimiser: Any = None
+        if critic:
+            self.critic, self.critic_optimiser = fabric.setup(*critic)
         self.on_save, self.measure = on_save, measure
         self.folder = launch.folder
         self.progress = Progress()
@@ -125,7 +128,7 @@ class Run:
 
     def update_critic(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
         """The same for the critic."""
-        assert self.critic is not None and self.critic_optimiser is not None
+        assert self.critic is not None
         norm = self._move(self.critic, self.critic_optimiser, loss, clip_norm)
         if norm is None:
             return False
@@ -136,13 +139,15 @@ class Run:
         """The gradient's norm, or None where nothing moved."""
         optimiser.zero_grad(set_to_none=True)
         if not self._everywhere(bool(torch.isfinite(loss.detach()))):
-            return self._skip(optimiser)
+            self._skip(optimiser)
+            return None
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(model, optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False)
         # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
         assert norm is not None
         if not torch.isfinite(norm) and not self.launch.precision.startswith("16"):
-            return self._skip(optimiser)
+            self._skip(optimiser)
+            return None
         optimiser.step()
         return norm
 
@@ -229,7 +234,7 @@ class Run:
         own = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
         self.network.load_state_dict(own)
         self.optimiser.load_state_dict(state["optimiser"])
-        if self.critic_network is not None and self.critic_optimiser is not None:
+        if self.critic_network is not None:
             theirs = {name.removeprefix(_CRITIC): value for name, value in weights.items() if name not in own}
             self.critic_network.load_state_dict(theirs)
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
@@ -302,7 +307,7 @@ class Run:
             "steps_per_second": round(speed, 3),
             "skipped_steps": self.progress.skipped_steps,
         }
-        self._bar.set_postfix(loss=f"{self.metrics['loss']:.4f}", refresh=False)
+        self._bar.set_postfix(loss=f"{self.metrics.get('loss', math.nan):.4f}", refresh=False)
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():

@@ -84,7 +84,7 @@ def gan(tmp_path):
 def test_a_checkpoint_of_another_kind_is_one_line(gan):
     result = CliRunner().invoke(cli, ["view-graph", str(gan)])
     assert result.exit_code == 1
-    assert result.output == f"Error: {gan} holds a gan model, not a graph model\n"
+    assert result.output == (f"Error: {gan} holds a gan model, not a graph model; autolink-gen learn-graph makes one\n")
 
 
 def test_debug_shows_the_traceback(gan):

@@ -1,0 +1,134 @@
+"""A trained GAN in use: pictures in a style on a pose, and the style of a picture."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.checkpoints import load_state, read_described, write_described
+from autolink_gen.config import build, to_dict
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.generator import GanConfig, Generator
+from autolink_gen.ops.edges import edge_map
+from autolink_gen.pretrained import load_lpips
+
+_MEAN_OF = 4096
+_PIXELS_WEIGHT = 0.5
+_STYLE_RATE = 0.05
+
+
+def load_gan(path: str | Path, *, device: torch.device | str = "cpu") -> "Gan":
+    """The GAN of a run's folder or a ``model.safetensors``, in eval mode, with the graph that it paints on.
+
+    Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
+    """
+    file, config, tensors = read_described(path, kind="gan")
+    graph = AutoLink(build(AutoLinkConfig, config["graph"]))
+    poses = tensors.get("poses", torch.empty(0))
+    gan = Gan(graph, Generator(build(GanConfig, config["gan"])), poses)
+    load_state(gan, tensors, source=str(file))
+    graph.prepare_for_inference()
+    return gan.to(device).eval()
+
+
+def save_gan(path: Path, gan: "Gan") -> None:
+    """Write a GAN that describes itself: its weights, its graph's, and both configurations."""
+    config = {"gan": to_dict(gan.generator.config), "graph": to_dict(gan.graph.config)}
+    write_described(path, gan.state_dict(), kind="gan", config=config)
+
+
+class Gan(nn.Module):
+    """A generator with the graph that it paints on; ``poses`` (N, K, 2) are some of the training pictures'."""
+
+    poses: Tensor
+
+    def __init__(self, graph: AutoLink, generator: Generator, poses: Float[Tensor, "N K 2"]) -> None:
+        super().__init__()
+        self.graph, self.generator = graph, generator
+        self.register_buffer("poses", poses)
+
+    @torch.no_grad()
+    def generate(
+        self, keypoints: Float[Tensor, "B K 2"], z: Float[Tensor, "B D"], *, truncation: float = 1.0
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Pictures in [0, 1] of poses (x, y) in [-1, 1], in the styles of z from N(0, 1).
+
+        ``truncation`` below 1 draws styles towards the mean one, for fewer failures and less variety (StyleGAN,
+        appendix B). Raises ValueError for keypoints or z of another shape.
+        """
+        return self.paint(keypoints, self.style(z, truncation=truncation))
+
+    @torch.no_grad()
+    def style(self, z: Float[Tensor, "B D"], *, truncation: float = 1.0) -> Float[Tensor, "B D"]:
+        """The styles w of z; see :meth:`generate`."""
+        size = self.generator.config.style_size
+        if z.ndim != 2 or z.shape[1] != size:
+            raise ValueError(f"z must be (B, {size}), got {tuple(z.shape)}")
+        styles = self.generator.style(z)
+        if truncation == 1:
+            return styles
+        mean = self.mean_style()
+        return mean + truncation * (styles - mean)
+
+    @torch.no_grad()
+    def mean_style(self) -> Float[Tensor, " D"]:
+        """The mean of w, over the same few thousand z each time."""
+        size = self.generator.config.style_size
+        many = torch.randn(_MEAN_OF, size, generator=torch.Generator().manual_seed(0))
+        return self.generator.style(many.to(self.poses)).mean(dim=0)
+
+    @torch.no_grad()
+    def paint(
+        self,
+        keypoints: Float[Tensor, "B K 2"],
+        style: Float[Tensor, "B D"],
+        *,
+        edge_weights: Float[Tensor, "K K"] | None = None,
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Pictures in [0, 1] of poses in styles w; ``edge_weights`` stand in for the graph's own."""
+        return ((self._paint(keypoints, style, edge_weights) + 1) / 2).clamp(0, 1)
+
+    def _paint(self, keypoints: Tensor, style: Tensor, edge_weights: Tensor | None = None) -> Tensor:
+        count = self.graph.config.num_keypoints
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 2) or len(keypoints) != len(style):
+            raise ValueError(
+                f"keypoints must be (B, {count}, 2), as many as styles ({len(style)}), got {tuple(keypoints.shape)}"
+            )
+        weights = self.graph.edge_weights if edge_weights is None else edge_weights
+        size = self.generator.config.image_size
+        drawn = edge_map(keypoints.to(weights), weights, sigma2=self.graph.sigma2, size=size)
+        pictures: Tensor = self.generator.paint(drawn, style)
+        return pictures
+
+    def invert(
+        self,
+        images: Float[Tensor, "B 3 H W"],
+        *,
+        keypoints: Float[Tensor, "B K 2"] | None = None,
+        steps: int = 300,
+        progress: Callable[[Iterable[int], int, str], Iterable[int]] = lambda items, total, label: items,
+    ) -> Float[Tensor, "B D"]:
+        """The styles w in which pictures in [0, 1] are painted best, on the keypoints detected in them.
+
+        ``steps`` of Adam from the mean style, on LPIPS and a little squared error. The weights that LPIPS needs
+        are fetched if they are missing; ValueError where that fails.
+        """
+        if keypoints is None:
+            keypoints = self.graph.detect(images)
+        size = self.generator.config.image_size
+        targets = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True) * 2 - 1
+        distance = load_lpips().to(targets.device)
+        style = self.mean_style().repeat(len(images), 1).requires_grad_()
+        optimiser = torch.optim.Adam([style], lr=_STYLE_RATE)
+        for step in progress(range(steps), steps, "style"):
+            for group in optimiser.param_groups:
+                group["lr"] = _STYLE_RATE * (1 - step / steps)
+            painted = self._paint(keypoints, style)
+            loss = (
+                distance(painted, targets).sum() + _PIXELS_WEIGHT * (painted - targets).square().mean((1, 2, 3)).sum()
+            )
+            (style.grad,) = torch.autograd.grad(loss, style)
+            optimiser.step()
+        return style.detach()

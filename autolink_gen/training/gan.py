@@ -1,0 +1,232 @@
+"""Training loop 2: a GAN that paints on the edge maps of a learned graph (AutoLink, Appendix C.1)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from autolink_gen.config import AdversarialConfig, GanRunConfig, PoseConfig, default_gamma
+from autolink_gen.data.catalog import open_dataset, open_held_out
+from autolink_gen.losses.adversarial import (
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    relativistic_loss,
+)
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.discriminator import Discriminator
+from autolink_gen.models.generator import Generator
+from autolink_gen.training.augment import Augment
+from autolink_gen.training.batches import StepSampler, endless_batches, flip_some, step_generator, to_float
+from autolink_gen.training.engine import Run
+from autolink_gen.training.folders import open_folder
+from autolink_gen.training.gan_progress import GanSamples, Quality
+from autolink_gen.training.graph_copy import keep_graph
+from autolink_gen.training.launch import Launch, share_batch, start_fabric
+from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+
+MIN_PICTURES = 8
+
+
+class CriticLosses(NamedTuple):
+    """What the discriminator is trained on: its whole loss, and parts of it for the logs."""
+
+    loss: Float[Tensor, ""]
+    penalty: Float[Tensor, ""]
+    real_logit: Float[Tensor, ""]
+    fake_logit: Float[Tensor, ""]
+
+
+class Critic(nn.Module):
+    """The discriminator with its loss: one forward pass and one backward pass hold eq. 8 and eq. 9 together.
+
+    Spread over processes, gradients are averaged in that one backward; a penalty with a backward of its own would
+    be left out.
+    """
+
+    def __init__(self, discriminator: Discriminator, config: AdversarialConfig, *, gamma: float) -> None:
+        super().__init__()
+        self.discriminator, self.config, self.gamma = discriminator, config, gamma
+        self.augment = Augment() if config.augment else None
+
+    def forward(
+        self,
+        real: Float[Tensor, "B 3 S S"],
+        real_maps: Float[Tensor, "B 1 S S"],
+        fake: Float[Tensor, "B 3 S S"],
+        fake_maps: Float[Tensor, "B 1 S S"],
+        *,
+        penalise: bool,
+        seed: int = 0,
+    ) -> CriticLosses:
+        """The losses on real and painted pictures in [-1, 1]; ``penalise`` adds the gradient penalty."""
+        real = real.detach().requires_grad_(penalise)
+        fake = fake.detach().requires_grad_(penalise and self.config.relativistic)
+        real_logits = self.logits(real, real_maps, seed=seed)
+        fake_logits = self.logits(fake, fake_maps, seed=seed + 1)
+        relativistic = self.config.relativistic
+        loss = (relativistic_loss if relativistic else discriminator_loss)(real_logits, fake_logits)
+        penalty = loss.new_zeros(())
+        if penalise:
+            penalty = gradient_penalty(real_logits, real)
+            if relativistic:
+                penalty = penalty + gradient_penalty(fake_logits, fake)
+            loss = loss + self.gamma / 2 * self.config.penalty_every * penalty
+        return CriticLosses(loss, penalty, real_logits.mean(), fake_logits.mean())
+
+    def logits(self, pictures: Tensor, edge_maps: Tensor, *, seed: int) -> Float[Tensor, " B"]:
+        """The discriminator's logits, of augmented pictures where the configuration asks for it."""
+        if self.augment is not None:
+            pictures, edge_maps = self.augment(pictures, edge_maps, seed=seed)
+        logits: Tensor = self.discriminator(pictures, edge_maps)
+        return logits
+
+    def judge(
+        self, fake: Tensor, fake_maps: Tensor, real: Tensor, real_maps: Tensor, *, seed: int
+    ) -> Float[Tensor, ""]:
+        """The generator's loss (eq. 7), whose gradients reach the painted pictures and not the discriminator."""
+        self.discriminator.requires_grad_(False)
+        try:
+            fake_logits = self.logits(fake, fake_maps, seed=seed)
+            if not self.config.relativistic:
+                return generator_loss(fake_logits)
+            return relativistic_loss(fake_logits, self.logits(real, real_maps, seed=seed + 1))
+        finally:
+            self.discriminator.requires_grad_(True)
+
+
+def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
+    """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did.
+
+    ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the pictures', where
+    the folder's run has another graph, and for fewer than eight pictures.
+    """
+    check_graph(config, graph)
+    fabric = start_fabric(launch, seed=config.training.seed)
+    dataset, held_out = _open(config, graph), None
+    if config.progress.pictures and fabric.is_global_zero:
+        held_out = _open_held_out(config, graph)
+    if fabric.is_global_zero:
+        open_folder(launch.folder, config, fresh=launch.fresh)
+        keep_graph(launch.folder, graph)
+    fabric.barrier()
+    graph = graph.to(fabric.device).prepare_for_inference()
+    generator = Generator(config.model).to(memory_format=torch.channels_last)
+    gamma = default_gamma(config.model.image_size) if config.loss.gamma is None else config.loss.gamma
+    critic = Critic(Discriminator(config.model), config.loss, gamma=gamma).to(memory_format=torch.channels_last)
+    samples = GanSamples(dataset, graph, config)
+    quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
+    run = Run(
+        fabric,
+        launch,
+        config.training,
+        model=generator,
+        optimiser=make_optimiser(generator, config.optimiser, special=[]),
+        critic=(critic, make_optimiser(critic, config.optimiser, special=[])),
+        measure=quality.measure if config.progress.pictures else None,
+        on_save=samples.refresh,
+    )
+    if fabric.is_global_zero and config.progress.pictures:
+        quality.begin(run)
+    _loop(run, config, graph, dataset)
+    return run
+
+
+def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tensor]) -> None:
+    fabric, length, size = run.fabric, config.training, config.model.image_size
+    critic = run.critic_network
+    assert isinstance(critic, Critic)
+    sampler = StepSampler(
+        len(dataset),  # type: ignore[arg-type]
+        share_batch(length.batch_size, fabric.world_size),
+        seed=length.seed,
+        start_step=run.progress.step,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    batches = endless_batches(dataset, sampler, workers=config.data.workers)
+    for step in run.steps():
+        draw = step_generator(length.seed, step, rank=fabric.global_rank)
+        real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
+        keypoints = graph.detect((real + 1) / 2)
+        with torch.no_grad():
+            real_maps = graph.edge_map(keypoints, size)
+            fake_maps = graph.edge_map(other_poses(keypoints, config.pose, generator=draw), size)
+        z = torch.randn(len(real), config.model.style_size, generator=draw).to(fabric.device)
+        seed = int(torch.randint(2**62, (), generator=draw))
+        for optimiser in (run.optimiser, run.critic_optimiser):
+            rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
+        fake = run.model(fake_maps, z)
+        losses = run.critic(real, real_maps, fake, fake_maps, penalise=step % config.loss.penalty_every == 0, seed=seed)
+        logits = {"real_logit": losses.real_logit, "fake_logit": losses.fake_logit}
+        penalty = {} if step % config.loss.penalty_every else {"gradient_penalty": losses.penalty}
+        clip_norm = config.optimiser.clip_norm
+        run.update_critic(losses.loss.float(), clip_norm=clip_norm, **logits, **penalty)
+        loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2)
+        run.update(loss.float(), clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate)
+
+
+def other_poses(
+    keypoints: Float[Tensor, "B K 2"], config: PoseConfig, *, generator: torch.Generator
+) -> Float[Tensor, "B K 2"]:
+    """For each picture the pose of another of the batch; shares of them mixed with a third one's, or jittered."""
+    batch = len(keypoints)
+    shift = int(torch.randint(1, max(2, batch), (), generator=generator))
+    poses, third = keypoints.roll(shift, 0), keypoints.roll(2 * shift + 1, 0)
+    chance, way, noise = (
+        torch.rand(2, batch, 1, 1, generator=generator),
+        torch.rand(batch, 1, 1, generator=generator),
+        torch.randn(keypoints.shape, generator=generator),
+    )
+    mixed = torch.lerp(poses, third, way.to(poses))
+    poses = torch.where((chance[0] < config.mix_share).to(poses.device), mixed, poses)
+    jittered = poses + config.jitter * noise.to(poses)
+    return torch.where((chance[1] < config.jitter_share).to(poses.device), jittered, poses)
+
+
+def check_graph(config: GanRunConfig, graph: AutoLink) -> None:
+    """ValueError where the generator is to paint pictures of another size than the graph was learned on."""
+    ours, theirs = config.model.image_size, graph.config.image_size
+    if ours != theirs:
+        raise ValueError(
+            f"the graph was learned on pictures of {theirs} pixels and the GAN is to paint {ours}: leave "
+            f"--image-size out, or learn a graph at that size (autolink-gen learn-graph --image-size {ours})"
+        )
+
+
+def with_graph(config: GanRunConfig, graph: AutoLink, *, run: str) -> GanRunConfig:
+    """The configuration with the graph that is painted on written down."""
+    choice = replace(config.graph, run=run, num_keypoints=graph.config.num_keypoints)
+    return replace(config, graph=choice)
+
+
+def _open(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:
+    dataset = open_dataset(
+        config.data.name,
+        root=Path(config.data.root) if config.data.root else None,
+        image_size=config.model.image_size,
+        fit=graph.config.fit,
+        seed=config.training.seed,
+        classes=config.data.classes,
+    )
+    count = len(dataset)  # type: ignore[arg-type]
+    if count < MIN_PICTURES:
+        raise ValueError(
+            f"{count} pictures in {config.data.name} are too few to train a GAN on: give at least {MIN_PICTURES}; "
+            f"some thousand are good, and below one thousand --augment helps"
+        )
+    return dataset
+
+
+def _open_held_out(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor] | None:
+    return open_held_out(
+        config.data.name,
+        root=Path(config.data.root) if config.data.root else None,
+        image_size=config.model.image_size,
+        fit=graph.config.fit,
+        classes=config.data.classes,
+    )

@@ -1,0 +1,176 @@
+"""``autolink-gen train-gan``: a learned graph and pictures in, a generator that paints on the graph out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autolink_gen.cli.training_options import (
+    announce_resume,
+    data_label,
+    launch_of,
+    report_end,
+    say,
+    training_options,
+    whole_path,
+)
+
+if TYPE_CHECKING:
+    from autolink_gen.config import GanRunConfig
+    from autolink_gen.models.autolink import AutoLink
+
+
+@click.command()
+@training_options
+@click.option("--graph", "graph_run", metavar="RUN", help="Graph run, by name or folder. [default: the newest one]")
+@click.option("--classes", metavar="A,B", help="Take these class folders only, as cat,dog of afhq. [default: all]")
+@click.option("--image-size", type=int, help="Pixels, the graph's own size. [default: that]")
+@click.option("--batch-size", type=int, help="Pictures a step, over all devices.")
+@click.option("--gamma", type=float, help="Weight of the R1 penalty. [default: 2 at 64 pixels, 8 at 128, 32 at 256]")
+@click.option("--mirror", is_flag=True, help="Mirror every second picture; leave it out where sides matter.")
+@click.option("--augment", is_flag=True, help="Move, recolour and cover what the discriminator sees: for few pictures.")
+def train_gan(**options: Any) -> None:
+    """Train a GAN that paints new objects on the edge maps of a learned graph.
+
+    Needs a run of learn-graph. Ends with grid.png in the run's folder, a row a style and a column a pose, and
+    fd_vgg16.png, the distance to held-out pictures through training. Repeating the command goes on where it
+    stopped.
+
+    \b
+    Examples:
+      autolink-gen train-gan
+      autolink-gen train-gan --data afhq --classes cat --data-root ~/data --max-minutes 90
+      autolink-gen train-gan --data photos/ --graph photos-k8 --mirror --augment
+    """
+    recipe = options["recipe"] or _default_recipe()
+    config, graph, folder = _prepare(recipe, options)
+    if options["dry_run"]:
+        _dry_run(config, recipe=recipe, folder=folder)
+        return
+    say(f"recipe: {recipe}\nrun: {folder}")
+    from autolink_gen.training.gan import train_gan as train
+
+    launch = launch_of(options, folder)
+    first = announce_resume(launch, steps=config.training.steps)
+    run = train(config, graph, launch)
+    if not run.fabric.is_global_zero:
+        return
+    report_end(run)
+    verb = "wrote" if run.progress.step > first else "kept"
+    says = {
+        "model.safetensors": "the weights to use, the graph's among them",
+        "grid.png": "above pictures with their graph, below a row a style on these poses",
+        "fd_vgg16.png": "the distance to held-out pictures through training",
+    }
+    for name, text in says.items():
+        if (folder / name).is_file():
+            click.echo(f"{verb} {folder / name}: {text}")
+    click.echo(f"next: autolink-gen generate --model {folder} --grid rows=seeds,cols=poses")
+
+
+def _default_recipe() -> str:
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "cpu"
+
+
+def _prepare(recipe: str, options: dict[str, Any]) -> tuple["GanRunConfig", "AutoLink", Path]:
+    """The configuration, the graph, and the run's folder."""
+    from autolink_gen.training.gan import with_graph
+
+    graph, named = _own_graph(options) or _named_graph(options)
+    config = with_graph(_configuration(recipe, options, graph), graph, run=named)
+    folder = _folder(options, config.data.name)
+    return config, graph, folder
+
+
+def _folder(options: dict[str, Any], data: str) -> Path:
+    label = data_label(data)
+    if options["classes"]:
+        label += "-" + options["classes"].replace(",", "-")
+    folder: Path = options["out"] / "gan" / (options["name"] or label)
+    return folder
+
+
+def _own_graph(options: dict[str, Any]) -> tuple["AutoLink", str] | None:
+    """The graph of the run that is gone on with, where no graph is named; None where there is no such run."""
+    from autolink_gen.config import read_yaml
+    from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
+
+    folder = _folder(options, whole_path(options["data"]) or "puppets")
+    graph = kept_graph(folder) if options["resume"] and options["graph_run"] is None else None
+    file = folder / "config.yaml"
+    if graph is None or not file.is_file():
+        return None
+    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file))
+    say(f"graph: {folder / GRAPH_NAME}, the run's own")
+    return graph, str(values.get("graph", {}).get("run", ""))
+
+
+def _named_graph(options: dict[str, Any]) -> tuple["AutoLink", str]:
+    from autolink_gen.checkpoints import find_run, load_graph_model
+
+    found = find_run("graph", options["graph_run"], runs=options["out"])
+    graph = load_graph_model(found)
+    count, newest = graph.config.num_keypoints, "" if options["graph_run"] else ", the newest run"
+    say(f"graph: {found} ({count} keypoints{newest})")
+    learned_on, ours = _learned_on(found), whole_path(options["data"]) or "puppets"
+    if learned_on and learned_on.partition("/")[0] != ours.partition("/")[0]:
+        say(f"note: that graph was learned on {learned_on}, and the GAN is trained on {ours}")
+    return graph, str(found)
+
+
+def _learned_on(run: Path) -> str | None:
+    """The data that a graph run was trained on, as far as its folder says."""
+    from autolink_gen.config import read_yaml
+
+    file = run / "config.yaml"
+    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
+    name = values.get("data", {}).get("name")
+    return str(name) if name else None
+
+
+def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink") -> "GanRunConfig":
+    from autolink_gen.config import GanRunConfig, build, merge, parse_overrides, read_recipe
+
+    root, classes = options["data_root"], options["classes"]
+    given = {
+        "model": {"image_size": options["image_size"]},
+        "data": {
+            "name": whole_path(options["data"]),
+            "root": str(root) if root else None,
+            "classes": [name.strip() for name in classes.split(",")] if classes else None,
+            "flip": 0.5 if options["mirror"] else None,
+        },
+        "loss": {"gamma": options["gamma"], "augment": options["augment"] or None},
+        "training": {
+            "seed": options["seed"],
+            "steps": options["steps"],
+            "batch_size": options["batch_size"],
+        },
+    }
+    given = {group: {k: v for k, v in values.items() if v is not None} for group, values in given.items()}
+    values = merge({"model": {"image_size": graph.config.image_size}}, read_recipe("gan", recipe))
+    return build(GanRunConfig, merge(merge(values, given), parse_overrides(options["settings"])))
+
+
+def _dry_run(config: "GanRunConfig", *, recipe: str, folder: Path) -> None:
+    from autolink_gen.config import to_yaml
+    from autolink_gen.models.discriminator import Discriminator
+    from autolink_gen.models.generator import Generator
+
+    click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
+    for name, network in (("generator", Generator(config.model)), ("discriminator", Discriminator(config.model))):
+        click.echo(f"# {name}")
+        for block, count in _parameters_by_block(network):
+            click.echo(f"#   {block:<18} {count:>12,}")
+        click.echo(f"#   {'in all':<18} {sum(p.numel() for p in network.parameters()):>12,}")
+
+
+def _parameters_by_block(network: Any) -> list[tuple[str, int]]:
+    rows = []
+    for name, child in network.named_children():
+        inner = list(child.named_children()) if name == "blocks" else [("", child)]
+        for index, module in inner:
+            rows.append((f"{name}.{index}".rstrip("."), sum(p.numel() for p in module.parameters())))
+    return rows

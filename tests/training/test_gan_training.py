@@ -1,0 +1,262 @@
+"""The GAN's loop: it learns, resumes bit-equal, keeps its graph, measures itself, refuses what cannot work."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autolink_gen import load_gan
+from autolink_gen.config import AdversarialConfig, GanRunConfig, PoseConfig, build, default_gamma
+from autolink_gen.inference.generate import Gan
+from autolink_gen.losses.perceptual import RandomFeatures
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.discriminator import Discriminator
+from autolink_gen.models.generator import Generator
+from autolink_gen.training import gan_progress
+from autolink_gen.training.engine import Run
+from autolink_gen.training.gan import Critic, other_poses, train_gan
+from autolink_gen.training.launch import Launch
+from autolink_gen.training.saves import read_newest, step_folders
+
+TINY = {
+    "model": {"image_size": 64, "width": 0.02, "style_size": 8},
+    "loss": {"penalty_every": 2},
+    "optimiser": {"lr": 1e-3, "betas": (0.0, 0.99)},
+    "training": {"steps": 6, "batch_size": 4, "ema": 0.9, "save_every": 3, "grid_every": 6, "log_every": 1},
+    "progress": {"pictures": 8},
+}
+
+
+def tiny(**changes) -> GanRunConfig:
+    merged = {name: {**TINY.get(name, {}), **changes.get(name, {})} for name in {*TINY, *changes}}
+    return build(GanRunConfig, merged)
+
+
+def launch(folder: Path, **changes) -> Launch:
+    return Launch(folder=folder, **{"devices": 1, "progress": False, **changes})
+
+
+def make_graph(seed: int = 0, **changes) -> AutoLink:
+    torch.manual_seed(seed)
+    return AutoLink(AutoLinkConfig(**{"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes}))
+
+
+@pytest.fixture(autouse=True)
+def small_features(monkeypatch):
+    """The distance to real pictures without VGG16's weights."""
+    network = RandomFeatures()
+
+    def extract(pictures):
+        return network(pictures)[-1].mean(dim=(2, 3))
+
+    monkeypatch.setattr(gan_progress, "vgg16_features", lambda: extract)
+
+
+def state_of(run: Run) -> dict[str, torch.Tensor]:
+    weights, state = read_newest(run.checkpoints)
+    found = {**weights, "rng": state["rng"]}
+    found |= {f"average.{name}": value for name, value in state["average"].items()}
+    for optimiser in ("optimiser", "critic_optimiser"):
+        for index, values in state[optimiser]["state"].items():
+            found |= {f"{optimiser}.{index}.{name}": value for name, value in values.items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        network = RandomFeatures()
+        patch.setattr(gan_progress, "vgg16_features", lambda: lambda x: network(x)[-1].mean(dim=(2, 3)))
+        return train_gan(tiny(), make_graph(), launch(tmp_path_factory.mktemp("straight") / "run"))
+
+
+def test_what_a_run_leaves(straight):
+    folder = straight.folder
+    assert [path.name for path in step_folders(folder / "checkpoints")] == ["step-00000003", "step-00000006"]
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "model.safetensors", "grid.png", "graph.safetensors"} <= names
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert all({"loss", "critic_loss", "real_logit", "fake_logit", "gradient_penalty"} <= row.keys() for row in rows)
+    grid = np.asarray(Image.open(folder / "samples" / "step-00000006.png"))
+    assert grid.shape[:2] == (4 + 7 * 132, 4 + 8 * 132)
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_the_curve_of_distances_and_its_two_marks(straight):
+    values = json.loads((straight.folder / "fd_vgg16.json").read_text())
+    assert [row["step"] for row in values["curve"]] == [3, 6]
+    assert values["pictures"] == 8
+    assert 0 <= values["training_pictures"] < values["untrained"]
+    assert all(row["fd_vgg16"] > 0 for row in values["curve"])
+    assert (straight.folder / "fd_vgg16.png").is_file()
+    best = min(values["curve"], key=lambda row: row["fd_vgg16"])["step"]
+    assert straight.progress.best_step == best
+
+
+def test_the_weights_to_use_are_the_average_with_the_graph(straight):
+    gan = load_gan(straight.folder)
+    average = straight.average.module.state_dict()
+    used = gan.generator.state_dict()
+    assert all(torch.equal(average[name], used[name]) for name in used)
+    assert torch.equal(gan.graph.raw_edge_weights, make_graph().raw_edge_weights)
+    assert gan.poses.shape == (8, 3, 2)
+
+
+@pytest.mark.parametrize("at", [2, 3, 4])
+def test_a_stopped_run_goes_on_bit_equal(straight, tmp_path, monkeypatch, at):
+    plain, done = Run.update, []
+
+    def update(self, loss, **kwargs):
+        if self.progress.step == at - 1 and not done:
+            done.append(os.kill(os.getpid(), signal.SIGTERM))
+        return plain(self, loss, **kwargs)
+
+    monkeypatch.setattr(Run, "update", update)
+    first = train_gan(tiny(), make_graph(), launch(tmp_path / "run"))
+    assert (first.progress.step, first.stopped_by) == (at, "SIGTERM")
+    torch.rand(7)  # whatever happens in between
+    second = train_gan(tiny(), make_graph(), launch(tmp_path / "run"))
+    assert second.progress.step == 6
+    expected, found = state_of(straight), state_of(second)
+    assert {name.partition(".")[0] for name in expected} >= {"critic", "average", "optimiser", "critic_optimiser"}
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    curve = json.loads((tmp_path / "run" / "fd_vgg16.json").read_text())["curve"]
+    assert [row["step"] for row in curve][-1] == 6 and len({row["step"] for row in curve}) == len(curve)
+
+
+def test_another_graph_is_refused_and_the_run_s_own_is_kept(straight):
+    with pytest.raises(ValueError, match="stands on another graph"):
+        train_gan(tiny(), make_graph(seed=1), launch(straight.folder))
+    kept = load_gan(straight.folder).graph
+    assert torch.equal(kept.raw_edge_weights, make_graph().raw_edge_weights)
+
+
+def test_a_graph_of_another_size_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="learned on pictures of 128 pixels and the GAN is to paint 64"):
+        train_gan(tiny(), make_graph(image_size=128), launch(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_three_pictures_are_too_few(tmp_path):
+    (tmp_path / "few").mkdir()
+    for index in range(3):
+        Image.new("RGB", (64, 64), (60 * index, 90, 200)).save(tmp_path / "few" / f"{index}.png")
+    with pytest.raises(ValueError, match=r"3 pictures in .*few are too few .* at least 8"):
+        train_gan(tiny(data={"name": str(tmp_path / "few")}), make_graph(), launch(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_steps_without_finite_losses_are_skipped_and_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(Critic, "judge", lambda self, fake, *_, seed: fake.mean() * float("nan"))
+    with pytest.raises(ValueError, match="3 steps in a row had no finite loss"):
+        train_gan(tiny(training={"max_bad_steps": 3}), make_graph(), launch(tmp_path / "run"))
+
+
+def test_a_gan_on_eight_pictures_overfits(tmp_path):
+    """Eight flat colours: what it paints comes near one of them, and nearer than before training."""
+    (tmp_path / "eight").mkdir()
+    colours = np.array([[40, 40, 40], [220, 40, 40], [40, 220, 40], [40, 40, 220]] * 2)
+    for index, colour in enumerate(colours):
+        Image.new("RGB", (64, 64), tuple(int(c) for c in colour)).save(tmp_path / "eight" / f"{index}.png")
+    config = tiny(
+        model={"width": 0.05},
+        data={"name": str(tmp_path / "eight")},
+        optimiser={"lr": 2e-3},
+        training={"steps": 100, "batch_size": 8, "save_every": 100, "ema": 0.0},
+        progress={"pictures": 0},
+    )
+    run = train_gan(config, make_graph(), launch(tmp_path / "run"))
+    gan = load_gan(run.folder)
+
+    def distance(gan: Gan) -> float:
+        z = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+        painted = gan.generate(gan.poses, z).numpy().transpose(0, 2, 3, 1) * 255
+        return np.abs(painted[:, None] - colours[:, None, None]).mean(axis=(2, 3, 4)).min(axis=1).mean()
+
+    torch.manual_seed(1)
+    untrained = Gan(gan.graph, Generator(config.model), gan.poses)
+    assert distance(gan) < distance(untrained) / 2
+
+
+def test_the_penalty_joins_the_loss_lazily_with_its_factor():
+    torch.manual_seed(0)
+    config = tiny().model
+    real, fake, maps = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
+    critic = Critic(Discriminator(config), AdversarialConfig(penalty_every=4), gamma=3.0)
+    without = critic(real, maps, fake, maps, penalise=False)
+    with_it = critic(real, maps, fake, maps, penalise=True)
+    assert without.penalty == 0
+    assert with_it.penalty > 0
+    assert with_it.loss.item() == pytest.approx((without.loss + 3.0 / 2 * 4 * with_it.penalty).item())
+
+
+def test_the_relativistic_loss_penalises_both_sides():
+    torch.manual_seed(0)
+    network = Discriminator(tiny().model)
+    real, fake, maps = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64) - 1, torch.rand(2, 1, 64, 64)
+    one, both = (
+        Critic(network, AdversarialConfig(relativistic=switch), gamma=1.0)(real, maps, fake, maps, penalise=True)
+        for switch in (False, True)
+    )
+    assert both.penalty > one.penalty
+
+
+def test_the_generator_s_loss_moves_the_generator_alone():
+    critic = Critic(Discriminator(tiny().model), AdversarialConfig(), gamma=1.0)
+    fake = torch.rand(2, 3, 64, 64, requires_grad=True)
+    maps = torch.rand(2, 1, 64, 64)
+    critic.judge(fake, maps, fake.detach(), maps, seed=0).backward()
+    assert fake.grad.abs().max() > 0
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in critic.parameters())
+
+
+@pytest.mark.parametrize("changes", [{"augment": True}, {"relativistic": True}])
+def test_the_switches_train(tmp_path, changes):
+    config = tiny(loss=changes, training={"steps": 2, "save_every": 2}, progress={"pictures": 0})
+    run = train_gan(config, make_graph(), launch(tmp_path / "run"))
+    assert run.progress.step == 2 and run.progress.skipped_steps == 0
+
+
+def test_poses_are_other_pictures_mixed_and_jittered():
+    keypoints = torch.arange(8.0).view(8, 1, 1).expand(8, 3, 2).contiguous()
+    plain = other_poses(keypoints, PoseConfig(0.0, 0.0, 0.0), generator=torch.Generator().manual_seed(0))
+    assert sorted(plain[:, 0, 0].tolist()) == list(range(8))
+    assert (plain != keypoints).all()
+    mixed = other_poses(keypoints, PoseConfig(0.0, 0.0, 1.0), generator=torch.Generator().manual_seed(0))
+    assert ((mixed != mixed.round()).sum() > 10) and (mixed[:, :1] == mixed).all()
+    jittered = other_poses(keypoints, PoseConfig(1.0, 0.1, 0.0), generator=torch.Generator().manual_seed(0))
+    assert 0.05 < (jittered - plain).std() < 0.2
+
+
+def test_the_penalty_s_weight_keeps_its_effect_at_every_size():
+    """A linear critic of the mean picture: four times the pixels, a quarter of the squared gradient."""
+    assert default_gamma(64) == 2
+    for size in (128, 256):
+        assert default_gamma(size) / size**2 == pytest.approx(default_gamma(64) / 64**2)
+
+
+def test_an_unmeasured_run_still_trains(tmp_path, monkeypatch, caplog):
+    def none_there():
+        raise ValueError("no weights in any of five places")
+
+    monkeypatch.setattr(gan_progress, "vgg16_features", none_there)
+    run = train_gan(tiny(training={"steps": 2}), make_graph(), launch(tmp_path / "run"))
+    assert run.progress.step == 2
+    assert "no weights in any of five places" in caplog.text
+    assert not (run.folder / "fd_vgg16.json").exists()
+
+
+def test_more_steps_go_on(straight, tmp_path):
+    folder = tmp_path / "run"
+    train_gan(tiny(training={"steps": 3}), make_graph(), launch(folder))
+    longer = train_gan(replace(tiny()), make_graph(), launch(folder))
+    expected, found = state_of(straight), state_of(longer)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
