@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import pick_device
+from autolink_gen.cli.shared import counted, pick_device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,9 +89,9 @@ def detect(
 def _report(task: "_Task", *, num_sources: int) -> None:
     files = task.files
     if task.out is not None:
-        click.echo(f"wrote {task.num_overlays} overlays below {task.out}")
+        click.echo(f"wrote {counted(task.num_overlays, 'overlay')} below {task.out}")
     for file in files.paths:
-        click.echo(f"wrote {file} ({files.num_records} pictures and frames)")
+        click.echo(f"wrote {file} ({counted(files.num_records, 'record')})")
     if files.skipped:
         click.echo(f"skipped {len(files.skipped)} of {num_sources} files, see above")
 

@@ -1,4 +1,4 @@
-"""``autolink-gen evaluate``: a learned graph against annotated landmarks."""
+"""``autolink-gen evaluate``: a learned graph against annotated landmarks, or a GAN against real pictures."""
 
 import json
 from collections.abc import Sequence
@@ -26,6 +26,8 @@ _PER_LINE = 12
 
 @click.command()
 @click.argument("run", required=False)
+@click.option("--gan", "gan_run", metavar="RUN", help="Score this GAN run, by name or folder, and not a graph.")
+@click.option("--fid-weights", type=_FILE, help="InceptionV3's weights, with which --gan also gives FID and KID.")
 @click.option("--data", help="faces68, puppets, or a folder of test pictures. [default: puppets if trained on them]")
 @click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
 @click.option("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the pictures]")
@@ -39,7 +41,7 @@ _PER_LINE = 12
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Pictures at once.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
 def evaluate(run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any) -> None:
-    """Score a learned graph against annotated landmarks, which training never sees.
+    """Score a learned graph against annotated landmarks, which training never sees; with --gan, score a GAN.
 
     A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other.
     RUN is a run's name or folder, or its weights; without it the newest run is taken.
@@ -49,11 +51,18 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
       autolink-gen evaluate
       autolink-gen evaluate faces --data faces68 --data-root ~/data --json scores.json
       autolink-gen evaluate --data photos/test --fit-data photos/train --protocol cub
+      autolink-gen evaluate --gan afhq
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
 
     if picture is not None and picture.suffix.lower() not in _PICTURE_SUFFIXES:
         raise click.BadParameter(f"{picture} must end in .png or .jpg", param_hint="--picture")
+    if options["gan_run"] is not None:
+        _check_gan_options(run, options)
+        from autolink_gen.cli.evaluate_gan import evaluate_gan_run
+
+        evaluate_gan_run(options["gan_run"], options=options, json_file=json_file, picture=picture, device=device)
+        return
     path = find_run("graph", run)
     click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
@@ -62,6 +71,14 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
     folder, label = (path if path.is_dir() else path.parent) / "evaluation", _label(data)
     _write_json({"model": str(path), "data": data, **scores}, json_file or folder / f"{label}.json")
     _write_pictures(graph, predictions, picture or folder / f"{label}.png")
+
+
+def _check_gan_options(run: str | None, options: dict[str, Any]) -> None:
+    if run is not None:
+        raise click.UsageError(f"name one run: {run}, or --gan {options['gan_run']}")
+    for name in ("landmarks", "fit_data", "fit_landmarks", "protocol", "max_fit"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for graphs; leave it out with --gan")
 
 
 def _default_data(path: Path) -> str:

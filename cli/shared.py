@@ -1,4 +1,4 @@
-"""What several commands need: the device that a user names, a progress bar."""
+"""What several commands need: the device that a user names, a progress bar, numbers of things."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,3 +25,8 @@ def progress_bar(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(items, total=total, desc=label, leave=False, delay=1)
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")

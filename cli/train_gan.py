@@ -43,10 +43,10 @@ def train_gan(**options: Any) -> None:
       autolink-gen train-gan --data photos/ --graph photos-k8 --mirror --augment
     """
     recipe = options["recipe"] or _default_recipe()
-    config, graph, folder = _prepare(recipe, options)
     if options["dry_run"]:
-        _dry_run(config, recipe=recipe, folder=folder)
+        _dry_run(recipe, options)
         return
+    config, graph, folder = _prepare(recipe, options)
     say(f"recipe: {recipe}\nrun: {folder}")
     from autolink_gen.training.gan import train_gan as train
 
@@ -130,7 +130,7 @@ def _learned_on(run: Path) -> str | None:
     return str(name) if name else None
 
 
-def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink") -> "GanRunConfig":
+def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "GanRunConfig":
     from autolink_gen.config import GanRunConfig, build, merge, parse_overrides, read_recipe
 
     root, classes = options["data_root"], options["classes"]
@@ -150,15 +150,26 @@ def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink") -> "
         },
     }
     given = {group: {k: v for k, v in values.items() if v is not None} for group, values in given.items()}
-    values = merge({"model": {"image_size": graph.config.image_size}}, read_recipe("gan", recipe))
+    size = {"image_size": graph.config.image_size} if graph is not None else {}
+    values = merge({"model": size}, read_recipe("gan", recipe))
     return build(GanRunConfig, merge(merge(values, given), parse_overrides(options["settings"])))
 
 
-def _dry_run(config: "GanRunConfig", *, recipe: str, folder: Path) -> None:
+def _dry_run(recipe: str, options: dict[str, Any]) -> None:
+    from autolink_gen.checkpoints import find_run
     from autolink_gen.config import to_yaml
     from autolink_gen.models.discriminator import Discriminator
     from autolink_gen.models.generator import Generator
 
+    try:
+        find_run("graph", options["graph_run"], runs=options["out"])
+        config, _, folder = _prepare(recipe, options)
+    except ValueError:
+        if options["graph_run"] is not None:
+            raise
+        say("# no graph yet: autolink-gen learn-graph makes one")
+        config = _configuration(recipe, options, None)
+        folder = _folder(options, config.data.name)
     click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
     for name, network in (("generator", Generator(config.model)), ("discriminator", Discriminator(config.model))):
         click.echo(f"# {name}")

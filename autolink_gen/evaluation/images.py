@@ -1,7 +1,8 @@
 """How far a set of painted pictures is from a set of real ones: Frechet and kernel distances of their features."""
 
+import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -12,8 +13,9 @@ from torch.utils.data import Dataset
 from autolink_gen.pretrained import load_features
 
 Features = Float[Tensor, "N F"]
-Extractor = Callable[[Float[Tensor, "B 3 H W"]], Float[Tensor, "B F"]]
+Extractor = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) in [-1, 1] -> features (B, F)
 _MAX_SUBSET = 1000
+_INCEPTION_SHA256 = "6726825d"  # how it begins, as the file's own name says
 
 
 def vgg16_features(path: Path | None = None) -> Extractor:
@@ -33,16 +35,19 @@ def vgg16_features(path: Path | None = None) -> Extractor:
 def inception_features(path: Path) -> Extractor:
     """The 2048 numbers that FID is defined on, by torch-fidelity's InceptionV3 with the user's weights.
 
-    Raises ValueError where the package is missing or the file holds other weights.
+    Raises ValueError where the package is missing or the file is not the one that FID is defined with.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise ValueError("FID needs the package torch-fidelity: pip install 'autolink-gen[fid]'") from error
-    try:
-        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} does not hold the weights of FID's InceptionV3: {error}") from error
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(_INCEPTION_SHA256):
+        raise ValueError(
+            f"{path} does not hold the weights of FID's InceptionV3: its sha256 begins {found[:8]}, not "
+            f"{_INCEPTION_SHA256}; give pt_inception-2015-12-05-{_INCEPTION_SHA256}.pth of torch-fidelity"
+        )
+    network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
 
     def extract(pictures: Tensor) -> Tensor:
         features: Tensor = network(((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))[0]
@@ -52,8 +57,8 @@ def inception_features(path: Path) -> Extractor:
 
 
 @torch.no_grad()
-def features_of(batches: Iterable[Float[Tensor, "B 3 H W"]], extract: Extractor) -> Features:
-    """The features of batches of pictures in [-1, 1]."""
+def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
+    """The features of batches of pictures (B, 3, H, W) in [-1, 1], which may differ in B."""
     return torch.cat([extract(batch).double().cpu() for batch in batches])
 
 

@@ -49,6 +49,11 @@ class Gan(nn.Module):
         self.graph, self.generator = graph, generator
         self.register_buffer("poses", poses)
 
+    @property
+    def edge_weights(self) -> Float[Tensor, "K K"]:
+        """The graph's edge weights, detached."""
+        return self.graph.edge_weights.detach()
+
     @torch.no_grad()
     def generate(
         self, keypoints: Float[Tensor, "B K 2"], z: Float[Tensor, "B D"], *, truncation: float = 1.0
@@ -96,7 +101,7 @@ class Gan(nn.Module):
             raise ValueError(
                 f"keypoints must be (B, {count}, 2), as many as styles ({len(style)}), got {tuple(keypoints.shape)}"
             )
-        weights = self.graph.edge_weights if edge_weights is None else edge_weights
+        weights = self.edge_weights if edge_weights is None else edge_weights
         size = self.generator.config.image_size
         drawn = edge_map(keypoints.to(weights), weights, sigma2=self.graph.sigma2, size=size)
         pictures: Tensor = self.generator.paint(drawn, style)

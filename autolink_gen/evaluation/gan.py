@@ -1,0 +1,143 @@
+"""How good a GAN is: its pictures beside real ones, and whether they keep the structure and the style asked for."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.evaluation.images import (
+    Extractor,
+    features_of,
+    frechet_distance,
+    kernel_distance,
+    spread_batches,
+)
+from autolink_gen.inference.generate import Gan
+
+Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+Distance = Callable[[Tensor, Tensor], Tensor]
+_BATCH = 25
+
+
+@dataclass(frozen=True)
+class GanReport:
+    """The scores of a GAN on N poses, a style each.
+
+    ``structure_percent``: the median over pictures of the mean distance of the keypoints detected in what was
+    painted from those asked for, in % of the width; ``structure_shuffled_percent``: the same from another picture's.
+    ``style_same``, ``style_other``: mean LPIPS between two pictures in different poses, of one style and of two.
+    ``diversity``: mean LPIPS between two styles on one pose. ``distances``: Frechet and kernel distances to real
+    pictures by name, each beside that of ``real_...``, other real pictures.
+    """
+
+    num_pictures: int
+    structure_percent: float
+    structure_shuffled_percent: float
+    style_same: float
+    style_other: float
+    diversity: float
+    distances: dict[str, float]
+
+    @property
+    def structure_ratio(self) -> float:
+        """Asked for over shuffled: 0 is perfect, 1 is no better than chance."""
+        return self.structure_percent / self.structure_shuffled_percent
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values = asdict(self)
+        distances = values.pop("distances")
+        return {**values, "structure_ratio": self.structure_ratio, **distances}
+
+
+class _Painted(NamedTuple):
+    """Pictures in [-1, 1]: in the style of each pose, in another style, and on another pose."""
+
+    asked: Tensor
+    restyled: Tensor
+    reposed: Tensor
+
+
+def evaluate_gan(
+    gan: Gan,
+    real: Dataset[Tensor],
+    *,
+    others: Dataset[Tensor] | None,
+    extractors: dict[str, Extractor],
+    perceptual: Distance,
+    count: int = 500,
+    seed: int = 0,
+    progress: Progress = lambda items, total, label: items,
+) -> GanReport:
+    """Score a GAN on the poses of ``count`` real pictures, or of all there are.
+
+    ``others`` are the training pictures, whose distance to ``real`` is the floor; ``extractors`` gives the name of
+    each kind of features, as in ``fd_NAME``; ``perceptual`` is LPIPS. Raises ValueError for fewer than two pictures.
+    """
+    count = min(count, len(real))  # type: ignore[arg-type]
+    if count < 2:
+        raise ValueError(f"{count} picture is too few to evaluate a GAN on: give at least 2")
+    keypoints = torch.cat([gan.graph.detect(_unit(batch, gan)) for batch in spread_batches(real, count=count)])
+    z = torch.randn(2, count, gan.generator.config.style_size, generator=torch.Generator().manual_seed(seed))
+    batches = list(progress(_paint(gan, keypoints, z.to(keypoints)), -(-count // _BATCH), "paint"))
+    painted = _Painted(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+    asked, shuffled = structure_distances(gan, painted.asked, keypoints)
+    same, other, diversity = _style_distances(painted, perceptual)
+    distances = {}
+    for name, extract in extractors.items():
+        reference = features_of(spread_batches(real, count=count), extract)
+        sets = {"": _batches(painted.asked)}
+        if others is not None:
+            sets["real_"] = spread_batches(others, count=count, batch_size=_BATCH)
+        for prefix, pictures in sets.items():
+            watched = progress(pictures, -(-count // _BATCH), f"{prefix}{name}")
+            features = features_of(iter(watched), extract)
+            frechet, kernel = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
+            distances[prefix + frechet] = frechet_distance(reference, features)
+            distances[prefix + kernel] = kernel_distance(reference, features)
+    return GanReport(count, asked, shuffled, same, other, diversity, distances)
+
+
+def structure_distances(
+    gan: Gan, painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"]
+) -> tuple[float, float]:
+    """Median distance, in % of the width, of detected keypoints from those asked for, and from the next picture's."""
+    detected = torch.cat([gan.graph.detect(_unit(batch, gan)) for batch in _batches(painted)])
+    both = []
+    for wanted in (keypoints, keypoints.roll(1, 0)):
+        distances = (detected - wanted).norm(dim=-1).mean(dim=1)
+        both.append(float(distances.median()) / 2 * 100)
+    return both[0], both[1]
+
+
+def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, float, float]:
+    with torch.no_grad():
+        same, other, diversity = (
+            torch.cat([perceptual(a, b).flatten() for a, b in zip(_batches(one), _batches(two), strict=True)]).mean()
+            for one, two in (
+                (painted.asked, painted.reposed),
+                (painted.restyled, painted.reposed),
+                (painted.asked, painted.restyled),
+            )
+        )
+    return float(same), float(other), float(diversity)
+
+
+def _paint(gan: Gan, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
+    elsewhere = keypoints.roll(1, 0)
+    for start in range(0, len(keypoints), _BATCH):
+        part = slice(start, start + _BATCH)
+        pairs = ((keypoints, z[0]), (keypoints, z[1]), (elsewhere, z[0]))
+        yield _Painted(*((gan.generate(points[part], styles[part]) * 2 - 1).cpu() for points, styles in pairs))
+
+
+def _batches(pictures: Tensor) -> Iterator[Tensor]:
+    return iter(pictures.split(_BATCH))
+
+
+def _unit(pictures: Tensor, gan: Gan) -> Tensor:
+    return ((pictures + 1) / 2).to(gan.edge_weights)

@@ -1,0 +1,176 @@
+"""The poses to paint: keypoints of pictures or of a file of numbers, and a user's changes to them."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolink_gen.data.images import read_image
+from autolink_gen.models.autolink import AutoLink
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Keypoints (K, 2), (x, y) in [-1, 1], and what to call what is painted on them."""
+
+    name: str
+    keypoints: Float[Tensor, "K 2"]
+
+
+def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
+    """The poses in a file: a picture's own, detected, or those of a JSON file of numbers.
+
+    Such a file holds {"keypoints": [[x, y], ...]} in [-1, 1], or a list of such poses under "keypoints", or is what
+    `autolink-gen detect` wrote. Raises ValueError for another form, another number of keypoints, or values out of
+    range.
+    """
+    if path.suffix.lower() == ".json":
+        return _read_json(path, num_keypoints=graph.config.num_keypoints)
+    picture = read_image(path)
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(picture.height, picture.width, 3)
+    image = pixels.permute(2, 0, 1)[None].to(graph.edge_weights.device).float() / 255
+    return [Pose(path.stem, graph.detect(image)[0].cpu())]
+
+
+def _read_json(path: Path, *, num_keypoints: int) -> list[Pose]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+    poses = _listed(values, path)
+    if not poses:
+        raise ValueError(f"{path} holds no pose")
+    return [Pose(name, _checked(points, path, num_keypoints)) for name, points in poses]
+
+
+def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
+    """Names and keypoints in [-1, 1] of every pose in what a JSON file holds."""
+    try:
+        if isinstance(values, dict) and "pictures" in values:  # what detect wrote: pixels
+            return [(f"{Path(item['file']).stem}-{item['frame']}", _normalised(item)) for item in values["pictures"]]
+        points = values["keypoints"]
+        if isinstance(points[0][0], list):
+            return [(f"{path.stem}-{index}", pose) for index, pose in enumerate(points)]
+        return [(path.stem, points)]
+    except (KeyError, TypeError, IndexError, ZeroDivisionError):
+        raise ValueError(
+            f'{path} does not hold keypoints: give {{"keypoints": [[x, y], ...]}} with x and y in [-1, 1], or the '
+            f"keypoints.json that `autolink-gen detect` writes"
+        ) from None
+
+
+def _normalised(item: dict[str, Any]) -> list[list[float]]:
+    spans = [max(1, item["width_px"] - 1), max(1, item["height_px"] - 1)]
+    return [[2 * value / span - 1 for value, span in zip(point, spans, strict=True)] for point in item["keypoints_px"]]
+
+
+def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"]:
+    try:
+        keypoints = torch.tensor(points, dtype=torch.float32)
+    except (ValueError, TypeError, RuntimeError):
+        raise ValueError(f"{path}: a pose is a list of [x, y], got {str(points)[:80]}") from None
+    if keypoints.ndim != 2 or keypoints.shape[1] != 2 or len(keypoints) != num_keypoints:
+        raise ValueError(
+            f"{path} holds {len(points)} keypoints and the GAN's graph has {num_keypoints}: detect them with that graph"
+        )
+    if not keypoints.isfinite().all() or keypoints.abs().max() > 1:
+        worst = keypoints.abs().max().item()
+        raise ValueError(f"{path} holds keypoints outside [-1, 1] (the farthest at {worst:.3g}); scale them")
+    return keypoints
+
+
+@dataclass(frozen=True)
+class PoseEdits:
+    """A user's changes: keypoints moved by (x, y) of a width of 2, pairs swapped, keypoints taken out of the graph."""
+
+    moves: tuple[tuple[int, float, float], ...] = ()
+    swaps: tuple[tuple[int, int], ...] = ()
+    removed: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.moves or self.swaps or self.removed)
+
+    def apply(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+        """The changed poses: swaps first, then moves."""
+        changed = keypoints.clone()
+        for one, other in self.swaps:
+            changed[:, [one, other]] = changed[:, [other, one]]
+        for index, x, y in self.moves:
+            changed[:, index] += torch.tensor([x, y]).to(changed)
+        return changed
+
+    def edge_weights(self, weights: Float[Tensor, "K K"]) -> Float[Tensor, "K K"]:
+        """The graph's weights without the edges of the keypoints that are taken out."""
+        left = weights.clone()
+        for index in self.removed:
+            left[index, :] = 0
+            left[:, index] = 0
+        return left
+
+
+def parse_edits(*, moves: Sequence[str], swaps: Sequence[str], removed: Sequence[int], num_keypoints: int) -> PoseEdits:
+    """Edits from ``3:+0.1,-0.05``, ``2,5`` and ``4``; ValueError for another form or an unknown keypoint."""
+    edits = PoseEdits(
+        tuple(_parse_move(text) for text in moves), tuple(_parse_swap(text) for text in swaps), tuple(removed)
+    )
+    named = [move[0] for move in edits.moves] + [index for pair in edits.swaps for index in pair] + list(removed)
+    for index in named:
+        if not 0 <= index < num_keypoints:
+            raise ValueError(f"there is no keypoint {index}: the graph's are 0 to {num_keypoints - 1}")
+    return edits
+
+
+def _parse_move(text: str) -> tuple[int, float, float]:
+    try:
+        index, way = text.split(":")
+        x, y = (float(value) for value in way.split(","))
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError
+        return int(index), x, y
+    except ValueError:
+        raise ValueError(f"--move takes KEYPOINT:X,Y, as in 3:+0.1,-0.05, got {text!r}") from None
+
+
+def _parse_swap(text: str) -> tuple[int, int]:
+    try:
+        one, other = (int(value) for value in text.split(","))
+    except ValueError:
+        raise ValueError(f"--swap takes two keypoints, as in 2,5, got {text!r}") from None
+    return one, other
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from ``0-15`` or ``0,3,8-11``; ValueError for another form."""
+    try:
+        return [seed for part in text.split(",") for seed in _span(part)]
+    except ValueError:
+        raise ValueError(f"--seeds takes numbers and spans, as in 0-15 or 0,3,8-11, got {text!r}") from None
+
+
+def _span(part: str) -> Iterable[int]:
+    first, dash, last = part.partition("-")
+    seeds = range(int(first), int(last if dash else first) + 1)
+    if not seeds:
+        raise ValueError
+    return seeds
+
+
+def seeded_styles(seeds: Sequence[int], size: int) -> Float[Tensor, "N D"]:
+    """One z from N(0, 1) a seed: the same for a seed whatever the others are."""
+    draws = [torch.randn(size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(draws)
+
+
+def between(stops: Float[Tensor, "N ..."], count: int) -> Float[Tensor, "M ..."]:
+    """``count`` points on the way through all stops, at an even pace on each leg, the first and the last included."""
+    legs = len(stops) - 1
+    places = torch.linspace(0, legs, count) if legs else torch.zeros(count)
+    lower = places.floor().clamp(max=max(0, legs - 1)).long()
+    share = (places - lower).view(-1, *[1] * (stops.ndim - 1)).to(stops)
+    return torch.lerp(stops[lower], stops[(lower + 1).clamp(max=legs)], share)

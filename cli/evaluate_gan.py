@@ -1,0 +1,104 @@
+"""``autolink-gen evaluate --gan``: a GAN's pictures beside real ones, and what was asked for."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autolink_gen.cli.shared import pick_device, progress_bar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
+    from autolink_gen.evaluation.gan import GanReport
+    from autolink_gen.inference.generate import Gan
+
+
+def evaluate_gan_run(
+    run: str, *, options: dict[str, Any], json_file: Path | None, picture: Path | None, device: str | None
+) -> None:
+    """Score a GAN run on held-out pictures, print and write the scores and a grid."""
+    from autolink_gen.checkpoints import find_run
+    from autolink_gen.evaluation.gan import evaluate_gan
+    from autolink_gen.evaluation.images import inception_features, vgg16_features
+    from autolink_gen.files import write_picture, write_text_atomically
+    from autolink_gen.inference.generate import load_gan
+    from autolink_gen.pretrained import load_lpips
+
+    path = find_run("gan", run)
+    gan = load_gan(path, device=pick_device(device))
+    extractors = {"vgg16": vgg16_features()}
+    if options["fid_weights"] is not None:
+        extractors["inception"] = inception_features(options["fid_weights"])
+    data, training, held_out = _data(path, gan, options)
+    real = held_out if held_out is not None else training
+    click.echo(f"model: {path}; {'held-out' if held_out is not None else 'training'} pictures of {data}")
+    report = evaluate_gan(
+        gan,
+        real,
+        others=training if held_out is not None else None,
+        extractors=extractors,
+        perceptual=load_lpips(),
+        count=options["max_test"] or 500,
+        progress=progress_bar,
+    )
+    for line in _lines(report):
+        click.echo(line)
+    folder = (path if path.is_dir() else path.parent) / "evaluation"
+    scores = json_file or folder / "gan.json"
+    values = {"model": str(path), "data": data, **report.to_dict()}
+    write_text_atomically(scores, json.dumps(values, indent=2) + "\n")
+    click.echo(f"wrote {scores}: the scores")
+    drawn = picture or folder / "gan.png"
+    write_picture(drawn, _grid(gan, real))
+    click.echo(f"wrote {drawn}: above real pictures with their graph, below a row a style on their poses")
+
+
+def _data(path: Path, gan: "Gan", options: dict[str, Any]) -> tuple[str, "Dataset[Tensor]", "Dataset[Tensor] | None"]:
+    """The name of the data, the training pictures and the held-out ones."""
+    from autolink_gen.config import read_yaml
+    from autolink_gen.data.catalog import open_dataset, open_held_out
+
+    file = path / "config.yaml"
+    settings = read_yaml(file.read_text(encoding="utf-8"), source=str(file)).get("data", {}) if file.is_file() else {}
+    data = options["data"] or settings.get("name")
+    if data is None:
+        raise click.UsageError("the weights alone do not say what they were trained on; give --data")
+    own = options["data"] is None
+    root = options["data_root"] or (Path(settings["root"]) if own and settings.get("root") else None)
+    common: dict[str, Any] = {
+        "root": root,
+        "image_size": gan.generator.config.image_size,
+        "fit": gan.graph.config.fit,
+        "classes": tuple(settings.get("classes", ())) if own else (),
+    }
+    return data, open_dataset(data, **common), open_held_out(data, **common)
+
+
+def _lines(report: "GanReport") -> list[str]:
+    lines = [f"{report.num_pictures} pictures, a style and a pose each"]
+    for name, value in report.distances.items():
+        if not name.startswith("real_"):
+            floor = report.distances.get(f"real_{name}")
+            lines.append(f"{name}: {value:.4g}" + (f" (training pictures {floor:.4g})" if floor is not None else ""))
+    return [
+        *lines,
+        f"structure: keypoints {report.structure_percent:.2f} % of the width from those asked for, "
+        f"{report.structure_shuffled_percent:.2f} % from shuffled ones (ratio {report.structure_ratio:.2f})",
+        f"style: LPIPS {report.style_same:.3f} between two poses in one style, {report.style_other:.3f} in two",
+        f"diversity: LPIPS {report.diversity:.3f} between two styles on one pose",
+    ]
+
+
+def _grid(gan: "Gan", real: "Dataset[Tensor]") -> Any:
+    from autolink_gen.evaluation.images import spread_batches
+    from autolink_gen.inference.poses import seeded_styles
+    from autolink_gen.viz import painted_grid
+
+    pictures = next(iter(spread_batches(real, count=8))).to(gan.edge_weights)
+    keypoints = gan.graph.detect((pictures + 1) / 2)
+    styles = seeded_styles(range(6), gan.generator.config.style_size).to(keypoints)
+    rows = [gan.generate(keypoints, z.expand(len(keypoints), -1)) * 2 - 1 for z in styles]
+    return painted_grid(pictures, keypoints, gan.edge_weights, rows)

@@ -1,0 +1,253 @@
+"""`autolink-gen generate`: pictures painted by a trained GAN, on poses and in styles of the user's choice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autolink_gen.cli.shared import counted, pick_device, progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from autolink_gen.inference.generate import Gan
+    from autolink_gen.inference.poses import Pose, PoseEdits
+
+_FPS = 20
+_BATCH = 16
+_TILE_PX = 128
+_LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
+
+
+@click.command()
+@click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
+              "[default: the newest run in runs/gan]")  # fmt: skip
+@click.option("--from", "source", metavar="PATH", type=click.Path(path_type=Path),
+              help="Pose: a picture, a video or a keypoints.json. [default: eight of the training poses]")  # fmt: skip
+@click.option("--style", metavar="PICTURE|SEED", help="Style: a seed, or a picture to take it from.")
+@click.option("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
+@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True,
+              help="Steps to find the style of a picture.")  # fmt: skip
+@click.option("--trunc", type=click.FloatRange(min=0), default=1.0, show_default=True,
+              help="Below 1: styles nearer to the mean one.")  # fmt: skip
+@click.option("--interpolate", type=click.Choice(["style", "pose"]),
+              help="Write a video through all styles on the first pose, or all poses in the first style.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(min=2), default=60, show_default=True, help="Length of that video.")
+@click.option("--move", "moves", multiple=True, metavar="3:+0.1,-0.05",
+              help="Move a keypoint by x, y; the picture is 2 wide.")  # fmt: skip
+@click.option("--swap", "swaps", multiple=True, metavar="2,5", help="Exchange the places of two keypoints.")
+@click.option("--remove", "removed", multiple=True, type=int, metavar="4", help="Draw no edges to a keypoint.")
+@click.option("--grid", type=click.Choice(_LAYOUTS), help="Write one picture of them all, and no others.")
+@click.option("--out", metavar="DIR|FILE", type=click.Path(path_type=Path), default="generated", show_default=True,
+              help="Folder to write to, or the grid's or video's file.")  # fmt: skip
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
+def generate(*, run: str | None, source: Path | None, out: Path, device: str | None, **options: Any) -> None:
+    """Paint with a trained GAN: move the skeleton and keep the style, or the other way round.
+
+    Without --from, on poses of the training pictures; a video is painted frame by frame. The numbers of the
+    keypoints are those that view-graph shows. What is changed with --move, --swap and --remove stands beside the
+    unchanged in the grid.
+
+    \b
+    Examples:
+      autolink-gen generate --seeds 0-7 --grid rows=seeds,cols=poses
+      autolink-gen generate --from cat.jpg --style 3 --move 2:+0.1,0
+      autolink-gen generate --from cat.jpg --style other_cat.jpg
+      autolink-gen generate --interpolate pose --style 5 --out moving.gif
+    """
+    from autolink_gen.checkpoints import find_run
+    from autolink_gen.inference.generate import load_gan
+    from autolink_gen.inference.poses import parse_edits
+    from autolink_gen.inference.sources import is_video
+
+    found = find_run("gan", run)
+    gan = load_gan(found, device=pick_device(device))
+    count = gan.graph.config.num_keypoints
+    click.echo(f"model: {found} ({count} keypoints)" + ("" if run else ", the newest run"))
+    edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
+    names, styles = _styles(gan, options)
+    painter = _Painter(gan, edits, names, styles, out=out)
+    if source is not None and is_video(source):
+        if options["grid"] or options["interpolate"]:
+            raise click.UsageError("--grid and --interpolate take pictures or keypoints.json, not a video")
+        painter.video(source)
+        return
+    poses = _poses(gan, source)
+    if options["interpolate"]:
+        painter.interpolate(poses, what=options["interpolate"], frames=options["frames"])
+    elif options["grid"]:
+        painter.grid(poses, layout=options["grid"])
+    else:
+        painter.pictures(poses)
+
+
+def _styles(gan: "Gan", options: dict[str, Any]) -> tuple[list[str], "Tensor"]:
+    """Names and styles w: of --seeds, or of --style, a seed or a picture."""
+    from autolink_gen.inference.poses import parse_seeds, seeded_styles
+
+    style, seeds = options["style"], options["seeds"]
+    if style is not None and seeds is not None:
+        raise click.UsageError("give --style or --seeds, not both")
+    if style is not None and not style.isdigit():
+        return [Path(style).stem], _style_of_picture(gan, Path(style), steps=options["steps"])
+    numbers = parse_seeds(seeds if seeds is not None else style if style is not None else "0-3")
+    z = seeded_styles(numbers, gan.generator.config.style_size).to(gan.edge_weights)
+    return [f"seed{number}" for number in numbers], gan.style(z, truncation=options["trunc"])
+
+
+def _style_of_picture(gan: "Gan", picture: Path, *, steps: int) -> "Tensor":
+    import numpy as np
+    import torch
+
+    from autolink_gen.data.images import fit_square, read_image
+
+    size, fit = gan.generator.config.image_size, gan.graph.config.fit
+    square = np.asarray(fit_square(read_image(picture), size=size, fit=fit))
+    image = torch.from_numpy(square.copy()).permute(2, 0, 1)[None].to(gan.edge_weights) / 255
+    return gan.invert(image, steps=steps, progress=progress_bar)
+
+
+def _poses(gan: "Gan", source: Path | None) -> list["Pose"]:
+    from autolink_gen.inference.poses import Pose, read_poses
+
+    if source is not None:
+        return read_poses(source, gan.graph)
+    if not len(gan.poses):
+        raise click.UsageError("this model carries no poses of its own; give --from")
+    return [Pose(f"pose{index}", keypoints.cpu()) for index, keypoints in enumerate(gan.poses)]
+
+
+@dataclass
+class _Painter:
+    """Paints on poses, changed as the user says, in named styles, and writes what comes out."""
+
+    gan: "Gan"
+    edits: "PoseEdits"
+    names: list[str]
+    styles: "Tensor"
+    out: Path
+
+    def pictures(self, poses: list["Pose"]) -> None:
+        """One file a pose and style, and the grid of all."""
+        from autolink_gen.files import write_picture
+
+        folder = self._folder()
+        keypoints = self._changed(poses)
+        for name, style in zip(self.names, self.styles, strict=True):
+            for pose, picture in zip(poses, self._painted(keypoints, style), strict=True):
+                write_picture(folder / f"{pose.name}-{name}.png", picture)
+        click.echo(f"wrote {counted(len(poses) * len(self.names), 'picture')} to {folder}")
+        self.grid(poses, layout=_LAYOUTS[0], file=folder / "grid.png")
+
+    def grid(self, poses: list["Pose"], *, layout: str, file: Path | None = None) -> None:
+        """One picture: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
+        from autolink_gen.files import write_picture
+        from autolink_gen.viz import picture_grid
+
+        file = file or self._file("grid.png", (".png", ".jpg", ".jpeg"))
+        columns = [self._column(pose, changed=changed) for pose in poses for changed in self._versions()]
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        write_picture(file, picture_grid(rows if layout == _LAYOUTS[0] else columns))
+        what = " before and after the change" if self.edits else ""
+        click.echo(f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}")
+
+    def interpolate(self, poses: list["Pose"], *, what: str, frames: int) -> None:
+        """A video through all poses in the first style, or all styles on the first pose."""
+        import torch
+
+        from autolink_gen.inference.poses import between
+
+        keypoints = self._changed(poses)
+        stops = keypoints if what == "pose" else self.styles
+        if len(stops) < 2:
+            raise click.UsageError(f"--interpolate {what} needs two {what}s or more; give more --seeds or poses")
+        way = between(stops, frames)
+        if what == "pose":
+            pairs = (way, self.styles[:1].expand(frames, -1))
+        else:
+            pairs = (keypoints[:1].expand(frames, -1, -1), way)
+        painted = (
+            picture
+            for points, styles in zip(torch.split(pairs[0], _BATCH), torch.split(pairs[1], _BATCH), strict=True)
+            for picture in self._painted(points, styles)
+        )
+        self._write_video(self._file(f"{what}.mp4", (".mp4", ".mov", ".gif")), painted, total=frames, fps=_FPS)
+
+    def video(self, source: Path) -> None:
+        """Each frame's pose in each style, at the video's own rate."""
+        from autolink_gen.data.video import VideoReader
+        from autolink_gen.inference.detect import detect_pictures, video_frames
+
+        reader = VideoReader(source)
+        folder = self._folder() if len(self.names) > 1 else None
+        for name, style in zip(self.names, self.styles, strict=True):
+            found = detect_pictures(self.gan.graph, video_frames(reader))
+            painted = (self._painted(self._points(item.keypoints), style)[0] for item in found)
+            default = f"{source.stem}-{name}.mp4"
+            file = folder / default if folder else self._file(default, (".mp4", ".mov", ".gif"))
+            self._write_video(file, painted, total=reader.num_frames or 0, fps=reader.fps)
+
+    def _write_video(self, file: Path, pictures: Iterator["np.ndarray"], *, total: int, fps: Any) -> None:
+        from autolink_gen.data.video import VideoWriter
+
+        file.parent.mkdir(parents=True, exist_ok=True)
+        count = 0
+        with VideoWriter(file, fps=fps) as writer:
+            for picture in progress_bar(pictures, total, "paint"):
+                writer.write(picture)
+                count += 1
+        click.echo(f"wrote {file} ({count} frames)")
+
+    def _column(self, pose: "Pose", *, changed: bool) -> list["np.ndarray"]:
+        """A skeleton, and below it what each style paints on it."""
+        import numpy as np
+        from PIL import Image
+
+        from autolink_gen.viz import draw_graph
+
+        size = self.gan.generator.config.image_size
+        points = pose.keypoints[None].to(self.gan.edge_weights)
+        weights = self.gan.edge_weights
+        if changed:
+            points, weights = self.edits.apply(points), self.edits.edge_weights(weights)
+        blank = np.full((size, size, 3), 40, np.uint8)
+        skeleton = draw_graph(blank, points[0], weights, threshold=0.1, min_side=_TILE_PX)
+        painted = self._painted(points.expand(len(self.styles), -1, -1), self.styles, changed=changed)
+        side = skeleton.shape[:2]
+        return [skeleton, *(np.asarray(Image.fromarray(p).resize(side, Image.Resampling.BICUBIC)) for p in painted)]
+
+    def _painted(self, keypoints: "Tensor", style: "Tensor", *, changed: bool = True) -> list["np.ndarray"]:
+        from autolink_gen.viz import to_uint8
+
+        styles = style.expand(len(keypoints), -1)
+        weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
+        return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights) * 2 - 1))
+
+    def _changed(self, poses: list["Pose"]) -> "Tensor":
+        import torch
+
+        stacked = torch.stack([pose.keypoints for pose in poses])
+        return self.edits.apply(stacked.to(self.gan.edge_weights))
+
+    def _points(self, keypoints: "np.ndarray") -> "Tensor":
+        import torch
+
+        return self.edits.apply(torch.from_numpy(keypoints)[None].to(self.gan.edge_weights))
+
+    def _versions(self) -> tuple[bool, ...]:
+        return (False, True) if self.edits else (True,)
+
+    def _folder(self) -> Path:
+        if self.out.suffix:
+            raise click.BadParameter(f"{self.out} must be a folder: several files are written", param_hint="--out")
+        return self.out
+
+    def _file(self, name: str, endings: tuple[str, ...]) -> Path:
+        if not self.out.suffix:
+            return self.out / name
+        if self.out.suffix.lower() not in endings:
+            raise click.BadParameter(f"{self.out} must end in {', '.join(endings)}", param_hint="--out")
+        return self.out

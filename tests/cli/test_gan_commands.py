@@ -1,0 +1,258 @@
+"""`train-gan`, `generate` and `evaluate --gan`: what they write, what they say, what they refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen import load_gan
+from autolink_gen.checkpoints import save_model
+from autolink_gen.cli.main import cli
+from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.inference import generate as generate_module
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+SETTINGS = ("model.width=0.02", "model.style_size=8", "training.log_every=1", "progress.pictures=0")
+
+
+def run(*arguments: str, expect: int = 0) -> Result:
+    result = CliRunner().invoke(cli, list(arguments))
+    assert result.exit_code == expect, result.output
+    return result
+
+
+def train(*arguments: str, expect: int = 0) -> Result:
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    return run("train-gan", "--recipe", "cpu", *settings, *arguments, expect=expect)
+
+
+def make_graph(folder: Path, *, seed: int = 0, learned_on: str = "puppets", **changes) -> None:
+    torch.manual_seed(seed)
+    config = AutoLinkConfig(**{"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes})
+    folder.mkdir(parents=True)
+    save_model(folder / "model.safetensors", AutoLink(config))
+    (folder / "config.yaml").write_text(f"data: {{name: {learned_on}}}\n")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a graph run and a GAN run of two steps, on puppets."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_graph(Path("runs/graph/puppets-k3"))
+        result = train("--steps", "2", "--batch-size", "2")
+    assert "graph: runs/graph/puppets-k3 (3 keypoints, the newest run)" in result.output
+    assert "note:" not in result.output
+    assert "wrote runs/gan/puppets/model.safetensors" in result.output
+    assert "next: autolink-gen generate --model runs/gan/puppets" in result.output
+    return folder
+
+
+@pytest.fixture
+def here(place, monkeypatch) -> Path:
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_without_a_graph_the_command_to_type_is_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = train("--steps", "1", expect=1)
+    assert result.output == "Error: there is no finished run in runs/graph; make one: autolink-gen learn-graph\n"
+
+
+def test_a_dry_run_counts_parameters_with_and_without_a_graph(here, tmp_path, monkeypatch):
+    output = train("--dry-run").output
+    assert "num_keypoints: 3" in output
+    monkeypatch.chdir(tmp_path)
+    alone = run("train-gan", "--recipe", "paper", "--dry-run").output
+    assert "# no graph yet: autolink-gen learn-graph makes one" in alone
+    rows = {line.split()[1]: line.split()[-1] for line in alone.splitlines() if line.startswith("#   ")}
+    assert rows["mapping"] == "197,376" and rows["to_picture"] == "1,731"
+    assert "image_size: 128" in alone
+    assert not (tmp_path / "runs").exists()
+
+
+def test_repeating_goes_on_with_the_run_s_own_graph(here):
+    make_graph(Path("runs/graph/newer"), seed=1)
+    result = train("--steps", "3", "--batch-size", "2")
+    assert "graph: runs/gan/puppets/graph.safetensors, the run's own" in result.output
+    assert "going on from step 2 of 3" in result.output
+    refused = train("--steps", "4", "--batch-size", "2", "--graph", "newer", expect=1)
+    assert "stands on another graph than the one named: leave --graph out" in refused.output
+
+
+def test_another_number_of_keypoints_is_refused(here):
+    make_graph(Path("runs/graph/four"), num_keypoints=4)
+    refused = train("--steps", "4", "--batch-size", "2", "--graph", "four", expect=1)
+    assert "graph.num_keypoints was 3, now 4" in refused.output
+
+
+def test_a_graph_of_another_size_is_refused(here):
+    make_graph(Path("runs/graph/large"), image_size=128)
+    refused = train("--steps", "1", "--graph", "large", "--image-size", "64", "--name", "new", expect=1)
+    assert "the graph was learned on pictures of 128 pixels and the GAN is to paint 64" in refused.output
+    assert not Path("runs/gan/new").exists()
+
+
+def test_a_graph_of_other_pictures_gets_a_note(here):
+    make_graph(Path("runs/graph/cats"), learned_on="afhq/cat")
+    output = train("--steps", "1", "--batch-size", "2", "--graph", "cats", "--name", "mixed").output
+    assert "note: that graph was learned on afhq/cat, and the GAN is trained on puppets" in output
+
+
+@pytest.fixture
+def afhq(tmp_path) -> Path:
+    """AFHQ's layout, with nine cats and nine dogs and one of each held out."""
+    for split, count in (("train", 9), ("val", 1)):
+        for name, value in (("cat", 60), ("dog", 180)):
+            folder = tmp_path / "afhq" / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                Image.new("RGB", (70, 70), (value, 20 * index, 90)).save(folder / f"{index}.jpg")
+    return tmp_path
+
+
+def test_classes_of_afhq(here, afhq):
+    given = ("--data", "afhq", "--data-root", str(afhq), "--steps", "1", "--batch-size", "2", "--graph", "puppets-k3")
+    train(*given, "--classes", "cat", "--mirror", "--gamma", "0.5")
+    assert load_gan("runs/gan/afhq-cat").poses.shape == (8, 3, 2)
+    config = Path("runs/gan/afhq-cat/config.yaml").read_text()
+    assert "flip: 0.5" in config and "gamma: 0.5" in config
+    train(*given, "--classes", "cat,dog")
+    refused = train(*given, "--classes", "cat,horse", expect=1)
+    assert "has no 'horse'; it has cat, dog" in refused.output
+
+
+def test_three_pictures_are_too_few(here, tmp_path):
+    for index in range(3):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{index}.png")
+    refused = train("--data", str(tmp_path), "--graph", "puppets-k3", "--name", "few", expect=1)
+    assert "3 pictures" in refused.output and "give at least 8" in refused.output
+    assert not Path("runs/gan/few").exists()
+
+
+# ---- generate ----
+
+
+def generate(*arguments: str, expect: int = 0) -> Result:
+    return run("generate", "--model", "runs/gan/puppets", *arguments, expect=expect)
+
+
+def test_pictures_and_their_grid(here, tmp_path):
+    output = generate("--seeds", "0,5", "--out", str(tmp_path)).output
+    assert f"wrote 16 pictures to {tmp_path}" in output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"pose0-seed0.png", "pose7-seed5.png", "grid.png"} <= names and len(names) == 17
+    assert np.asarray(Image.open(tmp_path / "pose0-seed0.png")).shape == (64, 64, 3)
+
+
+def test_a_seed_paints_the_same_whatever_else_is_painted(here, tmp_path):
+    generate("--seeds", "3-5", "--out", str(tmp_path / "a"))
+    generate("--style", "4", "--out", str(tmp_path / "b"))
+    one, other = (np.asarray(Image.open(tmp_path / name / "pose2-seed4.png")) for name in "ab")
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("layout", ["rows=seeds,cols=poses", "rows=poses,cols=seeds"])
+def test_a_grid_of_changed_poses(here, tmp_path, layout):
+    file = tmp_path / "grid.png"
+    changes = ("--move", "1:+0.4,-0.2", "--swap", "0,2", "--remove", "2")
+    output = generate("--grid", layout, "--seeds", "0-1", *changes, "--out", str(file)).output
+    assert f"wrote {file}: 2 styles on 8 poses before and after the change" in output
+    shape = np.asarray(Image.open(file)).shape
+    assert sorted(shape[:2]) == sorted((4 + 3 * 132, 4 + 16 * 132))
+
+
+@pytest.mark.parametrize("what", ["style", "pose"])
+@pytest.mark.parametrize("ending", ["gif", "mp4"])
+def test_videos_between_styles_and_poses(here, tmp_path, what, ending):
+    file = tmp_path / f"way.{ending}"
+    output = generate("--interpolate", what, "--frames", "5", "--out", str(file)).output
+    assert f"wrote {file} (5 frames)" in output
+    assert len(list(VideoReader(file))) == 5
+
+
+def test_the_pose_of_a_picture_a_video_and_numbers(here, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (66, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    generate("--from", str(tmp_path / "cat.png"), "--style", "1", "--out", str(tmp_path / "a"))
+    assert (tmp_path / "a" / "cat-seed1.png").is_file()
+    with VideoWriter(tmp_path / "film.mp4", fps=10) as writer:
+        for _ in range(3):
+            writer.write(pixels)
+    generate("--from", str(tmp_path / "film.mp4"), "--seeds", "0-1", "--out", str(tmp_path / "b"))
+    videos = sorted((tmp_path / "b").iterdir())
+    assert [path.name for path in videos] == ["film-seed0.mp4", "film-seed1.mp4"]
+    assert len(list(VideoReader(videos[0]))) == 3
+    (tmp_path / "keypoints.json").write_text(json.dumps({"keypoints": [[0, 0], [0.5, 0], [0, 0.5]]}))
+    generate("--from", str(tmp_path / "keypoints.json"), "--style", "1", "--out", str(tmp_path / "c"))
+    assert (tmp_path / "c" / "keypoints-seed1.png").is_file()
+
+
+def test_the_style_of_a_picture(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate_module, "load_lpips", Squares)
+    Image.new("RGB", (80, 64), (200, 30, 30)).save(tmp_path / "red.png")
+    generate("--style", str(tmp_path / "red.png"), "--steps", "2", "--out", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "pose0-red.png").is_file()
+
+
+class Squares(torch.nn.Module):
+    """Stands in for LPIPS, whose weights tests do without."""
+
+    def forward(self, one, other):
+        return (one - other).square().mean((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--style", "1", "--seeds", "0-3"), "give --style or --seeds, not both"),
+        (("--style", "none.png"), "none.png"),
+        (("--seeds", "x"), "--seeds takes numbers and spans"),
+        (("--move", "9:0,0"), "there is no keypoint 9: the graph's are 0 to 2"),
+        (("--interpolate", "style", "--style", "1"), "--interpolate style needs two styles or more"),
+        (("--interpolate", "pose", "--out", "a.png"), "a.png must end in .mp4, .mov, .gif"),
+        (("--out", "a.png"), "a.png must be a folder: several files are written"),
+        (("--from", "none.json"), "none.json cannot be read as JSON"),
+    ],
+)
+def test_what_generate_refuses(here, arguments, message):
+    result = CliRunner().invoke(cli, ["generate", "--model", "runs/gan/puppets", *arguments])
+    assert result.exit_code != 0
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_graph_run_is_no_gan(here):
+    refused = run("generate", "--model", "runs/graph/puppets-k3", expect=1)
+    assert "holds a graph model, not a gan model; autolink-gen train-gan makes one" in refused.output
+
+
+# ---- evaluate ----
+
+
+def test_scores_of_a_gan(here, monkeypatch):
+    from autolink_gen import pretrained
+    from autolink_gen.evaluation import images
+    from autolink_gen.losses.perceptual import RandomFeatures
+
+    network = RandomFeatures()
+    monkeypatch.setattr(images, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
+    monkeypatch.setattr(pretrained, "load_lpips", Squares)
+    output = run("evaluate", "--gan", "puppets", "--max-test", "12").output
+    assert "held-out pictures of puppets" in output
+    assert "structure: keypoints" in output and "fd_vgg16: " in output
+    values = json.loads(Path("runs/gan/puppets/evaluation/gan.json").read_text())
+    assert values["num_pictures"] == 12
+    assert {"fd_vgg16", "kd_vgg16", "real_fd_vgg16", "structure_percent", "style_same", "diversity"} <= values.keys()
+    assert np.asarray(Image.open("runs/gan/puppets/evaluation/gan.png")).shape[1] == 4 + 8 * 132
+
+
+def test_options_of_graphs_are_refused_with_a_gan(here):
+    assert "name one run" in run("evaluate", "puppets-k3", "--gan", "puppets", expect=2).output
+    assert "--protocol is for graphs" in run("evaluate", "--gan", "puppets", "--protocol", "cub", expect=2).output

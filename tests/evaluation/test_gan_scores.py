@@ -1,0 +1,118 @@
+"""The scores of a GAN: a painter that obeys scores well, one that does not scores as chance."""
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from autolink_gen.evaluation.gan import evaluate_gan, structure_distances
+from autolink_gen.inference.generate import Gan
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.generator import GanConfig, Generator
+
+
+class Blobs(Dataset):
+    """Pictures with one white square each, at places of their own."""
+
+    def __init__(self, count: int, *, first: int = 0) -> None:
+        self.count, self.first = count, first
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        picture = torch.full((3, 64, 64), 40, dtype=torch.uint8)
+        place = 4 + (index * 7 + self.first) % 50
+        picture[:, place : place + 8, 60 - place : 68 - place] = 255
+        return picture
+
+
+class Brightest(AutoLink):
+    """Its three keypoints lie at the brightest pixel."""
+
+    def detect(self, images):
+        flat = images.mean(1).flatten(1).argmax(1)
+        place = torch.stack([flat % 64, flat // 64], dim=1).float() / 63 * 2 - 1
+        return place[:, None].expand(-1, 3, -1).contiguous()
+
+
+class Obedient(Gan):
+    """Paints a square at the keypoint asked for, as bright as its style says."""
+
+    def generate(self, keypoints, z, *, truncation=1.0):
+        pictures = torch.zeros(len(keypoints), 3, 64, 64)
+        for picture, point, style in zip(pictures, keypoints[:, 0], z, strict=True):
+            x, y = ((point + 1) / 2 * 63).round().int().tolist()
+            picture[:, y : y + 8, x : x + 8] = 0.6 + 0.4 * torch.sigmoid(style[0])
+            picture[0] += 0.5 * torch.sigmoid(style[1])
+        return pictures
+
+
+class Deaf(Obedient):
+    """Paints the square where it pleases."""
+
+    def generate(self, keypoints, z, *, truncation=1.0):
+        return super().generate(z[:, None, :2].tanh().expand(-1, 3, -1), z)
+
+
+def gan_of(kind: type[Gan]) -> Gan:
+    torch.manual_seed(0)
+    graph = Brightest(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
+    return kind(graph, Generator(GanConfig(image_size=64, width=0.02, style_size=8)), torch.zeros(1, 3, 2)).eval()
+
+
+def report_of(kind: type[Gan], **changes):
+    return evaluate_gan(
+        gan_of(kind),
+        Blobs(30),
+        **{
+            "others": Blobs(30, first=3),
+            "extractors": {"vgg16": lambda x: torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)},
+            "perceptual": lambda a, b: (a - b).abs().mean((1, 2, 3)),
+            **changes,
+        },
+    )
+
+
+def test_who_obeys_keeps_the_structure():
+    obedient, deaf = report_of(Obedient), report_of(Deaf)
+    assert obedient.num_pictures == 30
+    assert obedient.structure_percent < 1 < obedient.structure_shuffled_percent
+    assert obedient.structure_ratio < 0.1
+    assert 0.5 < deaf.structure_ratio < 2
+
+
+def test_the_style_s_distance_is_less_in_one_style_than_in_two():
+    report = report_of(Obedient)
+    assert 0 < report.style_same < report.style_other
+    assert report.diversity > 0
+
+
+def test_the_distances_and_their_floor():
+    values = report_of(Obedient).to_dict()
+    assert 0 <= values["real_fd_vgg16"] < values["fd_vgg16"]
+    assert values["real_kd_vgg16"] < values["kd_vgg16"]
+    assert values["structure_ratio"] == pytest.approx(
+        values["structure_percent"] / values["structure_shuffled_percent"]
+    )
+    alone = report_of(Obedient, others=None).to_dict()
+    assert "real_fd_vgg16" not in alone and alone["fd_vgg16"] == pytest.approx(values["fd_vgg16"])
+
+
+def test_inception_s_distances_have_their_own_names():
+    extractors = {"inception": lambda x: x.mean((2, 3))}
+    assert {"fid", "kid", "real_fid"} <= report_of(Obedient, extractors=extractors).distances.keys()
+
+
+def test_structure_by_hand():
+    """Painted 6.3 pixels to the right of 63: ten per cent of the width."""
+    gan = gan_of(Obedient)
+    keypoints = torch.tensor([[[0.0, 0.0]] * 3, [[0.5, 0.5]] * 3])
+    painted = gan.generate(keypoints + torch.tensor([0.2, 0.0]), torch.zeros(2, 8)) * 2 - 1
+    asked, shuffled = structure_distances(gan, painted, keypoints)
+    assert asked == pytest.approx(10, abs=1)
+    assert shuffled > 20
+
+
+def test_one_picture_is_too_few():
+    with pytest.raises(ValueError, match="1 picture is too few to evaluate a GAN on"):
+        evaluate_gan(gan_of(Obedient), Blobs(1), others=None, extractors={}, perceptual=lambda a, b: a)

@@ -1,0 +1,100 @@
+"""A GAN read back: the same pictures, truncation, edge weights of the user's, styles found, bad files."""
+
+import pytest
+import torch
+
+from autolink_gen import load_gan
+from autolink_gen.checkpoints import save_model
+from autolink_gen.inference import generate
+from autolink_gen.inference.generate import Gan, save_gan
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.generator import GanConfig, Generator
+
+
+@pytest.fixture
+def gan() -> Gan:
+    torch.manual_seed(0)
+    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, sigma2=1e-2))
+    generator = Generator(GanConfig(image_size=64, width=0.05, style_size=8))
+    return Gan(graph, generator, torch.rand(2, 3, 2) * 2 - 1).eval()
+
+
+@pytest.fixture
+def z() -> torch.Tensor:
+    return torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_saved_gan_paints_the_same(gan, z, tmp_path):
+    save_gan(tmp_path / "model.safetensors", gan)
+    loaded = load_gan(tmp_path)
+    assert loaded.generator.config == gan.generator.config and loaded.graph.config == gan.graph.config
+    painted = loaded.generate(loaded.poses, z)
+    assert painted.shape == (2, 3, 64, 64) and painted.min() >= 0 and painted.max() <= 1
+    assert torch.equal(painted, gan.generate(gan.poses, z))
+    assert not loaded.training
+
+
+def test_a_graph_is_no_gan(gan, tmp_path):
+    save_model(tmp_path / "model.safetensors", gan.graph)
+    with pytest.raises(ValueError, match="holds a graph model, not a gan model; autolink-gen train-gan makes one"):
+        load_gan(tmp_path)
+
+
+def test_missing_weights_are_named(gan, tmp_path):
+    from autolink_gen.checkpoints import read_weights, write_weights
+
+    save_gan(tmp_path / "model.safetensors", gan)
+    header, tensors = read_weights(tmp_path / "model.safetensors")
+    del tensors["generator.to_picture.bias"]
+    write_weights(tmp_path / "model.safetensors", tensors, header)
+    with pytest.raises(ValueError, match=r"1 missing \['generator.to_picture.bias'\]"):
+        load_gan(tmp_path)
+
+
+def test_truncation_draws_styles_to_the_mean(gan, z):
+    mean, far = gan.mean_style(), gan.style(z)
+    assert torch.allclose(gan.style(z, truncation=0.0), mean.expand(2, -1), atol=1e-6)
+    half = gan.style(z, truncation=0.5)
+    assert torch.allclose(half - mean, (far - mean) / 2, atol=1e-6)
+
+
+def test_edge_weights_of_the_user_s_change_what_is_painted(gan, z):
+    style = gan.style(z)
+    plain = gan.paint(gan.poses, style)
+    assert torch.equal(plain, gan.paint(gan.poses, style, edge_weights=gan.edge_weights))
+    assert not torch.equal(plain, gan.paint(gan.poses, style, edge_weights=100 * gan.edge_weights))
+
+
+def test_keypoints_of_another_number_are_refused(gan, z):
+    with pytest.raises(ValueError, match=r"keypoints must be \(B, 3, 2\), as many as styles \(2\)"):
+        gan.generate(torch.zeros(2, 4, 2), z)
+
+
+def test_z_of_another_size_is_refused(gan):
+    with pytest.raises(ValueError, match=r"z must be \(B, 8\)"):
+        gan.generate(gan.poses, torch.zeros(2, 9))
+
+
+def test_a_style_is_found_again(gan, z, monkeypatch):
+    """With squared differences for LPIPS: what is painted in the style that was found is near the picture."""
+    torch.nn.init.normal_(gan.generator.to_picture.weight, std=0.3)
+
+    class Squares(torch.nn.Module):
+        def forward(self, a, b):
+            return (a - b).square().mean((1, 2, 3))
+
+    monkeypatch.setattr(generate, "load_lpips", Squares)
+    targets = gan.generate(gan.poses, z)
+    start = gan.paint(gan.poses, gan.mean_style().repeat(2, 1))
+    calls = []
+
+    def progress(items, total, label):
+        calls.append((total, label))
+        return items
+
+    found = gan.invert(targets, keypoints=gan.poses, steps=80, progress=progress)
+    assert found.shape == (2, 8) and not found.requires_grad
+    after, before = ((picture - targets).square().mean().item() for picture in (gan.paint(gan.poses, found), start))
+    assert after < before / 3
+    assert calls == [(80, "style")]
+    assert all(parameter.grad is None for parameter in gan.parameters())

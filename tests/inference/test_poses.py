@@ -1,0 +1,115 @@
+"""Poses of pictures and files, edits, seeds, and the way between."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autolink_gen.inference.poses import PoseEdits, between, parse_edits, parse_seeds, read_poses, seeded_styles
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+POSE = [[0.0, 0.5], [-1.0, 1.0], [0.25, -0.25]]
+
+
+@pytest.fixture(scope="module")
+def graph() -> AutoLink:
+    torch.manual_seed(0)
+    return AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05)).prepare_for_inference()
+
+
+def written(tmp_path, values) -> object:
+    file = tmp_path / "pose.json"
+    file.write_text(values if isinstance(values, str) else json.dumps(values))
+    return file
+
+
+def test_one_pose_or_several_from_json(tmp_path, graph):
+    (pose,) = read_poses(written(tmp_path, {"keypoints": POSE}), graph)
+    assert pose.name == "pose" and pose.keypoints.tolist() == POSE
+    several = read_poses(written(tmp_path, {"keypoints": [POSE, POSE]}), graph)
+    assert [pose.name for pose in several] == ["pose-0", "pose-1"]
+
+
+def test_what_detect_writes_is_read_back_in_pixels(tmp_path, graph):
+    pixels = [[50.0, 75.0], [0.0, 100.0], [62.5, 37.5]]
+    item = {"file": "a/cat.jpg", "frame": 2, "width_px": 101, "height_px": 101, "keypoints_px": pixels}
+    (pose,) = read_poses(written(tmp_path, {"pictures": [item]}), graph)
+    assert pose.name == "cat-2"
+    assert torch.allclose(pose.keypoints, torch.tensor(POSE))
+
+
+def test_a_picture_s_pose_is_what_the_graph_detects(tmp_path, graph):
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 90, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    (pose,) = read_poses(tmp_path / "cat.png", graph)
+    assert pose.name == "cat"
+    assert torch.allclose(pose.keypoints, graph.detect(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("{no json", "cannot be read as JSON"),
+        ({"points": POSE}, "does not hold keypoints: give"),
+        ([1, 2], "does not hold keypoints: give"),
+        ({"keypoints": []}, "does not hold keypoints: give"),
+        ({"pictures": []}, "holds no pose"),
+        ({"pictures": [{"file": "a.png", "frame": 0}]}, "does not hold keypoints: give"),
+        ({"keypoints": POSE[:2]}, "holds 2 keypoints and the GAN's graph has 3: detect them with that graph"),
+        ({"keypoints": [[0, 0], [0, 0], [1.5, 0]]}, r"outside \[-1, 1\] \(the farthest at 1.5\)"),
+        ({"keypoints": [[0, 0], [0, 0], [float("nan"), 0]]}, r"outside \[-1, 1\]"),
+        ({"keypoints": [[0, 0], [0], [0, 0]]}, r"a pose is a list of \[x, y\]"),
+        ({"keypoints": [["left", 0], [0, 0], [0, 0]]}, r"a pose is a list of \[x, y\]"),
+    ],
+)
+def test_bad_files_of_keypoints_are_named(tmp_path, graph, values, message):
+    with pytest.raises(ValueError, match=rf"pose\.json.*{message}"):
+        read_poses(written(tmp_path, values), graph)
+
+
+def test_edits_move_swap_and_take_out():
+    edits = parse_edits(moves=["2:+0.1,-0.05", "0:1,0"], swaps=["0,1"], removed=[2], num_keypoints=3)
+    changed = edits.apply(torch.tensor([POSE, POSE]))
+    expected = torch.tensor([[0.0, 1.0], [0.0, 0.5], [0.35, -0.3]])
+    assert torch.allclose(changed, expected.expand(2, 3, 2))
+    left = edits.edge_weights(torch.ones(3, 3))
+    assert left.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+    assert edits and not PoseEdits()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"moves": ["2+0.1"]}, "--move takes KEYPOINT:X,Y"),
+        ({"moves": ["2:0.1"]}, "--move takes KEYPOINT:X,Y"),
+        ({"moves": ["2:nan,0"]}, "--move takes KEYPOINT:X,Y"),
+        ({"swaps": ["1"]}, "--swap takes two keypoints"),
+        ({"moves": ["3:0,0"]}, "there is no keypoint 3: the graph's are 0 to 2"),
+        ({"swaps": ["0,9"]}, "there is no keypoint 9"),
+        ({"removed": [-1]}, "there is no keypoint -1"),
+    ],
+)
+def test_bad_edits_are_named(given, message):
+    with pytest.raises(ValueError, match=message):
+        parse_edits(**{"moves": [], "swaps": [], "removed": [], "num_keypoints": 3, **given})
+
+
+def test_seeds_are_numbers_and_spans():
+    assert parse_seeds("0-3") == [0, 1, 2, 3]
+    assert parse_seeds("5,0-1") == [5, 0, 1]
+    for text in ("a", "3-1", "", "1,,2"):
+        with pytest.raises(ValueError, match="--seeds takes numbers and spans"):
+            parse_seeds(text)
+
+
+def test_a_seed_s_style_is_its_own():
+    assert torch.equal(seeded_styles([3, 7], 5)[1], seeded_styles([7], 5)[0])
+    assert not torch.equal(*seeded_styles([3, 7], 5))
+
+
+def test_the_way_between_passes_its_stops():
+    stops = torch.tensor([[0.0], [2.0], [3.0]])
+    assert between(stops, 5).flatten().tolist() == [0, 1, 2, 2.5, 3]
+    assert between(stops[:1], 2).flatten().tolist() == [0, 0]
