@@ -1,6 +1,7 @@
 """Kill training with SIGKILL at random moments, resume each time, and compare the end with a run left alone.
 
     python benchmarks/kill_resume.py --kills 20
+    python benchmarks/kill_resume.py --kills 10 --job gan
 
 Prints, for each kill, the step of the newest save before and after it and whether every save could be read, and at
 the end whether weights, averages, optimiser and generator are equal to the last bit.
@@ -22,9 +23,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from autolink_gen import load_graph_model
-from autolink_gen.checkpoints import WEIGHTS_NAME
-from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.checkpoints import WEIGHTS_NAME, read_weights
+from autolink_gen.config import GanRunConfig, GraphRunConfig, build
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.training.gan import train_gan
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, read_save, step_folders
@@ -71,25 +73,52 @@ def tiny_config(steps: int) -> GraphRunConfig:
     )
 
 
-def train(folder: Path, steps: int) -> None:
+def tiny_gan_config(steps: int) -> GanRunConfig:
+    """The same for the GAN."""
+    return build(
+        GanRunConfig,
+        {
+            "model": {"image_size": 64, "width": 0.02, "style_size": 8},
+            "data": {"name": "puppets", "flip": 0.5},
+            "loss": {"penalty_every": 3},
+            "training": {
+                "steps": steps,
+                "batch_size": 2,
+                "ema": 0.9,
+                "save_every": 2,
+                "grid_every": 10,
+                "log_every": 1,
+            },
+            "progress": {"pictures": 0},
+        },
+    )
+
+
+def train(folder: Path, steps: int, job: str) -> None:
     """Train or go on training in this process, with one thread."""
     torch.set_num_threads(1)
     tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system's, which a killed process leaves behind
-    train_graph(tiny_config(steps), Launch(folder=folder, devices=1, progress=False))
+    launch = Launch(folder=folder, devices=1, progress=False)
+    if job == "graph":
+        train_graph(tiny_config(steps), launch)
+    else:
+        torch.manual_seed(0)
+        graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+        train_gan(tiny_gan_config(steps), graph, launch)
 
 
-def start(folder: Path, steps: int) -> BaseProcess:
+def start(folder: Path, steps: int, job: str) -> BaseProcess:
     """Train in a process of its own."""
-    _CONTEXT.set_forkserver_preload(["autolink_gen.training.graph", "torch.utils.tensorboard"])
-    process = _CONTEXT.Process(target=train, args=(folder, steps))
+    _CONTEXT.set_forkserver_preload([f"autolink_gen.training.{job}", "torch.utils.tensorboard"])
+    process = _CONTEXT.Process(target=train, args=(folder, steps, job))
     process.start()
     return process
 
 
-def finish(folder: Path, steps: int) -> float:
+def finish(folder: Path, steps: int, job: str = "graph") -> float:
     """Train to the end; returns the seconds it took, raises RuntimeError where that fails."""
     started = time.monotonic()
-    process = start(folder, steps)
+    process = start(folder, steps, job)
     process.join()
     if process.exitcode != 0:
         raise RuntimeError(f"training in {folder} ended with exit code {process.exitcode}")
@@ -102,13 +131,13 @@ def newest_step(folder: Path) -> int:
     return int(found[-1].name.removeprefix("step-")) if found else 0
 
 
-def kill_once(folder: Path, steps: int, *, number: int, interval: float, draw: random.Random) -> Kill | None:
+def kill_once(folder: Path, steps: int, *, job: str, number: int, interval: float, draw: random.Random) -> Kill | None:
     """Train, and kill at a random moment: while starting, or some time after a save; None if the run ended first.
 
     ``interval`` is about how many seconds lie between two saves.
     """
     first = newest_step(folder)
-    process = start(folder, steps)
+    process = start(folder, steps, job)
     started = time.monotonic()
     patience = math.inf if draw.random() < 0.8 else draw.uniform(0, 2.0)  # seconds; starting takes about as long
     while process.is_alive() and newest_step(folder) == first and time.monotonic() - started < patience:
@@ -133,20 +162,22 @@ def _unreadable(folder: Path) -> Iterator[str]:
             yield str(error)
     if (folder / WEIGHTS_NAME).exists():
         try:
-            load_graph_model(folder)
+            read_weights(folder / WEIGHTS_NAME)
         except ValueError as error:
             yield str(error)
 
 
-def kill_and_resume(folder: Path, steps: int, *, kills: int, interval: float, seed: int) -> Iterator[Kill]:
+def kill_and_resume(
+    folder: Path, steps: int, *, kills: int, interval: float, seed: int, job: str = "graph"
+) -> Iterator[Kill]:
     """Kill a run so many times, resuming it each time, then let it end."""
     draw = random.Random(seed)
     for number in range(1, kills + 1):
-        kill = kill_once(folder, steps, number=number, interval=interval, draw=draw)
+        kill = kill_once(folder, steps, job=job, number=number, interval=interval, draw=draw)
         if kill is None:
             raise ValueError(f"the run ended before kill {number}: give more than {steps} steps")
         yield kill
-    finish(folder, steps)
+    finish(folder, steps, job)
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -155,7 +186,7 @@ def differences(one: Path, other: Path) -> list[str]:
     for folder in (one, other):
         found = read_newest(folder / "checkpoints")
         assert found is not None
-        state = {**found[1], "weights": found[0], "usable": load_graph_model(folder).state_dict()}
+        state = {**found[1], "weights": found[0], "usable": read_weights(folder / WEIGHTS_NAME)[1]}
         flat.append(dict(_flatten(state)))
     names = flat[0].keys() | flat[1].keys()
     return sorted(name for name in names if not _equal(flat[0].get(name), flat[1].get(name)))
@@ -182,15 +213,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, help="training steps [default: 8 a kill]")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--job", choices=["graph", "gan"], default="graph")
     arguments = parser.parse_args()
     steps = arguments.steps or 8 * arguments.kills
     with tempfile.TemporaryDirectory() as folder:
         straight, killed = Path(folder) / "straight", Path(folder) / "killed"
-        interval = finish(straight, steps) / (steps / 2)
+        job = arguments.job
+        interval = finish(straight, steps, job) / (steps / 2)
         print(f"{steps} steps, a save at every other one")
         print("kill   after  newest save before  after  saves there  all readable  nothing lost")
         all_harmless = True
-        for kill in kill_and_resume(killed, steps, kills=arguments.kills, interval=interval, seed=arguments.seed):
+        plan = {"kills": arguments.kills, "interval": interval, "seed": arguments.seed, "job": job}
+        for kill in kill_and_resume(killed, steps, **plan):
             all_harmless &= kill.harmless
             readable, kept = ("yes" if good else "NO" for good in (not kill.unreadable, kill.harmless))
             print(

@@ -66,3 +66,10 @@ def test_what_the_comparison_calls_different(kill_resume, straight, tmp_path):
     found = kill_resume.differences(straight, tmp_path / "run")
     assert {"/progress/step", "/weights/alpha", "/usable/alpha"} <= set(found)
     assert any(name.startswith("/optimiser/") for name in found)
+
+
+def test_a_killed_gan_ends_as_if_left_alone(kill_resume, tmp_path):
+    kill_resume.finish(tmp_path / "straight", 24, "gan")
+    kills = list(kill_resume.kill_and_resume(tmp_path / "run", 24, kills=1, interval=0.2, seed=2, job="gan"))
+    assert all(kill.harmless for kill in kills), kills
+    assert kill_resume.differences(tmp_path / "straight", tmp_path / "run") == []
