@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import progress_bar
+from autolink_gen.cli.shared import counted, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.inspection import FolderReport
@@ -20,7 +20,7 @@ def data() -> None:
     """Look at pictures before training on them."""
 
 
-@data.command()
+@data.command(short_help="Report what is in a folder of pictures.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
               help="Also write the report, complete, as JSON.")  # fmt: skip
@@ -44,11 +44,15 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
     if json_file is not None:
         write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
         click.echo(f"wrote {json_file}")
+    if not report.num_readable:
+        raise click.ClickException(f"none of the pictures in {folder} can be read; give others")
+    if report.unreadable:
+        click.echo("remove, replace or shrink what is unreadable; training passes over a few such files")
 
 
 def _lines(report: "FolderReport") -> list[str]:
     total = report.num_readable + len(report.unreadable)
-    lines = [f"{report.folder}: {total} pictures ({_counts(report.suffixes)})"]
+    lines = [f"{report.folder}: {counted(total, 'picture')} ({_counts(report.suffixes)})"]
     if report.widths and report.heights:
         for name, spread in (("width", report.widths), ("height", report.heights)):
             lines.append(f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)")
@@ -61,7 +65,7 @@ def _lines(report: "FolderReport") -> list[str]:
     if report.near_duplicates is not None:
         spare = sum(len(group) - 1 for group in report.near_duplicates)
         groups = len(report.near_duplicates)
-        lines.append(f"{'near-duplicates':<16} {spare} pictures resemble another ({groups} groups)")
+        lines.append(f"{'near-duplicates':<16} {counted(spare, 'picture')} like another ({counted(groups, 'group')})")
         lines += _first([_group(group) for group in report.near_duplicates])
     return lines
 

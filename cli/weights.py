@@ -26,7 +26,7 @@ def weights() -> None:
     """
 
 
-@weights.command(name="fetch")
+@weights.command(name="fetch", short_help="Put the weights of a network into the cache.")
 @click.argument("name", type=click.Choice(NAMES))
 @click.option(
     "--from",
@@ -52,7 +52,7 @@ def fetch(name: str, source: Path | None) -> None:
     click.echo(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
 
 
-@weights.command(name="list")
+@weights.command(name="list", short_help="Say which weights are in the cache.")
 def list_weights() -> None:
     """Say for each network whether its weights are in the cache, where, how large, and whether verified.
 

@@ -93,6 +93,10 @@ class Run:
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""
+        if self.progress.step >= self.length.steps:  # finished already: no bar, no more logs
+            if self.progress.step and self._is_unfinished():
+                self.on_save(self)
+            return
         started = time.monotonic()
         first = self.progress.step
         with self._signals(), self._logs(first):
@@ -109,8 +113,6 @@ class Run:
                 self._check_limits(started)
             if saved_at != self.progress.step:
                 self.save()
-            elif self.progress.step and self._is_unfinished():
-                self.on_save(self)
 
     def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
         """Backward pass and optimiser step, or neither where the loss or its gradient is not finite.

@@ -219,6 +219,7 @@ def _open(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:
             f"{count} pictures in {config.data.name} are too few to train a GAN on: give at least {MIN_PICTURES}; "
             f"some thousand are good, and below one thousand --augment helps"
         )
+    dataset[0]  # where nothing can be read, say so before the run's folder is made
     return dataset
 
 

@@ -88,13 +88,16 @@ def make_loss(config: LossConfig) -> PerceptualLoss:
 
 
 def _open(config: GraphRunConfig) -> Dataset[Tensor]:
-    return open_dataset(
+    dataset = open_dataset(
         config.data.name,
         root=Path(config.data.root) if config.data.root else None,
         image_size=config.model.image_size,
         fit=config.model.fit,
         seed=config.training.seed,
+        classes=config.data.classes,
     )
+    dataset[0]  # where nothing can be read, say so before the run's folder is made
+    return dataset
 
 
 class Samples:

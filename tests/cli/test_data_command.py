@@ -40,8 +40,9 @@ def test_check_prints_a_report_and_succeeds(folder: Path) -> None:
         "other files      1 .txt",
         "unreadable       1",
         f"  {folder}/broken.jpg: its content is no picture that is known here, whatever its name says",
-        "near-duplicates  1 pictures resemble another (1 groups)",
+        "near-duplicates  1 picture like another (1 group)",
         f"  {folder}/00.png = 01.png",
+        "remove, replace or shrink what is unreadable; training passes over a few such files",
     ]
 
 
@@ -80,8 +81,9 @@ def test_check_of_unreadable_pictures_alone_still_reports(tmp_path: Path) -> Non
 
     result = CliRunner().invoke(data, ["check", str(tmp_path)])
 
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "unreadable       1" in result.output and "width" not in result.output
+    assert f"none of the pictures in {tmp_path} can be read; give others" in result.output
 
 
 @pytest.mark.parametrize(("name", "message"), [("", "it is empty; put .jpg"), ("none", "there is no folder")])

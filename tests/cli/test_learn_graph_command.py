@@ -205,6 +205,7 @@ def test_texts_that_are_called_pictures(pictures: Path) -> None:
     message = f"of the 6 pictures in {pictures} cannot be read"
     assert_one_line(learn_graph("--data", pictures, "--steps", 1), message)
     assert_one_line(learn_graph("--data", pictures, "--steps", 1), f"`autolink-gen data check {pictures}` lists them")
+    assert not Path("runs").exists()
 
 
 def test_a_huge_picture_beside_good_ones_is_skipped_and_reported(

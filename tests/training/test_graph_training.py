@@ -87,6 +87,14 @@ def test_what_a_run_leaves(straight):
     assert not list(folder.rglob("*.tmp"))
 
 
+def test_repeating_a_finished_run_adds_nothing(straight):
+    before = {path: path.stat().st_mtime_ns for path in straight.folder.rglob("*") if path.name != "config.yaml"}
+    train_graph(tiny(), launch(straight.folder))
+    after = {path: path.stat().st_mtime_ns for path in straight.folder.rglob("*") if path.name != "config.yaml"}
+    assert {p.name for p in after} == {p.name for p in before}
+    assert all(after[path] == before[path] for path in before if path.is_file())
+
+
 def test_the_weights_to_use_are_the_average(straight):
     average = straight.average.module.state_dict()
     used = load_graph_model(straight.folder).state_dict()
