@@ -1,5 +1,6 @@
 """Run configurations: recipes, overrides, errors that name the field, YAML that builds the same again."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from autolink_gen.config import (
     DataConfig,
+    GanRunConfig,
     GraphRunConfig,
     LossConfig,
     OptimiserConfig,
@@ -39,6 +41,34 @@ def test_every_recipe_builds_and_comes_back_from_its_yaml(name):
 
 def test_the_recipes_there_are():
     assert {"cpu", "official", "paper", "puppets"} <= set(recipe_names("graph"))
+
+
+@pytest.mark.parametrize("name", ["cpu", "paper"])
+def test_the_recipes_of_the_gan(name):
+    config = build(GanRunConfig, read_recipe("gan", name))
+    assert build(GanRunConfig, yaml.safe_load(to_yaml(config))) == config
+    assert recipe_names("gan") == ["cpu", "paper"]
+    if name == "paper":
+        assert config == GanRunConfig()
+    else:
+        assert config.model.width <= 0.25 and config.training.batch_size <= 16
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("loss.gamma=-1", "loss.gamma must be 0 or more, got -1"),
+        ("loss.penalty_every=0", "loss.penalty_every must be at least 1, got 0"),
+        ("pose.jitter_share=2", "pose.jitter_share must be in [0, 1], got 2"),
+        ("pose.mix_share=-1", "pose.mix_share must be in [0, 1], got -1"),
+        ("pose.jitter=-1", "pose.jitter must be 0 or more, got -1"),
+        ("progress.pictures=1", "progress.pictures must be 0, or at least 2, got 1"),
+        ("model.image_size=96", "image_size must be one of"),
+    ],
+)
+def test_bad_settings_of_the_gan_are_named(setting, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(GanRunConfig, parse_overrides([setting]))
 
 
 def test_the_papers_recipe_is_the_default():

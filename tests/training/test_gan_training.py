@@ -260,3 +260,17 @@ def test_more_steps_go_on(straight, tmp_path):
     longer = train_gan(replace(tiny()), make_graph(), launch(folder))
     expected, found = state_of(straight), state_of(longer)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_the_paper_s_networks_take_a_step_on_a_cpu():
+    """Full width at 128 pixels, R1 included: both networks move, and nothing becomes infinite."""
+    config = GanRunConfig()
+    generator = Generator(config.model)
+    critic = Critic(Discriminator(config.model), config.loss, gamma=default_gamma(128))
+    real, maps, z = torch.rand(2, 3, 128, 128) * 2 - 1, torch.rand(2, 1, 128, 128), torch.randn(2, 256)
+    fake = generator(maps, z)
+    critic(real, maps, fake, maps, penalise=True).loss.backward()
+    critic.judge(fake, maps, real, maps, seed=0).backward()
+    for network in (generator, critic):
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in network.parameters()])
+        assert 0 < norm < torch.inf
