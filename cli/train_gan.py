@@ -115,9 +115,15 @@ def _named_graph(options: dict[str, Any]) -> tuple["AutoLink", str]:
     count, newest = graph.config.num_keypoints, "" if options["graph_run"] else ", the newest run"
     say(f"graph: {found} ({count} keypoints{newest})")
     learned_on, ours = _learned_on(found), whole_path(options["data"]) or "puppets"
-    if learned_on and learned_on.partition("/")[0] != ours.partition("/")[0]:
+    if learned_on and _set_of(learned_on) != _set_of(ours):
         say(f"note: that graph was learned on {learned_on}, and the GAN is trained on {ours}")
     return graph, str(found)
+
+
+def _set_of(data: str) -> str:
+    """A folder in full, or the name of a set without the class."""
+    folder = Path(data)
+    return str(folder.resolve()) if folder.is_dir() else data.partition("/")[0]
 
 
 def _learned_on(run: Path) -> str | None:

@@ -105,6 +105,14 @@ def test_a_graph_of_other_pictures_gets_a_note(here):
     assert "note: that graph was learned on afhq/cat, and the GAN is trained on puppets" in output
 
 
+def test_folders_are_compared_in_full(here, afhq):
+    cats, dogs = (afhq / "afhq" / "train" / name for name in ("cat", "dog"))
+    make_graph(Path("runs/graph/photos"), learned_on=str(cats))
+    given = ("--steps", "1", "--batch-size", "2", "--graph", "photos")
+    assert "note:" not in train(*given, "--data", str(cats)).output
+    assert f"note: that graph was learned on {cats}" in train(*given, "--data", str(dogs)).output
+
+
 @pytest.fixture
 def afhq(tmp_path) -> Path:
     """AFHQ's layout, with nine cats and nine dogs and one of each held out."""
