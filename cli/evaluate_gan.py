@@ -99,6 +99,6 @@ def _grid(gan: "Gan", real: "Dataset[Tensor]") -> Any:
 
     pictures = next(iter(spread_batches(real, count=8))).to(gan.edge_weights)
     keypoints = gan.graph.detect((pictures + 1) / 2)
-    styles = seeded_styles(range(6), gan.generator.config.style_size).to(keypoints)
+    styles = seeded_styles(range(6), gan.style_size).to(keypoints)
     rows = [gan.generate(keypoints, z.expand(len(keypoints), -1)) * 2 - 1 for z in styles]
     return painted_grid(pictures, keypoints, gan.edge_weights, rows)

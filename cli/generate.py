@@ -94,7 +94,7 @@ def _styles(gan: "Gan", options: dict[str, Any]) -> tuple[list[str], "Tensor"]:
     if style is not None and not style.isdigit():
         return [Path(style).stem], _style_of_picture(gan, Path(style), steps=options["steps"])
     numbers = parse_seeds(seeds if seeds is not None else style if style is not None else "0-3")
-    z = seeded_styles(numbers, gan.generator.config.style_size).to(gan.edge_weights)
+    z = seeded_styles(numbers, gan.style_size).to(gan.edge_weights)
     return [f"seed{number}" for number in numbers], gan.style(z, truncation=options["trunc"])
 
 

@@ -113,14 +113,14 @@ def open_held_out(
     if not isinstance(CATALOG.get(str(data)), Embedded):
         train, test = (find_pictures(data, root=root, split=split) for split in ("train", "test"))
         if train == test:
-            beside = test_beside(train)
+            beside = held_out_beside(train)
             if beside is None:
                 return None
             data = beside
     return open_dataset(data, root=root, split="test", image_size=image_size, fit=fit, classes=classes)
 
 
-def test_beside(folder: Path) -> Path | None:
+def held_out_beside(folder: Path) -> Path | None:
     """The folder test or val beside one called train; None where there is none."""
     folder = folder.absolute()
     names = SPLIT_NAMES["test"] if folder.name == "train" else ()

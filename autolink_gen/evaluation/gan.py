@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.evaluation.detection import GraphModel
 from autolink_gen.evaluation.images import (
     Extractor,
     features_of,
@@ -16,11 +17,26 @@ from autolink_gen.evaluation.images import (
     kernel_distance,
     spread_batches,
 )
-from autolink_gen.inference.generate import Gan
 
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 Distance = Callable[[Tensor, Tensor], Tensor]
 _BATCH = 25
+
+
+@runtime_checkable
+class GanModel(Protocol):
+    """What evaluation asks of a GAN; a `Gan` has it."""
+
+    @property
+    def graph(self) -> GraphModel:
+        """The graph that it paints on."""
+
+    @property
+    def style_size(self) -> int:
+        """The number of values in z."""
+
+    def generate(self, keypoints: Tensor, z: Tensor) -> Tensor:
+        """Keypoints (B, K, 2) and z (B, D) to pictures (B, 3, S, S) in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,7 @@ class _Painted(NamedTuple):
 
 
 def evaluate_gan(
-    gan: Gan,
+    gan: GanModel,
     real: Dataset[Tensor],
     *,
     others: Dataset[Tensor] | None,
@@ -82,7 +98,7 @@ def evaluate_gan(
     if count < 2:
         raise ValueError(f"{count} picture is too few to evaluate a GAN on: give at least 2")
     keypoints = torch.cat([gan.graph.detect(_unit(batch, gan)) for batch in spread_batches(real, count=count)])
-    z = torch.randn(2, count, gan.generator.config.style_size, generator=torch.Generator().manual_seed(seed))
+    z = torch.randn(2, count, gan.style_size, generator=torch.Generator().manual_seed(seed))
     batches = list(progress(_paint(gan, keypoints, z.to(keypoints)), -(-count // _BATCH), "paint"))
     painted = _Painted(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
     asked, shuffled = structure_distances(gan, painted.asked, keypoints)
@@ -103,7 +119,7 @@ def evaluate_gan(
 
 
 def structure_distances(
-    gan: Gan, painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"]
+    gan: GanModel, painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"]
 ) -> tuple[float, float]:
     """Median distance, in % of the width, of detected keypoints from those asked for, and from the next picture's."""
     detected = torch.cat([gan.graph.detect(_unit(batch, gan)) for batch in _batches(painted)])
@@ -127,7 +143,7 @@ def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, fl
     return float(same), float(other), float(diversity)
 
 
-def _paint(gan: Gan, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
+def _paint(gan: GanModel, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
     elsewhere = keypoints.roll(1, 0)
     for start in range(0, len(keypoints), _BATCH):
         part = slice(start, start + _BATCH)
@@ -139,5 +155,5 @@ def _batches(pictures: Tensor) -> Iterator[Tensor]:
     return iter(pictures.split(_BATCH))
 
 
-def _unit(pictures: Tensor, gan: Gan) -> Tensor:
-    return ((pictures + 1) / 2).to(gan.edge_weights)
+def _unit(pictures: Tensor, gan: GanModel) -> Tensor:
+    return ((pictures + 1) / 2).to(gan.graph.edge_weights)

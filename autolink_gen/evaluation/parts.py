@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
-from autolink_gen.data.catalog import find_pictures, test_beside
+from autolink_gen.data.catalog import find_pictures, held_out_beside
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
 from autolink_gen.evaluation.detection import GraphModel, Progress, detect_keypoints, no_progress
@@ -46,7 +46,7 @@ def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path |
     if test.name != "train":
         fit = test.parent / "train"
     else:
-        test = test_beside(test) or test
+        test = held_out_beside(test) or test
     if fit == test or not fit.is_dir():
         raise ValueError(
             f"{test} holds one part and evaluation needs two: call it test and put a folder train beside it, "

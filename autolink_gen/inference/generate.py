@@ -54,6 +54,11 @@ class Gan(nn.Module):
         """The graph's edge weights, detached."""
         return self.graph.edge_weights.detach()
 
+    @property
+    def style_size(self) -> int:
+        """The number of values in z and in w."""
+        return self.generator.config.style_size
+
     @torch.no_grad()
     def generate(
         self, keypoints: Float[Tensor, "B K 2"], z: Float[Tensor, "B D"], *, truncation: float = 1.0
@@ -68,7 +73,7 @@ class Gan(nn.Module):
     @torch.no_grad()
     def style(self, z: Float[Tensor, "B D"], *, truncation: float = 1.0) -> Float[Tensor, "B D"]:
         """The styles w of z; see :meth:`generate`."""
-        size = self.generator.config.style_size
+        size = self.style_size
         if z.ndim != 2 or z.shape[1] != size:
             raise ValueError(f"z must be (B, {size}), got {tuple(z.shape)}")
         styles = self.generator.style(z)
@@ -80,8 +85,7 @@ class Gan(nn.Module):
     @torch.no_grad()
     def mean_style(self) -> Float[Tensor, " D"]:
         """The mean of w, over the same few thousand z each time."""
-        size = self.generator.config.style_size
-        many = torch.randn(_MEAN_OF, size, generator=torch.Generator().manual_seed(0))
+        many = torch.randn(_MEAN_OF, self.style_size, generator=torch.Generator().manual_seed(0))
         return self.generator.style(many.to(self.poses)).mean(dim=0)
 
     @torch.no_grad()

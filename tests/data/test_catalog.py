@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torch.utils.data import Dataset
 
-from autolink_gen.data.catalog import CATALOG, Embedded, data_root, find_pictures, open_dataset
+from autolink_gen.data.catalog import CATALOG, Embedded, data_root, find_pictures, open_dataset, open_held_out
 from autolink_gen.data.images import ImageFolder
 from autolink_gen.data.synthetic import Puppets
 
@@ -113,6 +113,37 @@ def test_a_split_folder_keeps_its_test_pictures_apart(tmp_path: Path, held_out: 
 
     assert find_pictures(tmp_path) == tmp_path / "train"
     assert find_pictures(tmp_path, split="test") == tmp_path / held_out
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_the_folder_beside_train_is_held_out(tmp_path: Path, name: str) -> None:
+    for folder in ("train", name):
+        _save(tmp_path / folder / "a.png")
+    for data in (tmp_path, tmp_path / "train"):
+        held_out = open_held_out(data, image_size=32)
+        assert isinstance(held_out, ImageFolder) and held_out.folder == tmp_path / name
+
+
+def test_a_folder_alone_holds_nothing_out(tmp_path: Path) -> None:
+    _save(tmp_path / "pictures" / "a.png")
+    _save(tmp_path / "test" / "a.png")
+    assert open_held_out(tmp_path / "pictures", image_size=32) is None
+
+
+def test_puppets_hold_out_their_test_split() -> None:
+    train, held_out = open_dataset("puppets", image_size=32), open_held_out("puppets", image_size=32)
+    assert held_out is not None and (train[0] != held_out[0]).any()
+
+
+def test_classes_are_opened_in_their_order(root: Path) -> None:
+    both = open_dataset("afhq", root=root, image_size=32, classes=("dog", "cat"))
+    each = [open_dataset("afhq", root=root, image_size=32, classes=(name,)) for name in ("dog", "cat")]
+    assert [len(part) for part in each] == [len(part.paths) for part in each]
+    assert [path.parent.name for part in both.datasets for path in part.paths][:: len(each[0])] == ["dog", "cat"]
+    with pytest.raises(ValueError, match="has no 'horse'"):
+        open_dataset("afhq", root=root, image_size=32, classes=("horse",))
+    with pytest.raises(ValueError, match="puppets has no classes"):
+        open_dataset("puppets", image_size=32, classes=("cat",))
 
 
 def test_a_name_means_the_set_and_a_path_the_folder(root: Path) -> None:
