@@ -267,7 +267,7 @@ def test_the_paper_s_networks_take_a_step_on_a_cpu():
     config = GanRunConfig()
     generator = Generator(config.model)
     critic = Critic(Discriminator(config.model), config.loss, gamma=default_gamma(128))
-    real, maps, z = torch.rand(2, 3, 128, 128) * 2 - 1, torch.rand(2, 1, 128, 128), torch.randn(2, 256)
+    real, maps, z = torch.rand(1, 3, 128, 128) * 2 - 1, torch.rand(1, 1, 128, 128), torch.randn(1, 256)
     fake = generator(maps, z)
     critic(real, maps, fake, maps, penalise=True).loss.backward()
     critic.judge(fake, maps, real, maps, seed=0).backward()
