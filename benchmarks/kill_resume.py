@@ -33,6 +33,8 @@ from autolink_gen.training.saves import read_newest, read_save, step_folders
 
 _CONTEXT = multiprocessing.get_context("forkserver")  # children start with torch imported, yet share nothing
 
+_LENGTH = {"batch_size": 2, "ema": 0.9, "save_every": 2, "grid_every": 10, "log_every": 1}
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -60,14 +62,7 @@ def tiny_config(steps: int) -> GraphRunConfig:
             "data": {"name": "puppets", "flip": 0.5},
             "loss": {"features": "random", "distance": "l1"},
             "optimiser": {"lr": 1e-3, "schedule": "cosine", "warmup_steps": 2},
-            "training": {
-                "steps": steps,
-                "batch_size": 2,
-                "ema": 0.9,
-                "save_every": 2,
-                "grid_every": 10,
-                "log_every": 1,
-            },
+            "training": _LENGTH | {"steps": steps},
             "thickness": {"start": 2e-2},
         },
     )
@@ -81,14 +76,7 @@ def tiny_gan_config(steps: int) -> GanRunConfig:
             "model": {"image_size": 64, "width": 0.02, "style_size": 8},
             "data": {"name": "puppets", "flip": 0.5},
             "loss": {"penalty_every": 3},
-            "training": {
-                "steps": steps,
-                "batch_size": 2,
-                "ema": 0.9,
-                "save_every": 2,
-                "grid_every": 10,
-                "log_every": 1,
-            },
+            "training": _LENGTH | {"steps": steps},
             "progress": {"pictures": 0},
         },
     )

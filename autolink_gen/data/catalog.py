@@ -18,7 +18,7 @@ from autolink_gen.data.synthetic import Puppets
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 SPLITS = ("train", "test")
-SPLIT_NAMES = {"train": ("train",), "test": ("test", "val")}  # what folders of the user's call them
+HELD_OUT_NAMES = ("test", "val")  # what a folder beside train is called
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def open_held_out(
 def held_out_beside(folder: Path) -> Path | None:
     """The folder test or val beside one called train; None where there is none."""
     folder = folder.absolute()
-    names = SPLIT_NAMES["test"] if folder.name == "train" else ()
+    names = HELD_OUT_NAMES if folder.name == "train" else ()
     return next((folder.parent / name for name in names if (folder.parent / name).is_dir()), None)
 
 
@@ -202,7 +202,7 @@ def _unknown(text: str) -> str:
 
 def _split_of_folder(folder: Path, split: str) -> Path:
     train = folder / "train"
-    test = next((folder / name for name in SPLIT_NAMES["test"] if (folder / name).is_dir()), None)
+    test = next((folder / name for name in HELD_OUT_NAMES if (folder / name).is_dir()), None)
     if test is None or not train.is_dir():
         return folder
     return train if split == "train" else test

@@ -1,6 +1,6 @@
 """How good a GAN is: its pictures beside real ones, and whether they keep the structure and the style asked for."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation.detection import GraphModel
+from autolink_gen.evaluation.detection import GraphModel, Progress, no_progress
 from autolink_gen.evaluation.images import (
     Extractor,
     features_of,
@@ -18,7 +18,6 @@ from autolink_gen.evaluation.images import (
     spread_batches,
 )
 
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 Distance = Callable[[Tensor, Tensor], Tensor]
 _BATCH = 25
 
@@ -87,7 +86,7 @@ def evaluate_gan(
     perceptual: Distance,
     count: int = 500,
     seed: int = 0,
-    progress: Progress = lambda items, total, label: items,
+    progress: Progress = no_progress,
 ) -> GanReport:
     """Score a GAN on the poses of ``count`` real pictures, or of all there are.
 

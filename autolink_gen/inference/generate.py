@@ -29,8 +29,9 @@ def load_gan(path: str | Path, *, device: torch.device | str = "cpu") -> "Gan":
     poses = tensors.get("poses", torch.empty(0))
     gan = Gan(graph, Generator(build(GanConfig, config["gan"])), poses)
     load_state(gan, tensors, source=str(file))
-    graph.prepare_for_inference()
-    return gan.to(device).eval()
+    gan.to(device).eval()
+    graph.prepare_for_inference()  # last: moving drops the quicker detector
+    return gan
 
 
 def save_gan(path: Path, gan: "Gan") -> None:

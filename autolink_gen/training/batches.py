@@ -1,11 +1,16 @@
 """Batches whose content is a function of (seed, step), so that a resumed run sees what it would have seen."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from autolink_gen.config import DataConfig
+from autolink_gen.data.catalog import open_dataset
+from autolink_gen.data.images import FIT
 
 
 class StepSampler(Sampler[list[int]]):
@@ -64,6 +69,20 @@ def endless_batches(
     # The loader draws a seed for its workers; from a generator of its own it does not touch the global one.
     loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, generator=torch.Generator())
     return iter(loader)
+
+
+def open_pictures(data: DataConfig, *, image_size: int, fit: FIT, seed: int) -> Dataset[Tensor]:
+    """The training pictures of a run; ValueError where none of them can be read."""
+    dataset = open_dataset(
+        data.name,
+        root=Path(data.root) if data.root else None,
+        image_size=image_size,
+        fit=fit,
+        seed=seed,
+        classes=data.classes,
+    )
+    dataset[0]  # before anything is made of them
+    return dataset
 
 
 def to_float(pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu") -> Float[Tensor, "B 3 S S"]:

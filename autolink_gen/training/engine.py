@@ -187,18 +187,16 @@ class Run:
 
     def save(self) -> None:
         """Save the run at this step, then let ``on_save`` refresh what users look at."""
+        losses, self.progress.recent_losses = self.progress.recent_losses, []
         if self.fabric.is_global_zero:
-            self._rank()
-        self.progress.recent_losses = []
-        if self.fabric.is_global_zero:
+            self._rank(losses)
             write_save(self.checkpoints, self.progress.step, self._weights(), self._state())
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
             self.on_save(self)
         self.fabric.barrier()
 
-    def _rank(self) -> None:
+    def _rank(self, losses: list[float]) -> None:
         """Remember this save if it is the best."""
-        losses = self.progress.recent_losses
         value = self.measure(self) if self.measure else sum(losses) / len(losses) if losses else math.inf
         if value < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_step = value, self.progress.step

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from autolink_gen.config import AdversarialConfig, GanRunConfig, PoseConfig, default_gamma
-from autolink_gen.data.catalog import open_dataset, open_held_out
+from autolink_gen.data.catalog import open_held_out
 from autolink_gen.losses.adversarial import (
     discriminator_loss,
     generator_loss,
@@ -21,7 +21,14 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training.augment import Augment
-from autolink_gen.training.batches import StepSampler, endless_batches, flip_some, step_generator, to_float
+from autolink_gen.training.batches import (
+    StepSampler,
+    endless_batches,
+    flip_some,
+    open_pictures,
+    step_generator,
+    to_float,
+)
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
 from autolink_gen.training.gan_progress import GanSamples, Quality
@@ -205,21 +212,14 @@ def with_graph(config: GanRunConfig, graph: AutoLink, *, run: str) -> GanRunConf
 
 
 def _open(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:
-    dataset = open_dataset(
-        config.data.name,
-        root=Path(config.data.root) if config.data.root else None,
-        image_size=config.model.image_size,
-        fit=graph.config.fit,
-        seed=config.training.seed,
-        classes=config.data.classes,
-    )
+    size, seed = config.model.image_size, config.training.seed
+    dataset = open_pictures(config.data, image_size=size, fit=graph.config.fit, seed=seed)
     count = len(dataset)  # type: ignore[arg-type]
     if count < MIN_PICTURES:
         raise ValueError(
             f"{count} pictures in {config.data.name} are too few to train a GAN on: give at least {MIN_PICTURES}; "
             f"some thousand are good, and below one thousand --augment helps"
         )
-    dataset[0]  # where nothing can be read, say so before the run's folder is made
     return dataset
 
 

@@ -12,12 +12,18 @@ from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
 from autolink_gen.config import GraphRunConfig, LossConfig, ThicknessConfig
-from autolink_gen.data.catalog import open_dataset
 from autolink_gen.files import write_picture
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import load_features
-from autolink_gen.training.batches import StepSampler, endless_batches, flip_some, step_generator, to_float
+from autolink_gen.training.batches import (
+    StepSampler,
+    endless_batches,
+    flip_some,
+    open_pictures,
+    step_generator,
+    to_float,
+)
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
 from autolink_gen.training.launch import Launch, share_batch, start_fabric
@@ -28,7 +34,10 @@ from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did."""
     fabric = start_fabric(launch, seed=config.training.seed)
-    dataset = _open(config)
+    model_config = config.model
+    dataset = open_pictures(
+        config.data, image_size=model_config.image_size, fit=model_config.fit, seed=config.training.seed
+    )
     if fabric.is_global_zero:
         open_folder(launch.folder, config, fresh=launch.fresh)
     fabric.barrier()
@@ -85,19 +94,6 @@ def make_loss(config: LossConfig) -> PerceptualLoss:
     """The perceptual loss of a configuration (AutoLink eq. 6); fetches the features' weights when they are missing."""
     features = load_features(config.features, Path(config.weights) if config.weights else None)
     return PerceptualLoss(features, distance=config.distance, resize=config.resize, unit_length=config.unit_length)
-
-
-def _open(config: GraphRunConfig) -> Dataset[Tensor]:
-    dataset = open_dataset(
-        config.data.name,
-        root=Path(config.data.root) if config.data.root else None,
-        image_size=config.model.image_size,
-        fit=config.model.fit,
-        seed=config.training.seed,
-        classes=config.data.classes,
-    )
-    dataset[0]  # where nothing can be read, say so before the run's folder is made
-    return dataset
 
 
 class Samples:
