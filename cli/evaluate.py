@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import pick_device, progress_bar
+from autolink_gen.cli.shared import pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.landmarks import Annotations
@@ -83,11 +83,7 @@ def _check_gan_options(run: str | None, options: dict[str, Any]) -> None:
 
 def _default_data(path: Path) -> str:
     """Puppets, unless the run says that it learned something else."""
-    from autolink_gen.config import read_yaml
-
-    file = path / "config.yaml"
-    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
-    trained_on = values.get("data", {}).get("name", "puppets")
+    trained_on = run_settings(path, "data").get("name", "puppets")
     if trained_on != "puppets":
         raise click.UsageError(f"the run was trained on {trained_on}; give --data, pictures with landmarks")
     return "puppets"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import pick_device, progress_bar
+from autolink_gen.cli.shared import pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,11 +58,9 @@ def evaluate_gan_run(
 
 def _data(path: Path, gan: "Gan", options: dict[str, Any]) -> tuple[str, "Dataset[Tensor]", "Dataset[Tensor] | None"]:
     """The name of the data, the training pictures and the held-out ones."""
-    from autolink_gen.config import read_yaml
     from autolink_gen.data.catalog import open_dataset, open_held_out
 
-    file = path / "config.yaml"
-    settings = read_yaml(file.read_text(encoding="utf-8"), source=str(file)).get("data", {}) if file.is_file() else {}
+    settings = run_settings(path, "data")
     data = options["data"] or settings.get("name")
     if data is None:
         raise click.UsageError("the weights alone do not say what they were trained on; give --data")
@@ -94,11 +92,8 @@ def _lines(report: "GanReport") -> list[str]:
 
 def _grid(gan: "Gan", real: "Dataset[Tensor]") -> Any:
     from autolink_gen.evaluation.images import spread_batches
+    from autolink_gen.inference.generate import styles_on_poses
     from autolink_gen.inference.poses import seeded_styles
-    from autolink_gen.viz import painted_grid
 
-    pictures = next(iter(spread_batches(real, count=8))).to(gan.edge_weights)
-    keypoints = gan.graph.detect((pictures + 1) / 2)
-    styles = seeded_styles(range(6), gan.style_size).to(keypoints)
-    rows = [gan.generate(keypoints, z.expand(len(keypoints), -1)) * 2 - 1 for z in styles]
-    return painted_grid(pictures, keypoints, gan.edge_weights, rows)
+    pictures = next(spread_batches(real, count=8)).to(gan.edge_weights)
+    return styles_on_poses(gan, pictures, seeded_styles(range(6), gan.style_size))

@@ -9,6 +9,7 @@ from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import (
     announce_resume,
     data_label,
+    default_recipe,
     launch_of,
     report_end,
     say,
@@ -69,11 +70,7 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
 
 
 def _default_recipe(data: str | None) -> str:
-    if data in (None, "puppets"):
-        return "puppets"
-    import torch
-
-    return "paper" if torch.cuda.is_available() else "cpu"
+    return "puppets" if data in (None, "puppets") else default_recipe()
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:

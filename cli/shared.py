@@ -1,6 +1,7 @@
 """What several commands need: the device that a user names, a progress bar, numbers of things."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,3 +31,13 @@ def progress_bar(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
 def counted(number: int, thing: str) -> str:
     """ "1 picture", "2 pictures"."""
     return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def run_settings(run: Path, group: str) -> dict[str, Any]:
+    """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
+    from autolink_gen.config import read_yaml
+
+    file = run / "config.yaml"
+    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
+    found: dict[str, Any] = values.get(group, {})
+    return found

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.shared import run_settings
 from autolink_gen.cli.training_options import (
     announce_resume,
     data_label,
+    default_recipe,
     launch_of,
     report_end,
     say,
@@ -42,7 +44,7 @@ def train_gan(**options: Any) -> None:
       autolink-gen train-gan --data afhq --classes cat --data-root ~/data --max-minutes 90
       autolink-gen train-gan --data photos/ --graph photos-k8 --mirror --augment
     """
-    recipe = options["recipe"] or _default_recipe()
+    recipe = options["recipe"] or default_recipe()
     if options["dry_run"]:
         _dry_run(recipe, options)
         return
@@ -68,12 +70,6 @@ def train_gan(**options: Any) -> None:
     click.echo(f"next: autolink-gen generate --model {folder} --grid rows=seeds,cols=poses")
 
 
-def _default_recipe() -> str:
-    import torch
-
-    return "paper" if torch.cuda.is_available() else "cpu"
-
-
 def _prepare(recipe: str, options: dict[str, Any]) -> tuple["GanRunConfig", "AutoLink", Path]:
     """The configuration, the graph, and the run's folder."""
     from autolink_gen.training.gan import with_graph
@@ -94,17 +90,14 @@ def _folder(options: dict[str, Any], data: str) -> Path:
 
 def _own_graph(options: dict[str, Any]) -> tuple["AutoLink", str] | None:
     """The graph of the run that is gone on with, where no graph is named; None where there is no such run."""
-    from autolink_gen.config import read_yaml
     from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
 
     folder = _folder(options, whole_path(options["data"]) or "puppets")
     graph = kept_graph(folder) if options["resume"] and options["graph_run"] is None else None
-    file = folder / "config.yaml"
-    if graph is None or not file.is_file():
+    if graph is None:
         return None
-    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file))
     say(f"graph: {folder / GRAPH_NAME}, the run's own")
-    return graph, str(values.get("graph", {}).get("run", ""))
+    return graph, str(run_settings(folder, "graph").get("run", ""))
 
 
 def _named_graph(options: dict[str, Any]) -> tuple["AutoLink", str]:
@@ -114,7 +107,7 @@ def _named_graph(options: dict[str, Any]) -> tuple["AutoLink", str]:
     graph = load_graph_model(found)
     count, newest = graph.config.num_keypoints, "" if options["graph_run"] else ", the newest run"
     say(f"graph: {found} ({count} keypoints{newest})")
-    learned_on, ours = _learned_on(found), whole_path(options["data"]) or "puppets"
+    learned_on, ours = run_settings(found, "data").get("name"), whole_path(options["data"]) or "puppets"
     if learned_on and _set_of(learned_on) != _set_of(ours):
         say(f"note: that graph was learned on {learned_on}, and the GAN is trained on {ours}")
     return graph, str(found)
@@ -124,16 +117,6 @@ def _set_of(data: str) -> str:
     """A folder in full, or the name of a set without the class."""
     folder = Path(data)
     return str(folder.resolve()) if folder.is_dir() else data.partition("/")[0]
-
-
-def _learned_on(run: Path) -> str | None:
-    """The data that a graph run was trained on, as far as its folder says."""
-    from autolink_gen.config import read_yaml
-
-    file = run / "config.yaml"
-    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
-    name = values.get("data", {}).get("name")
-    return str(name) if name else None
 
 
 def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "GanRunConfig":

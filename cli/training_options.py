@@ -60,6 +60,13 @@ def training_options(command: Command) -> Command:
     return command
 
 
+def default_recipe() -> str:
+    """The recipe for a user's own pictures on this machine."""
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "cpu"
+
+
 def say(text: str) -> None:
     """Print a line once, however many processes train."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only

@@ -104,12 +104,14 @@ def evaluate_gan(
     same, other, diversity = _style_distances(painted, perceptual)
     distances = {}
     for name, extract in extractors.items():
-        reference = features_of(spread_batches(real, count=count), extract)
+        steps = -(-count // _BATCH)
+        wanted = progress(spread_batches(real, count=count, batch_size=_BATCH), steps, f"{name} of real pictures")
+        reference = features_of(iter(wanted), extract)
         sets = {"": _batches(painted.asked)}
         if others is not None:
             sets["real_"] = spread_batches(others, count=count, batch_size=_BATCH)
         for prefix, pictures in sets.items():
-            watched = progress(pictures, -(-count // _BATCH), f"{prefix}{name}")
+            watched = progress(pictures, steps, f"{prefix}{name}")
             features = features_of(iter(watched), extract)
             frechet, kernel = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
             distances[prefix + frechet] = frechet_distance(reference, features)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from numpy import ndarray
 from torch import Tensor, nn
 
 from autolink_gen.checkpoints import load_state, read_described, write_described
@@ -13,6 +14,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.pretrained import load_lpips
+from autolink_gen.viz import painted_grid
 
 _MEAN_OF = 4096
 _PIXELS_WEIGHT = 0.5
@@ -38,6 +40,13 @@ def save_gan(path: Path, gan: "Gan") -> None:
     """Write a GAN that describes itself: its weights, its graph's, and both configurations."""
     config = {"gan": to_dict(gan.generator.config), "graph": to_dict(gan.graph.config)}
     write_described(path, gan.state_dict(), kind="gan", config=config)
+
+
+def styles_on_poses(gan: "Gan", pictures: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:
+    """A grid: above, pictures in [-1, 1] and their graphs; below, a row a style, painted on their poses."""
+    keypoints = gan.graph.detect((pictures + 1) / 2)
+    rows = [gan.generate(keypoints, style.expand(len(keypoints), -1)) * 2 - 1 for style in z.to(keypoints)]
+    return painted_grid(pictures, keypoints, gan.edge_weights, rows)
 
 
 class Gan(nn.Module):

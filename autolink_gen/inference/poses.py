@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from autolink_gen.data.images import read_image
+from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -32,10 +34,9 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
     """
     if path.suffix.lower() == ".json":
         return _read_json(path, num_keypoints=graph.config.num_keypoints)
-    picture = read_image(path)
-    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(picture.height, picture.width, 3)
-    image = pixels.permute(2, 0, 1)[None].to(graph.edge_weights.device).float() / 255
-    return [Pose(path.stem, graph.detect(image)[0].cpu())]
+    picture = SourcePicture(path, 0, None, np.asarray(read_image(path)))
+    (found,) = detect_pictures(graph, [picture])
+    return [Pose(path.stem, torch.from_numpy(found.keypoints).float())]
 
 
 def _read_json(path: Path, *, num_keypoints: int) -> list[Pose]:

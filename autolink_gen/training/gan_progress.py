@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,12 +17,11 @@ from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.config import GanRunConfig
 from autolink_gen.evaluation.images import Extractor, features_of, frechet_distance, spread_batches, vgg16_features
 from autolink_gen.files import write_picture, write_text_atomically
-from autolink_gen.inference.generate import Gan, save_gan
+from autolink_gen.inference.generate import Gan, save_gan, styles_on_poses
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.training.batches import step_generator
 from autolink_gen.training.engine import Run
-from autolink_gen.viz import painted_grid
 
 log = logging.getLogger(__name__)
 CURVE_NAME = "fd_vgg16"
@@ -48,17 +46,10 @@ class GanSamples:
         gan = Gan(self.graph, generator, poses)
         last = run.stopped_by is not None or run.progress.step >= self.config.training.steps
         if last or run.progress.step % self.config.training.grid_every == 0:
-            grid = self.grid(gan, pictures, poses)
+            grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=3))
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
             write_picture(run.folder / "grid.png", grid)
         save_gan(run.folder / WEIGHTS_NAME, gan)  # last: weights as new as the save mean that all is done
-
-    def grid(self, gan: Gan, pictures: Tensor, poses: Float[Tensor, "N K 2"]) -> np.ndarray:
-        """Above, the pictures that the poses are of and their graphs; below, a row a style, painted on them."""
-        rows = []
-        for z in self.styles(self.num_styles, stream=3).to(poses):
-            rows.append(gan.generate(poses, z.expand(len(poses), -1)) * 2 - 1)
-        return painted_grid(pictures, poses, gan.graph.edge_weights, rows)
 
     def styles(self, count: int, *, stream: int) -> Float[Tensor, "N D"]:
         """Fixed z, the same at every step."""
@@ -79,7 +70,7 @@ class GanSamples:
     def _examples(self) -> tuple[Tensor, Tensor]:
         if self._pictures is None:
             batches = spread_batches(self.dataset, count=self.num_poses, batch_size=self.num_poses)
-            self._pictures = next(iter(batches)).to(self.graph.edge_weights.device)
+            self._pictures = next(batches).to(self.graph.edge_weights.device)
         return self._pictures, self.graph.detect((self._pictures + 1) / 2)
 
 
