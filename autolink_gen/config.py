@@ -155,17 +155,24 @@ class AdversarialConfig:
     ``gamma`` weighs the gradient penalty, taken at every ``penalty_every``-th step and then so many times as heavy;
     None: ``default_gamma``. ``relativistic``: compare real with painted pictures in pairs, and penalise the
     gradients of both. ``augment``: show the discriminator moved, recoloured and partly covered pictures, real and
-    painted, which helps where there are few.
+    painted, which helps where there are few. ``mismatched``: the share of painted pictures in whose place the
+    discriminator is shown real ones beside the edge map of another, which it must refuse (Reed et al. 2016), so that
+    it learns to look at edges. ``structure`` weighs the distance of the keypoints detected in what is painted from
+    those asked for in the generator's loss.
     """
 
     gamma: float | None = None
     penalty_every: int = 8
     relativistic: bool = False
     augment: bool = False
+    mismatched: float = 0.0
+    structure: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.gamma is None or self.gamma >= 0, "loss.gamma", "0 or more", self.gamma)
         _require(self.penalty_every >= 1, "loss.penalty_every", "at least 1", self.penalty_every)
+        _require(0 <= self.mismatched < 1, "loss.mismatched", "in [0, 1)", self.mismatched)
+        _require(self.structure >= 0, "loss.structure", "0 or more", self.structure)
 
 
 def default_gamma(image_size: int) -> float:

@@ -1,4 +1,4 @@
-"""Adversarial losses (AutoLink eq. 7-9): one function an equation; logits in, scalars out."""
+"""The GAN's losses: adversarial ones (AutoLink eq. 7-9), one function an equation, and one on structure."""
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,14 @@ def relativistic_loss(higher: Float[Tensor, " B"], lower: Float[Tensor, " B"]) -
     other way round.
     """
     return F.softplus(lower - higher).mean()
+
+
+def structure_loss(detected: Float[Tensor, "B K 2"], asked: Float[Tensor, "B K 2"]) -> Float[Tensor, ""]:
+    """The mean distance of the keypoints detected in painted pictures from those asked for, in units of [-1, 1].
+
+    Differs: the paper's GAN has no such term.
+    """
+    return (detected - asked).norm(dim=-1).mean()
 
 
 def gradient_penalty(logits: Float[Tensor, " B"], pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:

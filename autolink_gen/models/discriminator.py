@@ -7,7 +7,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import NEGATIVE_SLOPE, conv3x3, halve, leaky_relu, scaled, start_convolutions
+from autolink_gen.models.blocks import (
+    NEGATIVE_SLOPE,
+    HalvingConv2d,
+    conv3x3,
+    halve,
+    leaky_relu,
+    scaled,
+    start_convolutions,
+)
 from autolink_gen.models.generator import CHANNELS, GanConfig
 
 _LAST_SIZE = 8
@@ -15,18 +23,21 @@ _STD_GROUP = 4
 
 
 class CriticDown(nn.Module):
-    """Two convolutions, then half the resolution; a shortcut is added and the sum scaled to keep its variance."""
+    """Two convolutions, the second to half the resolution; a shortcut is added and the sum scaled to keep its variance.
+
+    Halving before the last LeakyReLU, as StyleGAN2 does, leaves that convolution fewer than half its multiplications.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.first = conv3x3(in_channels, in_channels)
-        self.second = conv3x3(in_channels, out_channels)
+        self.second = HalvingConv2d(in_channels, out_channels)
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Float[Tensor, "B I H W"]) -> Float[Tensor, "B O h w"]:
         """Convolve, halve, add."""
         body = F.leaky_relu(self.first(x), NEGATIVE_SLOPE)
-        body = halve(F.leaky_relu(self.second(body), NEGATIVE_SLOPE))
+        body = F.leaky_relu(self.second(body), NEGATIVE_SLOPE)
         return (body + self.shortcut(halve(x))) * 0.5**0.5
 
 
@@ -61,7 +72,7 @@ class Discriminator(nn.Module):
         """Logits of pictures in [-1, 1]; edge maps are looked at only where ``config.sees_edges``."""
         if self.config.sees_edges:
             assert edge_maps is not None
-            pictures = torch.cat([pictures, edge_maps], dim=1)
+            pictures = torch.cat([pictures, edge_maps**self.config.edge_power], dim=1)
         x = self.blocks(self.from_picture(pictures))
         if self.config.minibatch_std:
             x = with_minibatch_std(x)

@@ -23,7 +23,8 @@ class GanConfig:
 
     ``image_size`` in pixels; ``width`` multiplies every channel count, ``discriminator_width``, unless None, the
     discriminator's; ``style_size`` is that of z and of w. ``sees_edges``: the discriminator is shown the edge map
-    beside the picture. ``minibatch_std``: it also sees how much the pictures of a batch vary.
+    beside the picture. ``minibatch_std``: it also sees how much the pictures of a batch vary. ``edge_power``: both
+    see edge maps raised to it; 1/2 lets weak edges show beside strong ones.
     """
 
     image_size: int = 128
@@ -32,11 +33,12 @@ class GanConfig:
     style_size: int = 256
     sees_edges: bool = True
     minibatch_std: bool = False
+    edge_power: float = 1.0
 
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:
             raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "discriminator_width", "style_size"):
+        for name in ("width", "discriminator_width", "style_size", "edge_power"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
@@ -81,7 +83,9 @@ class Generator(nn.Module):
 
     def paint(self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
         """Pictures, about in [-1, 1], on edge maps of any size, in styles w."""
-        small = F.interpolate(edge_map, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True)
+        small = F.interpolate(
+            edge_map**self.config.edge_power, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True
+        )
         x = self.from_edges(small)
         for block in self.blocks:
             x = block(x, style)

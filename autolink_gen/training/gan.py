@@ -16,6 +16,7 @@ from autolink_gen.losses.adversarial import (
     generator_loss,
     gradient_penalty,
     relativistic_loss,
+    structure_loss,
 )
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
@@ -71,6 +72,8 @@ class Critic(nn.Module):
         seed: int = 0,
     ) -> CriticLosses:
         """The losses on real and painted pictures in [-1, 1]; ``penalise`` adds the gradient penalty."""
+        swapped = round(self.config.mismatched * len(fake))
+        fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
         real = real.detach().requires_grad_(penalise)
         fake = fake.detach().requires_grad_(penalise and self.config.relativistic)
         real_logits = self.logits(real, real_maps, seed=seed)
@@ -121,7 +124,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         open_folder(launch.folder, config, fresh=launch.fresh)
         keep_graph(launch.folder, graph)
     fabric.barrier()
-    graph = graph.to(fabric.device).prepare_for_inference()
+    graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
     generator = Generator(config.model).to(memory_format=torch.channels_last)
     gamma = default_gamma(config.model.image_size) if config.loss.gamma is None else config.loss.gamma
     critic = Critic(Discriminator(config.model), config.loss, gamma=gamma).to(memory_format=torch.channels_last)
@@ -160,9 +163,8 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
         keypoints = graph.detect((real + 1) / 2)
-        with torch.no_grad():
-            real_maps = graph.edge_map(keypoints, size)
-            fake_maps = graph.edge_map(other_poses(keypoints, config.pose, generator=draw), size)
+        poses = other_poses(keypoints, config.pose, generator=draw)
+        real_maps, fake_maps = graph.edge_map(keypoints, size), graph.edge_map(poses, size)
         z = torch.randn(len(real), config.model.style_size, generator=draw).to(fabric.device)
         seed = int(torch.randint(2**62, (), generator=draw))
         for optimiser in (run.optimiser, run.critic_optimiser):
@@ -173,8 +175,12 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         penalty = {} if step % config.loss.penalty_every else {"gradient_penalty": losses.penalty}
         clip_norm = config.optimiser.clip_norm
         run.update_critic(losses.loss.float(), clip_norm=clip_norm, **logits, **penalty)
-        loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2)
-        run.update(loss.float(), clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate)
+        loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2).float()
+        structure = {}
+        if config.loss.structure:
+            structure["structure"] = structure_loss(graph.locate(fake.float()), poses)
+            loss = loss + config.loss.structure * structure["structure"]
+        run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **structure)
 
 
 def other_poses(
