@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from autolink_gen.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, relativistic_loss
+from autolink_gen.losses.adversarial import (
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    relativistic_loss,
+    structure_loss,
+)
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig
 
@@ -42,6 +48,15 @@ def test_equation_9_by_hand():
     assert gradient_penalty((0.5 * pictures).sum((1, 2, 3)), pictures).item() == pytest.approx(3.0)
     squares = gradient_penalty(pictures.square().sum((1, 2, 3)), pictures)  # here the gradient is 2x
     assert squares.item() == pytest.approx(4 * pictures.square().sum().item() / 5, rel=1e-5)
+
+
+def test_the_structure_loss_is_a_mean_distance_with_finite_gradients_at_none():
+    asked = torch.zeros(1, 2, 2)
+    detected = torch.tensor([[[0.3, 0.4], [0.0, 0.0]]], requires_grad=True)
+    loss = structure_loss(detected, asked)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.25)
+    assert torch.allclose(detected.grad, torch.tensor([[[0.3, 0.4], [0.0, 0.0]]]))
 
 
 def test_gradients_of_the_penalty_agree_with_finite_differences():

@@ -67,6 +67,17 @@ def test_the_discriminator_sees_edges_only_if_told():
     assert torch.equal(blind(pictures, maps), blind(pictures))
 
 
+def test_a_power_below_one_lifts_weak_edges():
+    plain, root = Generator(small()), Generator(small(edge_power=0.5))
+    root.load_state_dict(plain.state_dict())
+    maps, z = torch.rand(2, 1, 64, 64), torch.randn(2, 16)
+    assert torch.allclose(root(maps, z), plain(maps.sqrt(), z), atol=1e-5)
+    critic, rooted = Discriminator(small()), Discriminator(small(edge_power=0.5))
+    rooted.load_state_dict(critic.state_dict())
+    pictures = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(rooted(pictures, maps), critic(pictures, maps.sqrt()), atol=1e-5)
+
+
 def test_minibatch_std_by_hand():
     x = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 2, 4, 4)
     appended = with_minibatch_std(x)

@@ -209,6 +209,30 @@ def test_the_relativistic_loss_penalises_both_sides():
     assert both.penalty > one.penalty
 
 
+def test_real_pictures_beside_another_s_edges_count_as_painted():
+    """Half of them are: two fakes that differ there alone are the same to the discriminator's loss."""
+    torch.manual_seed(0)
+    critic = Critic(Discriminator(tiny().model), AdversarialConfig(mismatched=0.5), gamma=1.0)
+    real, fake, maps = torch.rand(4, 3, 64, 64), torch.rand(4, 3, 64, 64), torch.rand(4, 1, 64, 64)
+    swapped, other = torch.cat([real[:2], fake[2:]]), torch.cat([fake[:2], 1 - fake[2:]])
+    loss = critic(real, maps, fake, maps.flip(0), penalise=False).loss
+    assert critic(real, maps, swapped, maps.flip(0), penalise=False).loss == loss
+    assert critic(real, maps, other, maps.flip(0), penalise=False).loss != loss
+
+
+def test_the_structure_loss_reaches_the_generator_and_leaves_the_graph(tmp_path):
+    graph = make_graph()
+    before = {name: value.clone() for name, value in graph.state_dict().items()}
+    runs = []
+    for weight in (0.0, 100.0):
+        config = tiny(loss={"structure": weight}, training={"steps": 2, "save_every": 2}, progress={"pictures": 0})
+        runs.append(train_gan(config, graph, launch(tmp_path / f"run-{weight}")))
+    assert "structure" not in runs[0].metrics
+    assert runs[1].metrics["structure"] > 0
+    assert any((one != other).any() for one, other in zip(*(run.model.parameters() for run in runs), strict=True))
+    assert all(torch.equal(before[name], value) for name, value in graph.state_dict().items())
+
+
 def test_the_generator_s_loss_moves_the_generator_alone():
     critic = Critic(Discriminator(tiny().model), AdversarialConfig(), gamma=1.0)
     fake = torch.rand(2, 3, 64, 64, requires_grad=True)
@@ -218,7 +242,7 @@ def test_the_generator_s_loss_moves_the_generator_alone():
     assert all(parameter.grad is None and parameter.requires_grad for parameter in critic.parameters())
 
 
-@pytest.mark.parametrize("changes", [{"augment": True}, {"relativistic": True}])
+@pytest.mark.parametrize("changes", [{"augment": True}, {"relativistic": True}, {"mismatched": 0.5, "structure": 1.0}])
 def test_the_switches_train(tmp_path, changes):
     config = tiny(loss=changes, training={"steps": 2, "save_every": 2}, progress={"pictures": 0})
     run = train_gan(config, make_graph(), launch(tmp_path / "run"))
