@@ -176,11 +176,11 @@ class AdversarialConfig:
 
 
 def default_gamma(image_size: int) -> float:
-    """2 at 64 pixels, and four times as much at twice the size.
+    """0.2 at 64 pixels, and four times as much at twice the size.
 
     A picture shown at twice the size has a quarter of the squared gradient norm: this keeps the penalty as it was.
     """
-    return 2.0 * (image_size / 64) ** 2
+    return 0.2 * (image_size / 64) ** 2
 
 
 @dataclass(frozen=True)
