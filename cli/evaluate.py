@@ -28,6 +28,7 @@ _PER_LINE = 12
 @click.argument("run", required=False)
 @click.option("--gan", "gan_run", metavar="RUN", help="Score this GAN run, by name or folder, and not a graph.")
 @click.option("--fid-weights", type=_FILE, help="InceptionV3's weights, with which --gan also gives FID and KID.")
+@click.option("--witness", metavar="RUN", help="Graph run, other than --gan's own, that also judges its structure.")
 @click.option("--data", help="faces68, puppets, or a folder of test pictures. [default: puppets if trained on them]")
 @click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
 @click.option("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the pictures]")
@@ -63,6 +64,9 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
 
         evaluate_gan_run(options["gan_run"], options=options, json_file=json_file, picture=picture, device=device)
         return
+    for name in ("witness", "fid_weights"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for GANs; give --gan RUN with it")
     path = find_run("graph", run)
     click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))

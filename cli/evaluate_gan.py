@@ -20,7 +20,7 @@ def evaluate_gan_run(
     run: str, *, options: dict[str, Any], json_file: Path | None, picture: Path | None, device: str | None
 ) -> None:
     """Score a GAN run on held-out pictures, print and write the scores and a grid."""
-    from autolink_gen.checkpoints import find_run
+    from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.evaluation.gan import evaluate_gan
     from autolink_gen.evaluation.images import inception_features, vgg16_features
     from autolink_gen.files import write_picture, write_text_atomically
@@ -28,7 +28,9 @@ def evaluate_gan_run(
     from autolink_gen.pretrained import load_lpips
 
     path = find_run("gan", run)
-    gan = load_gan(path, device=pick_device(device))
+    gan, witness = load_gan(path, device=pick_device(device)), None
+    if options["witness"] is not None:
+        witness = load_graph_model(find_run("graph", options["witness"]), device=pick_device(device))
     extractors = {"vgg16": vgg16_features()}
     if options["fid_weights"] is not None:
         extractors["inception"] = inception_features(options["fid_weights"])
@@ -41,6 +43,7 @@ def evaluate_gan_run(
         others=training if held_out is not None else None,
         extractors=extractors,
         perceptual=load_lpips(),
+        witness=witness,
         count=options["max_test"] or 500,
         progress=progress_bar,
     )
@@ -81,10 +84,15 @@ def _lines(report: "GanReport") -> list[str]:
         if not name.startswith("real_"):
             floor = report.distances.get(f"real_{name}")
             lines.append(f"{name}: {value:.4g}" + (f" (training pictures {floor:.4g})" if floor is not None else ""))
+    kept = {"structure": report.structure, "structure by the witness": report.witness}
+    lines += [
+        f"{name}: keypoints {score.percent:.2f} % of the width from those asked for, "
+        f"{score.shuffled_percent:.2f} % from shuffled ones (ratio {score.ratio:.2f})"
+        for name, score in kept.items()
+        if score is not None
+    ]
     return [
         *lines,
-        f"structure: keypoints {report.structure_percent:.2f} % of the width from those asked for, "
-        f"{report.structure_shuffled_percent:.2f} % from shuffled ones (ratio {report.structure_ratio:.2f})",
         f"style: LPIPS {report.style_same:.3f} between two poses in one style, {report.style_other:.3f} in two",
         f"diversity: LPIPS {report.diversity:.3f} between two styles on one pose",
     ]

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.option("--classes", metavar="A,B", help="Take these class folders only, as cat,dog of afhq. [default: all]")
 @click.option("--image-size", type=int, help="Pixels, the graph's own size. [default: that]")
 @click.option("--batch-size", type=int, help="Pictures a step, over all devices.")
-@click.option("--gamma", type=float, help="Weight of the R1 penalty. [default: 0.2 at 64 pixels, 0.8 at 128, 3.2 at 256]")
+@click.option(
+    "--gamma", type=float, help="Weight of the R1 penalty. [default: 0.2 at 64 pixels, 0.8 at 128, 3.2 at 256]"
+)
 @click.option("--mirror", is_flag=True, help="Mirror every second picture; leave it out where sides matter.")
 @click.option("--augment", is_flag=True, help="Move, recolour and cover what the discriminator sees: for few pictures.")
 def train_gan(**options: Any) -> None:

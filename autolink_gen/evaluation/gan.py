@@ -38,35 +38,50 @@ class GanModel(Protocol):
         """Keypoints (B, K, 2) and z (B, D) to pictures (B, 3, S, S) in [0, 1]."""
 
 
+class Structure(NamedTuple):
+    """How well pictures keep the poses asked for.
+
+    ``percent``: the median over pictures of the mean distance of the keypoints detected in what was painted from
+    those asked for, in % of the width; ``shuffled_percent``: the same from another picture's.
+    """
+
+    percent: float
+    shuffled_percent: float
+
+    @property
+    def ratio(self) -> float:
+        """Asked for over shuffled: 0 is perfect, 1 is no better than chance, or there is but one pose."""
+        return self.percent / self.shuffled_percent if self.shuffled_percent else 1.0
+
+
 @dataclass(frozen=True)
 class GanReport:
     """The scores of a GAN on N poses, a style each.
 
-    ``structure_percent``: the median over pictures of the mean distance of the keypoints detected in what was
-    painted from those asked for, in % of the width; ``structure_shuffled_percent``: the same from another picture's.
+    ``structure`` by the keypoints of the graph that is painted on, ``witness`` by those of another graph, which the
+    GAN has not seen: there, the keypoints asked for are those in the real pictures that the poses are of.
     ``style_same``, ``style_other``: mean LPIPS between two pictures in different poses, of one style and of two.
     ``diversity``: mean LPIPS between two styles on one pose. ``distances``: Frechet and kernel distances to real
     pictures by name, each beside that of ``real_...``, other real pictures.
     """
 
     num_pictures: int
-    structure_percent: float
-    structure_shuffled_percent: float
+    structure: Structure
+    witness: Structure | None
     style_same: float
     style_other: float
     diversity: float
     distances: dict[str, float]
 
-    @property
-    def structure_ratio(self) -> float:
-        """Asked for over shuffled: 0 is perfect, 1 is no better than chance."""
-        return self.structure_percent / self.structure_shuffled_percent
-
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON, flat."""
         values = asdict(self)
         distances = values.pop("distances")
-        return {**values, "structure_ratio": self.structure_ratio, **distances}
+        for name, score in {"structure": values.pop("structure"), "witness": values.pop("witness")}.items():
+            if score is not None:
+                parts = {"percent": score.percent, "shuffled_percent": score.shuffled_percent, "ratio": score.ratio}
+                values |= {f"{name}_{part}": value for part, value in parts.items()}
+        return {**values, **distances}
 
 
 class _Painted(NamedTuple):
@@ -84,6 +99,7 @@ def evaluate_gan(
     others: Dataset[Tensor] | None,
     extractors: dict[str, Extractor],
     perceptual: Distance,
+    witness: GraphModel | None = None,
     count: int = 500,
     seed: int = 0,
     progress: Progress = no_progress,
@@ -91,16 +107,21 @@ def evaluate_gan(
     """Score a GAN on the poses of ``count`` real pictures, or of all there are.
 
     ``others`` are the training pictures, whose distance to ``real`` is the floor; ``extractors`` gives the name of
-    each kind of features, as in ``fd_NAME``; ``perceptual`` is LPIPS. Raises ValueError for fewer than two pictures.
+    each kind of features, as in ``fd_NAME``; ``perceptual`` is LPIPS; ``witness`` is a graph that the GAN has not
+    seen. Raises ValueError for fewer than two pictures.
     """
     count = min(count, len(real))  # type: ignore[arg-type]
     if count < 2:
         raise ValueError(f"{count} picture is too few to evaluate a GAN on: give at least 2")
-    keypoints = torch.cat([gan.graph.detect(_unit(batch, gan)) for batch in spread_batches(real, count=count)])
+    keypoints = _detect(gan.graph, spread_batches(real, count=count))
     z = torch.randn(2, count, gan.style_size, generator=torch.Generator().manual_seed(seed))
     batches = list(progress(_paint(gan, keypoints, z.to(keypoints)), -(-count // _BATCH), "paint"))
     painted = _Painted(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-    asked, shuffled = structure_distances(gan, painted.asked, keypoints)
+    structure = structure_of(painted.asked, keypoints, graph=gan.graph)
+    witnessed = None
+    if witness is not None:
+        seen = _detect(witness, spread_batches(real, count=count))
+        witnessed = structure_of(painted.asked, seen, graph=witness)
     same, other, diversity = _style_distances(painted, perceptual)
     distances = {}
     for name, extract in extractors.items():
@@ -116,19 +137,19 @@ def evaluate_gan(
             frechet, kernel = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
             distances[prefix + frechet] = frechet_distance(reference, features)
             distances[prefix + kernel] = kernel_distance(reference, features)
-    return GanReport(count, asked, shuffled, same, other, diversity, distances)
+    return GanReport(count, structure, witnessed, same, other, diversity, distances)
 
 
-def structure_distances(
-    gan: GanModel, painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"]
-) -> tuple[float, float]:
-    """Median distance, in % of the width, of detected keypoints from those asked for, and from the next picture's."""
-    detected = torch.cat([gan.graph.detect(_unit(batch, gan)) for batch in _batches(painted)])
+def structure_of(
+    painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: GraphModel
+) -> Structure:
+    """How well pictures in [-1, 1] keep ``keypoints`` of ``graph``, beside those of the next picture."""
+    detected = _detect(graph, _batches(painted))
     both = []
     for wanted in (keypoints, keypoints.roll(1, 0)):
         distances = (detected - wanted).norm(dim=-1).mean(dim=1)
         both.append(float(distances.median()) / 2 * 100)
-    return both[0], both[1]
+    return Structure(*both)
 
 
 def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, float, float]:
@@ -156,5 +177,5 @@ def _batches(pictures: Tensor) -> Iterator[Tensor]:
     return iter(pictures.split(_BATCH))
 
 
-def _unit(pictures: Tensor, gan: GanModel) -> Tensor:
-    return ((pictures + 1) / 2).to(gan.graph.edge_weights)
+def _detect(graph: GraphModel, batches: Iterator[Tensor]) -> Tensor:
+    return torch.cat([graph.detect(((batch + 1) / 2).to(graph.edge_weights)) for batch in batches])

@@ -252,11 +252,14 @@ def test_scores_of_a_gan(here, monkeypatch):
     network = RandomFeatures()
     monkeypatch.setattr(images, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
     monkeypatch.setattr(pretrained, "load_lpips", Squares)
-    output = run("evaluate", "--gan", "puppets", "--max-test", "12").output
+    output = run("evaluate", "--gan", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
     assert "held-out pictures of puppets" in output
-    assert "structure: keypoints" in output and "fd_vgg16: " in output
+    assert (
+        "structure: keypoints" in output and "structure by the witness: keypoints" in output and "fd_vgg16: " in output
+    )
     values = json.loads(Path("runs/gan/puppets/evaluation/gan.json").read_text())
     assert values["num_pictures"] == 12
+    assert values["witness_percent"] == values["structure_percent"], "it was painted on that very graph"
     assert {"fd_vgg16", "kd_vgg16", "real_fd_vgg16", "structure_percent", "style_same", "diversity"} <= values.keys()
     assert np.asarray(Image.open("runs/gan/puppets/evaluation/gan.png")).shape[1] == 4 + 8 * 132
 
@@ -264,3 +267,4 @@ def test_scores_of_a_gan(here, monkeypatch):
 def test_options_of_graphs_are_refused_with_a_gan(here):
     assert "name one run" in run("evaluate", "puppets-k3", "--gan", "puppets", expect=2).output
     assert "--protocol is for graphs" in run("evaluate", "--gan", "puppets", "--protocol", "cub", expect=2).output
+    assert "--witness is for GANs" in run("evaluate", "puppets-k3", "--witness", "puppets-k3", expect=2).output

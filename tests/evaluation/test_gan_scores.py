@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation.gan import evaluate_gan, structure_distances
+from autolink_gen.evaluation.gan import Structure, evaluate_gan, structure_of
 from autolink_gen.inference.generate import Gan
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
@@ -33,6 +33,13 @@ class Brightest(AutoLink):
         flat = images.mean(1).flatten(1).argmax(1)
         place = torch.stack([flat % 64, flat // 64], dim=1).float() / 63 * 2 - 1
         return place[:, None].expand(-1, 3, -1).contiguous()
+
+
+class Erratic(Brightest):
+    """Its keypoints have nothing to do with where the square is."""
+
+    def detect(self, images):
+        return (images.mean((2, 3))[:, None, :2] * 1e4).sin().expand(-1, 3, -1).contiguous()
 
 
 class Obedient(Gan):
@@ -76,9 +83,22 @@ def report_of(kind: type[Gan], **changes):
 def test_who_obeys_keeps_the_structure():
     obedient, deaf = report_of(Obedient), report_of(Deaf)
     assert obedient.num_pictures == 30
-    assert obedient.structure_percent < 1 < obedient.structure_shuffled_percent
-    assert obedient.structure_ratio < 0.1
-    assert 0.5 < deaf.structure_ratio < 2
+    assert obedient.structure.percent < 1 < obedient.structure.shuffled_percent
+    assert obedient.structure.ratio < 0.1
+    assert 0.5 < deaf.structure.ratio < 2
+    assert obedient.witness is None and "witness_ratio" not in obedient.to_dict()
+
+
+def test_another_graph_may_bear_witness():
+    """One that sees what the painter was not told of finds no structure."""
+    same, other = (
+        report_of(Obedient, witness=kind(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)))
+        for kind in (Brightest, Erratic)
+    )
+    assert same.witness == same.structure
+    assert Structure(0.0, 0.0).ratio == 1
+    values = other.to_dict()
+    assert values["witness_ratio"] == values["witness_percent"] / values["witness_shuffled_percent"] > 0.5
 
 
 def test_the_style_s_distance_is_less_in_one_style_than_in_two():
@@ -108,7 +128,7 @@ def test_structure_by_hand():
     gan = gan_of(Obedient)
     keypoints = torch.tensor([[[0.0, 0.0]] * 3, [[0.5, 0.5]] * 3])
     painted = gan.generate(keypoints + torch.tensor([0.2, 0.0]), torch.zeros(2, 8)) * 2 - 1
-    asked, shuffled = structure_distances(gan, painted, keypoints)
+    asked, shuffled = structure_of(painted, keypoints, graph=gan.graph)
     assert asked == pytest.approx(10, abs=1)
     assert shuffled > 20
 
