@@ -94,9 +94,9 @@ class Generator(nn.Module):
 
 
 def _start_linears(module: nn.Module) -> None:
-    """Kaiming-normal mapping layers; scales of modulated convolutions begin near 1."""
+    """Kaiming-normal mapping layers; scales of modulated convolutions spread by about 1, as StyleGAN2's do."""
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Linear):
-            gain = 0.1 if name.endswith("to_scale") else 1.0
+            gain = 0.5 if name.endswith("to_scale") else 1.0
             nn.init.normal_(layer.weight, std=gain * (2 / layer.in_features) ** 0.5)
             nn.init.zeros_(layer.bias)
