@@ -15,6 +15,8 @@ IMAGE_SIZES = (64, 128, 256)
 EDGE_MAP_SIZE = 32
 CHANNELS = {8: 512, 16: 512, 32: 256, 64: 128, 128: 64, 256: 32}  # at each resolution, for width 1
 _START_SIZE = 8
+_EDGE_GAIN = 2.0
+_START_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Generator(nn.Module):
         self.to_picture = nn.Conv2d(counts[-1], 3, 3, padding=1)
         start_convolutions(self)
         _start_linears(self)
+        _start_edges(self.from_edges)
 
     def forward(self, edge_map: Float[Tensor, "B 1 h w"], z: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
         """Pictures, about in [-1, 1], on edge maps of any size, in the styles of z from N(0, 1)."""
@@ -91,6 +94,15 @@ class Generator(nn.Module):
             x = block(x, style)
         pictures: Tensor = self.to_picture(x)
         return pictures
+
+
+def _start_edges(layers: nn.Sequential) -> None:
+    """Start where there is no edge too, or styles would have nothing to scale there; and make up for sparse edges."""
+    first, last = layers[0], layers[2]
+    assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d) and last.bias is not None
+    with torch.no_grad():
+        first.weight.mul_(_EDGE_GAIN)
+    nn.init.normal_(last.bias, std=_START_SPREAD)
 
 
 def _start_linears(module: nn.Module) -> None:
