@@ -170,6 +170,7 @@ def test_a_gan_on_eight_pictures_overfits(tmp_path):
         model={"width": 0.05},
         data={"name": str(tmp_path / "eight")},
         optimiser={"lr": 2e-3},
+        loss={"gamma": 2.0},
         training={"steps": 100, "batch_size": 8, "save_every": 100, "ema": 0.0},
         progress={"pictures": 0},
     )
