@@ -18,6 +18,7 @@ from autolink_gen.models.official_names import official_names
 
 FORMAT = "autolink-gen 1"
 WEIGHTS_NAME = "model.safetensors"
+GRAPH_NAME = "graph.safetensors"  # in the run of a generator: the graph that it stands on
 # What torch.load(..., weights_only=True) raises for a file that is damaged or of another kind.
 UNREADABLE = (
     OSError,
@@ -123,14 +124,16 @@ def load_state(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) 
 def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -> Path:
     """The folder of a run by name or path; the newest of its kind where ``name`` is None.
 
-    Raises ValueError, with the command that makes one, where there is none.
+    Where a graph is wanted and the run of a generator is named, the file of the graph that it stands on. Raises
+    ValueError, with the command that makes one, where there is none.
     """
     parent = runs / kind
     command = training_command(kind)
     if name is not None:
         for candidate in (Path(name), parent / name):
             if candidate.exists():
-                return candidate
+                kept = candidate / GRAPH_NAME
+                return kept if kind == "graph" and kept.is_file() else candidate
         raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
     found = [path for path in parent.glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
     if not found:

@@ -38,7 +38,9 @@ _PER_LINE = 12
 @click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many pictures. [default: all; 500 puppets]")
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
 @click.option("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
-@click.option("--picture", type=_FILE, help="Where to draw the best and worst. [default: in the run's folder]")
+@click.option(
+    "--picture", type=_FILE, help="Where to draw the best and worst, or a GAN's grid. [default: in the run's folder]"
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Pictures at once.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
 def evaluate(run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any) -> None:

@@ -163,7 +163,8 @@ class _Painter:
         keypoints = self._changed(poses)
         stops = keypoints if what == "pose" else self.styles
         if len(stops) < 2:
-            raise click.UsageError(f"--interpolate {what} needs two {what}s or more; give more --seeds or poses")
+            more = "leave --from out, or give a keypoints.json with several" if what == "pose" else "give --seeds 0-3"
+            raise click.UsageError(f"--interpolate {what} needs two {what}s or more: {more}")
         way = between(stops, frames)
         if what == "pose":
             pairs = (way, self.styles[:1].expand(frames, -1))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen.cli.shared import run_settings
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -34,7 +36,8 @@ def view_graph(
 ) -> None:
     """Show a learned graph: its edge matrix, its edges by weight, and the graph on the mean pose.
 
-    RUN is a run's name or folder, or its weights; without it the newest run is taken. Written to --out:
+    RUN is a run's name or folder, or its weights; without it the newest run is taken; for the folder of a GAN run,
+    the graph that it paints on. Written to --out:
     edge_matrix.png, a heat map of the weights; graph.png, the graph on the mean pose of pictures (keypoints
     on a circle where the run's own cannot be opened); edges.csv, all edges, the heaviest first.
 
@@ -83,15 +86,13 @@ def _pose(model: "AutoLink", data: str, root: Path | None, *, seed: int = 0) -> 
 
 def _own_pose(model: "AutoLink", found: Path, root: Path | None) -> "np.ndarray":
     """The mean pose over the pictures that the run was trained on, or a circle where they cannot be had."""
-    from autolink_gen.config import GraphRunConfig, build, read_yaml
-
-    file = (found if found.is_dir() else found.parent) / "config.yaml"
+    folder = found if found.is_dir() else found.parent
     try:
-        if not file.is_file():
-            raise ValueError(f"{file} is missing, which would name the run's pictures")
-        config = build(GraphRunConfig, read_yaml(file.read_text(encoding="utf-8"), source=str(file)))
-        own_root = root or (Path(config.data.root) if config.data.root else None)
-        return _pose(model, config.data.name, own_root, seed=config.training.seed)
+        data, training = run_settings(folder, "data"), run_settings(folder, "training")
+        if "name" not in data:
+            raise ValueError(f"{folder / 'config.yaml'} is missing, or does not name the run's pictures")
+        own_root = root or (Path(data["root"]) if data.get("root") else None)
+        return _pose(model, data["name"], own_root, seed=training.get("seed", 0))
     except (OSError, ValueError) as error:
         click.echo(f"keypoints are laid on a circle, give --data for a mean pose: {error}", err=True)
         return _circle(model.config.num_keypoints)

@@ -16,6 +16,10 @@ from autolink_gen.data.images import read_image
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
 
+_WANTED = (
+    'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json that `autolink-gen detect` writes'
+)
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -34,6 +38,11 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
     """
     if path.suffix.lower() == ".json":
         return _read_json(path, num_keypoints=graph.config.num_keypoints)
+    if path.is_dir():
+        raise ValueError(
+            f"{path} is a folder: give one picture or video of it, or run autolink-gen detect {path} and give the "
+            f"keypoints.json that it writes"
+        )
     picture = SourcePicture(path, 0, None, np.asarray(read_image(path)))
     (found,) = detect_pictures(graph, [picture])
     return [Pose(path.stem, torch.from_numpy(found.keypoints).float())]
@@ -43,7 +52,7 @@ def _read_json(path: Path, *, num_keypoints: int) -> list[Pose]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+        raise ValueError(f"{path} cannot be read as JSON: {error}; {_WANTED}") from error
     poses = _listed(values, path)
     if not poses:
         raise ValueError(f"{path} holds no pose")
@@ -60,10 +69,7 @@ def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
             return [(f"{path.stem}-{index}", pose) for index, pose in enumerate(points)]
         return [(path.stem, points)]
     except (KeyError, TypeError, IndexError, ZeroDivisionError):
-        raise ValueError(
-            f'{path} does not hold keypoints: give {{"keypoints": [[x, y], ...]}} with x and y in [-1, 1], or the '
-            f"keypoints.json that `autolink-gen detect` writes"
-        ) from None
+        raise ValueError(f"{path} does not hold keypoints: {_WANTED}") from None
 
 
 def _normalised(item: dict[str, Any]) -> list[list[float]]:
@@ -75,12 +81,14 @@ def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"
     try:
         keypoints = torch.tensor(points, dtype=torch.float32)
     except (ValueError, TypeError, RuntimeError):
-        raise ValueError(f"{path}: a pose is a list of [x, y], got {str(points)[:80]}") from None
+        raise ValueError(f"{path}: a pose is a list of [x, y], two numbers, got {str(points)[:80]}") from None
     if keypoints.ndim != 2 or keypoints.shape[1] != 2 or len(keypoints) != num_keypoints:
         raise ValueError(
             f"{path} holds {len(points)} keypoints and the GAN's graph has {num_keypoints}: detect them with that graph"
         )
-    if not keypoints.isfinite().all() or keypoints.abs().max() > 1:
+    if not keypoints.isfinite().all():
+        raise ValueError(f"{path} holds keypoints that are no finite numbers: mend or leave out that pose")
+    if keypoints.abs().max() > 1:
         worst = keypoints.abs().max().item()
         raise ValueError(f"{path} holds keypoints outside [-1, 1] (the farthest at {worst:.3g}); scale them")
     return keypoints

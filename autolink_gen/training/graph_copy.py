@@ -4,10 +4,8 @@ from pathlib import Path
 
 import torch
 
-from autolink_gen.checkpoints import load_graph_model, save_model
+from autolink_gen.checkpoints import GRAPH_NAME, load_graph_model, save_model
 from autolink_gen.models.autolink import AutoLink
-
-GRAPH_NAME = "graph.safetensors"
 
 
 def keep_graph(folder: Path, graph: AutoLink) -> None:

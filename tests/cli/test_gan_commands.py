@@ -223,10 +223,11 @@ class Squares(torch.nn.Module):
         (("--style", "none.png"), "none.png"),
         (("--seeds", "x"), "--seeds takes numbers and spans"),
         (("--move", "9:0,0"), "there is no keypoint 9: the graph's are 0 to 2"),
-        (("--interpolate", "style", "--style", "1"), "--interpolate style needs two styles or more"),
+        (("--interpolate", "style", "--style", "1"), "needs two styles or more: give --seeds 0-3"),
         (("--interpolate", "pose", "--out", "a.png"), "a.png must end in .mp4, .mov, .gif"),
         (("--out", "a.png"), "a.png must be a folder: several files are written"),
         (("--from", "none.json"), "none.json cannot be read as JSON"),
+        (("--out", "runs/gan/puppets/config.yaml/x"), "config.yaml/x: Not a directory; see that the path is right"),
     ],
 )
 def test_what_generate_refuses(here, arguments, message):
@@ -234,6 +235,13 @@ def test_what_generate_refuses(here, arguments, message):
     assert result.exit_code != 0
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_numbers_of_keypoints_are_shown_for_a_gan_run(here, tmp_path):
+    shown = run("view-graph", "runs/gan/puppets", "--out", str(tmp_path / "graph"))
+    assert "runs/gan/puppets/graph.safetensors (3 keypoints)" in shown.output
+    assert "laid on a circle" not in shown.output
+    assert (tmp_path / "graph" / "graph.png").is_file()
 
 
 def test_a_graph_run_is_no_gan(here):

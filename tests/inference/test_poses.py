@@ -59,7 +59,7 @@ def test_a_picture_s_pose_is_what_the_graph_detects(tmp_path, graph):
         ({"pictures": [{"file": "a.png", "frame": 0}]}, "does not hold keypoints: give"),
         ({"keypoints": POSE[:2]}, "holds 2 keypoints and the GAN's graph has 3: detect them with that graph"),
         ({"keypoints": [[0, 0], [0, 0], [1.5, 0]]}, r"outside \[-1, 1\] \(the farthest at 1.5\)"),
-        ({"keypoints": [[0, 0], [0, 0], [float("nan"), 0]]}, r"outside \[-1, 1\]"),
+        ({"keypoints": [[0, 0], [0, 0], [float("nan"), 0]]}, "no finite numbers: mend"),
         ({"keypoints": [[0, 0], [0], [0, 0]]}, r"a pose is a list of \[x, y\]"),
         ({"keypoints": [["left", 0], [0, 0], [0, 0]]}, r"a pose is a list of \[x, y\]"),
     ],
@@ -67,6 +67,11 @@ def test_a_picture_s_pose_is_what_the_graph_detects(tmp_path, graph):
 def test_bad_files_of_keypoints_are_named(tmp_path, graph, values, message):
     with pytest.raises(ValueError, match=rf"pose\.json.*{message}"):
         read_poses(written(tmp_path, values), graph)
+
+
+def test_a_folder_is_no_pose(tmp_path, graph):
+    with pytest.raises(ValueError, match="is a folder: give one picture or video of it"):
+        read_poses(tmp_path, graph)
 
 
 def test_edits_move_swap_and_take_out():
