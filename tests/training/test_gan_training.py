@@ -169,9 +169,9 @@ def test_a_gan_on_eight_pictures_overfits(tmp_path):
     config = tiny(
         model={"width": 0.05},
         data={"name": str(tmp_path / "eight")},
-        optimiser={"lr": 2e-3},
+        optimiser={"lr": 1e-3},
         loss={"gamma": 2.0},
-        training={"steps": 100, "batch_size": 8, "save_every": 100, "ema": 0.0},
+        training={"steps": 200, "batch_size": 8, "save_every": 200, "ema": 0.0},
         progress={"pictures": 0},
     )
     run = train_gan(config, make_graph(), launch(tmp_path / "run"))
