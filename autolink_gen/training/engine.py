@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.config import RunLengthConfig
+from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.folders import drop_later_lines
-from autolink_gen.training.launch import Launch
+from autolink_gen.training.launch import Launch, share_batch
 from autolink_gen.training.optimisers import make_average
 from autolink_gen.training.saves import read_newest, rotate, step_folders, write_save
 
@@ -90,6 +92,18 @@ class Run:
     def checkpoints(self) -> Path:
         """The folder of the saves."""
         return self.folder / "checkpoints"
+
+    def batches(self, dataset: Dataset[Tensor], *, workers: int) -> Iterator[Tensor]:
+        """This process's share of every batch from the next step on; ValueError where it does not divide."""
+        sampler = StepSampler(
+            len(dataset),  # type: ignore[arg-type]
+            share_batch(self.length.batch_size, self.fabric.world_size),
+            seed=self.length.seed,
+            start_step=self.progress.step,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+        )
+        return endless_batches(dataset, sampler, workers=workers)
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""

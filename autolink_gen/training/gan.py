@@ -22,19 +22,12 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training.augment import Augment
-from autolink_gen.training.batches import (
-    StepSampler,
-    endless_batches,
-    flip_some,
-    open_pictures,
-    step_generator,
-    to_float,
-)
+from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
 from autolink_gen.training.gan_progress import GanSamples, Quality
 from autolink_gen.training.graph_copy import keep_graph
-from autolink_gen.training.launch import Launch, share_batch, start_fabric
+from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 
 MIN_PICTURES = 8
@@ -72,8 +65,8 @@ class Critic(nn.Module):
         seed: int = 0,
     ) -> CriticLosses:
         """The losses on real and painted pictures in [-1, 1]; ``penalise`` adds the gradient penalty."""
-        swapped = round(self.config.mismatched * len(fake))
-        fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
+        if swapped := round(self.config.mismatched * len(fake)):
+            fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
         real = real.detach().requires_grad_(penalise)
         fake = fake.detach().requires_grad_(penalise and self.config.relativistic)
         real_logits = self.logits(real, real_maps, seed=seed)
@@ -150,15 +143,7 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
     fabric, length, size = run.fabric, config.training, config.model.image_size
     critic = run.critic_network
     assert isinstance(critic, Critic)
-    sampler = StepSampler(
-        len(dataset),  # type: ignore[arg-type]
-        share_batch(length.batch_size, fabric.world_size),
-        seed=length.seed,
-        start_step=run.progress.step,
-        rank=fabric.global_rank,
-        world_size=fabric.world_size,
-    )
-    batches = endless_batches(dataset, sampler, workers=config.data.workers)
+    batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)

@@ -16,17 +16,10 @@ from autolink_gen.files import write_picture
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import load_features
-from autolink_gen.training.batches import (
-    StepSampler,
-    endless_batches,
-    flip_some,
-    open_pictures,
-    step_generator,
-    to_float,
-)
+from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
-from autolink_gen.training.launch import Launch, share_batch, start_fabric
+from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 
@@ -50,15 +43,7 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     optimiser = make_optimiser(model, config.optimiser, special=special)
     samples = Samples(dataset, config)
     run = Run(fabric, launch, config.training, model=model, optimiser=optimiser, on_save=samples.refresh)
-    sampler = StepSampler(
-        len(dataset),  # type: ignore[arg-type]
-        share_batch(config.training.batch_size, fabric.world_size),
-        seed=config.training.seed,
-        start_step=run.progress.step,
-        rank=fabric.global_rank,
-        world_size=fabric.world_size,
-    )
-    batches = endless_batches(dataset, sampler, workers=config.data.workers)
+    batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         generator = step_generator(config.training.seed, step, rank=fabric.global_rank)
         pictures = to_float(next(batches), device=fabric.device)
