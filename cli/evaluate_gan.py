@@ -83,7 +83,10 @@ def _lines(report: "GanReport") -> list[str]:
     for name, value in report.distances.items():
         if not name.startswith("real_"):
             floor = report.distances.get(f"real_{name}")
-            lines.append(f"{name}: {value:.4g}" + (f" (training pictures {floor:.4g})" if floor is not None else ""))
+            remark = f" (training pictures {floor:.4g})" if floor is not None else ""
+            if value < 0:
+                remark += "; below 0 is chance, no difference was found: more pictures tell more"
+            lines.append(f"{name}: {value:.4g}{remark}")
     kept = {"structure": report.structure, "structure by the witness": report.witness}
     lines += [
         f"{name}: keypoints {score.percent:.2f} % of the width from those asked for, "

@@ -71,14 +71,16 @@ def view_graph(
     _write_csv(folder / "edges.csv", weights, labels)
 
 
-def _pose(model: "AutoLink", data: str, root: Path | None, *, seed: int = 0) -> "np.ndarray":
+def _pose(
+    model: "AutoLink", data: str, root: Path | None, *, classes: Sequence[str] = (), seed: int = 0
+) -> "np.ndarray":
     from tqdm import tqdm
 
     from autolink_gen.data.catalog import open_dataset
     from autolink_gen.inference.detect import MEAN_POSE_PICTURES, mean_pose
 
     config = model.config
-    dataset = open_dataset(data, root=root, image_size=config.image_size, fit=config.fit, seed=seed)
+    dataset = open_dataset(data, root=root, image_size=config.image_size, fit=config.fit, classes=classes, seed=seed)
     total = min(MEAN_POSE_PICTURES, len(dataset))  # type: ignore[arg-type]
     with tqdm(total=total, desc="mean pose", unit="picture", leave=False, delay=1, disable=None) as bar:
         return mean_pose(model, dataset, progress=bar.update)
@@ -92,7 +94,7 @@ def _own_pose(model: "AutoLink", found: Path, root: Path | None) -> "np.ndarray"
         if "name" not in data:
             raise ValueError(f"{folder / 'config.yaml'} is missing, or does not name the run's pictures")
         own_root = root or (Path(data["root"]) if data.get("root") else None)
-        return _pose(model, data["name"], own_root, seed=training.get("seed", 0))
+        return _pose(model, data["name"], own_root, classes=data.get("classes", ()), seed=training.get("seed", 0))
     except (OSError, ValueError) as error:
         click.echo(f"keypoints are laid on a circle, give --data for a mean pose: {error}", err=True)
         return _circle(model.config.num_keypoints)

@@ -11,8 +11,11 @@ from PIL import Image
 
 from autolink_gen import load_gan
 from autolink_gen.checkpoints import save_model
+from autolink_gen.cli import evaluate_gan as evaluate_gan_command
 from autolink_gen.cli.main import cli
+from autolink_gen.data import catalog
 from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.evaluation.gan import GanReport, Structure
 from autolink_gen.inference import generate as generate_module
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
@@ -134,6 +137,20 @@ def test_classes_of_afhq(here, afhq):
     train(*given, "--classes", "cat,dog")
     refused = train(*given, "--classes", "cat,horse", expect=1)
     assert "has no 'horse'; it has cat, dog" in refused.output
+
+
+def test_the_mean_pose_is_that_of_the_classes_trained_on(here, afhq, monkeypatch):
+    given = ("--data", "afhq", "--data-root", str(afhq), "--graph", "puppets-k3", "--steps", "1", "--batch-size", "2")
+    train(*given, "--classes", "cat")
+    plain, seen = catalog.open_dataset, []
+
+    def open_dataset(*args, **kwargs):
+        seen.append(plain(*args, **kwargs))
+        return seen[-1]
+
+    monkeypatch.setattr(catalog, "open_dataset", open_dataset)
+    run("view-graph", "runs/gan/afhq-cat", "--data-root", str(afhq))
+    assert [len(dataset) for dataset in seen] == [9]
 
 
 def test_three_pictures_are_too_few(here, tmp_path):
@@ -270,6 +287,14 @@ def test_scores_of_a_gan(here, monkeypatch):
     assert values["witness_percent"] == values["structure_percent"], "it was painted on that very graph"
     assert {"fd_vgg16", "kd_vgg16", "real_fd_vgg16", "structure_percent", "style_same", "diversity"} <= values.keys()
     assert np.asarray(Image.open("runs/gan/puppets/evaluation/gan.png")).shape[1] == 4 + 8 * 132
+
+
+def test_a_kernel_distance_below_zero_is_explained():
+    same = Structure(1.0, 4.0)
+    report = GanReport(12, same, None, 0.1, 0.2, 0.1, {"fd_vgg16": 3.0, "kd_vgg16": -0.5, "real_kd_vgg16": 0.1})
+    lines = evaluate_gan_command._lines(report)
+    assert "fd_vgg16: 3" in lines
+    assert "kd_vgg16: -0.5 (training pictures 0.1); below 0 is chance, no difference was found" in "\n".join(lines)
 
 
 def test_options_of_graphs_are_refused_with_a_gan(here):
