@@ -137,7 +137,8 @@ class _Task:
     def _video(self, source: "Source", reader: "VideoReader", progress: Callable[[int], object]) -> None:
         from contextlib import ExitStack
 
-        from autolink_gen.data.video import VideoError, VideoWriter
+        from autolink_gen.data.video import VideoError
+        from autolink_gen.data.video_writing import VideoWriter
         from autolink_gen.inference.detect import detect_pictures, video_frames
 
         self.files.begin_file()

@@ -192,7 +192,7 @@ class _Painter:
             self._write_video(file, painted, total=reader.num_frames or 0, fps=reader.fps)
 
     def _write_video(self, file: Path, pictures: Iterator["np.ndarray"], *, total: int, fps: Any) -> None:
-        from autolink_gen.data.video import VideoWriter
+        from autolink_gen.data.video_writing import VideoWriter
 
         file.parent.mkdir(parents=True, exist_ok=True)
         count = 0

@@ -2,13 +2,11 @@
 
 import logging
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import av
@@ -16,21 +14,13 @@ import numpy as np
 from av.error import FFmpegError
 from jaxtyping import UInt8
 from numpy import ndarray
-from PIL import Image
-
-from autolink_gen.data.sound import Sound
-from autolink_gen.files import sync_file
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
-WRITABLE_SUFFIXES = (".mp4", ".mov", ".gif")
 MAX_BAD_SHARE = 0.2
 Rate = Fraction | float | int  # frames a second
 _UNKNOWN_FPS = Fraction(25)
-_MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
-_BT709 = 1
-_GIF_TICK = Fraction(1, 100)
 
 
 class VideoError(ValueError):
@@ -151,147 +141,6 @@ class VideoReader:
         )
 
 
-class VideoWriter:
-    """Writes frames, uint8 (H, W, 3) RGB, into an .mp4 or .mov (H.264, yuv420p, index first) or a .gif.
-
-    Use it in a `with` block. The file is made beside `path` under a temporary name and takes its own when the
-    block ends well; after an error nothing is left. `fps` is kept exactly. The first frame sets the size; an
-    odd width or height grows by a pixel, since H.264 takes even ones alone. `copy_audio_from` names a file
-    whose sound is laid under the frames, in step with their times and no longer than they last; one without
-    sound changes nothing. Raises ValueError for another ending, a frame of another size, or a block that
-    wrote no frame.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        fps: Rate,
-        copy_audio_from: str | Path | None = None,
-        crf: int = 18,
-    ) -> None:
-        self.path = Path(path)
-        self.is_gif = self.path.suffix.lower() == ".gif"
-        if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
-            raise ValueError(f"cannot write {self.path}: the name must end in {', '.join(WRITABLE_SUFFIXES)}")
-        if not fps > 0:
-            raise ValueError(f"fps is {fps}; it must be positive")
-        self.fps = Fraction(fps).limit_denominator(65535)
-        self.crf = crf
-        self.num_frames = 0
-        self._audio_from = None if copy_audio_from is None or self.is_gif else Path(copy_audio_from)
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        self._container: Any = None
-        self._stream: Any = None
-        self._sound: Sound | None = None
-        self._last_pts = -1
-        self._size = (0, 0)
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            with suppress(FFmpegError):
-                self._close()
-            self._temporary.unlink(missing_ok=True)
-
-    def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
-        """Append a frame, shown from `time_s` seconds on, or 1 / fps after the last where none is given."""
-        if self._container is None:
-            with self._disk_errors():
-                self._open(frame)
-        if frame.shape[:2] != self._size:
-            raise ValueError(
-                f"frame {self.num_frames} of {self.path} has height and width {frame.shape[:2]}, the first "
-                f"had {self._size}; bring all frames to one size"
-            )
-        tick = self._stream.codec_context.time_base
-        # Where no time is given the exact rate counts, and rounding must not add up.
-        time = self.num_frames / self.fps if time_s is None else time_s
-        pts = round(time / tick) if time_s is None else round(time_s / float(tick))
-        self.num_frames += 1
-        if self.is_gif and self._last_pts >= 0 and pts < self._last_pts + 2:
-            return  # viewers slow down a GIF of more than 50 frames a second
-        pts = max(pts, self._last_pts + 1)
-        picture = self._picture(frame)
-        picture.pts, picture.time_base = pts, tick
-        self._last_pts = pts
-        with self._disk_errors():
-            self._container.mux(self._stream.encode(picture))
-            if self._sound is not None:
-                self._sound.mux_until(float(pts * tick))
-
-    def _open(self, frame: ndarray) -> None:
-        self._size = (frame.shape[0], frame.shape[1])
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        form = self.path.suffix.lower()[1:]
-        options = {} if self.is_gif else {"movflags": "+faststart"}
-        self._container = av.open(str(self._temporary), "w", format=form, options=options)
-        self._stream = self._gif_stream() if self.is_gif else self._h264_stream()
-        if self._audio_from is not None:
-            self._sound = Sound.open(self._audio_from, self._container)
-
-    def _gif_stream(self) -> Any:
-        stream = self._container.add_stream("gif", rate=self.fps)
-        stream.height, stream.width = self._size
-        stream.pix_fmt = "pal8"
-        stream.codec_context.time_base = _GIF_TICK
-        return stream
-
-    def _h264_stream(self) -> Any:
-        stream = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(self.crf)})
-        stream.height, stream.width = (side + side % 2 for side in self._size)
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        # At least 10000 ticks a second, and a whole number of them a frame.
-        ticks_per_s = self.fps.numerator * math.ceil(10_000 / self.fps.numerator)
-        context.time_base = Fraction(1, ticks_per_s)
-        return stream
-
-    def _picture(self, frame: ndarray) -> Any:
-        if self.is_gif:
-            return _with_palette(frame)
-        height, width = self._size
-        even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        return picture.reformat(format="yuv420p", dst_colorspace=_BT709)
-
-    def _finish(self) -> None:
-        if self._container is None:
-            raise ValueError(f"no frame was written to {self.path}; give at least one")
-        with self._disk_errors():
-            self._container.mux(self._stream.encode(None))
-            if self._sound is not None:
-                last = self._last_pts * self._stream.codec_context.time_base
-                self._sound.mux_until(float(last + 1 / self.fps))
-                self._sound.finish()
-            self._close()
-        sync_file(self._temporary)
-        self._temporary.replace(self.path)
-
-    def _close(self) -> None:
-        sound, self._sound = self._sound, None
-        container, self._container = self._container, None
-        if sound is not None:
-            sound.close()
-        if container is not None:
-            container.close()
-
-    @contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except FFmpegError as error:
-            raise OSError(f"could not write {self.path}: {error.strerror}") from error
-
-
 def _upright(frame: Any) -> ndarray:
     """A decoded frame as RGB, turned as the file says (telephones store upright films lying down)."""
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
@@ -313,14 +162,3 @@ def _reason(path: Path, error: FFmpegError | OSError) -> str:
     if isinstance(error, av.error.InvalidDataError):
         return "its content is no video that is known here, or it was cut short"
     return error.strerror or str(error)
-
-
-def _with_palette(frame: ndarray) -> Any:
-    """A frame of at most 256 colours, chosen for it alone."""
-    image = Image.fromarray(frame).quantize(256)
-    palette = np.zeros((256, 4), np.uint8)
-    colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    palette[: len(colours), 1:] = colours
-    palette[:, 0] = 255
-    pair: Any = (np.asarray(image), palette)  # as its documentation asks, against its type hint
-    return av.VideoFrame.from_ndarray(pair, format="pal8")

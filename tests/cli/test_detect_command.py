@@ -11,7 +11,8 @@ from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
-from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 NUM_KEYPOINTS = 4

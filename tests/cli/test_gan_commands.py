@@ -14,7 +14,8 @@ from autolink_gen.checkpoints import save_model
 from autolink_gen.cli import evaluate_gan as evaluate_gan_command
 from autolink_gen.cli.main import cli
 from autolink_gen.data import catalog
-from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.evaluation.gan import GanReport, Structure
 from autolink_gen.inference import generate as generate_module
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig

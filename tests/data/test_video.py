@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from video_clips import HEIGHT, RATE, WIDTH, brightness_of, loud_from, make_frames, packets_of, write_click, write_clip
 
-from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video_writing import VideoWriter
 
 
 @pytest.mark.parametrize("fps", [25, Fraction(30_000, 1001), Fraction(24_000, 1001), 12.5, 60, 7])

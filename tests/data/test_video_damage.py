@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from video_clips import HEIGHT, WIDTH, destroy_packet, make_frames, noise_clip, waves_clip, write_click, write_clip
 
-from autolink_gen.data.video import VideoError, VideoReader, VideoWriter
+from autolink_gen.data.video import VideoError, VideoReader
+from autolink_gen.data.video_writing import VideoWriter
 
 
 def _cut(path: Path, share: float) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from autolink_gen.data.video import VideoWriter
+from autolink_gen.data.video_writing import VideoWriter
 
 RATE = 16_000
 HEIGHT, WIDTH = 48, 64

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.data.images import ImageError
-from autolink_gen.data.video import VideoReader, VideoWriter
+from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.inference.detect import (
     SourcePicture,
     detect_pictures,
