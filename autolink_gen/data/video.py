@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -56,7 +56,7 @@ class VideoReader:
             self.fps = stream.average_rate or stream.guessed_rate or stream.base_rate or _UNKNOWN_FPS
             self.num_frames = _count_frames(container, stream, self.fps)
             self.has_audio = bool(container.streams.audio)
-            first = next(self._decoded(container, stream), None)
+            first = next(self._decoded(container, stream, whole=True), None)
             if first is None:
                 raise self._error("none of its frames can be decoded")
             self.height, self.width = _upright(first).shape[:2]
@@ -64,29 +64,44 @@ class VideoReader:
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
         return (frame.pixels for frame in self.timed())
 
-    def timed(self, *, fps: Rate | None = None) -> Iterator[TimedFrame]:
-        """The frames with their times; with `fps`, at most one frame for each 1 / fps seconds."""
+    def timed(self, *, fps: Rate | None = None, start_s: float = 0.0, end_s: float = math.inf) -> Iterator[TimedFrame]:
+        """The frames from `start_s` to before `end_s` with their times; with `fps`, at most one each 1 / fps seconds.
+
+        A start beyond 0 is sought, not read up to.
+        """
         if fps is not None and not fps > 0:
             raise ValueError(f"fps is {fps}; it must be positive")
-        next_s = -math.inf
-        for frame in self._all_frames():
+        next_s = start_s
+        for frame in self.from_keyframe(start_s):
             # A thousandth of a second of slack: time stamps are rounded.
-            if fps is None or frame.time_s >= next_s - 1e-3:
+            if frame.time_s >= end_s - 1e-3:
+                return
+            if frame.time_s >= next_s - 1e-3:
                 next_s = (math.floor((frame.time_s + 1e-3) * fps) + 1) / fps if fps else next_s
                 yield frame
 
-    def _all_frames(self) -> Iterator[TimedFrame]:
+    def from_keyframe(self, time_s: float) -> Iterator[TimedFrame]:
+        """All frames from the last keyframe at or before a time on: those that must be decoded to see that time.
+
+        Beyond 0, a frame's number is its time in units of 1 / `fps`, and the share of damaged frames is not checked.
+        """
         self.bad_frames = good = 0
+        sought = time_s > 0
         with self._opened() as (container, stream):
             start = Fraction(container.start_time or 0, av.time_base)
-            for frame in self._decoded(container, stream):
-                time = good / self.fps if frame.time is None else frame.pts * frame.time_base - start
-                yield TimedFrame(good, float(time), _upright(frame))
+            if sought:
+                with suppress(FFmpegError):  # a file that cannot be sought in is read from its start
+                    container.seek(round((time_s + start) * av.time_base))
+            for frame in self._decoded(container, stream, whole=not sought):
+                known = frame.time is not None
+                time = float(frame.pts * frame.time_base - start if known else good / self.fps)
+                yield TimedFrame(round(time * float(self.fps)) if sought else good, time, _upright(frame))
                 good += 1
-            self._check_share(good)
+            if not sought:
+                self._check_share(good)
 
-    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Undamaged frames; damaged ones, and those that the file promises and has not, are counted."""
+    def _decoded(self, container: Any, stream: Any, *, whole: bool) -> Iterator[Any]:
+        """Undamaged frames; damaged ones, and those that a `whole` file promises and has not, are counted."""
         good = discarded = 0
         for packet in self._packets(container, stream):
             discarded += packet.is_discard
@@ -101,7 +116,7 @@ class VideoReader:
                 else:
                     good += 1
                     yield frame
-        if "mp4" in container.format.name and stream.frames:
+        if whole and "mp4" in container.format.name and stream.frames:
             self.bad_frames = max(self.bad_frames, stream.frames - discarded - good)
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:

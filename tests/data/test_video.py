@@ -7,7 +7,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_clips import HEIGHT, RATE, WIDTH, brightness_of, loud_from, make_frames, packets_of, write_click, write_clip
+from video_clips import (
+    HEIGHT,
+    RATE,
+    WIDTH,
+    brightness_of,
+    loud_from,
+    make_frames,
+    packets_of,
+    write_click,
+    write_clip,
+    write_keyframes,
+)
 
 from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
@@ -93,6 +104,29 @@ def test_fewer_frames_a_second_are_spread_evenly(tmp_path: Path) -> None:
     assert len(list(reader.timed(fps=1000))) == 50
     with pytest.raises(ValueError, match="fps is 0"):
         list(reader.timed(fps=0))
+
+
+def test_a_start_is_sought(tmp_path: Path) -> None:
+    reader = VideoReader(write_keyframes(tmp_path / "clip.mp4", 50, every=10))
+    frames = list(reader.timed(start_s=1.0, end_s=1.2))
+    assert [frame.number for frame in frames] == [25, 26, 27, 28, 29]
+    assert [frame.time_s for frame in frames] == pytest.approx([1.0, 1.04, 1.08, 1.12, 1.16])
+    straight = [frame.pixels for frame in reader.timed() if 25 <= frame.number < 30]
+    assert all(np.array_equal(frame.pixels, other) for frame, other in zip(frames, straight, strict=True))
+    assert [frame.number for frame in reader.timed(fps=5, start_s=1.0)] == [25, 30, 35, 40, 45]
+
+
+def test_what_lies_before_the_keyframe_is_not_decoded(tmp_path: Path) -> None:
+    reader = VideoReader(write_keyframes(tmp_path / "clip.mp4", 50, every=10))
+    assert [frame.number for frame in reader.from_keyframe(1.0)] == list(range(20, 50))
+    assert [frame.number for frame in reader.from_keyframe(100.0)] == list(range(40, 50))
+    assert [frame.number for frame in reader.from_keyframe(0.0)] == list(range(50))
+
+
+def test_a_gif_is_sought_in_too(tmp_path: Path) -> None:
+    reader = VideoReader(write_clip(tmp_path / "clip.gif", 20, fps=20))
+    (frame,) = reader.timed(start_s=0.5, end_s=0.55)
+    assert brightness_of([frame.pixels]) == pytest.approx(brightness_of(make_frames(20)[10:11]), abs=1)
 
 
 @pytest.mark.parametrize(

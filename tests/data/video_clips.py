@@ -29,6 +29,17 @@ def write_clip(path: Path, count: int = 20, *, fps: float | Fraction = 25, sound
     return path
 
 
+def write_keyframes(path: Path, count: int = 50, *, every: int = 10) -> Path:
+    """The same frames, 25 a second, every tenth of them a keyframe."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": str(every), "sc_threshold": "0"})
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        for frame in make_frames(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
 def write_click(path: Path, *, at_s: float, length_s: float) -> Path:
     """A wave file, silent but for a short tone that begins at `at_s`."""
     samples = np.zeros(round(length_s * RATE), np.int16)
