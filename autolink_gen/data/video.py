@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -59,7 +60,7 @@ class VideoReader:
             first = next(self._decoded(container, stream, whole=True), None)
             if first is None:
                 raise self._error("none of its frames can be decoded")
-            self.height, self.width = _upright(first).shape[:2]
+            self.height, self.width = _upright(first, VideoReformatter()).shape[:2]
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
         return (frame.pixels for frame in self.timed())
@@ -87,6 +88,7 @@ class VideoReader:
         """
         self.bad_frames = good = 0
         sought = time_s > 0
+        converter = VideoReformatter()  # kept: making one takes twenty times as long as a small frame's conversion
         with self._opened() as (container, stream):
             start = Fraction(container.start_time or 0, av.time_base)
             if sought:
@@ -95,7 +97,7 @@ class VideoReader:
             for frame in self._decoded(container, stream, whole=not sought):
                 known = frame.time is not None
                 time = float(frame.pts * frame.time_base - start if known else good / self.fps)
-                yield TimedFrame(round(time * float(self.fps)) if sought else good, time, _upright(frame))
+                yield TimedFrame(round(time * float(self.fps)) if sought else good, time, _upright(frame, converter))
                 good += 1
             if not sought:
                 self._check_share(good)
@@ -156,9 +158,10 @@ class VideoReader:
         )
 
 
-def _upright(frame: Any) -> ndarray:
+def _upright(frame: Any, converter: VideoReformatter) -> ndarray:
     """A decoded frame as RGB, turned as the file says (telephones store upright films lying down)."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+    pixels = converter.reformat(frame, format="rgb24").to_ndarray()
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
 def _count_frames(container: Any, stream: Any, fps: Fraction) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
@@ -58,6 +59,7 @@ class VideoWriter:
         self._container: Any = None
         self._stream: Any = None
         self._sound: Sound | None = None
+        self._converter = VideoReformatter()
         self._last_pts = -1
         self._size = (0, 0)
 
@@ -135,7 +137,7 @@ class VideoWriter:
         height, width = self._size
         even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        return picture.reformat(format="yuv420p", dst_colorspace=_BT709)
+        return self._converter.reformat(picture, format="yuv420p", dst_colorspace=_BT709)
 
     def _finish(self) -> None:
         if self._container is None:
