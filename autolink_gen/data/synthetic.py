@@ -114,12 +114,18 @@ class Puppets(Dataset[Tensor]):
 
 
 def puppet_clip(
-    seed: int, index: int, *, num_frames: int, size: int, split: Split = "train"
+    seed: int,
+    index: int,
+    *,
+    num_frames: int,
+    size: int,
+    split: Split = "train",
+    only: Sequence[int] | None = None,
 ) -> tuple[UInt8[np.ndarray, "T S S 3"], Float32[np.ndarray, "T 13 2"]]:
     """A puppet that moves smoothly before a still backdrop: frames, and joints (x, y) in [-1, 1].
 
     The figure and the backdrop are those of `Puppets(seed=seed, split=split)[index]`; each joint angle is a
-    sum of two sinusoids with periods of 25 to 100 frames.
+    sum of two sinusoids with periods of 25 to 100 frames. `only` names the frames to draw.
 
     Raises:
         ValueError: num_frames under 1, size outside 32 to 512, a negative seed or index, or an unknown split.
@@ -131,7 +137,7 @@ def puppet_clip(
     if index < 0:
         raise ValueError(f"index={index}: clips are counted from 0; give 0 or more")
     streams = _Streams(seed, split, index)
-    return _render(sample_motion(streams.motion, num_frames), streams, size)
+    return _render(sample_motion(streams.motion, num_frames), streams, size, only=only)
 
 
 class _Streams:
@@ -157,15 +163,15 @@ def _check_size(field: str, size: int) -> None:
 
 
 def _render(
-    poses: Sequence[Pose], streams: _Streams, size: int
+    poses: Sequence[Pose], streams: _Streams, size: int, *, only: Sequence[int] | None = None
 ) -> tuple[UInt8[np.ndarray, "T S S 3"], Float32[np.ndarray, "T 13 2"]]:
-    """Draw one figure in each of `poses` before one backdrop."""
+    """Draw one figure in each of `poses`, or in those numbered `only`, before one backdrop."""
     appearance = sample_appearance(streams.looks)
     proportions = sample_proportions(streams.looks)
     backdrop = render_backdrop(sample_backdrop(streams.looks, appearance), size)
     body = np.stack([skeleton(proportions, pose) for pose in poses])
     place = sample_placement(streams.place, body, proportions)
-    joints = place.scale * body + np.array([place.x, place.y])
+    joints = place.scale * (body if only is None else body[list(only)]) + np.array([place.x, place.y])
     pictures = [
         draw_puppet(backdrop, points, scale=place.scale, proportions=proportions, appearance=appearance)
         for points in joints

@@ -158,6 +158,11 @@ class VideoReader:
         )
 
 
+def is_video(path: Path) -> bool:
+    """Whether the name ends in one of `VIDEO_SUFFIXES`, in upper or lower case."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
 def _upright(frame: Any, converter: VideoReformatter) -> ndarray:
     """A decoded frame as RGB, turned as the file says (telephones store upright films lying down)."""
     pixels = converter.reformat(frame, format="rgb24").to_ndarray()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, walk_files
-from autolink_gen.data.video import VIDEO_SUFFIXES
+from autolink_gen.data.video import VIDEO_SUFFIXES, is_video
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,6 @@ class Source:
     def is_video(self) -> bool:
         """Whether its name is that of a video."""
         return is_video(self.path)
-
-
-def is_video(path: Path) -> bool:
-    """Whether the name ends in one of `VIDEO_SUFFIXES`, in upper or lower case."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Source]:

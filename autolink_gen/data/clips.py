@@ -1,0 +1,139 @@
+"""Clips: videos, folders of frames and embedded ones, of which a few frames are read at a time."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from autolink_gen.data.folders import IMAGE_SUFFIXES, check_folder, count_suffixes, is_image, walk_files
+from autolink_gen.data.images import read_image
+from autolink_gen.data.synthetic import Split, puppet_clip
+from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
+
+PUPPET_FRAMES = 100
+_MIN_FRAMES = 2
+
+NumberedFrame = tuple[int, UInt8[ndarray, "H W 3"]]
+
+
+@runtime_checkable
+class Clip(Protocol):
+    """Something that moves: frames RGB, numbered from 0."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+
+    def count(self) -> int:
+        """How many frames there are, as far as its beginning tells; ValueError where it cannot be read."""
+
+    def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
+        """The frames of these rising numbers; others that had to be decoded on the way may come too.
+
+        Frames larger than twice `min_side` pixels may be reduced to that. Frames that are not there are left out.
+        Raises ValueError where the clip cannot be read.
+        """
+
+
+class VideoClip:
+    """A video file; a frame's number is its time in units of 1 / fps."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def count(self) -> int:
+        """As many frames as the file promises."""
+        return VideoReader(self.path).num_frames or 1
+
+    def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
+        """All frames from the keyframe before each wanted one up to it."""
+        reader = VideoReader(self.path)
+        last = -1
+        for number in numbers:
+            if number <= last:
+                continue
+            for frame in reader.from_keyframe(number / float(reader.fps)):
+                if frame.number > last:
+                    last = frame.number
+                    yield last, frame.pixels
+                if last >= number:
+                    break
+
+
+class FrameFolder:
+    """A folder of pictures, the frames of one clip in the order of their names."""
+
+    def __init__(self, folder: Path, files: Sequence[Path]) -> None:
+        self.folder, self.files = folder, list(files)
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def count(self) -> int:
+        """The number of pictures."""
+        return len(self.files)
+
+    def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
+        """The wanted pictures."""
+        for number in numbers:
+            yield number, np.asarray(read_image(self.files[number], min_side=min_side))
+
+
+class PuppetClip:
+    """A clip of an embedded puppet; see `puppet_clip`."""
+
+    def __init__(self, index: int, *, seed: int, size: int, split: Split) -> None:
+        self.index, self.seed, self.size, self.split = index, seed, size, split
+
+    @property
+    def name(self) -> str:
+        """Which puppet."""
+        return f"puppet {self.index}"
+
+    def count(self) -> int:
+        """100 frames."""
+        return PUPPET_FRAMES
+
+    def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
+        """The wanted frames."""
+        frames, _ = puppet_clip(
+            self.seed, self.index, num_frames=PUPPET_FRAMES, size=self.size, split=self.split, only=numbers
+        )
+        yield from zip(numbers, frames, strict=True)
+
+
+def list_clips(folder: str | Path) -> list[Clip]:
+    """The clips below a folder, at any depth, sorted by path: video files, and folders with two pictures or more.
+
+    Raises:
+        ValueError: the folder is missing, is a file, or holds no clip.
+    """
+    folder = check_folder(folder)
+    files = list(walk_files(folder))
+    pictures: dict[Path, list[Path]] = {}
+    for path in sorted(filter(is_image, files)):
+        pictures.setdefault(path.parent, []).append(path)
+    clips: dict[Path, Clip] = {path: VideoClip(path) for path in files if is_video(path)}
+    clips |= {parent: FrameFolder(parent, inside) for parent, inside in pictures.items() if len(inside) >= _MIN_FRAMES}
+    if not clips:
+        raise ValueError(_no_clips(folder, files))
+    return [clips[path] for path in sorted(clips)]
+
+
+def _no_clips(folder: Path, files: list[Path]) -> str:
+    kinds = ", ".join(f"{count} x {suffix}" for suffix, count in list(count_suffixes(files).items())[:5])
+    return (
+        f"no clips in {folder}: looked at any depth for videos ({', '.join(VIDEO_SUFFIXES)}) and for folders of "
+        f"{_MIN_FRAMES} or more frames ({', '.join(IMAGE_SUFFIXES)}), and found {kinds or 'nothing'}; "
+        f"give another folder"
+    )
