@@ -12,9 +12,12 @@ import yaml
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 
-from autolink_gen.data.folders import check_folder, is_image
+from autolink_gen.data.clips import Clip, PuppetClip, list_clips
+from autolink_gen.data.folders import check_folder, is_image, walk_files
+from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.images import FIT, ImageFolder, check_fit
-from autolink_gen.data.synthetic import Puppets
+from autolink_gen.data.synthetic import Puppets, Split
+from autolink_gen.data.video import is_video
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 SPLITS = ("train", "test")
@@ -30,11 +33,12 @@ class Embedded:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """A data set of picture files.
+    """A data set of picture files, or of videos.
 
     `train` and `test` are the folders to try for each split, inside the set's own folder, first choice first
     ("." is that folder itself); `depth` is the number of folder levels between such a folder and its
     pictures: 0 for `train/*.jpg`, 1 for `train/<class>/*.jpg`. `level` says what such a level is called.
+    `videos`: its files are videos.
     """
 
     about: str
@@ -42,6 +46,7 @@ class PictureSet:
     test: tuple[str, ...] = ("test",)
     depth: int = 0
     level: str = "folder"
+    videos: bool = False
 
     def candidates(self, split: str) -> tuple[str, ...]:
         """The folders to try for a split."""
@@ -64,7 +69,16 @@ CATALOG: dict[str, Embedded | PictureSet] = {
         depth=1,
         level="class",
     ),
+    "voxceleb2": PictureSet(
+        "talking heads, a video a clip",
+        train=("dev/mp4", "dev"),
+        test=("test/mp4", "test"),
+        depth=2,
+        level="id or video",
+        videos=True,
+    ),
 }
+PUPPET_CLIPS = {"train": 1000, "test": 50}
 
 
 def open_dataset(
@@ -79,9 +93,9 @@ def open_dataset(
 ) -> Dataset[Tensor]:
     """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder.
 
-    Items are uint8 tensors (3, image_size, image_size), RGB. `seed` matters only to what is drawn on the fly,
-    `fit` only to picture files. `root` is where the named sets lie; see `data_root`. With `classes` only the
-    folders of those names, inside the split's, are read.
+    Items are uint8 tensors (3, image_size, image_size), RGB. Of videos, where there are no pictures, frames are
+    drawn at random. `seed` matters only to what is drawn, `fit` only to files. `root` is where the named sets lie;
+    see `data_root`. With `classes` only the folders of those names, inside the split's, are read.
 
     Raises:
         ValueError: no such set or folder, no pictures in it, or a layout other than the set's.
@@ -94,8 +108,28 @@ def open_dataset(
         return Puppets(image_size=image_size, seed=seed, split="train" if split == "train" else "test")
     folder = find_pictures(data, root=root, split=split)
     parts = [_part_of_set(folder, name) for name in classes] or [folder]
+    if _has_videos_alone(parts):
+        clips = [clip for part in parts for clip in list_clips(part)]
+        return FrameDraws(clips, image_size=image_size, frames=1, fit=fit, seed=seed)
     opened = [ImageFolder(part, image_size=image_size, fit=fit) for part in parts]
     return opened[0] if len(opened) == 1 else ConcatDataset(opened)
+
+
+def open_clips(
+    data: str | Path, *, root: Path | None = None, split: str = "train", image_size: int, seed: int = 0
+) -> list[Clip]:
+    """The clips of a data set by its name in `CATALOG` or by its folder: videos, folders of frames, or puppets.
+
+    `seed` and `image_size` (pixels) matter only to puppets.
+
+    Raises:
+        ValueError: no such set or folder, no clips in it, or a layout other than the set's.
+    """
+    if isinstance(CATALOG.get(str(data)), Embedded):
+        _check_split(split)
+        part: Split = "train" if split == "train" else "test"
+        return [PuppetClip(index, seed=seed, size=image_size, split=part) for index in range(PUPPET_CLIPS[part])]
+    return list_clips(find_pictures(data, root=root, split=split))
 
 
 def open_held_out(
@@ -223,24 +257,31 @@ def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) ->
         # Any folder of folders looks like a set whose clips lie right in it: ask for its name as well.
         named = home.resolve().name.lower().startswith(name)
         for candidate in entry.candidates(split):
-            if (named or candidate != ".") and _has_pictures(home / candidate, depth=entry.depth):
+            if (named or candidate != ".") and _has_files(home / candidate, entry):
                 return home / candidate
     found = base / name if (base / name).is_dir() else base
     raise ValueError(
         f"{base} (from {source}) does not hold {name} in the form it should have; move the files or give "
-        f"another --data-root\nexpected (any kind of picture will do):\n{_expected_tree(name, entry, split)}"
+        f"another --data-root\nexpected (any kind of {'video' if entry.videos else 'picture'} will do):\n"
+        f"{_expected_tree(name, entry, split)}"
         f"\nfound:\n{_found_tree(found)}"
     )
 
 
-def _has_pictures(folder: Path, *, depth: int) -> bool:
-    return folder.is_dir() and any(is_image(path) for path in folder.glob("*/" * depth + "*"))
+def _has_videos_alone(folders: Sequence[Path]) -> bool:
+    files = [path for folder in folders for path in walk_files(folder)]
+    return any(map(is_video, files)) and not any(map(is_image, files))
+
+
+def _has_files(folder: Path, entry: PictureSet) -> bool:
+    fits = is_video if entry.videos else is_image
+    return folder.is_dir() and any(fits(path) for path in folder.glob("*/" * entry.depth + "*"))
 
 
 def _expected_tree(name: str, entry: PictureSet, split: str) -> str:
     level = f"<{entry.level}>/" * entry.depth
     folders = ("" if candidate == "." else f"{candidate}/" for candidate in entry.candidates(split))
-    return "\n".join(f"  {name}/{folder}{level}*.jpg" for folder in folders)
+    return "\n".join(f"  {name}/{folder}{level}*.{'mp4' if entry.videos else 'jpg'}" for folder in folders)
 
 
 def _found_tree(folder: Path, *, limit: int = 6) -> str:
