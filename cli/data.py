@@ -1,6 +1,7 @@
-"""`autolink-gen data`: look at pictures before training on them."""
+"""`autolink-gen data`: look at pictures before training on them, and make frames of videos."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 from autolink_gen.cli.shared import counted, progress_bar
 
 if TYPE_CHECKING:
+    from autolink_gen.data.images import FIT
     from autolink_gen.data.inspection import FolderReport
 
 _SHOWN = 10
@@ -17,7 +19,7 @@ _SHOWN = 10
 
 @click.group()
 def data() -> None:
-    """Look at pictures before training on them."""
+    """Look at pictures before training on them; make frames of videos."""
 
 
 @data.command(short_help="Report what is in a folder of pictures.")
@@ -48,6 +50,43 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
         raise click.ClickException(f"none of the pictures in {folder} can be read; give others")
     if report.unreadable:
         click.echo("remove, replace or shrink what is unreadable; training passes over a few such files")
+
+
+@data.command("prepare-videos", short_help="Make small frames of videos, which training reads quickly.")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--size", type=int, default=128, show_default=True, help="Width and height of the frames in pixels.")
+@click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
+              help="How a frame is made square.")  # fmt: skip
+@click.option("--fps", type=float, help="Keep at most so many frames a second. [default: all]")
+@click.option("--processes", type=click.IntRange(min=1), help="Processes at work. [default: one a core]")
+def prepare_videos(source: Path, target: Path, size: int, fit: "FIT", fps: float | None, processes: int | None) -> None:
+    """Make a folder of small frames (JPEG) of every video below IN, at the same place below OUT.
+
+    train-transfer and learn-graph take OUT as --data. Repeating the command goes on where it stopped.
+
+    \b
+    Example:
+      autolink-gen data prepare-videos ~/voxceleb2/dev/mp4 frames/ --size 128
+    """
+    from autolink_gen.data.preparing import prepare_videos as prepare
+
+    count = processes or os.cpu_count() or 1
+    found = prepare(source, target, size=size, fit=fit, fps=fps, processes=count, progress=progress_bar)
+    broken = [clip for clip in found if clip.error]
+    for title, clips in (
+        ("wrote", [clip for clip in found if not clip.error and not clip.was_there]),
+        ("kept", [clip for clip in found if clip.was_there]),
+    ):
+        if clips:
+            frames = sum(clip.num_frames for clip in clips)
+            click.echo(f"{title} {counted(frames, 'frame')} of {counted(len(clips), 'video')} in {target}")
+    if broken:
+        click.echo(f"{counted(len(broken), 'video')} could not be read:")
+        for clip in broken:
+            click.echo(f"  {clip.error}")
+    if len(broken) == len(found):
+        raise click.ClickException(f"none of the videos in {source} can be read; give others")
 
 
 def _lines(report: "FolderReport") -> list[str]:

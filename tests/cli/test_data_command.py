@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from autolink_gen.cli.data import data
+from autolink_gen.cli.main import cli
+from autolink_gen.data.video_writing import VideoWriter
 
 
 @pytest.fixture
@@ -106,3 +108,40 @@ def test_the_command_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+# ---- prepare-videos ----
+
+
+def write_clip(path: Path, count: int) -> None:
+    with VideoWriter(path, fps=25) as writer:
+        for number in range(count):
+            writer.write(np.full((48, 64, 3), 20 * number, np.uint8))
+
+
+def prepare(*arguments: object, expect: int = 0) -> str:
+    result = CliRunner().invoke(cli, ["data", "prepare-videos", *map(str, arguments), "--processes", "1"])
+    assert result.exit_code == expect, result.output
+    return result.output
+
+
+def test_frames_of_videos(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    for name in ("a", "b"):
+        write_clip(tmp_path / "films" / f"{name}.mp4", 4)
+    (tmp_path / "films" / "c.mp4").write_bytes(b"no video")
+    out = tmp_path / "frames"
+    output = prepare(tmp_path / "films", out, "--size", "32")
+    assert f"wrote 8 frames of 2 videos in {out}" in output
+    assert "1 video could not be read:" in output and "c.mp4" in output
+    again = prepare(tmp_path / "films", out, "--size", "32")
+    assert f"kept 8 frames of 2 videos in {out}" in again and "wrote" not in again
+
+
+def test_nothing_but_broken_videos_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "c.mp4").write_bytes(b"no video")
+    output = prepare(tmp_path / "films", tmp_path / "frames", expect=1)
+    assert "none of the videos in" in output
+    (tmp_path / "empty").mkdir()
+    assert "no videos in" in prepare(tmp_path / "empty", tmp_path / "frames", expect=1)
