@@ -1,0 +1,122 @@
+"""The pose-transfer network: one frame's edge map painted with another frame's appearance (AutoLink, Appendix C.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.models.blocks import Down, conv3x3, leaky_relu, scaled, start_convolutions
+from autolink_gen.models.unet import UNet
+from autolink_gen.ops.warping import keypoint_flow, warp
+
+IMAGE_SIZES = (64, 128, 256)
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """What the network is made of; the defaults are the paper's.
+
+    ``image_size`` in pixels; ``width`` multiplies the channel counts of the UNet, ``appearance_width`` those of the
+    appearance encoder. ``all_scales``: appearance joins at every scale, not at the smallest alone.
+    ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
+    channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
+    before it joins; ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised
+    units.
+    """
+
+    image_size: int = 128
+    width: float = 1.0
+    appearance_width: float = 0.5
+    all_scales: bool = False
+    source_edges: bool = False
+    clusters: int = 1
+    warps: bool = False
+    warp_sigma2: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.image_size not in IMAGE_SIZES:
+            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
+        for name in ("width", "appearance_width", "warp_sigma2"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.clusters < 1:
+            raise ValueError(f"clusters must be at least 1, got {self.clusters}")
+
+
+class AppearanceEncoder(nn.Module):
+    """Features of a picture at full resolution, half, and so on to 1/16."""
+
+    def __init__(self, in_channels: int, *, width: float) -> None:
+        super().__init__()
+        self.counts = [scaled(count, width) for count in (64, 128, 256, 512, 512)]
+        self.stem = nn.Sequential(conv3x3(in_channels, self.counts[0]), leaky_relu())
+        self.downs = nn.ModuleList([Down(self.counts[i], self.counts[i + 1]) for i in range(4)])
+
+    def forward(self, x: Float[Tensor, "B I H W"]) -> list[Tensor]:
+        """The five feature maps."""
+        features = [self.stem(x)]
+        for down in self.downs:
+            features.append(down(features[-1]))
+        return features
+
+
+class TransferNetwork(nn.Module):
+    """Paints a frame from its edge map and the appearance of another frame."""
+
+    def __init__(self, config: TransferConfig) -> None:
+        super().__init__()
+        self.config = config
+        edges = config.clusters
+        self.encoder = AppearanceEncoder(3 + edges * config.source_edges, width=config.appearance_width)
+        counts = [count if config.all_scales or scale == 4 else 0 for scale, count in enumerate(self.encoder.counts)]
+        self.decoder = UNet(edges, 3, width=config.width, guest_channels=counts)
+        start_convolutions(self)
+
+    def forward(
+        self,
+        edge_maps: Float[Tensor, "B C S S"],
+        keypoints: Float[Tensor, "B K 2"],
+        source: Float[Tensor, "B 3 S S"],
+        source_edge_maps: Float[Tensor, "B C S S"],
+        source_keypoints: Float[Tensor, "B K 2"],
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Pictures, about in [-1, 1], of these edge maps and keypoints with the appearance of ``source``."""
+        appearance = self.appearance(source, source_edge_maps)
+        return self.paint(edge_maps, keypoints, appearance, source_keypoints)
+
+    def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> list[Tensor]:
+        """What :meth:`paint` takes from pictures in [-1, 1], the finest first."""
+        seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
+        features: list[Tensor] = self.encoder(seen)
+        return features
+
+    def paint(
+        self,
+        edge_maps: Float[Tensor, "B C S S"],
+        keypoints: Float[Tensor, "B K 2"],
+        appearance: Sequence[Tensor],
+        source_keypoints: Float[Tensor, "B K 2"],
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``."""
+        guests: list[Tensor | None] = list(appearance)
+        if self.config.warps:
+            guests = self._moved(appearance, keypoints, source_keypoints)
+        if not self.config.all_scales:
+            guests[:-1] = [None] * (len(guests) - 1)
+        pictures: Tensor = self.decoder(edge_maps, guests)
+        return pictures
+
+    def _moved(self, appearance: Sequence[Tensor], keypoints: Tensor, source_keypoints: Tensor) -> list[Tensor | None]:
+        flow = keypoint_flow(
+            keypoints, source_keypoints, sigma2=self.config.warp_sigma2, size=self.config.image_size // 4
+        )
+        channels = flow.permute(0, 3, 1, 2)
+        moved: list[Tensor | None] = []
+        for features in appearance:
+            side = features.shape[-1]
+            fitting = F.interpolate(channels, (side, side), mode="bilinear", align_corners=True)
+            moved.append(warp(features, fitting.permute(0, 2, 3, 1)))
+        return moved

@@ -1,0 +1,114 @@
+"""The pose-transfer network: what reaches the picture under each switch."""
+
+import pytest
+import torch
+
+from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+from autolink_gen.models.unet import UNet
+
+SMALL = {"image_size": 64, "width": 0.1, "appearance_width": 0.1}
+
+
+def make(**changes) -> TransferNetwork:
+    torch.manual_seed(0)
+    return TransferNetwork(TransferConfig(**{**SMALL, **changes})).eval()
+
+
+def inputs(clusters: int = 1, batch: int = 2):
+    generator = torch.Generator().manual_seed(1)
+    maps, source_maps = (torch.rand(batch, clusters, 64, 64, generator=generator) for _ in range(2))
+    keypoints, source_keypoints = (torch.rand(batch, 4, 2, generator=generator) * 2 - 1 for _ in range(2))
+    return {
+        "edge_maps": maps,
+        "keypoints": keypoints,
+        "source": torch.rand(batch, 3, 64, 64, generator=generator) * 2 - 1,
+        "source_edge_maps": source_maps,
+        "source_keypoints": source_keypoints,
+    }
+
+
+def influences(network: TransferNetwork, clusters: int = 1) -> set[str]:
+    """The inputs on which the picture depends."""
+    given = inputs(clusters)
+    with torch.no_grad():
+        plain = network(**given)
+        assert plain.shape == (2, 3, 64, 64)
+        return {
+            name for name, value in given.items() if not torch.equal(network(**{**given, name: value * 0.5}), plain)
+        }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"edge_maps", "source"}),
+        ({"all_scales": True}, {"edge_maps", "source"}),
+        ({"source_edges": True}, {"edge_maps", "source", "source_edge_maps"}),
+        ({"warps": True}, {"edge_maps", "source", "keypoints", "source_keypoints"}),
+        ({"clusters": 3, "source_edges": True}, {"edge_maps", "source", "source_edge_maps"}),
+    ],
+)
+def test_what_the_picture_depends_on(changes, expected):
+    assert influences(make(**changes), changes.get("clusters", 1)) == expected
+
+
+def test_the_paper_joins_appearance_at_the_smallest_scale():
+    network = make()
+    sizes = [tuple(up[1].weight.shape[:2]) for up in network.decoder.ups]
+    plain = [tuple(up[1].weight.shape[:2]) for up in UNet(1, 3, width=0.1).ups]
+    bottom = network.encoder.counts[-1]
+    assert sizes == [(plain[0][0], plain[0][1] + bottom), *plain[1:]]
+    given = inputs()
+    with torch.no_grad():
+        features = network.appearance(given["source"], given["source_edge_maps"])
+        assert [f.shape[-1] for f in features] == [64, 32, 16, 8, 4]
+        whole = network.paint(given["edge_maps"], given["keypoints"], features, given["source_keypoints"])
+        fine = [f * 0 for f in features[:-1]]
+        same = network.paint(given["edge_maps"], given["keypoints"], [*fine, features[-1]], given["source_keypoints"])
+    assert torch.equal(whole, same)
+
+
+def test_an_appearance_seen_once_serves_many_frames():
+    network, given = make(all_scales=True, warps=True), inputs()
+    with torch.no_grad():
+        features = [f[:1].expand(2, -1, -1, -1) for f in network.appearance(given["source"], given["source_edge_maps"])]
+        painted = network.paint(
+            given["edge_maps"], given["keypoints"], features, given["source_keypoints"][:1].expand(2, -1, -1)
+        )
+        one = {**given, "source": given["source"][:1].expand(2, -1, -1, -1)}
+        one["source_keypoints"] = given["source_keypoints"][:1].expand(2, -1, -1)
+        assert torch.allclose(painted, network(**one), atol=1e-5)
+
+
+def test_warping_by_nothing_changes_nothing():
+    moving, still = make(all_scales=True, warps=True), make(all_scales=True)
+    given = inputs()
+    given["source_keypoints"] = given["keypoints"]
+    with torch.no_grad():
+        assert torch.allclose(moving(**given), still(**given), atol=1e-5)
+
+
+def test_the_decoder_without_guests_is_the_graph_learners():
+    torch.manual_seed(0)
+    plain = UNet(4, 3, width=0.1)
+    assert sum(p.numel() for p in UNet(4, 3).parameters()) == pytest.approx(17.97e6, rel=1e-3)
+    assert plain(torch.rand(1, 4, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_gradients_reach_every_weight():
+    network = make(all_scales=True, source_edges=True, warps=True).train()
+    network(**inputs()).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters() if p.ndim > 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 100}, "image_size must be one of"),
+        ({"width": 0.0}, "width must be positive"),
+        ({"clusters": 0}, "clusters must be at least 1"),
+    ],
+)
+def test_the_configuration_is_checked(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TransferConfig(**changes)
