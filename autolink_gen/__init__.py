@@ -3,7 +3,7 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load_gan", "load_graph_model"]
+__all__ = ["load_gan", "load_graph_model", "load_transfer"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from autolink_gen.inference.generate import load_gan
 
         return load_gan
+    if name == "load_transfer":
+        from autolink_gen.inference.transfer import load_transfer
+
+        return load_transfer
     raise AttributeError(f"module 'autolink_gen' has no attribute {name!r}")

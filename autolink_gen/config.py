@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.models.generator import GanConfig
+from autolink_gen.models.transfer import TransferConfig
 
 Config = TypeVar("Config")
 
@@ -210,6 +211,40 @@ class GanRunConfig:
     progress: ProgressConfig = field(default_factory=ProgressConfig)
 
 
+@dataclass(frozen=True)
+class TransferLossConfig:
+    """What the pose-transfer network is trained on: the weights of its three losses (AutoLink, Appendix C.2).
+
+    ``squared``: mean squared error; ``perceptual``: eq. 6; ``adversarial``: eq. 7, 0 leaves the discriminator out.
+    ``discriminator_width`` multiplies the discriminator's channel counts.
+    """
+
+    squared: float = 1.0
+    perceptual: float = 1.0
+    adversarial: float = 0.1
+    discriminator_width: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("squared", "perceptual", "adversarial"):
+            _require(getattr(self, name) >= 0, f"loss.{name}", "0 or more", getattr(self, name))
+        _require(self.discriminator_width > 0, "loss.discriminator_width", "positive", self.discriminator_width)
+
+
+@dataclass(frozen=True)
+class TransferRunConfig:
+    """All that a run of the pose-transfer network depends on; the defaults are the paper's recipe."""
+
+    model: TransferConfig = field(default_factory=TransferConfig)
+    graph: GraphChoice = field(default_factory=GraphChoice)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: TransferLossConfig = field(default_factory=TransferLossConfig)
+    perceptual: LossConfig = field(default_factory=LossConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(lr=1e-4, betas=(0.5, 0.99)))
+    training: RunLengthConfig = field(default_factory=lambda: RunLengthConfig(steps=100_000, batch_size=32, ema=0.999))
+    progress: ProgressConfig = field(default_factory=lambda: ProgressConfig(pictures=200))
+
+
 def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """A configuration from nested plain values; raises ValueError that names each wrong field."""
     adapter = TypeAdapter(kind)
@@ -251,7 +286,7 @@ def to_yaml(config: Any) -> str:
 
 
 def recipe_names(kind: str) -> list[str]:
-    """The recipes of ``kind``: 'graph' or 'gan'."""
+    """The recipes of ``kind``: 'graph', 'gan' or 'transfer'."""
     folder = resources.files(f"autolink_gen.configs.{kind}")
     return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 

@@ -183,9 +183,13 @@ def painted_grid(
     side_px: int = 128,
 ) -> Picture:
     """Above, pictures in [-1, 1] with the graph drawn on them; below, rows of what was painted on each pose."""
-    size = (side_px, side_px)
-    above = [_resized(drawn, size) for drawn in draw_graphs(pictures, keypoints, edge_weights, threshold=0.1)]
-    return picture_grid([above, *([_resized(picture, size) for picture in to_uint8(row)] for row in rows)])
+    above = draw_graphs(pictures, keypoints, edge_weights, threshold=0.1)
+    return even_grid([above, *(to_uint8(row) for row in rows)], side_px=side_px)
+
+
+def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128) -> Picture:
+    """Rows of square uint8 pictures, all brought to one size."""
+    return picture_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows])
 
 
 def _numpy(values: ndarray | Tensor) -> ndarray:

@@ -10,11 +10,11 @@ from autolink_gen.cli.training_options import (
     announce_resume,
     data_label,
     default_recipe,
+    given_settings,
     launch_of,
     report_end,
     say,
     training_options,
-    whole_path,
 )
 
 if TYPE_CHECKING:
@@ -54,17 +54,9 @@ def learn_graph(**options: Any) -> None:
 def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     from autolink_gen.config import GraphRunConfig, build, merge, parse_overrides, read_recipe
 
-    root = options["data_root"]
-    given = {
-        "model": {"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
-        "data": {"name": whole_path(options["data"]), "root": str(root) if root else None},
-        "training": {
-            "seed": options["seed"],
-            "steps": options["steps"],
-            "batch_size": options["batch_size"],
-        },
-    }
-    given = {group: {k: v for k, v in values.items() if v is not None} for group, values in given.items()}
+    given = given_settings(
+        options, model={"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]}
+    )
     values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
     return build(GraphRunConfig, values)
 

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import run_settings
+from autolink_gen.cli.graph_choice import choose_graph
 from autolink_gen.cli.training_options import (
     announce_resume,
     data_label,
     default_recipe,
+    given_settings,
     launch_of,
+    print_parameters,
     report_end,
     say,
     training_options,
@@ -74,12 +76,12 @@ def train_gan(**options: Any) -> None:
 
 def _prepare(recipe: str, options: dict[str, Any]) -> tuple["GanRunConfig", "AutoLink", Path]:
     """The configuration, the graph, and the run's folder."""
-    from autolink_gen.training.gan import with_graph
+    from autolink_gen.training.graph_copy import with_graph
 
-    graph, named = _own_graph(options) or _named_graph(options)
+    data = whole_path(options["data"]) or "puppets"
+    graph, named = choose_graph(options, folder=_folder(options, data), data=data, kind="the GAN")
     config = with_graph(_configuration(recipe, options, graph), graph, run=named)
-    folder = _folder(options, config.data.name)
-    return config, graph, folder
+    return config, graph, _folder(options, config.data.name)
 
 
 def _folder(options: dict[str, Any], data: str) -> Path:
@@ -90,57 +92,19 @@ def _folder(options: dict[str, Any], data: str) -> Path:
     return folder
 
 
-def _own_graph(options: dict[str, Any]) -> tuple["AutoLink", str] | None:
-    """The graph of the run that is gone on with, where no graph is named; None where there is no such run."""
-    from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
-
-    folder = _folder(options, whole_path(options["data"]) or "puppets")
-    graph = kept_graph(folder) if options["resume"] and options["graph_run"] is None else None
-    if graph is None:
-        return None
-    say(f"graph: {folder / GRAPH_NAME}, the run's own")
-    return graph, str(run_settings(folder, "graph").get("run", ""))
-
-
-def _named_graph(options: dict[str, Any]) -> tuple["AutoLink", str]:
-    from autolink_gen.checkpoints import find_run, load_graph_model
-
-    found = find_run("graph", options["graph_run"], runs=options["out"])
-    graph = load_graph_model(found)
-    count, newest = graph.config.num_keypoints, "" if options["graph_run"] else ", the newest run"
-    say(f"graph: {found} ({count} keypoints{newest})")
-    learned_on, ours = run_settings(found, "data").get("name"), whole_path(options["data"]) or "puppets"
-    if learned_on and _set_of(learned_on) != _set_of(ours):
-        say(f"note: that graph was learned on {learned_on}, and the GAN is trained on {ours}")
-    return graph, str(found)
-
-
-def _set_of(data: str) -> str:
-    """A folder in full, or the name of a set without the class."""
-    folder = Path(data)
-    return str(folder.resolve()) if folder.is_dir() else data.partition("/")[0]
-
-
 def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "GanRunConfig":
     from autolink_gen.config import GanRunConfig, build, merge, parse_overrides, read_recipe
 
-    root, classes = options["data_root"], options["classes"]
-    given = {
-        "model": {"image_size": options["image_size"]},
-        "data": {
-            "name": whole_path(options["data"]),
-            "root": str(root) if root else None,
+    classes = options["classes"]
+    given = given_settings(
+        options,
+        model={"image_size": options["image_size"]},
+        data={
             "classes": [name.strip() for name in classes.split(",")] if classes else None,
             "flip": 0.5 if options["mirror"] else None,
         },
-        "loss": {"gamma": options["gamma"], "augment": options["augment"] or None},
-        "training": {
-            "seed": options["seed"],
-            "steps": options["steps"],
-            "batch_size": options["batch_size"],
-        },
-    }
-    given = {group: {k: v for k, v in values.items() if v is not None} for group, values in given.items()}
+        loss={"gamma": options["gamma"], "augment": options["augment"] or None},
+    )
     size = {"image_size": graph.config.image_size} if graph is not None else {}
     values = merge({"model": size}, read_recipe("gan", recipe))
     return build(GanRunConfig, merge(merge(values, given), parse_overrides(options["settings"])))
@@ -154,25 +118,13 @@ def _dry_run(recipe: str, options: dict[str, Any]) -> None:
 
     try:
         find_run("graph", options["graph_run"], runs=options["out"])
-        config, _, folder = _prepare(recipe, options)
     except ValueError:
         if options["graph_run"] is not None:
             raise
         say("# no graph yet: autolink-gen learn-graph makes one")
         config = _configuration(recipe, options, None)
         folder = _folder(options, config.data.name)
+    else:
+        config, _, folder = _prepare(recipe, options)
     click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
-    for name, network in (("generator", Generator(config.model)), ("discriminator", Discriminator(config.model))):
-        click.echo(f"# {name}")
-        for block, count in _parameters_by_block(network):
-            click.echo(f"#   {block:<18} {count:>12,}")
-        click.echo(f"#   {'in all':<18} {sum(p.numel() for p in network.parameters()):>12,}")
-
-
-def _parameters_by_block(network: Any) -> list[tuple[str, int]]:
-    rows = []
-    for name, child in network.named_children():
-        inner = list(child.named_children()) if name == "blocks" else [("", child)]
-        for index, module in inner:
-            rows.append((f"{name}.{index}".rstrip("."), sum(p.numel() for p in module.parameters())))
-    return rows
+    print_parameters({"generator": Generator(config.model), "discriminator": Discriminator(config.model)})

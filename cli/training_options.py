@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from autolink_gen.training.engine import Run
     from autolink_gen.training.launch import Launch
 
@@ -87,6 +89,36 @@ def data_label(data: str) -> str:
     parts = Path(data).resolve().parts if Path(data).is_dir() else (data.replace("/", "-"),)
     generic = parts[-1] in ("train", "test", "val", "images", "img")
     return "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]
+
+
+def given_settings(options: dict[str, Any], **more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the common options set, in the groups of a configuration, and ``more``; what was not given is left out."""
+    root = options["data_root"]
+    groups = {
+        "data": {"name": whole_path(options["data"]), "root": str(root) if root else None},
+        "training": {"seed": options["seed"], "steps": options["steps"], "batch_size": options["batch_size"]},
+    }
+    for group, values in more.items():
+        groups[group] = {**groups.get(group, {}), **values}
+    return {group: {k: v for k, v in values.items() if v is not None} for group, values in groups.items()}
+
+
+def print_parameters(networks: dict[str, "nn.Module"]) -> None:
+    """A table of the parameters of each network by block, in comments."""
+    for name, network in networks.items():
+        click.echo(f"# {name}")
+        for block, count in _parameters_by_block(network):
+            click.echo(f"#   {block:<18} {count:>12,}")
+        click.echo(f"#   {'in all':<18} {sum(p.numel() for p in network.parameters()):>12,}")
+
+
+def _parameters_by_block(network: "nn.Module") -> list[tuple[str, int]]:
+    rows = []
+    for name, child in network.named_children():
+        inner = list(child.named_children()) if name == "blocks" else [("", child)]
+        for index, module in inner:
+            rows.append((f"{name}.{index}".rstrip("."), sum(p.numel() for p in module.parameters())))
+    return rows
 
 
 def launch_of(options: dict[str, Any], folder: Path) -> "Launch":

@@ -23,8 +23,8 @@ class TransferConfig:
     appearance encoder. ``all_scales``: appearance joins at every scale, not at the smallest alone.
     ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
     channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
-    before it joins; ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised
-    units.
+    before it joins, and so is the source itself, which stays where a painted mask keeps it; ``warp_sigma2`` is how
+    far around it a keypoint takes things along, squared, in normalised units.
     """
 
     image_size: int = 128
@@ -72,7 +72,7 @@ class TransferNetwork(nn.Module):
         edges = config.clusters
         self.encoder = AppearanceEncoder(3 + edges * config.source_edges, width=config.appearance_width)
         counts = [count if config.all_scales or scale == 4 else 0 for scale, count in enumerate(self.encoder.counts)]
-        self.decoder = UNet(edges, 3, width=config.width, guest_channels=counts)
+        self.decoder = UNet(edges, 3 + config.warps, width=config.width, guest_channels=counts)
         start_convolutions(self)
 
     def forward(
@@ -88,10 +88,9 @@ class TransferNetwork(nn.Module):
         return self.paint(edge_maps, keypoints, appearance, source_keypoints)
 
     def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> list[Tensor]:
-        """What :meth:`paint` takes from pictures in [-1, 1], the finest first."""
+        """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, then features, the finest first."""
         seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
-        features: list[Tensor] = self.encoder(seen)
-        return features
+        return [source, *self.encoder(seen)]
 
     def paint(
         self,
@@ -101,20 +100,22 @@ class TransferNetwork(nn.Module):
         source_keypoints: Float[Tensor, "B K 2"],
     ) -> Float[Tensor, "B 3 S S"]:
         """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``."""
-        guests: list[Tensor | None] = list(appearance)
         if self.config.warps:
-            guests = self._moved(appearance, keypoints, source_keypoints)
-        if not self.config.all_scales:
-            guests[:-1] = [None] * (len(guests) - 1)
-        pictures: Tensor = self.decoder(edge_maps, guests)
-        return pictures
+            appearance = self._moved(appearance, keypoints, source_keypoints)
+        source, *features = appearance
+        guests = features if self.config.all_scales else [None] * (len(features) - 1) + features[-1:]
+        painted: Tensor = self.decoder(edge_maps, guests)
+        if not self.config.warps:
+            return painted
+        colours, mask = painted[:, :3], painted[:, 3:].sigmoid()
+        return torch.lerp(colours, source, mask)
 
-    def _moved(self, appearance: Sequence[Tensor], keypoints: Tensor, source_keypoints: Tensor) -> list[Tensor | None]:
+    def _moved(self, appearance: Sequence[Tensor], keypoints: Tensor, source_keypoints: Tensor) -> list[Tensor]:
         flow = keypoint_flow(
             keypoints, source_keypoints, sigma2=self.config.warp_sigma2, size=self.config.image_size // 4
         )
         channels = flow.permute(0, 3, 1, 2)
-        moved: list[Tensor | None] = []
+        moved = []
         for features in appearance:
             side = features.shape[-1]
             fitting = F.interpolate(channels, (side, side), mode="bilinear", align_corners=True)

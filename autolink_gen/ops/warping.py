@@ -1,9 +1,10 @@
 """Moving feature maps as keypoints move."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from autolink_gen.ops.edges import pixel_grid
 
 _STILL = -4.0  # the logit of the background
 
@@ -17,12 +18,11 @@ def keypoint_flow(
     distance from the keypoint; a still background has the weight of a keypoint at twice the distance
     sqrt(sigma2). Where all keypoints are where they were, the flow is the identity.
     """
-    axis = torch.linspace(-1, 1, size, device=here.device, dtype=here.dtype)
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
-    distances = (grid.reshape(1, -1, 1, 2) - here[:, None]).square().sum(-1)
+    grid = pixel_grid(size, like=here).reshape(1, -1, 1, 2)
+    distances = (grid - here[:, None]).square().sum(-1)
     logits = F.pad(-distances / sigma2, (0, 1), value=_STILL)
     shares = logits.softmax(dim=-1)[..., :-1]
-    moved = grid.reshape(1, -1, 2) + shares @ (there - here)
+    moved = grid.squeeze(2) + shares @ (there - here)
     return moved.reshape(len(here), size, size, 2)
 
 

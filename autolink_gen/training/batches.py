@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -91,10 +91,10 @@ def to_float(pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str =
 
 
 def flip_some(
-    pictures: Float[Tensor, "B 3 S S"], *, probability: float, generator: torch.Generator
-) -> Float[Tensor, "B 3 S S"]:
-    """Mirror each picture with the given probability."""
+    pictures: Shaped[Tensor, "B *rest S S"], *, probability: float, generator: torch.Generator
+) -> Shaped[Tensor, "B *rest S S"]:
+    """Mirror each picture, or each group of pictures as a whole, with the given probability."""
     if probability == 0:
         return pictures
     flipped = torch.rand(len(pictures), generator=generator) < probability
-    return torch.where(flipped.to(pictures.device)[:, None, None, None], pictures.flip(-1), pictures)
+    return torch.where(flipped.to(pictures.device).view(-1, *[1] * (pictures.ndim - 1)), pictures.flip(-1), pictures)

@@ -81,6 +81,7 @@ class Run:
         self._writer: Any = None
         self._bar: Any = None
         self._all_finite = True
+        self._waited_s = 0.0
         self._restore()
 
     @property
@@ -103,7 +104,12 @@ class Run:
             rank=self.fabric.global_rank,
             world_size=self.fabric.world_size,
         )
-        return endless_batches(dataset, sampler, workers=workers)
+        batches = endless_batches(dataset, sampler, workers=workers)
+        while True:
+            started = time.monotonic()
+            batch = next(batches)
+            self._waited_s += time.monotonic() - started
+            yield batch
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""
@@ -315,10 +321,11 @@ class Run:
         self._bar.update(1)
         if step % self.length.log_every or not self.metrics:
             return
-        speed = (step - first) / (time.monotonic() - started)
+        passed_s = time.monotonic() - started
         values = {
             **self.metrics,
-            "steps_per_second": round(speed, 3),
+            "steps_per_second": round((step - first) / passed_s, 3),
+            "waiting_share": round(self._waited_s / passed_s, 4),  # of the time, for data
             "skipped_steps": self.progress.skipped_steps,
         }
         self._bar.set_postfix(loss=f"{self.metrics.get('loss', math.nan):.4f}", refresh=False)

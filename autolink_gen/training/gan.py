@@ -1,105 +1,28 @@
 """Training loop 2: a GAN that paints on the edge maps of a learned graph (AutoLink, Appendix C.1)."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.config import AdversarialConfig, GanRunConfig, PoseConfig, default_gamma
+from autolink_gen.config import GanRunConfig, PoseConfig, default_gamma
 from autolink_gen.data.catalog import open_held_out
-from autolink_gen.losses.adversarial import (
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-    relativistic_loss,
-    structure_loss,
-)
+from autolink_gen.losses.adversarial import structure_loss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
-from autolink_gen.training.augment import Augment
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
+from autolink_gen.training.critic import Critic
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
 from autolink_gen.training.gan_progress import GanSamples, Quality
-from autolink_gen.training.graph_copy import keep_graph
+from autolink_gen.training.graph_copy import check_size, keep_graph
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 
 MIN_PICTURES = 8
-
-
-class CriticLosses(NamedTuple):
-    """What the discriminator is trained on: its whole loss, and parts of it for the logs."""
-
-    loss: Float[Tensor, ""]
-    penalty: Float[Tensor, ""]
-    real_logit: Float[Tensor, ""]
-    fake_logit: Float[Tensor, ""]
-
-
-class Critic(nn.Module):
-    """The discriminator with its loss: one forward pass and one backward pass hold eq. 8 and eq. 9 together.
-
-    Spread over processes, gradients are averaged in that one backward; a penalty with a backward of its own would
-    be left out.
-    """
-
-    def __init__(self, discriminator: Discriminator, config: AdversarialConfig, *, gamma: float) -> None:
-        super().__init__()
-        self.discriminator, self.config, self.gamma = discriminator, config, gamma
-        self.augment = Augment() if config.augment else None
-
-    def forward(
-        self,
-        real: Float[Tensor, "B 3 S S"],
-        real_maps: Float[Tensor, "B 1 S S"],
-        fake: Float[Tensor, "B 3 S S"],
-        fake_maps: Float[Tensor, "B 1 S S"],
-        *,
-        penalise: bool,
-        seed: int = 0,
-    ) -> CriticLosses:
-        """The losses on real and painted pictures in [-1, 1]; ``penalise`` adds the gradient penalty."""
-        if swapped := round(self.config.mismatched * len(fake)):
-            fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
-        real = real.detach().requires_grad_(penalise)
-        fake = fake.detach().requires_grad_(penalise and self.config.relativistic)
-        real_logits = self.logits(real, real_maps, seed=seed)
-        fake_logits = self.logits(fake, fake_maps, seed=seed + 1)
-        relativistic = self.config.relativistic
-        loss = (relativistic_loss if relativistic else discriminator_loss)(real_logits, fake_logits)
-        penalty = loss.new_zeros(())
-        if penalise:
-            penalty = gradient_penalty(real_logits, real)
-            if relativistic:
-                penalty = penalty + gradient_penalty(fake_logits, fake)
-            loss = loss + self.gamma / 2 * self.config.penalty_every * penalty
-        return CriticLosses(loss, penalty, real_logits.mean(), fake_logits.mean())
-
-    def logits(self, pictures: Tensor, edge_maps: Tensor, *, seed: int) -> Float[Tensor, " B"]:
-        """The discriminator's logits, of augmented pictures where the configuration asks for it."""
-        if self.augment is not None:
-            pictures, edge_maps = self.augment(pictures, edge_maps, seed=seed)
-        logits: Tensor = self.discriminator(pictures, edge_maps)
-        return logits
-
-    def judge(
-        self, fake: Tensor, fake_maps: Tensor, real: Tensor, real_maps: Tensor, *, seed: int
-    ) -> Float[Tensor, ""]:
-        """The generator's loss (eq. 7), whose gradients reach the painted pictures and not the discriminator."""
-        self.discriminator.requires_grad_(False)
-        try:
-            fake_logits = self.logits(fake, fake_maps, seed=seed)
-            if not self.config.relativistic:
-                return generator_loss(fake_logits)
-            return relativistic_loss(fake_logits, self.logits(real, real_maps, seed=seed + 1))
-        finally:
-            self.discriminator.requires_grad_(True)
 
 
 def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
@@ -108,7 +31,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the pictures', where
     the folder's run has another graph, and for fewer than eight pictures.
     """
-    check_graph(config, graph)
+    check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, seed=config.training.seed)
     dataset, held_out = _open(config, graph), None
     if config.progress.pictures and fabric.is_global_zero:
@@ -184,22 +107,6 @@ def other_poses(
     poses = torch.where((chance[0] < config.mix_share).to(poses.device), mixed, poses)
     jittered = poses + config.jitter * noise.to(poses)
     return torch.where((chance[1] < config.jitter_share).to(poses.device), jittered, poses)
-
-
-def check_graph(config: GanRunConfig, graph: AutoLink) -> None:
-    """ValueError where the generator is to paint pictures of another size than the graph was learned on."""
-    ours, theirs = config.model.image_size, graph.config.image_size
-    if ours != theirs:
-        raise ValueError(
-            f"the graph was learned on pictures of {theirs} pixels and the GAN is to paint {ours}: leave "
-            f"--image-size out, or learn a graph at that size (autolink-gen learn-graph --image-size {ours})"
-        )
-
-
-def with_graph(config: GanRunConfig, graph: AutoLink, *, run: str) -> GanRunConfig:
-    """The configuration with the graph that is painted on written down."""
-    choice = replace(config.graph, run=run, num_keypoints=graph.config.num_keypoints)
-    return replace(config, graph=choice)
 
 
 def _open(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:

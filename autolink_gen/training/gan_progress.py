@@ -1,6 +1,5 @@
 """What users look at while a GAN trains: its weights, grids of samples, the curve of its distance to real pictures."""
 
-import json
 import logging
 import math
 from collections.abc import Iterator
@@ -12,15 +11,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from autolink_gen.charts import distance_curve
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.config import GanRunConfig
 from autolink_gen.evaluation.images import Extractor, features_of, frechet_distance, spread_batches, vgg16_features
-from autolink_gen.files import write_picture, write_text_atomically
+from autolink_gen.files import write_picture
 from autolink_gen.inference.generate import Gan, save_gan, styles_on_poses
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.training.batches import step_generator
+from autolink_gen.training.curve import Curve
 from autolink_gen.training.engine import Run
 
 log = logging.getLogger(__name__)
@@ -98,15 +97,13 @@ class Quality:
         self.count = min(config.progress.pictures, *sizes)
         self._extract: Extractor | None = None
         self._real: Tensor | None = None
-        self._values: dict[str, object] = {}
+        self._curve = Curve(
+            folder, CURVE_NAME, marks={"training_pictures": "training pictures", "untrained": "untrained"}
+        )
 
     def begin(self, run: Run) -> None:
         """Take up the curve of a run that goes on, or mark the floor and the ceiling of a new one."""
-        file = self.folder / f"{CURVE_NAME}.json"
-        if run.progress.step and file.is_file():
-            values = json.loads(file.read_text())
-            kept = [row for row in values["curve"] if row["step"] <= run.progress.step]
-            self._values = {**values, "curve": kept}
+        if self._curve.take_up(run.progress.step):
             return
         try:
             self._extract = vgg16_features()
@@ -118,27 +115,20 @@ class Quality:
         if self.has_held_out:
             floor = self._distance(spread_batches(self.dataset, count=self.count), "fd_vgg16 of real pictures")
         untrained = None if run.progress.step else self._distance(self._painted(run), "fd_vgg16 before training")
-        self._values = {
-            "pictures": self.count,
-            "against": "held-out pictures" if self.has_held_out else "training pictures",
-            "training_pictures": floor,
-            "untrained": untrained,
-            "curve": [],
-        }
+        self._curve.begin(
+            pictures=self.count,
+            against="held-out pictures" if self.has_held_out else "training pictures",
+            training_pictures=floor,
+            untrained=untrained,
+        )
 
     def measure(self, run: Run) -> float:
         """Measure, note and draw; infinity where a run is stopping, which should not wait for it."""
         if run.stopped_by or not self.count:
             return math.inf
         value = self._distance(self._painted(run), "fd_vgg16")
-        curve = self._values["curve"]
-        assert isinstance(curve, list)
-        curve.append({"step": run.progress.step, CURVE_NAME: value})
         run.metrics[CURVE_NAME] = value
-        write_text_atomically(self.folder / f"{CURVE_NAME}.json", json.dumps(self._values, indent=1) + "\n")
-        marks = {"training pictures": self._values["training_pictures"], "untrained": self._values["untrained"]}
-        known = {name: float(mark) for name, mark in marks.items() if isinstance(mark, float)}
-        write_picture(self.folder / f"{CURVE_NAME}.png", distance_curve(curve, key=CURVE_NAME, marks=known))
+        self._curve.add(run.progress.step, value)
         return value
 
     def _painted(self, run: Run) -> Iterator[Tensor]:

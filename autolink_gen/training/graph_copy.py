@@ -1,11 +1,32 @@
 """The copy that a run keeps of the graph model it stands on, so that it can go on whatever becomes of that run."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from autolink_gen.checkpoints import GRAPH_NAME, load_graph_model, save_model
+from autolink_gen.config import GanRunConfig, TransferRunConfig
 from autolink_gen.models.autolink import AutoLink
+
+PaintingConfig = TypeVar("PaintingConfig", GanRunConfig, TransferRunConfig)
+
+
+def check_size(size: int, graph: AutoLink) -> None:
+    """ValueError where pictures of ``size`` pixels are to be painted and the graph was learned at another size."""
+    theirs = graph.config.image_size
+    if size != theirs:
+        raise ValueError(
+            f"the graph was learned on pictures of {theirs} pixels and the run is to paint {size}: leave "
+            f"--image-size out, or learn a graph at that size (autolink-gen learn-graph --image-size {size})"
+        )
+
+
+def with_graph(config: PaintingConfig, graph: AutoLink, *, run: str) -> PaintingConfig:
+    """The configuration with the graph that is painted on written down."""
+    choice = replace(config.graph, run=run, num_keypoints=graph.config.num_keypoints)
+    return replace(config, graph=choice)
 
 
 def keep_graph(folder: Path, graph: AutoLink) -> None:

@@ -99,7 +99,7 @@ def test_another_number_of_keypoints_is_refused(here):
 def test_a_graph_of_another_size_is_refused(here):
     make_graph(Path("runs/graph/large"), image_size=128)
     refused = train("--steps", "1", "--graph", "large", "--image-size", "64", "--name", "new", expect=1)
-    assert "the graph was learned on pictures of 128 pixels and the GAN is to paint 64" in refused.output
+    assert "the graph was learned on pictures of 128 pixels and the run is to paint 64" in refused.output
     assert not Path("runs/gan/new").exists()
 
 

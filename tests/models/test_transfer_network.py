@@ -61,7 +61,8 @@ def test_the_paper_joins_appearance_at_the_smallest_scale():
     given = inputs()
     with torch.no_grad():
         features = network.appearance(given["source"], given["source_edge_maps"])
-        assert [f.shape[-1] for f in features] == [64, 32, 16, 8, 4]
+        assert torch.equal(features[0], given["source"])
+        assert [f.shape[-1] for f in features] == [64, 64, 32, 16, 8, 4]
         whole = network.paint(given["edge_maps"], given["keypoints"], features, given["source_keypoints"])
         fine = [f * 0 for f in features[:-1]]
         same = network.paint(given["edge_maps"], given["keypoints"], [*fine, features[-1]], given["source_keypoints"])
@@ -80,12 +81,17 @@ def test_an_appearance_seen_once_serves_many_frames():
         assert torch.allclose(painted, network(**one), atol=1e-5)
 
 
-def test_warping_by_nothing_changes_nothing():
-    moving, still = make(all_scales=True, warps=True), make(all_scales=True)
-    given = inputs()
+def test_the_source_stays_where_the_mask_keeps_it():
+    network, given = make(all_scales=True, warps=True), inputs()
     given["source_keypoints"] = given["keypoints"]
     with torch.no_grad():
-        assert torch.allclose(moving(**given), still(**given), atol=1e-5)
+        network.decoder.head.weight.zero_()
+        for logit, expected in ((50.0, given["source"]), (-50.0, torch.full_like(given["source"], 0.25))):
+            network.decoder.head.bias.copy_(torch.tensor([0.25, 0.25, 0.25, logit]))
+            assert torch.allclose(network(**given), expected, atol=1e-5)
+        network.decoder.head.bias[3] = 50.0
+        moved = network(**{**given, "source_keypoints": given["keypoints"] * 0.5})
+    assert (moved - given["source"]).abs().max() > 0.5, "and moves with the keypoints"
 
 
 def test_the_decoder_without_guests_is_the_graph_learners():

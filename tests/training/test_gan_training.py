@@ -19,8 +19,9 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training import gan_progress
+from autolink_gen.training.critic import Critic
 from autolink_gen.training.engine import Run
-from autolink_gen.training.gan import Critic, other_poses, train_gan
+from autolink_gen.training.gan import other_poses, train_gan
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, step_folders
 
@@ -140,7 +141,7 @@ def test_another_graph_is_refused_and_the_run_s_own_is_kept(straight):
 
 
 def test_a_graph_of_another_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="learned on pictures of 128 pixels and the GAN is to paint 64"):
+    with pytest.raises(ValueError, match="learned on pictures of 128 pixels and the run is to paint 64"):
         train_gan(tiny(), make_graph(image_size=128), launch(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

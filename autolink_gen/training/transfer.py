@@ -1,0 +1,145 @@
+"""Training loop 3: a network that paints one frame's pose with another frame's appearance (AutoLink, Appendix C.2)."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.config import TransferRunConfig, default_gamma
+from autolink_gen.data.catalog import open_clips
+from autolink_gen.data.frame_draws import FrameDraws
+from autolink_gen.inference.transfer import Transfer, cluster_labels
+from autolink_gen.losses.adversarial import structure_loss
+from autolink_gen.losses.perceptual import PerceptualLoss
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.discriminator import Discriminator
+from autolink_gen.models.generator import GanConfig
+from autolink_gen.models.transfer import TransferNetwork
+from autolink_gen.training.batches import flip_some, step_generator, to_float
+from autolink_gen.training.critic import Critic
+from autolink_gen.training.engine import Run
+from autolink_gen.training.folders import open_folder
+from autolink_gen.training.graph import make_loss
+from autolink_gen.training.graph_copy import check_size, keep_graph
+from autolink_gen.training.launch import Launch, start_fabric
+from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples
+
+
+def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -> Run:
+    """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did.
+
+    ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the frames', where
+    the folder's run has another graph, and where no clip can be read.
+    """
+    check_size(config.model.image_size, graph)
+    fabric = start_fabric(launch, seed=config.training.seed)
+    pairs, held_out = (open_pairs(config, graph, split=split) for split in ("train", "test"))
+    pairs[0]  # before anything is made of them
+    if fabric.is_global_zero:
+        open_folder(launch.folder, config, fresh=launch.fresh)
+        keep_graph(launch.folder, graph)
+    fabric.barrier()
+    graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
+    network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
+    whole = Transfer(graph, network, cluster_labels(graph, config.model.clusters).to(fabric.device))
+    samples = TransferSamples(pairs, held_out, whole, config)
+    reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
+    run = Run(
+        fabric,
+        launch,
+        config.training,
+        model=network,
+        optimiser=make_optimiser(network, config.optimiser, special=[]),
+        critic=_critic(config),
+        measure=reconstruction.measure if config.progress.pictures else None,
+        on_save=samples.refresh,
+    )
+    if fabric.is_global_zero and config.progress.pictures:
+        reconstruction.begin(run)
+    _loop(run, config, whole, pairs)
+    return run
+
+
+def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraws) -> None:
+    fabric, length, graph = run.fabric, config.training, whole.graph
+    losses = _Losses(config).to(fabric.device)
+    batches = run.batches(pairs, workers=config.data.workers)
+    for step in run.steps():
+        run.model.train()  # saves look at it in eval mode
+        draw = step_generator(length.seed, step, rank=fabric.global_rank)
+        frames = flip_some(next(batches), probability=config.data.flip, generator=draw)
+        both = to_float(frames.transpose(0, 1).flatten(0, 1), device=fabric.device)
+        keypoints = graph.detect((both + 1) / 2)
+        maps = whole.edge_maps(keypoints)
+        (target, source), (pose, source_pose), (drawn, source_drawn) = (x.chunk(2) for x in (both, keypoints, maps))
+        for optimiser in (run.optimiser, run.critic_optimiser):
+            if optimiser is not None:
+                rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
+        painted = run.model(drawn, pose, source, source_drawn, source_pose)
+        parts = losses(painted, target)
+        if config.adversarial.structure:
+            parts["structure"] = config.adversarial.structure * structure_loss(graph.locate(painted.float()), pose)
+        if run.critic is not None:
+            seed = int(torch.randint(2**62, (), generator=draw))
+            parts["adversarial"] = _compete(run, config, target, painted, drawn.amax(1, keepdim=True), seed=seed)
+        run.update(
+            torch.stack(list(parts.values())).sum(),
+            clip_norm=config.optimiser.clip_norm,
+            learning_rate=config.optimiser.lr * rate,
+            **parts,
+        )
+
+
+def _compete(
+    run: Run, config: TransferRunConfig, target: Tensor, painted: Tensor, drawn: Tensor, *, seed: int
+) -> Float[Tensor, ""]:
+    """A step of the discriminator; returns what the painter loses to it, weighted."""
+    every = config.adversarial.penalty_every
+    critic = run.critic_network
+    assert isinstance(critic, Critic)
+    losses = run.critic(target, drawn, painted, drawn, penalise=run.progress.step % every == 0, seed=seed)
+    run.update_critic(
+        losses.loss.float(),
+        clip_norm=config.optimiser.clip_norm,
+        real_logit=losses.real_logit,
+        fake_logit=losses.fake_logit,
+    )
+    return config.loss.adversarial * critic.judge(painted, drawn, target, drawn, seed=seed + 2).float()
+
+
+class _Losses(nn.Module):
+    """What a painted frame loses against the true one, weighted; nothing is computed that counts for nothing."""
+
+    def __init__(self, config: TransferRunConfig) -> None:
+        super().__init__()
+        self.weights = config.loss
+        self.perceptual: PerceptualLoss | None = make_loss(config.perceptual) if config.loss.perceptual else None
+
+    def forward(self, painted: Float[Tensor, "B 3 S S"], target: Float[Tensor, "B 3 S S"]) -> dict[str, Tensor]:
+        painted = painted.float()
+        parts = {}
+        if self.weights.squared:
+            parts["squared"] = self.weights.squared * (painted - target).square().mean()
+        if self.perceptual is not None:
+            parts["perceptual"] = self.weights.perceptual * self.perceptual(painted, target)
+        return parts
+
+
+def _critic(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimizer] | None:
+    if not config.loss.adversarial:
+        return None
+    size = config.model.image_size
+    networks = GanConfig(image_size=size, width=config.loss.discriminator_width)
+    gamma = default_gamma(size) if config.adversarial.gamma is None else config.adversarial.gamma
+    critic = Critic(Discriminator(networks), config.adversarial, gamma=gamma).to(memory_format=torch.channels_last)
+    return critic, make_optimiser(critic, config.optimiser, special=[])
+
+
+def open_pairs(config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:
+    """Pairs of frames of the run's clips."""
+    size, data, seed = config.model.image_size, config.data, config.training.seed
+    root = Path(data.root) if data.root else None
+    clips = open_clips(data.name, root=root, split=split, image_size=size, seed=seed)
+    return FrameDraws(clips, image_size=size, frames=2, fit=graph.config.fit, seed=seed)
