@@ -1,19 +1,30 @@
 """A trained pose-transfer network in use, with the graph that it stands on."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+from PIL import Image
 from torch import Tensor, nn
 
 from autolink_gen.checkpoints import load_state, read_described, write_described
 from autolink_gen.config import build, to_dict
+from autolink_gen.data.images import fit_square
 from autolink_gen.graph_analysis import cluster_keypoints
+from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion, spread
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.edges import edge_map
+from autolink_gen.viz import to_uint8
+
+_SWITCH = 0.8  # another source frame must be so much nearer to be taken
+_MIN_SHARE = 0.25  # of the usual spread of a pose
 
 
 def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "Transfer":
@@ -24,7 +35,8 @@ def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "T
     file, config, tensors = read_described(path, kind="transfer")
     graph = AutoLink(build(AutoLinkConfig, config["graph"]))
     network = TransferNetwork(build(TransferConfig, config["transfer"]))
-    transfer = Transfer(graph, network, torch.zeros(graph.config.num_keypoints, dtype=torch.long))
+    labels = torch.zeros(graph.config.num_keypoints, dtype=torch.long)
+    transfer = Transfer(graph, network, labels, tensors.get("poses", torch.empty(0)))
     load_state(transfer, tensors, source=str(file))
     transfer.to(device).eval()
     graph.prepare_for_inference()  # last: moving drops the quicker detector
@@ -49,15 +61,74 @@ class Appearance(NamedTuple):
     keypoints: Float[Tensor, "B K 2"]
 
 
+@dataclass(frozen=True)
+class Motion:
+    """How the driver's poses become the source's.
+
+    ``relative``: the movement since a reference frame is added to the source's own pose, else the pose itself is
+    taken; ``adapt_scale``: made as large as the source is. The reference is the driver's first frame, or the
+    keypoints ``reference`` (K, 2). ``smooth``: poses go through a one-euro filter.
+    """
+
+    relative: bool = False
+    adapt_scale: bool = False
+    smooth: bool = False
+    reference: Float[ndarray, "K 2"] | None = None
+
+
+class AnimatedFrame(NamedTuple):
+    """A painted frame, uint8 RGB; the keypoints (x, y) in [-1, 1] it was painted on; which source frame lent itself.
+
+    ``held``: the driver's pose could not be made out, and the one before was kept.
+    """
+
+    pixels: UInt8[ndarray, "S S 3"]
+    keypoints: Float[ndarray, "K 2"]
+    source: int
+    held: bool
+
+
 class Transfer(nn.Module):
-    """A pose-transfer network with its graph; ``labels`` (K,) are the clusters its edge maps have a channel for."""
+    """A pose-transfer network with its graph.
+
+    ``labels`` (K,) are the clusters its edge maps have a channel for, ``poses`` (N, K, 2) some of those trained on.
+    """
 
     labels: Tensor
+    poses: Tensor
 
-    def __init__(self, graph: AutoLink, network: TransferNetwork, labels: Int[Tensor, "K"]) -> None:
+    def __init__(
+        self, graph: AutoLink, network: TransferNetwork, labels: Int[Tensor, "K"], poses: Float[Tensor, "N K 2"]
+    ) -> None:
         super().__init__()
         self.graph, self.network = graph, network
         self.register_buffer("labels", labels)
+        self.register_buffer("poses", poses)
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of what is painted, in pixels."""
+        return self.network.config.image_size
+
+    def animate(
+        self,
+        source: UInt8[ndarray, "H W 3"] | Sequence[UInt8[ndarray, "_ _ 3"]],
+        driver_frames: Iterable[UInt8[ndarray, "_ _ 3"]],
+        *,
+        fps: float = 25.0,
+        motion: Motion = Motion(),
+        batch_size: int = 8,
+    ) -> Iterator[UInt8[ndarray, "S S 3"]]:
+        """Frames of the source, one picture or several of it, that move as the driver's frames do.
+
+        Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed. Raises
+        ValueError where there is no source.
+        """
+        pictures = [source] if isinstance(source, ndarray) else list(source)
+        animator = Animator(self, pictures, motion)
+        timed = ((number / fps, frame) for number, frame in enumerate(driver_frames))
+        while batch := list(islice(timed, batch_size)):
+            yield from (frame.pixels for frame in animator(batch))
 
     def edge_maps(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B C S S"]:
         """The graph drawn on keypoints, a channel a cluster: its edges, those to other clusters among them."""
@@ -81,3 +152,65 @@ class Transfer(nn.Module):
         seen_at = appearance.keypoints.expand(count, -1, -1)
         painted = self.network.paint(self.edge_maps(keypoints), keypoints, features, seen_at)
         return ((painted + 1) / 2).clamp(0, 1)
+
+
+class Animator:
+    """Gives the poses of driver frames to a source, frame after frame; remembers what smoothing and holding need."""
+
+    def __init__(self, transfer: Transfer, sources: Sequence[UInt8[ndarray, "_ _ 3"]], motion: Motion) -> None:
+        if not sources:
+            raise ValueError("there is no source picture to animate; give at least one")
+        self.transfer, self.motion = transfer, motion
+        looks = [transfer.look_at(self._square([picture])) for picture in sources]
+        self.appearance = Appearance(
+            [torch.cat(maps) for maps in zip(*(look.features for look in looks), strict=True)],
+            torch.cat([look.keypoints for look in looks]),
+        )
+        self._source_poses = self.appearance.keypoints.double().cpu().numpy()
+        self._filter = OneEuroFilter() if motion.smooth else None
+        self._reference = motion.reference
+        self._usual_spread = float(np.median([spread(pose) for pose in transfer.poses.cpu().numpy()] or [0.0]))
+        self._last: ndarray | None = None
+        self._chosen = 0
+
+    def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
+        """The next frames of the driver, with their times in seconds, painted."""
+        found = self.transfer.graph.detect(self._square([pixels for _, pixels in frames])).double().cpu().numpy()
+        planned = [self._plan(points, time_s) for points, (time_s, _) in zip(found, frames, strict=True)]
+        like = self.appearance.keypoints
+        keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
+        chosen = torch.tensor([source for _, source, _ in planned], device=like.device)
+        lent = Appearance([maps[chosen] for maps in self.appearance.features], like[chosen])
+        painted = to_uint8(self.transfer.paint(keypoints, lent) * 2 - 1)
+        return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
+
+    def _plan(self, detected: Float[ndarray, "K 2"], time_s: float) -> tuple[Float[ndarray, "K 2"], int, bool]:
+        """The keypoints to paint, the source frame to paint from, and whether the last pose was held."""
+        if not self._plausible(detected) and self._last is not None:
+            return self._last, self._chosen, True
+        smooth = self._filter(detected, time_s=time_s) if self._filter else detected
+        if self._reference is None:
+            self._reference = smooth
+        points = self._moved(smooth)
+        distances = np.linalg.norm(self._source_poses - points, axis=2).mean(axis=1)
+        nearest = int(distances.argmin())
+        if distances[nearest] < _SWITCH * distances[self._chosen]:  # a change must be worth the flicker
+            self._chosen = nearest
+        self._last = points
+        return points, self._chosen, False
+
+    def _moved(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
+        assert self._reference is not None
+        source, scales = self._source_poses[0], self.motion.adapt_scale
+        if self.motion.relative:
+            return RelativeMotion(source, self._reference, adapt_scale=scales)(keypoints)
+        return absolute_motion(keypoints, source=source, reference=self._reference, adapt_scale=scales)
+
+    def _plausible(self, keypoints: Float[ndarray, "K 2"]) -> bool:
+        """Whether a pose is finite and not much smaller than those trained on, as on an empty frame."""
+        return bool(np.isfinite(keypoints).all() and spread(keypoints) >= _MIN_SHARE * self._usual_spread)
+
+    def _square(self, pictures: Sequence[ndarray]) -> Float[Tensor, "B 3 S S"]:
+        size, fit = self.transfer.image_size, self.transfer.graph.config.fit
+        squares = np.stack([np.asarray(fit_square(Image.fromarray(p), size=size, fit=fit)) for p in pictures])
+        return torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.transfer.labels.device).float() / 255

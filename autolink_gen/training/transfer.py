@@ -24,7 +24,7 @@ from autolink_gen.training.graph import make_loss
 from autolink_gen.training.graph_copy import check_size, keep_graph
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
-from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples
+from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples, poses_of
 
 
 def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -> Run:
@@ -43,7 +43,8 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     fabric.barrier()
     graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
     network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
-    whole = Transfer(graph, network, cluster_labels(graph, config.model.clusters).to(fabric.device))
+    labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
+    whole = Transfer(graph, network, labels, poses_of(pairs, graph))
     samples = TransferSamples(pairs, held_out, whole, config)
     reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
     run = Run(

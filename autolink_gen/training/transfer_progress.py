@@ -16,6 +16,7 @@ from autolink_gen.config import TransferRunConfig
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.files import write_picture
 from autolink_gen.inference.transfer import Transfer, save_transfer
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.training.batches import to_float
 from autolink_gen.training.curve import Curve
@@ -24,6 +25,7 @@ from autolink_gen.viz import draw_graphs, even_grid, to_uint8
 
 CURVE_NAME = "l1"
 _BATCH = 25
+_NUM_POSES = 32
 
 
 class Pairs(NamedTuple):
@@ -55,7 +57,7 @@ class TransferSamples:
         """The network to use, in eval mode, with the graph."""
         network = run.usable
         assert isinstance(network, TransferNetwork)
-        return Transfer(self.whole.graph, network.eval(), self.whole.labels)
+        return Transfer(self.whole.graph, network.eval(), self.whole.labels, self.whole.poses)
 
     def _grid(self, transfer: Transfer) -> UInt8[ndarray, "_ _ 3"]:
         """Sources, true frames with their graph, painted frames; then others' motion, and that painted.
@@ -116,6 +118,12 @@ class Reconstruction:
     def _pairs(self) -> Iterator[Pairs]:
         bar = tqdm(pairs_of(self.held_out, count=self.count, batch_size=_BATCH), desc=CURVE_NAME, leave=False, delay=2)
         return iter(bar)
+
+
+def poses_of(draws: FrameDraws, graph: AutoLink) -> Float[Tensor, "N K 2"]:
+    """The poses of some frames, of as many clips."""
+    frames = next(pairs_of(draws, count=_NUM_POSES)).target
+    return graph.detect((frames.to(graph.edge_weights.device) + 1) / 2)
 
 
 def pairs_of(draws: FrameDraws, *, count: int, batch_size: int | None = None) -> Iterator[Pairs]:

@@ -173,7 +173,7 @@ def test_edge_maps_of_clusters_make_up_the_whole():
     config = tiny(model={"clusters": 2}).model
     from autolink_gen.models.transfer import TransferNetwork
 
-    whole = Transfer(graph, TransferNetwork(config), torch.tensor([0, 0, 1, 1]))
+    whole = Transfer(graph, TransferNetwork(config), torch.tensor([0, 0, 1, 1]), torch.zeros(0, 4, 2))
     keypoints = torch.rand(2, 4, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
     maps = whole.edge_maps(keypoints)
     assert maps.shape == (2, 2, 64, 64)

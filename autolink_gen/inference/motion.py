@@ -1,0 +1,93 @@
+"""How the movement of one set of keypoints is given to another: relative, scaled, smoothed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+Points = Float[ndarray, "K 2"]
+_MIN_SPREAD = 1e-6
+
+
+def spread(keypoints: Points) -> float:
+    """How far keypoints lie from their centre: the root of their mean squared distance."""
+    return float(np.sqrt(((keypoints - keypoints.mean(axis=0)) ** 2).sum(axis=1).mean()))
+
+
+def pose_distance(one: Points, other: Points) -> float:
+    """The mean distance of keypoints after both sets are centred and brought to one spread."""
+    shapes = [(points - points.mean(axis=0)) / max(spread(points), _MIN_SPREAD) for points in (one, other)]
+    return float(np.linalg.norm(shapes[0] - shapes[1], axis=1).mean())
+
+
+@dataclass(frozen=True)
+class RelativeMotion:
+    """Gives the source the driver's movement since a reference frame, in which the two are taken to be alike.
+
+    Keypoints (x, y) of the ``source`` and of the ``reference`` frame of the driver; ``adapt_scale`` makes the
+    movement as much larger or smaller as the source is than the driver.
+    """
+
+    source: Points
+    reference: Points
+    adapt_scale: bool = False
+
+    def __call__(self, keypoints: Points) -> Points:
+        """The source's keypoints in the driver's pose."""
+        scale = spread(self.source) / max(spread(self.reference), _MIN_SPREAD) if self.adapt_scale else 1.0
+        return self.source + scale * (keypoints - self.reference)
+
+
+def absolute_motion(keypoints: Points, *, source: Points, reference: Points, adapt_scale: bool) -> Points:
+    """The driver's keypoints as they are; with ``adapt_scale`` as large, and where, the source is at the reference.
+
+    The reference frame is then laid on the source: their centres and their spreads agree.
+    """
+    if not adapt_scale:
+        return keypoints
+    scale = spread(source) / max(spread(reference), _MIN_SPREAD)
+    return source.mean(axis=0) + scale * (keypoints - reference.mean(axis=0))
+
+
+class OneEuroFilter:
+    """Smooths keypoints over time, little while they move fast and much while they rest (Casiez et al. 2012).
+
+    ``min_cutoff`` in Hz: the lower, the smoother at rest; ``beta``: the higher, the less it lags in fast
+    movement, whose speed is in the units of the keypoints a second.
+    """
+
+    def __init__(self, *, min_cutoff: float = 1.0, beta: float = 1.0, speed_cutoff: float = 1.0) -> None:
+        for name, value in (("min_cutoff", min_cutoff), ("speed_cutoff", speed_cutoff)):
+            if not value > 0:
+                raise ValueError(f"{name} is {value}; it must be positive")
+        if beta < 0:
+            raise ValueError(f"beta is {beta}; it must be 0 or more")
+        self.min_cutoff, self.beta, self.speed_cutoff = min_cutoff, beta, speed_cutoff
+        self._last: ndarray | None = None
+        self._speed: ndarray | None = None
+        self._time_s = 0.0
+
+    def __call__(self, keypoints: Points, *, time_s: float) -> Points:
+        """The smoothed keypoints at a time, which never runs backwards; ValueError where it does."""
+        if self._last is None or self._speed is None:
+            self._last, self._speed, self._time_s = keypoints.copy(), np.zeros_like(keypoints), time_s
+            return keypoints.copy()
+        passed_s = time_s - self._time_s
+        if passed_s < 0:
+            raise ValueError(f"time_s is {time_s} after {self._time_s}; frames must come in their order")
+        if passed_s == 0:
+            return self._last.copy()
+        speed = (keypoints - self._last) / passed_s
+        self._speed = self._speed + _share(self.speed_cutoff, passed_s) * (speed - self._speed)
+        cutoff = self.min_cutoff + self.beta * np.linalg.norm(self._speed, axis=1, keepdims=True)
+        self._last = self._last + _share(cutoff, passed_s) * (keypoints - self._last)
+        self._time_s = time_s
+        return self._last.copy()
+
+
+def _share(cutoff: float | ndarray, passed_s: float) -> float | ndarray:
+    """How much of the new value a first-order low-pass filter takes after a time."""
+    turn = 2 * math.pi * cutoff * passed_s
+    return turn / (turn + 1)

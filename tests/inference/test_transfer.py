@@ -1,0 +1,126 @@
+"""A transfer network in use: what moves, what is held, which source frame lends itself."""
+
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+
+from autolink_gen.data.synthetic import puppet_clip
+from autolink_gen.inference.transfer import Animator, Motion, Transfer, cluster_labels, load_transfer, save_transfer
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+
+POSE = np.array([[-0.5, -0.5], [0.5, -0.5], [0.0, 0.5]])
+
+
+def make(**changes) -> Transfer:
+    torch.manual_seed(0)
+    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, sigma2=1e-2)).prepare_for_inference()
+    network = TransferNetwork(TransferConfig(image_size=64, width=0.05, appearance_width=0.05, **changes)).eval()
+    poses = torch.from_numpy(POSE).float().expand(4, -1, -1).contiguous()
+    return Transfer(graph, network, cluster_labels(graph, network.config.clusters), poses)
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[np.ndarray]:
+    """Poses that the detector is made to find, one for each picture, in their order."""
+    poses: list[np.ndarray] = []
+
+    def detect(self, images):
+        return torch.from_numpy(np.stack([poses.pop(0) for _ in images])).float()
+
+    monkeypatch.setattr(AutoLink, "detect", detect)
+    return poses
+
+
+def frames(number: int, *, index: int = 0) -> list[np.ndarray]:
+    pictures, _ = puppet_clip(0, index, num_frames=number, size=64)
+    return list(pictures)
+
+
+def test_frames_come_out_one_for_one_and_not_before_they_are_needed():
+    transfer, taken = make(), []
+
+    def endless():
+        for number in count():
+            taken.append(number)
+            yield frames(1, index=number % 3)[0]
+
+    painted = transfer.animate(frames(1)[0], endless(), batch_size=2)
+    first = [next(painted) for _ in range(3)]
+    assert all(picture.shape == (64, 64, 3) and picture.dtype == np.uint8 for picture in first)
+    assert taken == [0, 1, 2, 3]
+
+
+def test_batches_change_nothing_but_speed():
+    transfer, driver = make(all_scales=True, warps=True), frames(5, index=1)
+    one, many = (list(transfer.animate(frames(1)[0], driver, batch_size=size)) for size in (1, 5))
+    assert np.abs(np.stack(one).astype(int) - np.stack(many)).max() <= 1
+
+
+def test_pictures_of_any_shape_are_taken():
+    wide = np.zeros((90, 160, 3), np.uint8)
+    (picture,) = make().animate(wide, [np.zeros((200, 120, 3), np.uint8)])
+    assert picture.shape == (64, 64, 3)
+
+
+def test_absolute_and_relative_motion(told):
+    source, first = POSE * 0.8, POSE + 0.1
+    second = first.copy()
+    second[0] += 0.2
+    asked = {}
+    for name, motion in {"absolute": Motion(), "relative": Motion(relative=True)}.items():
+        told[:] = [source, first, second]
+        animator = Animator(make(), frames(1), motion)
+        asked[name] = [frame.keypoints for frame in animator([(0.0, frames(1)[0]), (0.04, frames(1)[0])])]
+    assert np.allclose(asked["absolute"], [first, second], atol=1e-6)
+    assert np.allclose(asked["relative"][0], source, atol=1e-6)
+    assert np.allclose(asked["relative"][1] - source, second - first, atol=1e-6)
+
+
+def test_a_reference_frame_other_than_the_first(told):
+    told[:] = [POSE, POSE + 0.3]
+    animator = Animator(make(), frames(1), Motion(relative=True, reference=POSE + 0.3))
+    (frame,) = animator([(0.0, frames(1)[0])])
+    assert np.allclose(frame.keypoints, POSE, atol=1e-6)
+
+
+def test_a_pose_that_cannot_be_made_out_is_held(told):
+    told[:] = [POSE, POSE + 0.1, POSE * 0.01, np.full((3, 2), np.nan), POSE]
+    animator = Animator(make(), frames(1), Motion())
+    found = animator([(0.04 * number, frames(1)[0]) for number in range(4)])
+    assert [frame.held for frame in found] == [False, True, True, False]
+    assert np.allclose(found[2].keypoints, POSE + 0.1, atol=1e-6)
+    assert np.array_equal(found[1].pixels, found[0].pixels)
+
+
+def test_the_source_frame_in_the_nearest_pose_lends_itself(told):
+    turned = POSE * (-1, 1)
+    told[:] = [POSE, turned, POSE, turned, 0.45 * POSE + 0.55 * turned, POSE]
+    animator = Animator(make(), frames(2), Motion())
+    found = animator([(0.04 * number, frames(1)[0]) for number in range(4)])
+    assert [frame.source for frame in found] == [0, 1, 1, 0], "and it does not change for a trifle"
+
+
+def test_smoothing_follows_the_times(told):
+    told[:] = [POSE, POSE, POSE + 0.1]
+    animator = Animator(make(), frames(1), Motion(smooth=True))
+    first, second = animator([(0.0, frames(1)[0]), (0.04, frames(1)[0])])
+    moved = (second.keypoints - first.keypoints).mean()
+    assert 0 < moved < 0.1
+
+
+def test_no_source_is_an_error():
+    with pytest.raises(ValueError, match="no source picture"):
+        next(iter(make().animate([], frames(1))))
+
+
+def test_what_was_saved_is_what_is_loaded(tmp_path):
+    transfer = make(clusters=2, warps=True)
+    save_transfer(tmp_path / "model.safetensors", transfer)
+    loaded = load_transfer(tmp_path)
+    assert torch.equal(loaded.labels, transfer.labels) and torch.equal(loaded.poses, transfer.poses)
+    driver = frames(2, index=1)
+    ours, theirs = (np.stack(list(net.animate(frames(1)[0], driver))) for net in (transfer, loaded))
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
