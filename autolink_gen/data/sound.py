@@ -1,6 +1,7 @@
 """The sound of one media file, laid under the frames of another while that is written."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,18 @@ class Sound:
     """Moves the first audio track of a file into an open output container, piece by piece.
 
     Packets are copied where the output can hold their codec, and encoded as AAC elsewhere. Times count from
-    the start of the source file, so that the sound stays in step with frames that are timed alike.
+    ``start_s`` in the source file, so that the sound stays in step with frames that are timed alike; what comes
+    before is left out.
     """
 
-    def __init__(self, source: Any, output: Any) -> None:
+    def __init__(self, source: Any, output: Any, *, start_s: float = 0.0) -> None:
         self._source = source
         self._track = source.streams.audio[0]
-        self._start = Fraction(source.start_time or 0, av.time_base)
+        self._start = Fraction(source.start_time or 0, av.time_base) + Fraction(start_s)
+        self._is_cut = start_s > 0
+        if self._is_cut:
+            with suppress(FFmpegError):  # a file that cannot be sought in is read from its start
+                source.seek(round(self._start * av.time_base))
         form = output.format.name
         self._copies = self._track.codec_context.name.removesuffix("float") in _COPIED.get(form, ())
         if self._copies:
@@ -40,15 +46,15 @@ class Sound:
         self._next = next(self._pieces, None)
 
     @classmethod
-    def open(cls, path: Path, output: Any) -> "Sound | None":
-        """The sound of a file, or None where it has none; raises ValueError where the file cannot be read."""
+    def open(cls, path: Path, output: Any, *, start_s: float = 0.0) -> "Sound | None":
+        """The sound of a file from a time on, or None where it has none; ValueError where the file cannot be read."""
         try:
             source = av.open(str(path), metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             reason = error.strerror
             raise ValueError(f"cannot read the sound of {path}: {reason}; name another file") from error
         if source.streams.audio:
-            return cls(source, output)
+            return cls(source, output, start_s=start_s)
         source.close()
         return None
 
@@ -74,6 +80,8 @@ class Sound:
                 continue
             shift = round(self._start / piece.time_base)
             piece.pts -= shift
+            if self._is_cut and piece.pts < 0:  # from the start, what comes before 0 primes the decoder
+                continue
             if self._copies:
                 piece.dts = piece.pts if piece.dts is None else piece.dts - shift
                 piece.stream = self._stream

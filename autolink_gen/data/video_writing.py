@@ -32,9 +32,9 @@ class VideoWriter:
     Use it in a `with` block. The file is made beside `path` under a temporary name and takes its own when the
     block ends well; after an error nothing is left. `fps` is kept exactly. The first frame sets the size; an
     odd width or height grows by a pixel, since H.264 takes even ones alone. `copy_audio_from` names a file
-    whose sound is laid under the frames, in step with their times and no longer than they last; one without
-    sound changes nothing. Raises ValueError for another ending, a frame of another size, or a block that
-    wrote no frame.
+    whose sound, from `audio_start_s` on, is laid under the frames, in step with their times and no longer than
+    they last; one without sound changes nothing. Raises ValueError for another ending, a frame of another size,
+    or a block that wrote no frame.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class VideoWriter:
         *,
         fps: Rate,
         copy_audio_from: str | Path | None = None,
+        audio_start_s: float = 0.0,
         crf: int = 18,
     ) -> None:
         self.path = Path(path)
@@ -54,6 +55,7 @@ class VideoWriter:
         self.fps = Fraction(fps).limit_denominator(65535)
         self.crf = crf
         self.num_frames = 0
+        self._audio_start_s = audio_start_s
         self._audio_from = None if copy_audio_from is None or self.is_gif else Path(copy_audio_from)
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._container: Any = None
@@ -111,7 +113,7 @@ class VideoWriter:
         self._container = av.open(str(self._temporary), "w", format=form, options=options)
         self._stream = self._gif_stream() if self.is_gif else self._h264_stream()
         if self._audio_from is not None:
-            self._sound = Sound.open(self._audio_from, self._container)
+            self._sound = Sound.open(self._audio_from, self._container, start_s=self._audio_start_s)
 
     def _gif_stream(self) -> Any:
         stream = self._container.add_stream("gif", rate=self.fps)

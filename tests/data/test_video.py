@@ -167,6 +167,16 @@ def test_sound_is_copied_bit_for_bit_and_in_step(tmp_path: Path) -> None:
     assert loud_from(target) == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("kind", ["wav", "mp4"])
+def test_sound_from_a_time_on(tmp_path: Path, kind: str) -> None:
+    click = write_click(tmp_path / "click.wav", at_s=1.0, length_s=2.0)
+    source = click if kind == "wav" else write_clip(tmp_path / "source.mp4", 50, sound=click)
+    with VideoWriter(tmp_path / "cut.mp4", fps=25, copy_audio_from=source, audio_start_s=0.6) as writer:
+        for frame in make_frames(20):
+            writer.write(frame)
+    assert loud_from(tmp_path / "cut.mp4") == pytest.approx(0.4, abs=0.03)
+
+
 def test_sound_that_mp4_cannot_hold_is_encoded_and_stays_in_step(tmp_path: Path) -> None:
     click = write_click(tmp_path / "click.wav", at_s=0.5, length_s=0.8)
     target = write_clip(tmp_path / "target.mp4", 20, sound=click)

@@ -1,0 +1,102 @@
+"""A video, a picture or a folder of frames, read as one stream of frames with their times."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images
+from autolink_gen.data.images import read_image
+from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoReader, is_video
+
+_FOLDER_FPS = Fraction(25)
+
+
+class FrameStream:
+    """The frames of `path` from `start_s` to before `end_s`, times counted from `start_s`; can be iterated again.
+
+    `fps`, the frames a second, is the video's own, or at most the one given; a folder has 25 unless given, in the
+    order of the names, and a picture is one frame. `num_frames` is about how many come. Damaged frames are
+    skipped and counted in `bad_frames`, up to a share of `max_bad_share`.
+
+    Raises:
+        ValueError: no such file, none that is known here, nothing between the two times.
+        VideoError: (a ValueError) a video that cannot be read, or has too many damaged frames.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        start_s: float = 0.0,
+        end_s: float = math.inf,
+        fps: Rate | None = None,
+        max_bad_share: float = MAX_BAD_SHARE,
+    ) -> None:
+        self.path = Path(path).expanduser()
+        if not 0 <= start_s < end_s:
+            raise ValueError(f"the start {start_s:g} s must be 0 or more and before the end {end_s:g} s")
+        self.start_s, self.end_s, self.max_bad_share = start_s, end_s, max_bad_share
+        self._reader = self._files = None
+        if self.path.is_dir():
+            self._files = list_images(self.path)
+            self.fps: Rate = fps or _FOLDER_FPS
+            self.is_picture, length_s = False, len(self._files) / float(self.fps)
+        elif is_image(self.path):
+            self._files, self.fps = [self.path], fps or _FOLDER_FPS
+            self.is_picture, length_s = True, math.inf
+        elif is_video(self.path):
+            self._reader = VideoReader(self.path, max_bad_share=max_bad_share)
+            own = self._reader.fps
+            self.fps = own if fps is None else min(own, fps)
+            self.is_picture, length_s = False, (self._reader.num_frames or 0) / float(own) or math.inf
+        else:
+            there = "is by its name neither" if self.path.exists() else "does not exist, nor is its name that of"
+            raise ValueError(
+                f"{self.path} {there} a video ({', '.join(VIDEO_SUFFIXES)}) nor a picture "
+                f"({', '.join(IMAGE_SUFFIXES)}); give one, or a folder of frames"
+            )
+        if start_s >= length_s:
+            raise ValueError(f"{self.path} is {length_s:.2f} s long, and the start is at {start_s:g} s")
+        span_s = min(end_s, length_s) - start_s
+        self.num_frames = 1 if self.is_picture else round(span_s * float(self.fps)) if span_s < math.inf else 0
+        self.bad_frames = 0
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a sound track."""
+        return self._reader is not None and self._reader.has_audio
+
+    def __iter__(self) -> Iterator[TimedFrame]:
+        if self._reader is not None:
+            yield from self._video(self._reader)
+            return
+        assert self._files is not None
+        first = round(self.start_s * float(self.fps))
+        for number, file in enumerate(self._files[first:]):
+            time_s = number / float(self.fps)
+            if time_s + self.start_s >= self.end_s - 1e-3:
+                return
+            yield TimedFrame(number, time_s, np.asarray(read_image(file)))
+
+    def spread(self, count: int) -> list[np.ndarray]:
+        """At most `count` frames, evenly spread, found by seeking; at least one."""
+        if self.num_frames <= 1:
+            return [next(iter(self)).pixels]
+        times = [self.start_s + i * self.num_frames / count / float(self.fps) for i in range(count)]
+        found = []
+        for time_s in times:
+            part = FrameStream(self.path, start_s=time_s, end_s=self.end_s, fps=None if self._reader else self.fps)
+            frame = next(iter(part), None)
+            if frame is not None:
+                found.append(frame.pixels)
+        return found or [next(iter(self)).pixels]
+
+    def _video(self, reader: VideoReader) -> Iterator[TimedFrame]:
+        fps = None if self.fps == reader.fps else self.fps
+        for number, frame in enumerate(reader.timed(fps=fps, start_s=self.start_s, end_s=self.end_s)):
+            self.bad_frames = reader.bad_frames
+            yield TimedFrame(number, frame.time_s - self.start_s, frame.pixels)
+        self.bad_frames = reader.bad_frames
