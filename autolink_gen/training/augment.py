@@ -1,16 +1,21 @@
-"""Augmentation that gradients pass through, for GANs on few pictures (DiffAugment: Zhao et al. 2020)."""
+"""Augmentation that gradients pass through: for GANs on few pictures, and for judging structure."""
 
 import torch
 from jaxtyping import Float
 from kornia.augmentation import ColorJiggle, RandomAffine, RandomErasing
+from kornia.geometry import transform_points
 from torch import Tensor, nn
 
 _SHIFT = 1 / 8
 _COVERED = 1 / 4
+_TURN_DEGREES, _NUDGE, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
 
 
 class Augment(nn.Module):
-    """Recolours pictures, then moves them and covers a part of each; edge maps are moved and covered alike."""
+    """Recolours pictures, then moves them and covers a part of each; edge maps are moved and covered alike.
+
+    For GANs on few pictures (DiffAugment: Zhao et al. 2020).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,3 +34,24 @@ class Augment(nn.Module):
             coloured = self.colours((pictures.clamp(-1, 1) + 1) / 2) * 2 - 1
             both = self.places(torch.cat([coloured, edge_maps], dim=1))
         return both[:, :3], both[:, 3:]
+
+
+class Nudge(nn.Module):
+    """Turns, scales and shifts pictures a little, and keypoints with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.move = RandomAffine(_TURN_DEGREES, (_NUDGE, _NUDGE), _SCALES, padding_mode="reflection", p=1.0)
+
+    def forward(
+        self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
+    ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B K 2"]]:
+        """Pictures and keypoints (x, y) in [-1, 1], moved as ``seed`` says; the border is mirrored inwards."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            moved = self.move(pictures)
+        last = pictures.shape[-1] - 1
+        matrix = self.move.transform_matrix
+        assert matrix is not None
+        points = transform_points(matrix.to(keypoints), (keypoints + 1) / 2 * last)
+        return moved, points / last * 2 - 1

@@ -9,7 +9,6 @@ from torch.utils.data import Dataset
 
 from autolink_gen.config import GanRunConfig, PoseConfig, default_gamma
 from autolink_gen.data.catalog import open_held_out
-from autolink_gen.losses.adversarial import structure_loss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
@@ -21,6 +20,7 @@ from autolink_gen.training.gan_progress import GanSamples, Quality
 from autolink_gen.training.graph_copy import check_size, keep_graph
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.structure import StructureTerm
 
 MIN_PICTURES = 8
 
@@ -66,6 +66,7 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
     fabric, length, size = run.fabric, config.training, config.model.image_size
     critic = run.critic_network
     assert isinstance(critic, Critic)
+    structure_of = StructureTerm(graph)
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
@@ -86,7 +87,7 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2).float()
         structure = {}
         if config.loss.structure:
-            structure["structure"] = structure_loss(graph.locate(fake.float()), poses)
+            structure["structure"] = structure_of(fake, poses, seed=seed + 4)
             loss = loss + config.loss.structure * structure["structure"]
         run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **structure)
 

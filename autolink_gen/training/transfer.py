@@ -10,7 +10,6 @@ from autolink_gen.config import TransferRunConfig, default_gamma
 from autolink_gen.data.catalog import open_clips
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.inference.transfer import Transfer, cluster_labels
-from autolink_gen.losses.adversarial import structure_loss
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
@@ -24,6 +23,7 @@ from autolink_gen.training.graph import make_loss
 from autolink_gen.training.graph_copy import check_size, keep_graph
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.structure import StructureTerm
 from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples, poses_of
 
 
@@ -66,6 +66,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
 def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraws) -> None:
     fabric, length, graph = run.fabric, config.training, whole.graph
     losses = _Losses(config).to(fabric.device)
+    structure_of = StructureTerm(graph)
     batches = run.batches(pairs, workers=config.data.workers)
     for step in run.steps():
         run.model.train()  # saves look at it in eval mode
@@ -80,10 +81,10 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
                 rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
         painted = run.model(drawn, pose, source, source_drawn, source_pose)
         parts = losses(painted, target)
+        seed = int(torch.randint(2**62, (), generator=draw))
         if config.adversarial.structure:
-            parts["structure"] = config.adversarial.structure * structure_loss(graph.locate(painted.float()), pose)
+            parts["structure"] = config.adversarial.structure * structure_of(painted, pose, seed=seed + 4)
         if run.critic is not None:
-            seed = int(torch.randint(2**62, (), generator=draw))
             parts["adversarial"] = _compete(run, config, target, painted, drawn.amax(1, keepdim=True), seed=seed)
         run.update(
             torch.stack(list(parts.values())).sum(),

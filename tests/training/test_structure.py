@@ -1,0 +1,65 @@
+"""Pictures moved with their keypoints, and the structure term that looks at them."""
+
+import pytest
+import torch
+
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.training.augment import Nudge
+from autolink_gen.training.structure import StructureTerm
+
+SIZE = 64
+
+
+def blobs(keypoints: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, 64, 64) with a soft white spot on the only keypoint (B, 1, 2)."""
+    axis = torch.linspace(-1, 1, SIZE)
+    distance = (axis - keypoints[:, :, :1]) ** 2 + ((axis - keypoints[:, :, 1:]) ** 2).transpose(1, 2)
+    return torch.exp(-distance / 0.01)[:, None].expand(-1, 3, -1, -1).contiguous()
+
+
+def centres(pictures: torch.Tensor) -> torch.Tensor:
+    axis = torch.linspace(-1, 1, SIZE)
+    share = pictures[:, 0] / pictures[:, 0].sum((1, 2), keepdim=True)
+    return torch.stack([(share.sum(1) * axis).sum(1), (share.sum(2) * axis).sum(1)], dim=1)[:, None]
+
+
+def test_keypoints_go_where_the_picture_goes():
+    keypoints = torch.rand(16, 1, 2, generator=torch.Generator().manual_seed(0)) * 0.8 - 0.4
+    pictures = blobs(keypoints)
+    moved, places = Nudge()(pictures, keypoints, seed=3)
+    assert torch.allclose(centres(moved), places, atol=2e-3)
+    distances = (places - keypoints).norm(dim=-1)
+    assert 0.03 < distances.mean() < 0.3
+    assert distances.max() < 0.5
+
+
+def test_a_nudge_is_a_function_of_its_seed_and_leaves_the_global_generator_alone():
+    keypoints = torch.zeros(4, 1, 2)
+    pictures, nudge = blobs(keypoints), Nudge()
+    before = torch.get_rng_state()
+    first, again, other = (nudge(pictures, keypoints, seed=seed) for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[1], other[1])
+
+
+@pytest.fixture
+def graph(monkeypatch) -> AutoLink:
+    """A detector that finds the one white spot, for both of its keypoints."""
+    monkeypatch.setattr(AutoLink, "locate", lambda self, pictures: centres(pictures).expand(-1, 2, -1))
+    return AutoLink(AutoLinkConfig(num_keypoints=2, image_size=SIZE, width=0.05))
+
+
+def test_what_shows_its_keypoints_loses_nothing(graph):
+    asked = torch.tensor([[[0.2, -0.3], [0.2, -0.3]], [[-0.4, 0.1], [-0.4, 0.1]]])
+    term = StructureTerm(graph)
+    assert float(term(blobs(asked[:, :1]), asked, seed=1)) < 5e-3
+    off = float(term(blobs(asked[:, :1] + torch.tensor([0.1, 0.0])), asked, seed=1))
+    assert off == pytest.approx(0.1, rel=0.12), "a nudge scales by a tenth at most"
+
+
+def test_its_gradient_moves_the_picture(graph):
+    asked = torch.tensor([[[0.2, 0.0], [0.2, 0.0]]])
+    start = torch.zeros(1, 1, 2, requires_grad=True)
+    StructureTerm(graph)(blobs(start), asked, seed=2).backward()
+    assert start.grad[0, 0, 0] < -0.5 and abs(start.grad[0, 0, 1]) < 0.4
