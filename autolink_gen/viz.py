@@ -187,9 +187,9 @@ def painted_grid(
     return even_grid([above, *(to_uint8(row) for row in rows)], side_px=side_px)
 
 
-def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128) -> Picture:
-    """Rows of square uint8 pictures, all brought to one size."""
-    return picture_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows])
+def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128, padding: int = 4) -> Picture:
+    """Rows of square uint8 pictures, all brought to one size, `padding` pixels apart."""
+    return picture_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows], padding=padding)
 
 
 def _numpy(values: ndarray | Tensor) -> ndarray:

@@ -16,6 +16,7 @@ COMMANDS = {
     "train-gan": "Train a GAN that paints on a learned graph.",
     "generate": "Paint with a trained GAN: move the skeleton, keep the style, or the other way round.",
     "train-transfer": "Train a network that moves one person's video with another's.",
+    "transfer": "Make one person's video do what another's does.",
     "import-official": "Turn a checkpoint of the AutoLink authors into a run.",
     "data": "Look at data sets and folders of pictures.",
     "weights": "List and fetch the weights that perceptual losses need.",

@@ -76,6 +76,9 @@ class Motion:
     reference: Float[ndarray, "K 2"] | None = None
 
 
+ABSOLUTE = Motion()
+
+
 class AnimatedFrame(NamedTuple):
     """A painted frame, uint8 RGB; the keypoints (x, y) in [-1, 1] it was painted on; which source frame lent itself.
 
@@ -110,13 +113,24 @@ class Transfer(nn.Module):
         """Width and height of what is painted, in pixels."""
         return self.network.config.image_size
 
+    def fitted(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> UInt8[ndarray, "N S S 3"]:
+        """Pictures of any size as the network sees them: made square as the graph's training pictures were."""
+        size, fit = self.image_size, self.graph.config.fit
+        return np.stack([np.asarray(fit_square(Image.fromarray(p), size=size, fit=fit)) for p in pictures])
+
+    def drawn(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
+        """The edge map of keypoints as a grey picture, white where the strongest edge is."""
+        maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
+        shares = maps / self.graph.edge_weights.max().clamp_min(1e-12)
+        return to_uint8(shares.expand(-1, 3, -1, -1) * 2 - 1)[0]
+
     def animate(
         self,
         source: UInt8[ndarray, "H W 3"] | Sequence[UInt8[ndarray, "_ _ 3"]],
         driver_frames: Iterable[UInt8[ndarray, "_ _ 3"]],
         *,
         fps: float = 25.0,
-        motion: Motion = Motion(),
+        motion: Motion = ABSOLUTE,
         batch_size: int = 8,
     ) -> Iterator[UInt8[ndarray, "S S 3"]]:
         """Frames of the source, one picture or several of it, that move as the driver's frames do.
@@ -155,18 +169,21 @@ class Transfer(nn.Module):
 
 
 class Animator:
-    """Gives the poses of driver frames to a source, frame after frame; remembers what smoothing and holding need."""
+    """Gives the poses of driver frames to a source, frame after frame; remembers what smoothing and holding need.
+
+    ``source_poses`` are the keypoints of the source frames. Raises ValueError where there is none.
+    """
 
     def __init__(self, transfer: Transfer, sources: Sequence[UInt8[ndarray, "_ _ 3"]], motion: Motion) -> None:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
         self.transfer, self.motion = transfer, motion
-        looks = [transfer.look_at(self._square([picture])) for picture in sources]
+        looks = [transfer.look_at(self._seen([picture])) for picture in sources]
         self.appearance = Appearance(
             [torch.cat(maps) for maps in zip(*(look.features for look in looks), strict=True)],
             torch.cat([look.keypoints for look in looks]),
         )
-        self._source_poses = self.appearance.keypoints.double().cpu().numpy()
+        self.source_poses: Float[ndarray, "M K 2"] = self.appearance.keypoints.double().cpu().numpy()
         self._filter = OneEuroFilter() if motion.smooth else None
         self._reference = motion.reference
         self._usual_spread = float(np.median([spread(pose) for pose in transfer.poses.cpu().numpy()] or [0.0]))
@@ -175,7 +192,7 @@ class Animator:
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """The next frames of the driver, with their times in seconds, painted."""
-        found = self.transfer.graph.detect(self._square([pixels for _, pixels in frames])).double().cpu().numpy()
+        found = self.transfer.graph.detect(self._seen([pixels for _, pixels in frames])).double().cpu().numpy()
         planned = [self._plan(points, time_s) for points, (time_s, _) in zip(found, frames, strict=True)]
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
@@ -192,7 +209,7 @@ class Animator:
         if self._reference is None:
             self._reference = smooth
         points = self._moved(smooth)
-        distances = np.linalg.norm(self._source_poses - points, axis=2).mean(axis=1)
+        distances = np.linalg.norm(self.source_poses - points, axis=2).mean(axis=1)
         nearest = int(distances.argmin())
         if distances[nearest] < _SWITCH * distances[self._chosen]:  # a change must be worth the flicker
             self._chosen = nearest
@@ -201,7 +218,7 @@ class Animator:
 
     def _moved(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
         assert self._reference is not None
-        source, scales = self._source_poses[0], self.motion.adapt_scale
+        source, scales = self.source_poses[0], self.motion.adapt_scale
         if self.motion.relative:
             return RelativeMotion(source, self._reference, adapt_scale=scales)(keypoints)
         return absolute_motion(keypoints, source=source, reference=self._reference, adapt_scale=scales)
@@ -210,7 +227,6 @@ class Animator:
         """Whether a pose is finite and not much smaller than those trained on, as on an empty frame."""
         return bool(np.isfinite(keypoints).all() and spread(keypoints) >= _MIN_SHARE * self._usual_spread)
 
-    def _square(self, pictures: Sequence[ndarray]) -> Float[Tensor, "B 3 S S"]:
-        size, fit = self.transfer.image_size, self.transfer.graph.config.fit
-        squares = np.stack([np.asarray(fit_square(Image.fromarray(p), size=size, fit=fit)) for p in pictures])
-        return torch.from_numpy(squares).permute(0, 3, 1, 2).to(self.transfer.labels.device).float() / 255
+    def _seen(self, pictures: Sequence[ndarray]) -> Float[Tensor, "B 3 S S"]:
+        squares = torch.from_numpy(self.transfer.fitted(pictures)).permute(0, 3, 1, 2)
+        return squares.to(self.transfer.labels.device).float() / 255

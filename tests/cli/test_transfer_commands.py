@@ -1,15 +1,18 @@
-"""`train-transfer`: what it writes, what it says, what it refuses."""
+"""`train-transfer` and `transfer`: what they write, what they say, what they refuse."""
 
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from autolink_gen import load_transfer
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
+from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
@@ -113,3 +116,98 @@ def test_pictures_are_no_clips(here, tmp_path):
 def test_a_gan_is_no_transfer_network(here):
     with pytest.raises(ValueError, match="holds a graph model, not a transfer model; autolink-gen train-transfer"):
         load_transfer("runs/graph/heads")
+
+
+# ---- transfer ----
+
+
+def test_a_video_moved_by_another(here, tmp_path):
+    source, driver = (str(here / "voxceleb2" / part / "00001.mp4") for part in ("dev/mp4/id1/a", "test/mp4/id3/c"))
+    out = tmp_path / "out.mp4"
+    output = run("transfer", source, driver, "-o", str(out)).output
+    assert "model: runs/transfer/" in output and "the newest run" in output
+    assert f"wrote {out} (4 frames)" in output
+    reader = VideoReader(out)
+    assert (reader.width, reader.height, reader.fps, reader.num_frames) == (64, 64, 25, 4)
+    assert not reader.has_audio
+
+
+def test_the_name_of_the_result_and_the_choices(here, tmp_path, monkeypatch):
+    source, driver = (here / "voxceleb2" / part / "00001.mp4" for part in ("dev/mp4/id1/a", "dev/mp4/id2/b"))
+    choices = ("--relative", "--adapt-scale", "--find-best-frame", "--smooth", "--side-by-side", "--size", "96")
+    cut = ("--start", "0.04", "--end", "0.12", "--model", str(here / "runs" / "transfer" / "voxceleb2"))
+    monkeypatch.chdir(tmp_path)
+    output = run("transfer", str(source), str(driver), *choices, *cut).output
+    assert "wrote 00001-00001.mp4 (2 frames)" in output
+    reader = VideoReader("00001-00001.mp4")
+    assert (reader.width, reader.height) == (4 * 96, 96)
+
+
+def test_a_picture_moved_by_a_picture(here, tmp_path):
+    for number in range(2):
+        Image.new("RGB", (80, 60), (50 * number, 90, 90)).save(tmp_path / f"{number}.png")
+    out = tmp_path / "out.png"
+    output = run("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
+    assert f"wrote {out} (1 frame)" in output
+    assert Image.open(out).size == (64, 64)
+
+
+def test_sound_is_the_drivers_the_sources_or_none(here, tmp_path):
+    driver = here / "voxceleb2/dev/mp4/id1/a/00001.mp4"
+    with VideoWriter(tmp_path / "loud.mp4", fps=25, copy_audio_from=_tone(tmp_path / "tone.wav")) as writer:
+        for number in range(6):
+            writer.write(np.full((64, 64, 3), 20 * number, np.uint8))
+    loud, out = str(tmp_path / "loud.mp4"), tmp_path / "out.mp4"
+    found = {}
+    for name, pair in {"driver": (str(driver), loud), "source": (loud, str(driver)), "none": (loud, loud)}.items():
+        run("transfer", *pair, "-o", str(out), "--audio", name)
+        found[name] = VideoReader(out).has_audio
+    assert found == {"driver": True, "source": True, "none": False}
+
+
+def _tone(path: Path) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((8000 * np.sin(np.arange(8000) * 0.3)).astype(np.int16).tobytes())
+    return path
+
+
+def test_a_driver_that_breaks_off_leaves_what_was_made(here, tmp_path, monkeypatch):
+    from autolink_gen.data.frame_stream import FrameStream
+    from autolink_gen.data.video import VideoError
+
+    plain = FrameStream.__iter__
+
+    def breaks_off(self):
+        for frame in plain(self):
+            if frame.number == 2:
+                raise VideoError("2 of its 4 frames are damaged")
+            yield frame
+
+    video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    picture = tmp_path / "face.png"
+    Image.new("RGB", (64, 64), (90, 80, 70)).save(picture)
+    monkeypatch.setattr(FrameStream, "__iter__", breaks_off)
+    out = tmp_path / "out.mp4"
+    output = run("transfer", str(picture), video, "-o", str(out), "--batch-size", "1", expect=1).output
+    assert "the result ends early: 2 of its 4 frames are damaged" in output
+    assert VideoReader(out).num_frames == 2
+
+
+def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
+    video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    (tmp_path / "notes.txt").touch()
+    assert (
+        "notes.txt is by its name neither a video"
+        in run("transfer", str(tmp_path / "notes.txt"), video, expect=1).output
+    )
+    assert "does not exist" in run("transfer", "nobody", video, expect=1).output
+    assert "there is no such file" in run("transfer", "nobody.mp4", video, expect=1).output
+    assert "must end in .mp4, .mov, .gif" in run("transfer", video, video, "-o", "out.avi", expect=2).output
+    assert "would replace an input" in run("transfer", video, video, "-o", video, expect=2).output
+    assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
+    monkeypatch.chdir(tmp_path)
+    refused = run("transfer", video, video, expect=1).output
+    assert "there is no finished run in runs/transfer; make one: autolink-gen train-transfer" in refused

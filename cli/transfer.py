@@ -1,0 +1,104 @@
+"""``autolink-gen transfer``: one person's video, moved by another's."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autolink_gen.cli.shared import counted, pick_device, progress_bar
+
+if TYPE_CHECKING:
+    from autolink_gen.data.frame_stream import FrameStream
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source", type=_PATH)
+@click.argument("driver", type=_PATH)
+@click.option("-o", "--out", metavar="FILE", type=_PATH,
+              help="MP4, MOV or GIF; PNG or JPEG where the driver is a picture. "
+              "[default: SOURCE-DRIVER.mp4]")  # fmt: skip
+@click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
+              "[default: the newest run in runs/transfer]")  # fmt: skip
+@click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
+              help="Whose sound to keep.")  # fmt: skip
+@click.option("--relative/--absolute", default=False,
+              help="Add the driver's movement to the source's pose, or take its pose. [default: absolute]")  # fmt: skip
+@click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
+@click.option("--find-best-frame", is_flag=True,
+              help="Start from the driver's frame most like the source, not the first.")  # fmt: skip
+@click.option("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
+@click.option("--side-by-side", is_flag=True, help="Show source, driver, edge map and result.")
+@click.option("--source-frames", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Frames of a source video that lend their appearance, the nearest in pose each time.")  # fmt: skip
+@click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the driver.")
+@click.option("--end", type=click.FloatRange(min=0, min_open=True), help="Seconds into the driver. [default: its end]")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+              help="At most so many frames a second. [default: the driver's]")  # fmt: skip
+@click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels. [default: the network's]")
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Frames at a time.")
+@click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+              help="Share of the driver's frames that may be damaged.")  # fmt: skip
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
+def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, **options: Any) -> None:
+    """Make what SOURCE shows do what DRIVER does.
+
+    SOURCE is a picture or a video, DRIVER a video, a picture or a folder of frames. Rate and length are the
+    driver's. Damaged frames, and frames in which no pose can be made out, hold the one before.
+
+    \b
+    Examples:
+      autolink-gen transfer source.mp4 driver.mp4
+      autolink-gen transfer face.jpg driver.mp4 -o out.gif --relative --adapt-scale --side-by-side
+    """
+    from autolink_gen.checkpoints import find_run
+    from autolink_gen.data.frame_stream import FrameStream
+    from autolink_gen.inference.transfer import Motion, load_transfer
+    from autolink_gen.inference.transfer_video import transfer_video
+
+    end = math.inf if options["end"] is None else options["end"]
+    lends = FrameStream(source)
+    moves = FrameStream(
+        driver, start_s=options["start"], end_s=end, fps=options["fps"], max_bad_share=options["max_bad"]
+    )
+    file = _out_file(out, lends, moves)
+    found = find_run("transfer", run)
+    network = load_transfer(found, device=pick_device(options["device"]))
+    click.echo(f"model: {found}" + ("" if run else ", the newest run"))
+    voice = {"driver": moves, "source": lends, "none": None}[options["audio"]]
+    report = transfer_video(
+        network,
+        lends,
+        moves,
+        file,
+        motion=Motion(options["relative"], options["adapt_scale"], options["smooth"]),
+        find_best_frame=options["find_best_frame"],
+        source_frames=options["source_frames"],
+        sound=voice.path if voice is not None and voice.has_audio else None,
+        sound_start_s=moves.start_s if voice is moves else 0.0,
+        side_by_side=options["side_by_side"],
+        size=options["size"],
+        batch_size=options["batch_size"],
+        progress=progress_bar,
+    )
+    for number, what in ((report.bad_frames, "damaged"), (report.held_frames, "without a pose that can be made out")):
+        if number:
+            click.echo(f"{counted(number, 'frame')} {what}: the one before was held")
+    click.echo(f"wrote {file} ({counted(report.num_frames, 'frame')})")
+    if report.stopped:
+        raise click.ClickException(f"the result ends early: {report.stopped}")
+
+
+def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream") -> Path:
+    """Where to write; BadParameter for another ending, or where an input would be replaced."""
+    from autolink_gen.data.video_writing import WRITABLE_SUFFIXES
+
+    endings = (".png", ".jpg", ".jpeg") if driver.is_picture else WRITABLE_SUFFIXES
+    file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
+    if file.suffix.lower() not in endings:
+        raise click.BadParameter(f"{file} must end in {', '.join(endings)}", param_hint="--out")
+    if file.resolve() in (source.path.resolve(), driver.path.resolve()):
+        raise click.BadParameter(f"{file} would replace an input; give another name", param_hint="--out")
+    return file
