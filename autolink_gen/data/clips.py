@@ -15,6 +15,7 @@ from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
 
 PUPPET_FRAMES = 100
 _MIN_FRAMES = 2
+_SKIP = 250  # frames: over a gap larger than an encoder's usual distance of keyframes one seeks
 
 NumberedFrame = tuple[int, UInt8[ndarray, "H W 3"]]
 
@@ -54,13 +55,15 @@ class VideoClip:
         return VideoReader(self.path).num_frames or 1
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
-        """All frames from the keyframe before each wanted one up to it."""
+        """All frames from the keyframe before the first wanted one up to the last, but for large gaps."""
         reader = VideoReader(self.path)
-        last = -1
+        last, frames = -1, None
         for number in numbers:
             if number <= last:
                 continue
-            for frame in reader.from_keyframe(number / float(reader.fps)):
+            if frames is None or number > last + _SKIP:
+                frames = reader.from_keyframe(number / float(reader.fps))
+            for frame in frames:
                 if frame.number > last:
                     last = frame.number
                     yield last, frame.pixels

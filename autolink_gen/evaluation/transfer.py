@@ -1,0 +1,189 @@
+"""How good a pose-transfer network is: one person's frames painted again, and one person moved by another."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolink_gen.evaluation.detection import GraphModel, Progress, no_progress
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+METHODS = ("network", "network_nearest", "copy", "nearest")
+_SOURCE_PART = 4  # a clip's first quarter lends its appearance, the rest is painted
+_BATCH = 16
+
+
+@runtime_checkable
+class TransferModel(Protocol):
+    """What evaluation asks of a network; a `Transfer` has it."""
+
+    @property
+    def graph(self) -> GraphModel:
+        """The graph that poses are drawn with."""
+
+    def look_at(self, pictures: Tensor) -> Any:
+        """The appearance of pictures (B, 3, S, S) in [0, 1]."""
+
+    def paint(self, keypoints: Tensor, appearance: Any) -> Tensor:
+        """Keypoints (B, K, 2), and an appearance of B pictures or of one, to pictures (B, 3, S, S) in [0, 1]."""
+
+
+class FrameScores(NamedTuple):
+    """How near frames are to the true ones: means over frames.
+
+    ``l1``: mean absolute error, in [0, 1]; ``psnr`` in dB; ``ssim``; ``lpips``; ``akd_graph``: mean distance of
+    the keypoints that the network's own graph detects in both, in % of the width. The name says whose: other papers
+    measure theirs with a face or body detector, in pixels.
+    """
+
+    l1: float
+    psnr: float
+    ssim: float
+    lpips: float
+    akd_graph: float
+
+
+@dataclass(frozen=True)
+class ClipReport:
+    """The scores of one clip, by method; ``num_frames`` were painted."""
+
+    name: str
+    num_frames: int
+    scores: dict[str, FrameScores]
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """The scores of a pose-transfer network on clips of persons that it was not trained on.
+
+    ``clips``: same-person reconstruction. Methods: ``network`` paints with the appearance of the clip's first
+    frame; ``network_nearest`` with that of the frame of its first quarter that is nearest in pose; ``copy`` and
+    ``nearest`` show these two frames as they are. ``cross_percent``: each clip's person moved by the next clip's:
+    mean distance of the keypoints detected in what was painted from the driver's, in % of the width, beside that of
+    the source frame as it is.
+    """
+
+    clips: list[ClipReport]
+    cross_percent: float
+    cross_copy_percent: float
+
+    @property
+    def means(self) -> dict[str, FrameScores]:
+        """The mean over clips, by method."""
+        return {
+            method: FrameScores(*(sum(column) / len(column) for column in zip(*rows, strict=True)))
+            for method in METHODS
+            if (rows := [clip.scores[method] for clip in self.clips])
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        means = {method: scores._asdict() for method, scores in self.means.items()}
+        clips = [
+            {**asdict(clip), "scores": {method: scores._asdict() for method, scores in clip.scores.items()}}
+            for clip in self.clips
+        ]
+        return {
+            "mean": means,
+            "cross_percent": self.cross_percent,
+            "cross_copy_percent": self.cross_copy_percent,
+            "clips": clips,
+        }
+
+
+class Painted(NamedTuple):
+    """One clip's frames in [0, 1]: the true ones, and what each method shows in their place."""
+
+    name: str
+    source: Float[Tensor, "3 S S"]
+    true: Float[Tensor, "T 3 S S"]
+    shown: dict[str, Tensor]
+
+
+def evaluate_transfer(
+    model: TransferModel,
+    clips: Sequence[tuple[str, Float[Tensor, "_ 3 S S"]]],
+    *,
+    perceptual: Distance,
+    source_frames: int = 8,
+    keep: Callable[[Painted], object] = lambda painted: None,
+    progress: Progress = no_progress,
+) -> TransferReport:
+    """Score a network on clips: their names and frames in [0, 1]; ``perceptual`` is LPIPS, ``keep`` sees each clip.
+
+    ``source_frames`` frames of a clip's first quarter, evenly spread, are what the nearest in pose is chosen from.
+    Raises ValueError where there is no clip, or one of fewer than two frames.
+    """
+    if not clips:
+        raise ValueError("there are no clips to evaluate on; give at least one")
+    short = [name for name, frames in clips if len(frames) < 2]
+    if short:
+        raise ValueError(f"{short[0]} has fewer than two frames; leave it out")
+    reports, crossed = [], []
+    poses = [_detect(model.graph, frames) for _, frames in clips]
+    for index, (name, frames) in enumerate(progress(clips, len(clips), "clips")):
+        painted = _paint_clip(model, name, frames, poses[index], source_frames=source_frames)
+        keep(painted)
+        asked = poses[index][-len(painted.true) :]
+        scores = {
+            method: _score(model, shown, painted.true, asked, perceptual) for method, shown in painted.shown.items()
+        }
+        reports.append(ClipReport(name, len(painted.true), scores))
+        crossed.append(_cross(model, frames[:1], poses[index][:1], poses[(index + 1) % len(clips)]))
+    own, copied = (sum(column) / len(column) for column in zip(*crossed, strict=True))
+    return TransferReport(reports, own, copied)
+
+
+def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> Painted:
+    start = max(1, len(frames) // _SOURCE_PART)
+    count = min(source_frames, start)
+    pool = torch.tensor([i * start // count for i in range(count)])
+    nearest = pool[_distances(poses[start:, None], poses[pool][None]).argmin(dim=1)]
+    first = torch.zeros_like(nearest)
+    shown: dict[str, Tensor] = {}
+    for suffix, sources, plain in (("", first, "copy"), ("_nearest", nearest, "nearest")):
+        parts = [
+            model.paint(asked, model.look_at(frames[lent].to(poses)))
+            for asked, lent in zip(poses[start:].split(_BATCH), sources.split(_BATCH), strict=True)
+        ]
+        shown[f"network{suffix}"] = torch.cat(parts).to(frames)
+        shown[plain] = frames[sources]
+    return Painted(name, frames[0], frames[start:], shown)
+
+
+def _score(model: TransferModel, shown: Tensor, true: Tensor, poses: Tensor, perceptual: Distance) -> FrameScores:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    squared = (shown - true).square().mean((1, 2, 3)).clamp_min(1e-10)
+    parts = zip(shown.split(_BATCH), true.split(_BATCH), strict=True)
+    with torch.no_grad():
+        lpips = torch.cat([perceptual(a * 2 - 1, b * 2 - 1).flatten() for a, b in parts])
+    similarity = structural_similarity_index_measure(shown, true, data_range=1.0)
+    assert isinstance(similarity, Tensor)
+    detected = _detect(model.graph, shown)
+    return FrameScores(
+        l1=float((shown - true).abs().mean()),
+        psnr=float((-10 * squared.log10()).mean()),
+        ssim=float(similarity),
+        lpips=float(lpips.mean()),
+        akd_graph=float(_distances(detected, poses).mean()) / 2 * 100,
+    )
+
+
+def _cross(model: TransferModel, source: Tensor, source_pose: Tensor, driver: Tensor) -> tuple[float, float]:
+    """The distance in % of the width of what was painted from the driver's poses, and that of the source itself."""
+    look = model.look_at(source.to(driver))
+    detected = _detect(model.graph, torch.cat([model.paint(asked, look) for asked in driver.split(_BATCH)]))
+    return tuple(float(_distances(found, driver).mean()) / 2 * 100 for found in (detected, source_pose))  # type: ignore[return-value]
+
+
+def _detect(graph: GraphModel, frames: Tensor) -> Float[Tensor, "T K 2"]:
+    return torch.cat([graph.detect(part.to(graph.edge_weights)) for part in frames.split(_BATCH)])
+
+
+def _distances(one: Float[Tensor, "*#shape K 2"], other: Float[Tensor, "*#shape K 2"]) -> Float[Tensor, "*shape"]:
+    """The mean distance of keypoints, in units of [-1, 1]."""
+    return (one - other).norm(dim=-1).mean(dim=-1)
