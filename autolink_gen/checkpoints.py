@@ -130,10 +130,12 @@ def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -
     parent = runs / kind
     command = training_command(kind)
     if name is not None:
-        for candidate in (Path(name), parent / name):
-            if candidate.exists():
-                kept = candidate / GRAPH_NAME
-                return kept if kind == "graph" and kept.is_file() else candidate
+        there = [candidate for candidate in (Path(name), parent / name) if candidate.exists()]
+        # A folder of data may have the run's name: one that holds weights comes first.
+        if there:
+            candidate = min(there, key=lambda path: not (path.is_file() or any(path.glob("*.safetensors"))))
+            kept = candidate / GRAPH_NAME
+            return kept if kind == "graph" and kept.is_file() else candidate
         raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
     found = [path for path in parent.glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
     if not found:

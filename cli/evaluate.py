@@ -1,4 +1,4 @@
-"""``autolink-gen evaluate``: a learned graph against annotated landmarks, or a GAN against real pictures."""
+"""``autolink-gen evaluate``: a graph against landmarks, a GAN against pictures, a transfer network against clips."""
 
 import json
 from collections.abc import Sequence
@@ -21,12 +21,14 @@ _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _LANDMARK_OPTIONS = ("data_root", "landmarks", "fit_data", "fit_landmarks", "protocol")
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_VIDEO_SUFFIXES = (".mp4", ".gif", ".mov")
 _PER_LINE = 12
 
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--gan", "gan_run", metavar="RUN", help="Score this GAN run, by name or folder, and not a graph.")
+@click.option("--transfer", "transfer_run", metavar="RUN", help="Score this transfer run, and not a graph.")
 @click.option("--fid-weights", type=_FILE, help="InceptionV3's weights, with which --gan also gives FID and KID.")
 @click.option("--witness", metavar="RUN", help="Graph run, other than --gan's own, that also judges its structure.")
 @click.option("--data", help="faces68, puppets, or a folder of test pictures. [default: puppets if trained on them]")
@@ -39,12 +41,14 @@ _PER_LINE = 12
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
 @click.option("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
 @click.option(
-    "--picture", type=_FILE, help="Where to draw the best and worst, or a GAN's grid. [default: in the run's folder]"
+    "--picture",
+    type=_FILE,
+    help="Where to draw the best and worst, a GAN's grid, a transfer's video. [default: in the run's folder]",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Pictures at once.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
 def evaluate(run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any) -> None:
-    """Score a learned graph against annotated landmarks, which training never sees; with --gan, score a GAN.
+    """Score a learned graph against annotated landmarks, which training never sees, or a GAN, or a transfer network.
 
     A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other.
     RUN is a run's name or folder, or its weights; without it the newest run is taken.
@@ -55,20 +59,23 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
       autolink-gen evaluate faces --data faces68 --data-root ~/data --json scores.json
       autolink-gen evaluate --data photos/test --fit-data photos/train --protocol cub
       autolink-gen evaluate --gan afhq
+      autolink-gen evaluate --transfer voxceleb2
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
 
-    if picture is not None and picture.suffix.lower() not in _PICTURE_SUFFIXES:
-        raise click.BadParameter(f"{picture} must end in .png or .jpg", param_hint="--picture")
+    _check_options(run, picture, options)
     if options["gan_run"] is not None:
-        _check_gan_options(run, options)
         from autolink_gen.cli.evaluate_gan import evaluate_gan_run
 
         evaluate_gan_run(options["gan_run"], options=options, json_file=json_file, picture=picture, device=device)
         return
-    for name in ("witness", "fid_weights"):
-        if options[name] is not None:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for GANs; give --gan RUN with it")
+    if options["transfer_run"] is not None:
+        from autolink_gen.cli.evaluate_transfer import evaluate_transfer_run
+
+        evaluate_transfer_run(
+            options["transfer_run"], options=options, json_file=json_file, video=picture, device=device
+        )
+        return
     path = find_run("graph", run)
     click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
@@ -79,12 +86,23 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
     _write_pictures(graph, predictions, picture or folder / f"{label}.png")
 
 
-def _check_gan_options(run: str | None, options: dict[str, Any]) -> None:
-    if run is not None:
-        raise click.UsageError(f"name one run: {run}, or --gan {options['gan_run']}")
-    for name in ("landmarks", "fit_data", "fit_landmarks", "protocol", "max_fit"):
-        if options[name] is not None:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for graphs; leave it out with --gan")
+def _check_options(run: str | None, picture: Path | None, options: dict[str, Any]) -> None:
+    """UsageError where options do not go together, BadParameter for a picture's ending."""
+    kinds = {f"--{kind}": options[f"{kind}_run"] for kind in ("gan", "transfer")}
+    given = [f"{name} {value}" for name, value in kinds.items() if value is not None]
+    if len(given) + (run is not None) > 1:
+        raise click.UsageError(f"name one run: {', or '.join([run, *given] if run else given)}")
+    if given:
+        for name in ("landmarks", "fit_data", "fit_landmarks", "protocol", "max_fit"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name.replace('_', '-')} is for graphs; leave it out with {given[0]}")
+    if options["gan_run"] is None:
+        for name in ("witness", "fid_weights"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name.replace('_', '-')} is for GANs; give --gan RUN with it")
+    endings = _VIDEO_SUFFIXES if options["transfer_run"] is not None else _PICTURE_SUFFIXES
+    if picture is not None and picture.suffix.lower() not in endings:
+        raise click.BadParameter(f"{picture} must end in {' or '.join(endings[:2])}", param_hint="--picture")
 
 
 def _default_data(path: Path) -> str:

@@ -212,3 +212,15 @@ def test_an_error_that_is_not_the_disks_passes_and_leaves_nothing(tmp_path):
     with pytest.raises(KeyError):
         write_atomically(tmp_path / "note.txt", bug, check=Path.read_text)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_data_that_has_the_run_s_name_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces" / "train").mkdir(parents=True)
+    run = tmp_path / "runs" / "gan" / "faces"
+    run.mkdir(parents=True)
+    assert find_run("gan", "faces") == Path("faces"), "neither holds weights"
+    (run / "model.safetensors").touch()
+    assert find_run("gan", "faces") == Path("runs/gan/faces")
+    (tmp_path / "faces" / "model.safetensors").touch()
+    assert find_run("gan", "faces") == Path("faces")

@@ -1,5 +1,6 @@
 """`train-transfer` and `transfer`: what they write, what they say, what they refuse."""
 
+import json
 import wave
 from pathlib import Path
 
@@ -211,3 +212,40 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused = run("transfer", video, video, expect=1).output
     assert "there is no finished run in runs/transfer; make one: autolink-gen train-transfer" in refused
+
+
+# ---- evaluate ----
+
+
+def test_scores_of_a_transfer_network(here, tmp_path, monkeypatch):
+    from autolink_gen import pretrained
+
+    monkeypatch.setattr(pretrained, "load_lpips", lambda: lambda a, b: (a - b).square().mean((1, 2, 3), keepdim=True))
+    clips = here / "clips"
+    for number in range(2):
+        write_clip(clips / f"{number}.mp4", 60 + 40 * number)
+    given = ("evaluate", "--transfer", "voxceleb2", "--data", str(clips))
+    output = run(*given).output
+    assert "2 clips, each painted from its own first frame" in output
+    assert "one clip moved by another: keypoints" in output
+    rows = [line.split() for line in output.splitlines() if line.startswith(("network", "source frame", "nearest"))]
+    assert [len(row) for row in rows] == [6, 7, 7]
+    values = json.loads(Path("runs/transfer/voxceleb2/evaluation/transfer.json").read_text())
+    assert set(values["mean"]) == {"network", "network_nearest", "copy", "nearest"}
+    assert values["clips"][0]["num_frames"] == 3
+    video = VideoReader("runs/transfer/voxceleb2/evaluation/transfer.mp4")
+    assert (video.width, video.num_frames) == (4 + 6 * 132, 3)
+    run(*given, "--json", str(tmp_path / "s.json"), "--picture", str(tmp_path / "v.gif"))
+    assert (tmp_path / "s.json").is_file() and (tmp_path / "v.gif").is_file()
+
+
+def test_options_that_do_not_go_with_a_transfer_network(here):
+    refused = {
+        ("--transfer", "voxceleb2", "--gan", "cats"): "name one run: --gan cats, or --transfer voxceleb2",
+        ("heads", "--transfer", "voxceleb2"): "name one run: heads, or --transfer voxceleb2",
+        ("--transfer", "voxceleb2", "--protocol", "cub"): "--protocol is for graphs",
+        ("--transfer", "voxceleb2", "--witness", "heads"): "--witness is for GANs",
+        ("--transfer", "voxceleb2", "--picture", "a.png"): "a.png must end in .mp4 or .gif",
+    }
+    for arguments, message in refused.items():
+        assert message in run("evaluate", *arguments, expect=2).output
