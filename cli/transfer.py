@@ -30,6 +30,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first.")  # fmt: skip
 @click.option("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
+@click.option("--crop", type=click.Choice(["auto", "none"]), default="auto", show_default=True,
+              help="Crop source and driver to where the object is, found from its keypoints.")  # fmt: skip
+@click.option("--paste-back", is_flag=True, help="Put the painted square back into the source frame.")
 @click.option("--side-by-side", is_flag=True, help="Show source, driver, edge map and result.")
 @click.option("--source-frames", type=click.IntRange(min=1), default=8, show_default=True,
               help="Frames of a source video that lend their appearance, the nearest in pose each time.")  # fmt: skip
@@ -56,8 +59,9 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     from autolink_gen.checkpoints import find_run
     from autolink_gen.data.frame_stream import FrameStream
     from autolink_gen.inference.transfer import Motion, load_transfer
-    from autolink_gen.inference.transfer_video import transfer_video
+    from autolink_gen.inference.transfer_video import Look, transfer_video
 
+    look = Look(options["crop"] == "auto", options["paste_back"], options["side_by_side"], options["size"])
     end = math.inf if options["end"] is None else options["end"]
     lends = FrameStream(source)
     moves = FrameStream(
@@ -74,12 +78,11 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
         moves,
         file,
         motion=Motion(options["relative"], options["adapt_scale"], options["smooth"]),
+        look=look,
         find_best_frame=options["find_best_frame"],
         source_frames=options["source_frames"],
         sound=voice.path if voice is not None and voice.has_audio else None,
         sound_start_s=moves.start_s if voice is moves else 0.0,
-        side_by_side=options["side_by_side"],
-        size=options["size"],
         batch_size=options["batch_size"],
         progress=progress_bar,
     )

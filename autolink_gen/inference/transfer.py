@@ -118,6 +118,14 @@ class Transfer(nn.Module):
         size, fit = self.image_size, self.graph.config.fit
         return np.stack([np.asarray(fit_square(Image.fromarray(p), size=size, fit=fit)) for p in pictures])
 
+    def seen(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[Tensor, "N 3 S S"]:
+        """The same in [0, 1], on the network's device."""
+        return torch.from_numpy(self.fitted(pictures)).permute(0, 3, 1, 2).to(self.labels.device).float() / 255
+
+    def detect(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
+        """The keypoints (x, y) in [-1, 1] of pictures as the network sees them."""
+        return self.graph.detect(self.seen(pictures)).double().cpu().numpy()
+
     def drawn(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
         """The edge map of keypoints as a grey picture, white where the strongest edge is."""
         maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
@@ -178,7 +186,7 @@ class Animator:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
         self.transfer, self.motion = transfer, motion
-        looks = [transfer.look_at(self._seen([picture])) for picture in sources]
+        looks = [transfer.look_at(transfer.seen([picture])) for picture in sources]
         self.appearance = Appearance(
             [torch.cat(maps) for maps in zip(*(look.features for look in looks), strict=True)],
             torch.cat([look.keypoints for look in looks]),
@@ -192,7 +200,7 @@ class Animator:
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """The next frames of the driver, with their times in seconds, painted."""
-        found = self.transfer.graph.detect(self._seen([pixels for _, pixels in frames])).double().cpu().numpy()
+        found = self.transfer.detect([pixels for _, pixels in frames])
         planned = [self._plan(points, time_s) for points, (time_s, _) in zip(found, frames, strict=True)]
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
@@ -226,7 +234,3 @@ class Animator:
     def _plausible(self, keypoints: Float[ndarray, "K 2"]) -> bool:
         """Whether a pose is finite and not much smaller than those trained on, as on an empty frame."""
         return bool(np.isfinite(keypoints).all() and spread(keypoints) >= _MIN_SHARE * self._usual_spread)
-
-    def _seen(self, pictures: Sequence[ndarray]) -> Float[Tensor, "B 3 S S"]:
-        squares = torch.from_numpy(self.transfer.fitted(pictures)).permute(0, 3, 1, 2)
-        return squares.to(self.transfer.labels.device).float() / 255

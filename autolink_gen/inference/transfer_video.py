@@ -1,6 +1,6 @@
 """One video moved by another, from file to file: frames stream through, so that memory does not grow with length."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,12 +13,37 @@ from autolink_gen.data.frame_stream import FrameStream
 from autolink_gen.data.video import TimedFrame, VideoError
 from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.files import write_picture
+from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
 from autolink_gen.inference.transfer import ABSOLUTE, AnimatedFrame, Animator, Motion, Transfer
 from autolink_gen.viz import even_grid
 
 Progress = Callable[[Iterable, int, str], Iterable]
+_LOOKED_AT = 8  # frames of the driver to find its crop
+_ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it
 _SEARCHED = 50  # frames of the driver among which the best one to start from is looked for
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the result looks like.
+
+    ``crop``: source and driver are cropped to where their keypoints lie as in the frames trained on; ``paste_back``:
+    the painted square is put back into the source frame. ``side_by_side``: source, driver, edge map, result.
+    ``size`` is the painted square's width in pixels, the network's own unless given; pasted back it has its old one.
+    """
+
+    crop: bool = True
+    paste_back: bool = False
+    side_by_side: bool = False
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.paste_back and self.side_by_side:
+            raise ValueError("a result that is put back into the source frame has no place side by side; choose one")
+
+
+CROPPED = Look()
 
 
 @dataclass(frozen=True)
@@ -31,10 +56,22 @@ class TransferReport:
     stopped: str = ""
 
 
-def best_reference(transfer: Transfer, driver: FrameStream, source: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
+def best_reference(
+    transfer: Transfer, driver: FrameStream, source: Float[ndarray, "K 2"], *, crop: Crop | None = None
+) -> Float[ndarray, "K 2"]:
     """The driver's pose that is most like the source's, of 50 frames spread over it."""
-    animator = Animator(transfer, driver.spread(_SEARCHED), ABSOLUTE)
-    return min(animator.source_poses, key=lambda pose: pose_distance(pose, source))
+    poses = [transfer.detect([_cut(pixels, crop)])[0] for pixels in driver.spread(_SEARCHED)]
+    return min(poses, key=lambda pose: pose_distance(pose, source))
+
+
+def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
+    """The crop of a clip's frames; None where they have several sizes, or are so already."""
+    if len({picture.shape for picture in pictures}) > 1:
+        return None
+    crop = find_crop(pictures, transfer.detect, transfer.poses.double().cpu().numpy(), size=transfer.image_size)
+    whole = middle_square(pictures[0])
+    shift = max(abs(crop.left - whole.left), abs(crop.top - whole.top))
+    return None if max(shift, abs(crop.side - whole.side)) < _ALIKE * whole.side else crop
 
 
 def transfer_video(
@@ -44,40 +81,38 @@ def transfer_video(
     out: Path,
     *,
     motion: Motion = ABSOLUTE,
+    look: Look = CROPPED,
     find_best_frame: bool = False,
     source_frames: int = 8,
     sound: Path | None = None,
     sound_start_s: float = 0.0,
-    side_by_side: bool = False,
-    size: int | None = None,
     batch_size: int = 8,
     progress: Progress = lambda items, total, label: items,
 ) -> TransferReport:
     """Write what the source looks like when it moves as the driver does, at the driver's rate and length.
 
     Of a source video ``source_frames`` frames, evenly spread, lend their appearance, the nearest in pose each time.
-    ``sound`` names the file whose sound is laid under it. ``side_by_side``: source, driver, edge map, result.
-    ``size`` is the result's width in pixels, the network's own unless given. A driver that is a picture gives a
-    picture. What was made before a driver broke off stays, and the report says why.
+    ``sound`` names the file whose sound, from ``sound_start_s`` on, is laid under it. A driver that is a picture
+    gives a picture. What was made before a driver broke off stays, and the report says why.
     """
-    pictures = source.spread(source_frames)
+    whole = source.spread(source_frames)
+    lent = crop_of(transfer, whole) if look.crop else None
+    moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
+    pictures = [_cut(pixels, lent) for pixels in whole]
     animator = Animator(transfer, pictures, motion)
     if find_best_frame:
-        motion = replace(motion, reference=best_reference(transfer, driver, animator.source_poses[0]))
-        animator = Animator(transfer, pictures, motion)
-    side = size or transfer.image_size
+        reference = best_reference(transfer, driver, animator.source_poses[0], crop=moving)
+        animator = Animator(transfer, pictures, replace(motion, reference=reference))
     made, held, stopped = 0, 0, ""
     with ExitStack() as stack:
         writer = None
         if not driver.is_picture:
-            writer = stack.enter_context(
-                VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
-            )
-        frames = iter(progress(_painted(animator, driver, batch_size), driver.num_frames, "transfer"))
+            opened = VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
+            writer = stack.enter_context(opened)
+        painted_frames = _painted(animator, driver, moving, batch_size)
         try:
-            for frame, painted in frames:
-                tiles = _tiles(transfer, pictures[painted.source], frame, painted) if side_by_side else [painted.pixels]
-                picture = even_grid([tiles], side_px=side, padding=0)
+            for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
+                picture = _finished(transfer, whole[painted.source], lent, frame.pixels, painted, look)
                 if writer is None:
                     write_picture(out, picture)
                 else:
@@ -90,13 +125,31 @@ def transfer_video(
     return TransferReport(made, driver.bad_frames, held, stopped)
 
 
-def _painted(animator: Animator, driver: FrameStream, batch_size: int) -> Iterator[tuple[TimedFrame, AnimatedFrame]]:
-    frames = iter(driver)
+def _painted(
+    animator: Animator, driver: FrameStream, crop: Crop | None, batch_size: int
+) -> Iterator[tuple[TimedFrame, AnimatedFrame]]:
+    """The driver's frames, cropped, and what was painted in their poses."""
+    frames = (replace(frame, pixels=_cut(frame.pixels, crop)) for frame in driver)
     while batch := list(islice(frames, batch_size)):
         yield from zip(batch, animator([(frame.time_s, frame.pixels) for frame in batch]), strict=True)
 
 
-def _tiles(
-    transfer: Transfer, source: ndarray, driver: TimedFrame, painted: AnimatedFrame
-) -> list[UInt8[ndarray, "S S 3"]]:
-    return [*transfer.fitted([source, driver.pixels]), transfer.drawn(painted.keypoints), painted.pixels]
+def _finished(
+    transfer: Transfer,
+    source: UInt8[ndarray, "_ _ 3"],
+    crop: Crop | None,
+    driver: UInt8[ndarray, "_ _ 3"],
+    painted: AnimatedFrame,
+    look: Look,
+) -> UInt8[ndarray, "_ _ 3"]:
+    if look.paste_back:
+        return (crop or middle_square(source)).put_back(painted.pixels, source)
+    tiles = [painted.pixels]
+    if look.side_by_side:
+        seen = transfer.fitted([_cut(source, crop), driver])
+        tiles = [*seen, transfer.drawn(painted.keypoints), painted.pixels]
+    return even_grid([tiles], side_px=look.size or transfer.image_size, padding=0)
+
+
+def _cut(pixels: UInt8[ndarray, "_ _ 3"], crop: Crop | None) -> UInt8[ndarray, "_ _ 3"]:
+    return pixels if crop is None else crop.take(pixels)

@@ -144,6 +144,20 @@ def test_the_name_of_the_result_and_the_choices(here, tmp_path, monkeypatch):
     assert (reader.width, reader.height) == (4 * 96, 96)
 
 
+def test_the_painted_square_is_put_back(here, tmp_path):
+    driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    source = tmp_path / "wide.png"
+    Image.new("RGB", (160, 90), (10, 200, 30)).save(source)
+    given = ("transfer", str(source), driver, "-o", str(tmp_path / "out.mp4"), "--paste-back")
+    run(*given, "--crop", "none")
+    reader = VideoReader(tmp_path / "out.mp4")
+    assert (reader.width, reader.height) == (160, 90)
+    frame = next(iter(reader)).astype(int)
+    assert np.abs(frame[:, :20] - (10, 200, 30)).max() < 12, "beside the square the source is as it was"
+    assert np.abs(frame[30:60, 65:95] - (10, 200, 30)).max() > 12
+    assert "choose one" in run(*given, "--side-by-side", expect=1).output
+
+
 def test_a_picture_moved_by_a_picture(here, tmp_path):
     for number in range(2):
         Image.new("RGB", (80, 60), (50 * number, 90, 90)).save(tmp_path / f"{number}.png")

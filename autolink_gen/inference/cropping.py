@@ -1,0 +1,91 @@
+"""Square crops found from keypoints, so that nobody crops by hand; and pictures put back where they were taken."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from PIL import Image
+
+from autolink_gen.inference.motion import spread
+
+Detect = Callable[[Sequence[UInt8[ndarray, "S S 3"]]], Float[ndarray, "N K 2"]]
+_ROUNDS = 3
+_SIDES = (0.1, 1.5)  # of the shorter side of the picture: no crop is smaller or larger
+_FEATHER = 0.08  # of the side: how wide the seam of a picture put back is
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of a picture in its pixels; it may reach over the border, where the border's colour goes on."""
+
+    left: int
+    top: int
+    side: int
+
+    def take(self, pixels: UInt8[ndarray, "H W 3"]) -> UInt8[ndarray, "S S 3"]:
+        """The square of a picture."""
+        height, width = pixels.shape[:2]
+        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
+        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
+        return pixels[rows[:, None], columns]
+
+    def put_back(self, painted: UInt8[ndarray, "S S 3"], pixels: UInt8[ndarray, "H W 3"]) -> UInt8[ndarray, "H W 3"]:
+        """The picture with a painted square in the crop's place, its seam blurred."""
+        square = np.asarray(Image.fromarray(painted).resize((self.side, self.side), Image.Resampling.BICUBIC))
+        height, width = pixels.shape[:2]
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + self.side, height), min(self.left + self.side, width)
+        inside = slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left)
+        share = self._cover()[inside][..., None]
+        result = pixels.copy()
+        under = result[top:bottom, left:right]
+        result[top:bottom, left:right] = (share * square[inside] + (1 - share) * under).round().astype(np.uint8)
+        return result
+
+    def _cover(self) -> Float[ndarray, "S S"]:
+        """1 inside, falling to 0 at the crop's border."""
+        place = np.arange(self.side) + 0.5
+        ramp = np.clip(np.minimum(place, self.side - place) / max(1.0, _FEATHER * self.side), 0, 1)
+        return np.minimum(ramp[:, None], ramp)
+
+
+def middle_square(pixels: UInt8[ndarray, "H W 3"]) -> Crop:
+    """The largest square in the middle of a picture."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    return Crop((width - side) // 2, (height - side) // 2, side)
+
+
+def find_crop(
+    pictures: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual: Float[ndarray, "N K 2"], *, size: int
+) -> Crop:
+    """The crop of pictures of one size, frames of a clip, in which the object lies as in ``usual`` poses.
+
+    ``detect`` finds keypoints (x, y) in [-1, 1] in squares of ``size`` pixels. Begins with the middle of the
+    picture and looks again in what it found, three times; the median over the pictures counts. Where no pose is
+    finite, the middle of the picture is the crop.
+    """
+    crop = middle_square(pictures[0])
+    if not len(usual):
+        return crop
+    usual_centre = usual.mean(axis=(0, 1))
+    usual_spread = float(np.median([spread(pose) for pose in usual]))
+    shorter = min(pictures[0].shape[:2])
+    for _ in range(_ROUNDS):
+        squares = [_resized(crop.take(pixels), size) for pixels in pictures]
+        poses = [pose for pose in detect(squares) if np.isfinite(pose).all() and spread(pose) > 0]
+        if not poses:
+            return crop
+        factor = float(np.median([spread(pose) for pose in poses])) / usual_spread
+        centre = np.median([pose.mean(axis=0) for pose in poses], axis=0)
+        side = float(np.clip(crop.side * factor, _SIDES[0] * shorter, _SIDES[1] * shorter))
+        middle_px = np.array([crop.left, crop.top]) + (centre + 1) / 2 * crop.side
+        corner = middle_px - (usual_centre + 1) / 2 * side
+        crop = Crop(round(corner[0]), round(corner[1]), round(side))
+    return crop
+
+
+def _resized(pixels: ndarray, size: int) -> ndarray:
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
