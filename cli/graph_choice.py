@@ -1,21 +1,65 @@
-"""Which graph a generator is trained on: the run's own, the one named, or the newest."""
+"""What the commands that train on a graph share: which graph it is, and a dry run."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import click
 
 from autolink_gen.cli.shared import run_settings
-from autolink_gen.cli.training_options import say
+from autolink_gen.cli.training_options import print_parameters, say, whole_path
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from autolink_gen.config import GanRunConfig, TransferRunConfig
     from autolink_gen.models.autolink import AutoLink
 
+Config = TypeVar("Config", "GanRunConfig", "TransferRunConfig")
 
-def choose_graph(options: dict[str, Any], *, folder: Path, data: str, kind: str) -> tuple["AutoLink", str]:
-    """The graph for the run in ``folder``, trained on ``data``, and what to call it; says which it is.
 
-    ``kind`` is what the run is called in a note, as "the GAN". Raises ValueError where there is none.
+@dataclass(frozen=True)
+class Painter(Generic[Config]):
+    """Something that is trained to paint on a graph.
+
+    ``kind`` is what it is called in a note, as "the GAN"; ``configure`` makes its configuration of a recipe, the
+    options and the graph, None where there is none yet; ``folder_of`` gives the run's folder for the options and
+    the data; ``networks`` are those whose parameters a dry run counts.
     """
-    return _own_graph(options, folder) or _named_graph(options, data, kind)
+
+    kind: str
+    configure: Callable[[str, dict[str, Any], "AutoLink | None"], Config]
+    folder_of: Callable[[dict[str, Any], str], Path]
+    networks: Callable[[Config], dict[str, "nn.Module"]]
+
+    def prepare(self, recipe: str, options: dict[str, Any]) -> tuple[Config, "AutoLink", Path]:
+        """The configuration, the graph, and the run's folder; says which graph. ValueError where there is none."""
+        from autolink_gen.training.graph_copy import with_graph
+
+        data = whole_path(options["data"]) or "puppets"
+        folder = self.folder_of(options, data)
+        graph, named = _own_graph(options, folder) or _named_graph(options, data, self.kind)
+        config = with_graph(self.configure(recipe, options, graph), graph, run=named)
+        return config, graph, self.folder_of(options, config.data.name)
+
+    def dry_run(self, recipe: str, options: dict[str, Any]) -> None:
+        """Print the configuration, itself a recipe, and the parameters by block."""
+        from autolink_gen.checkpoints import find_run
+        from autolink_gen.config import to_yaml
+
+        try:
+            find_run("graph", options["graph_run"], runs=options["out"])
+        except ValueError:
+            if options["graph_run"] is not None:
+                raise
+            say("# no graph yet: autolink-gen learn-graph makes one")
+            config = self.configure(recipe, options, None)
+            folder = self.folder_of(options, config.data.name)
+        else:
+            config, _, folder = self.prepare(recipe, options)
+        click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)
+        print_parameters(self.networks(config))
 
 
 def _own_graph(options: dict[str, Any], folder: Path) -> tuple["AutoLink", str] | None:

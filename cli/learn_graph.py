@@ -7,12 +7,10 @@ import click
 
 from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import (
-    announce_resume,
     data_label,
     default_recipe,
     given_settings,
-    launch_of,
-    report_end,
+    run_and_report,
     say,
     training_options,
 )
@@ -68,19 +66,18 @@ def _default_recipe(data: str | None) -> str:
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
     from autolink_gen.training.graph import train_graph
 
-    launch = launch_of(options, folder)
-    first = announce_resume(launch, steps=config.training.steps)
-    run = train_graph(config, launch)
-    if not run.fabric.is_global_zero:
-        return
-    report_end(run)
-    if config.data.name == "puppets":
-        _score_puppets(run.usable)
-    verb = "wrote" if run.progress.step > first else "kept"
-    click.echo(f"{verb} {folder / 'model.safetensors'}: the weights to use")
-    if (folder / "graph.png").is_file():
-        click.echo(f"{verb} {folder / 'graph.png'}: the learned graph on pictures of the data set")
-    click.echo(f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}")
+    run_and_report(
+        lambda launch: train_graph(config, launch),
+        folder,
+        options,
+        steps=config.training.steps,
+        files={
+            "model.safetensors": "the weights to use",
+            "graph.png": "the learned graph on pictures of the data set",
+        },
+        then=f"autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}",
+        score=lambda run: _score_puppets(run.usable) if config.data.name == "puppets" else None,
+    )
 
 
 def _score_puppets(model: Any) -> None:

@@ -5,21 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.graph_choice import choose_graph
+from autolink_gen.cli.graph_choice import Painter
 from autolink_gen.cli.training_options import (
-    announce_resume,
     data_label,
     default_recipe,
     given_settings,
-    launch_of,
-    print_parameters,
-    report_end,
+    run_and_report,
     say,
     training_options,
-    whole_path,
 )
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from autolink_gen.config import TransferRunConfig
     from autolink_gen.models.autolink import AutoLink
 
@@ -45,39 +43,24 @@ def train_transfer(**options: Any) -> None:
     """
     recipe = options["recipe"] or default_recipe()
     if options["dry_run"]:
-        _dry_run(recipe, options)
+        _TRANSFER.dry_run(recipe, options)
         return
-    config, graph, folder = _prepare(recipe, options)
+    config, graph, folder = _TRANSFER.prepare(recipe, options)
     say(f"recipe: {recipe}\nrun: {folder}")
     from autolink_gen.training.transfer import train_transfer as train
 
-    launch = launch_of(options, folder)
-    first = announce_resume(launch, steps=config.training.steps)
-    run = train(config, graph, launch)
-    if not run.fabric.is_global_zero:
-        return
-    report_end(run)
-    verb = "wrote" if run.progress.step > first else "kept"
-    says = {
-        "model.safetensors": "the weights to use, the graph's among them",
-        "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
-        "l1.png": "the error on held-out clips through training",
-    }
-    for name, text in says.items():
-        if (folder / name).is_file():
-            click.echo(f"{verb} {folder / name}: {text}")
-    click.echo(f"next: autolink-gen transfer SOURCE DRIVER --model {folder}")
-
-
-def _prepare(recipe: str, options: dict[str, Any]) -> tuple["TransferRunConfig", "AutoLink", Path]:
-    """The configuration, the graph, and the run's folder."""
-    from autolink_gen.training.graph_copy import with_graph
-
-    data = whole_path(options["data"]) or "puppets"
-    folder = _folder(options, data)
-    graph, named = choose_graph(options, folder=folder, data=data, kind="the network")
-    config = with_graph(_configuration(recipe, options, graph), graph, run=named)
-    return config, graph, _folder(options, config.data.name)
+    run_and_report(
+        lambda launch: train(config, graph, launch),
+        folder,
+        options,
+        steps=config.training.steps,
+        files={
+            "model.safetensors": "the weights to use, the graph's among them",
+            "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
+            "l1.png": "the error on held-out clips through training",
+        },
+        then=f"autolink-gen transfer SOURCE DRIVER --model {folder}",
+    )
 
 
 def _folder(options: dict[str, Any], data: str) -> Path:
@@ -95,20 +78,10 @@ def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None
     return build(TransferRunConfig, merge(merge(values, given), parse_overrides(options["settings"])))
 
 
-def _dry_run(recipe: str, options: dict[str, Any]) -> None:
-    from autolink_gen.checkpoints import find_run
-    from autolink_gen.config import to_yaml
+def _networks(config: "TransferRunConfig") -> dict[str, "nn.Module"]:
     from autolink_gen.models.transfer import TransferNetwork
 
-    try:
-        find_run("graph", options["graph_run"], runs=options["out"])
-    except ValueError:
-        if options["graph_run"] is not None:
-            raise
-        say("# no graph yet: autolink-gen learn-graph makes one")
-        config = _configuration(recipe, options, None)
-        folder = _folder(options, config.data.name)
-    else:
-        config, _, folder = _prepare(recipe, options)
-    click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
-    print_parameters({"network": TransferNetwork(config.model)})
+    return {"network": TransferNetwork(config.model)}
+
+
+_TRANSFER = Painter("the network", configure=_configuration, folder_of=_folder, networks=_networks)

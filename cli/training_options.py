@@ -148,6 +148,31 @@ def announce_resume(launch: "Launch", *, steps: int) -> int:
     return step
 
 
+def run_and_report(
+    train: Callable[["Launch"], "Run"],
+    folder: Path,
+    options: dict[str, Any],
+    *,
+    steps: int,
+    files: dict[str, str],
+    then: str,
+    score: Callable[["Run"], None] = lambda run: None,
+) -> None:
+    """Train, then say how it ended, which ``files`` of the run's folder hold what, and the command to type next."""
+    launch = launch_of(options, folder)
+    first = announce_resume(launch, steps=steps)
+    run = train(launch)
+    if not run.fabric.is_global_zero:
+        return
+    report_end(run)
+    score(run)
+    verb = "wrote" if run.progress.step > first else "kept"
+    for name, text in files.items():
+        if (folder / name).is_file():
+            click.echo(f"{verb} {folder / name}: {text}")
+    click.echo(f"next: {then}")
+
+
 def report_end(run: "Run") -> None:
     """Say why a run stopped before its end, and what it skipped."""
     if run.stopped_by:
