@@ -2,6 +2,7 @@
 
     python benchmarks/kill_resume.py --kills 20
     python benchmarks/kill_resume.py --kills 10 --job gan
+    python benchmarks/kill_resume.py --kills 10 --job transfer
 
 Prints, for each kill, the step of the newest save before and after it and whether every save could be read, and at
 the end whether weights, averages, optimiser and generator are equal to the last bit.
@@ -24,12 +25,13 @@ import torch
 from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_weights
-from autolink_gen.config import GanRunConfig, GraphRunConfig, build
+from autolink_gen.config import GanRunConfig, GraphRunConfig, TransferRunConfig, build
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.gan import train_gan
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, read_save, step_folders
+from autolink_gen.training.transfer import train_transfer
 
 _CONTEXT = multiprocessing.get_context("forkserver")  # children start with torch imported, yet share nothing
 
@@ -82,6 +84,22 @@ def tiny_gan_config(steps: int) -> GanRunConfig:
     )
 
 
+def tiny_transfer_config(steps: int) -> TransferRunConfig:
+    """The same for the pose-transfer network."""
+    return build(
+        TransferRunConfig,
+        {
+            "model": {"image_size": 64, "width": 0.05, "appearance_width": 0.05, "warps": True},
+            "data": {"name": "puppets", "flip": 0.5},
+            "loss": {"discriminator_width": 0.02},
+            "perceptual": {"features": "random", "distance": "l1"},
+            "adversarial": {"penalty_every": 3},
+            "training": _LENGTH | {"steps": steps},
+            "progress": {"pictures": 0},
+        },
+    )
+
+
 def train(folder: Path, steps: int, job: str) -> None:
     """Train or go on training in this process, with one thread."""
     torch.set_num_threads(1)
@@ -89,10 +107,13 @@ def train(folder: Path, steps: int, job: str) -> None:
     launch = Launch(folder=folder, devices=1, progress=False)
     if job == "graph":
         train_graph(tiny_config(steps), launch)
-    else:
-        torch.manual_seed(0)
-        graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+        return
+    torch.manual_seed(0)
+    graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+    if job == "gan":
         train_gan(tiny_gan_config(steps), graph, launch)
+    else:
+        train_transfer(tiny_transfer_config(steps), graph, launch)
 
 
 def start(folder: Path, steps: int, job: str) -> BaseProcess:
@@ -201,7 +222,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, help="training steps [default: 8 a kill]")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--job", choices=["graph", "gan"], default="graph")
+    parser.add_argument("--job", choices=["graph", "gan", "transfer"], default="graph")
     arguments = parser.parse_args()
     steps = arguments.steps or 8 * arguments.kills
     with tempfile.TemporaryDirectory() as folder:
