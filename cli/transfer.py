@@ -18,7 +18,8 @@ _PATH = click.Path(path_type=Path)
 @click.argument("source", type=_PATH)
 @click.argument("driver", type=_PATH)
 @click.option("-o", "--out", metavar="FILE", type=_PATH,
-              help="MP4, MOV or GIF; PNG or JPEG where the driver is a picture. "
+              help="MP4, MOV, WebM or GIF, by the ending; without one, a folder of PNG; PNG or JPEG where the "
+              "driver is a picture. "
               "[default: SOURCE-DRIVER.mp4]")  # fmt: skip
 @click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
               "[default: the newest run in runs/transfer]")  # fmt: skip
@@ -100,7 +101,7 @@ def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream") ->
 
     endings = (".png", ".jpg", ".jpeg") if driver.is_picture else WRITABLE_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
-    if file.suffix.lower() not in endings:
+    if file.suffix and file.suffix.lower() not in endings:
         raise click.BadParameter(f"{file} must end in {', '.join(endings)}", param_hint="--out")
     if file.resolve() in (source.path.resolve(), driver.path.resolve()):
         raise click.BadParameter(f"{file} would replace an input; give another name", param_hint="--out")

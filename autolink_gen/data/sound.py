@@ -9,11 +9,13 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-# What each kind of file can hold as it is; other sound is encoded anew, as AAC.
+# What each kind of file can hold as it is; other sound is encoded anew, as AAC, or as Opus in a .webm.
 _COPIED = {
     "mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
     "mov": ("aac", "mp3", "ac3", "eac3", "alac"),
+    "webm": ("opus", "vorbis"),
 }
+_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
@@ -38,8 +40,8 @@ class Sound:
         if self._copies:
             self._stream = output.add_stream_from_template(self._track)
         else:
-            rate = self._track.rate if self._track.rate in _AAC_RATES else 48_000
-            self._stream = output.add_stream("aac", rate=rate)
+            codec, rates = ("libopus", _OPUS_RATES) if form == "webm" else ("aac", _AAC_RATES)
+            self._stream = output.add_stream(codec, rate=self._track.rate if self._track.rate in rates else 48_000)
             self._stream.layout = "mono" if self._track.channels == 1 else "stereo"
         self._output = output
         self._pieces = self._shifted()

@@ -19,19 +19,20 @@ from PIL import Image
 
 from autolink_gen.data.sound import Sound
 from autolink_gen.data.video import Rate
-from autolink_gen.files import sync_file
+from autolink_gen.files import sync_file, write_picture
 
-WRITABLE_SUFFIXES = (".mp4", ".mov", ".gif")
+WRITABLE_SUFFIXES = (".mp4", ".mov", ".webm", ".gif")
 _BT709 = 1
 _GIF_TICK = Fraction(1, 100)
+_WEBM_CRF = 13  # so much higher than H.264's for about the same look
 
 
 class VideoWriter:
-    """Writes frames, uint8 (H, W, 3) RGB, into an .mp4 or .mov (H.264, yuv420p, index first) or a .gif.
+    """Writes frames, uint8 (H, W, 3) RGB: .mp4 or .mov (H.264, index first), .webm (VP9) or .gif.
 
     Use it in a `with` block. The file is made beside `path` under a temporary name and takes its own when the
     block ends well; after an error nothing is left. `fps` is kept exactly. The first frame sets the size; an
-    odd width or height grows by a pixel, since H.264 takes even ones alone. `copy_audio_from` names a file
+    odd width or height grows by a pixel where the encoder takes even ones alone. `copy_audio_from` names a file
     whose sound, from `audio_start_s` on, is laid under the frames, in step with their times and no longer than
     they last; one without sound changes nothing. Raises ValueError for another ending, a frame of another size,
     or a block that wrote no frame.
@@ -47,8 +48,9 @@ class VideoWriter:
         crf: int = 18,
     ) -> None:
         self.path = Path(path)
-        self.is_gif = self.path.suffix.lower() == ".gif"
-        if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
+        form = self.path.suffix.lower()
+        self.is_gif = form == ".gif"
+        if form not in WRITABLE_SUFFIXES:
             raise ValueError(f"cannot write {self.path}: the name must end in {', '.join(WRITABLE_SUFFIXES)}")
         if not fps > 0:
             raise ValueError(f"fps is {fps}; it must be positive")
@@ -56,7 +58,7 @@ class VideoWriter:
         self.crf = crf
         self.num_frames = 0
         self._audio_start_s = audio_start_s
-        self._audio_from = None if copy_audio_from is None or self.is_gif else Path(copy_audio_from)
+        self._audio_from = Path(copy_audio_from) if copy_audio_from and not self.is_gif else None
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._container: Any = None
         self._stream: Any = None
@@ -109,9 +111,9 @@ class VideoWriter:
         self._size = (frame.shape[0], frame.shape[1])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         form = self.path.suffix.lower()[1:]
-        options = {} if self.is_gif else {"movflags": "+faststart"}
+        options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}
         self._container = av.open(str(self._temporary), "w", format=form, options=options)
-        self._stream = self._gif_stream() if self.is_gif else self._h264_stream()
+        self._stream = self._gif_stream() if self.is_gif else self._yuv_stream(form)
         if self._audio_from is not None:
             self._sound = Sound.open(self._audio_from, self._container, start_s=self._audio_start_s)
 
@@ -122,8 +124,11 @@ class VideoWriter:
         stream.codec_context.time_base = _GIF_TICK
         return stream
 
-    def _h264_stream(self) -> Any:
-        stream = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(self.crf)})
+    def _yuv_stream(self, form: str) -> Any:
+        codec, options = "libx264", {"crf": str(self.crf)}
+        if form == "webm":
+            codec, options = "libvpx-vp9", {"crf": str(self.crf + _WEBM_CRF), "b:v": "0", "cpu-used": "4"}
+        stream = self._container.add_stream(codec, rate=self.fps, options=options)
         stream.height, stream.width = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
@@ -168,6 +173,27 @@ class VideoWriter:
             yield
         except FFmpegError as error:
             raise OSError(f"could not write {self.path}: {error.strerror}") from error
+
+
+class FrameFolderWriter:
+    """Writes frames as 000000.png, 000001.png ... into a folder that is new or empty; the twin of `VideoWriter`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise ValueError(f"{self.folder} is not empty; give a new folder for the frames")
+        self.num_frames = 0
+
+    def __enter__(self) -> "FrameFolderWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to do: each frame is whole."""
+
+    def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
+        """Append a frame; a folder keeps no times."""
+        write_picture(self.folder / f"{self.num_frames:06d}.png", frame)
+        self.num_frames += 1
 
 
 def _with_palette(frame: ndarray) -> Any:

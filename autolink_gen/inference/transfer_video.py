@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from autolink_gen.data.frame_stream import FrameStream
 from autolink_gen.data.video import TimedFrame, VideoError
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.video_writing import FrameFolderWriter, VideoWriter
 from autolink_gen.files import write_picture
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
@@ -93,7 +93,8 @@ def transfer_video(
 
     Of a source video ``source_frames`` frames, evenly spread, lend their appearance, the nearest in pose each time.
     ``sound`` names the file whose sound, from ``sound_start_s`` on, is laid under it. A driver that is a picture
-    gives a picture. What was made before a driver broke off stays, and the report says why.
+    gives a picture, a name without an ending a folder of them. What was made before a driver broke off stays, and
+    the report says why.
     """
     whole = source.spread(source_frames)
     lent = crop_of(transfer, whole) if look.crop else None
@@ -105,10 +106,12 @@ def transfer_video(
         animator = Animator(transfer, pictures, replace(motion, reference=reference))
     made, held, stopped = 0, 0, ""
     with ExitStack() as stack:
-        writer = None
-        if not driver.is_picture:
+        writer: VideoWriter | FrameFolderWriter | None = None
+        if out.suffix and not driver.is_picture:
             opened = VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
             writer = stack.enter_context(opened)
+        elif not out.suffix:
+            writer = stack.enter_context(FrameFolderWriter(out))
         painted_frames = _painted(animator, driver, moving, batch_size)
         try:
             for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):

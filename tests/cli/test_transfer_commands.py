@@ -144,6 +144,14 @@ def test_the_name_of_the_result_and_the_choices(here, tmp_path, monkeypatch):
     assert (reader.width, reader.height) == (4 * 96, 96)
 
 
+def test_a_name_without_an_ending_is_a_folder_of_frames(here, tmp_path):
+    video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    run("transfer", video, video, "-o", str(tmp_path / "frames"))
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == [f"{n:06d}.png" for n in range(4)]
+    refused = run("transfer", video, video, "-o", str(tmp_path / "frames"), expect=1).output
+    assert "frames is not empty; give a new folder" in refused
+
+
 def test_the_painted_square_is_put_back(here, tmp_path):
     driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     source = tmp_path / "wide.png"
@@ -220,7 +228,9 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     )
     assert "does not exist" in run("transfer", "nobody", video, expect=1).output
     assert "there is no such file" in run("transfer", "nobody.mp4", video, expect=1).output
-    assert "must end in .mp4, .mov, .gif" in run("transfer", video, video, "-o", "out.avi", expect=2).output
+    assert (
+        "must end in .mp4, .mov, .webm, .gif, .webp" in run("transfer", video, video, "-o", "out.avi", expect=2).output
+    )
     assert "would replace an input" in run("transfer", video, video, "-o", video, expect=2).output
     assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
     monkeypatch.chdir(tmp_path)

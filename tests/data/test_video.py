@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from video_clips import (
     HEIGHT,
     RATE,
@@ -21,7 +22,7 @@ from video_clips import (
 )
 
 from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.video_writing import FrameFolderWriter, VideoWriter
 
 
 @pytest.mark.parametrize("fps", [25, Fraction(30_000, 1001), Fraction(24_000, 1001), 12.5, 60, 7])
@@ -82,6 +83,26 @@ def test_gif_is_written_and_read(tmp_path: Path) -> None:
     assert path.read_bytes()[:4] == b"GIF8"
     assert (len(frames), reader.fps) == (10, 20)
     assert brightness_of(frames) == pytest.approx(brightness_of(make_frames(10)), abs=1)
+
+
+def test_webm_is_written_with_its_sound(tmp_path: Path) -> None:
+    click = write_click(tmp_path / "click.wav", at_s=0.5, length_s=0.9)
+    reader = VideoReader(write_clip(tmp_path / "clip.webm", 20, sound=click))
+    assert (reader.fps, reader.has_audio) == (25, True)
+    assert brightness_of(list(reader)) == pytest.approx(brightness_of(make_frames(20)), abs=3)
+    assert [frame.time_s for frame in reader.timed()] == pytest.approx(np.arange(20) / 25, abs=1e-3)
+    assert loud_from(tmp_path / "clip.webm") == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_folder_of_frames_is_written(tmp_path: Path) -> None:
+    with FrameFolderWriter(tmp_path / "frames") as writer:
+        for frame in make_frames(3):
+            writer.write(frame, time_s=0.0)
+    assert writer.num_frames == 3
+    found = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "frames").iterdir())]
+    assert all(np.array_equal(a, b) for a, b in zip(found, make_frames(3), strict=True))
+    with pytest.raises(ValueError, match="is not empty"):
+        FrameFolderWriter(tmp_path / "frames")
 
 
 def test_gif_has_at_most_fifty_frames_a_second(tmp_path: Path) -> None:
