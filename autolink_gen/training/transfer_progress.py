@@ -128,6 +128,7 @@ def poses_of(draws: FrameDraws, graph: AutoLink) -> Float[Tensor, "N K 2"]:
 
 def pairs_of(draws: FrameDraws, *, count: int, batch_size: int | None = None) -> Iterator[Pairs]:
     """Batches of ``count`` pairs, the same each time, as many of every clip as of any other."""
+    count = min(count, len(draws))
     size = batch_size or count
     for start in range(0, count, size):
         drawn = torch.stack([draws[index] for index in range(start, min(start + size, count))])

@@ -142,7 +142,7 @@ def test_classes_of_afhq(here, afhq):
 
 def test_the_mean_pose_is_that_of_the_classes_trained_on(here, afhq, monkeypatch):
     given = ("--data", "afhq", "--data-root", str(afhq), "--graph", "puppets-k3", "--steps", "1", "--batch-size", "2")
-    train(*given, "--classes", "cat")
+    train(*given, "--classes", "cat", "--name", "cats")
     plain, seen = catalog.open_dataset, []
 
     def open_dataset(*args, **kwargs):
@@ -150,7 +150,7 @@ def test_the_mean_pose_is_that_of_the_classes_trained_on(here, afhq, monkeypatch
         return seen[-1]
 
     monkeypatch.setattr(catalog, "open_dataset", open_dataset)
-    run("view-graph", "runs/gan/afhq-cat", "--data-root", str(afhq))
+    run("view-graph", "runs/gan/cats", "--data-root", str(afhq))
     assert [len(dataset) for dataset in seen] == [9]
 
 

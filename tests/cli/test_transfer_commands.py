@@ -228,9 +228,8 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     )
     assert "does not exist" in run("transfer", "nobody", video, expect=1).output
     assert "there is no such file" in run("transfer", "nobody.mp4", video, expect=1).output
-    assert (
-        "must end in .mp4, .mov, .webm, .gif, .webp" in run("transfer", video, video, "-o", "out.avi", expect=2).output
-    )
+    refused = run("transfer", video, video, "-o", "out.avi", expect=2).output
+    assert "must end in .mp4, .mov, .webm, .gif" in refused
     assert "would replace an input" in run("transfer", video, video, "-o", video, expect=2).output
     assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
     monkeypatch.chdir(tmp_path)
