@@ -1,6 +1,7 @@
 """Clips: videos, folders of frames and embedded ones, of which a few frames are read at a time."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from autolink_gen.data.folders import IMAGE_SUFFIXES, check_folder, count_suffixes, is_image, walk_files
+from autolink_gen.data.folders import IMAGE_SUFFIXES, check_folder, is_image, kinds_of, walk_files
 from autolink_gen.data.images import read_image
 from autolink_gen.data.synthetic import Split, puppet_clip
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
@@ -50,13 +51,17 @@ class VideoClip:
         """The file."""
         return str(self.path)
 
+    @cached_property
+    def _reader(self) -> VideoReader:
+        return VideoReader(self.path)
+
     def count(self) -> int:
         """As many frames as the file promises."""
-        return VideoReader(self.path).num_frames or 1
+        return self._reader.num_frames or 1
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
         """All frames from the keyframe before the first wanted one up to the last, but for large gaps."""
-        reader = VideoReader(self.path)
+        reader = self._reader
         last, frames = -1, None
         for number in numbers:
             if number <= last:
@@ -134,9 +139,8 @@ def list_clips(folder: str | Path) -> list[Clip]:
 
 
 def _no_clips(folder: Path, files: list[Path]) -> str:
-    kinds = ", ".join(f"{count} x {suffix}" for suffix, count in list(count_suffixes(files).items())[:5])
     return (
         f"no clips in {folder}: looked at any depth for videos ({', '.join(VIDEO_SUFFIXES)}) and for folders of "
-        f"{_MIN_FRAMES} or more frames ({', '.join(IMAGE_SUFFIXES)}), and found {kinds or 'nothing'}; "
+        f"{_MIN_FRAMES} or more frames ({', '.join(IMAGE_SUFFIXES)}), and found {kinds_of(files)}; "
         f"give another folder"
     )

@@ -59,13 +59,16 @@ def count_suffixes(paths: Iterable[Path]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def kinds_of(paths: Iterable[Path]) -> str:
+    """The five most frequent suffixes in words, "3 x .txt, 1 x .png", or "nothing"."""
+    return ", ".join(f"{count} x {suffix}" for suffix, count in list(count_suffixes(paths).items())[:5]) or "nothing"
+
+
 def _no_pictures(folder: Path, files: list[Path]) -> str:
     wanted = ", ".join(IMAGE_SUFFIXES)
     if not files:
         return f"no pictures in {folder}: it is empty; put {wanted} files there or give another folder"
-    kinds = list(count_suffixes(files).items())[:5]
-    found = ", ".join(f"{count} x {suffix}" for suffix, count in kinds)
     return (
         f"no pictures in {folder}: looked for {wanted} at any depth and found {len(files)} other file(s) "
-        f"({found}); unpack or convert them, or give another folder"
+        f"({kinds_of(files)}); unpack or convert them, or give another folder"
     )

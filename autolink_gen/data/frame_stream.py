@@ -73,26 +73,27 @@ class FrameStream:
         if self._reader is not None:
             yield from self._video(self._reader)
             return
+        yield from self._pictures(round(self.start_s * float(self.fps)))
+
+    def _pictures(self, first: int) -> Iterator[TimedFrame]:
         assert self._files is not None
-        first = round(self.start_s * float(self.fps))
         for number, file in enumerate(self._files[first:]):
             time_s = number / float(self.fps)
-            if time_s + self.start_s >= self.end_s - 1e-3:
+            if first / float(self.fps) + time_s >= self.end_s - 1e-3:
                 return
             yield TimedFrame(number, time_s, np.asarray(read_image(file)))
 
     def spread(self, count: int) -> list[np.ndarray]:
         """At most `count` frames, evenly spread, found by seeking; at least one."""
-        if self.num_frames <= 1:
-            return [next(iter(self)).pixels]
-        times = [self.start_s + i * self.num_frames / count / float(self.fps) for i in range(count)]
-        found = []
-        for time_s in times:
-            part = FrameStream(self.path, start_s=time_s, end_s=self.end_s, fps=None if self._reader else self.fps)
-            frame = next(iter(part), None)
-            if frame is not None:
-                found.append(frame.pixels)
-        return found or [next(iter(self)).pixels]
+        wanted = [i * self.num_frames // count for i in range(min(count, self.num_frames))]
+        frames = (next(self._from(number / float(self.fps)), None) for number in wanted)
+        return [frame.pixels for frame in frames if frame is not None] or [next(iter(self)).pixels]
+
+    def _from(self, time_s: float) -> Iterator[TimedFrame]:
+        """The frames from a time, counted from the start, on."""
+        if self._reader is not None:
+            return self._reader.timed(start_s=self.start_s + time_s, end_s=self.end_s)
+        return self._pictures(round((self.start_s + time_s) * float(self.fps)))
 
     def _video(self, reader: VideoReader) -> Iterator[TimedFrame]:
         fps = None if self.fps == reader.fps else self.fps

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from autolink_gen.data.folders import check_folder, count_suffixes, walk_files
+from autolink_gen.data.folders import check_folder, kinds_of, walk_files
 from autolink_gen.data.images import FIT, check_fit, fit_square
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
 from autolink_gen.files import write_text_atomically
@@ -121,9 +121,8 @@ def _list_videos(source: Path) -> list[Path]:
     files = list(walk_files(source))
     videos = sorted(filter(is_video, files))
     if not videos:
-        kinds = ", ".join(f"{count} x {suffix}" for suffix, count in list(count_suffixes(files).items())[:5])
         raise ValueError(
             f"no videos in {source}: looked at any depth for {', '.join(VIDEO_SUFFIXES)} and found "
-            f"{kinds or 'nothing'}; give another folder"
+            f"{kinds_of(files)}; give another folder"
         )
     return videos

@@ -175,6 +175,23 @@ class VideoWriter:
             raise OSError(f"could not write {self.path}: {error.strerror}") from error
 
 
+class PictureWriter:
+    """Writes one frame as a picture, in the format that the name's ending says; a later one takes its place."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> "PictureWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to do."""
+
+    def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
+        """Write the frame; a picture keeps no time."""
+        write_picture(self.path, frame)
+
+
 class FrameFolderWriter:
     """Writes frames as 000000.png, 000001.png ... into a folder that is new or empty; the twin of `VideoWriter`."""
 

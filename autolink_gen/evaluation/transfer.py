@@ -1,7 +1,7 @@
 """How good a pose-transfer network is: one person's frames painted again, and one person moved by another."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -74,25 +74,22 @@ class TransferReport:
     @property
     def means(self) -> dict[str, FrameScores]:
         """The mean over clips, by method."""
-        return {
-            method: FrameScores(*(sum(column) / len(column) for column in zip(*rows, strict=True)))
-            for method in METHODS
-            if (rows := [clip.scores[method] for clip in self.clips])
-        }
+        columns = {method: zip(*(clip.scores[method] for clip in self.clips), strict=True) for method in METHODS}
+        count = len(self.clips)
+        return {method: FrameScores(*(sum(column) / count for column in found)) for method, found in columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        means = {method: scores._asdict() for method, scores in self.means.items()}
-        clips = [
-            {**asdict(clip), "scores": {method: scores._asdict() for method, scores in clip.scores.items()}}
-            for clip in self.clips
-        ]
         return {
-            "mean": means,
+            "mean": _plain(self.means),
             "cross_percent": self.cross_percent,
             "cross_copy_percent": self.cross_copy_percent,
-            "clips": clips,
+            "clips": [{**vars(clip), "scores": _plain(clip.scores)} for clip in self.clips],
         }
+
+
+def _plain(scores: dict[str, FrameScores]) -> dict[str, dict[str, float]]:
+    return {method: values._asdict() for method, values in scores.items()}
 
 
 class Painted(NamedTuple):
@@ -143,15 +140,16 @@ def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, 
     count = min(source_frames, start)
     pool = torch.tensor([i * start // count for i in range(count)])
     nearest = pool[_distances(poses[start:, None], poses[pool][None]).argmin(dim=1)]
-    first = torch.zeros_like(nearest)
-    shown: dict[str, Tensor] = {}
-    for suffix, sources, plain in (("", first, "copy"), ("_nearest", nearest, "nearest")):
-        parts = [
-            model.paint(asked, model.look_at(frames[lent].to(poses)))
-            for asked, lent in zip(poses[start:].split(_BATCH), sources.split(_BATCH), strict=True)
-        ]
-        shown[f"network{suffix}"] = torch.cat(parts).to(frames)
-        shown[plain] = frames[sources]
+    asked = poses[start:].split(_BATCH)
+    first = model.look_at(frames[:1].to(poses))
+    near = (model.look_at(frames[lent].to(poses)) for lent in nearest.split(_BATCH))
+    shown = {
+        "network": torch.cat([model.paint(part, first) for part in asked]).to(frames),
+        "network_nearest": torch.cat([model.paint(part, look) for part, look in zip(asked, near, strict=True)]),
+        "copy": frames[:1].expand(len(nearest), -1, -1, -1),
+        "nearest": frames[nearest],
+    }
+    shown["network_nearest"] = shown["network_nearest"].to(frames)
     return Painted(name, frames[0], frames[start:], shown)
 
 

@@ -58,12 +58,10 @@ def middle_square(pixels: UInt8[ndarray, "H W 3"]) -> Crop:
     return Crop((width - side) // 2, (height - side) // 2, side)
 
 
-def find_crop(
-    pictures: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual: Float[ndarray, "N K 2"], *, size: int
-) -> Crop:
+def find_crop(pictures: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual: Float[ndarray, "N K 2"]) -> Crop:
     """The crop of pictures of one size, frames of a clip, in which the object lies as in ``usual`` poses.
 
-    ``detect`` finds keypoints (x, y) in [-1, 1] in squares of ``size`` pixels. Begins with the middle of the
+    ``detect`` finds keypoints (x, y) in [-1, 1] in squares of any size. Begins with the middle of the
     picture and looks again in what it found, three times; the median over the pictures counts. Where no pose is
     finite, the middle of the picture is the crop.
     """
@@ -74,8 +72,8 @@ def find_crop(
     usual_spread = float(np.median([spread(pose) for pose in usual]))
     shorter = min(pictures[0].shape[:2])
     for _ in range(_ROUNDS):
-        squares = [_resized(crop.take(pixels), size) for pixels in pictures]
-        poses = [pose for pose in detect(squares) if np.isfinite(pose).all() and spread(pose) > 0]
+        found = detect([crop.take(pixels) for pixels in pictures])
+        poses = [pose for pose in found if np.isfinite(pose).all() and spread(pose) > 0]
         if not poses:
             return crop
         factor = float(np.median([spread(pose) for pose in poses])) / usual_spread
@@ -85,7 +83,3 @@ def find_crop(
         corner = middle_px - (usual_centre + 1) / 2 * side
         crop = Crop(round(corner[0]), round(corner[1]), round(side))
     return crop
-
-
-def _resized(pixels: ndarray, size: int) -> ndarray:
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))

@@ -186,11 +186,7 @@ class Animator:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
         self.transfer, self.motion = transfer, motion
-        looks = [transfer.look_at(transfer.seen([picture])) for picture in sources]
-        self.appearance = Appearance(
-            [torch.cat(maps) for maps in zip(*(look.features for look in looks), strict=True)],
-            torch.cat([look.keypoints for look in looks]),
-        )
+        self.appearance = transfer.look_at(transfer.seen(sources))
         self.source_poses: Float[ndarray, "M K 2"] = self.appearance.keypoints.double().cpu().numpy()
         self._filter = OneEuroFilter() if motion.smooth else None
         self._reference = motion.reference

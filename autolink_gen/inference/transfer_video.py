@@ -1,7 +1,6 @@
 """One video moved by another, from file to file: frames stream through, so that memory does not grow with length."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,8 +10,7 @@ from numpy import ndarray
 
 from autolink_gen.data.frame_stream import FrameStream
 from autolink_gen.data.video import TimedFrame, VideoError
-from autolink_gen.data.video_writing import FrameFolderWriter, VideoWriter
-from autolink_gen.files import write_picture
+from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, VideoWriter
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
 from autolink_gen.inference.transfer import ABSOLUTE, AnimatedFrame, Animator, Motion, Transfer
@@ -60,7 +58,7 @@ def best_reference(
     transfer: Transfer, driver: FrameStream, source: Float[ndarray, "K 2"], *, crop: Crop | None = None
 ) -> Float[ndarray, "K 2"]:
     """The driver's pose that is most like the source's, of 50 frames spread over it."""
-    poses = [transfer.detect([_cut(pixels, crop)])[0] for pixels in driver.spread(_SEARCHED)]
+    poses = transfer.detect([_cut(pixels, crop) for pixels in driver.spread(_SEARCHED)])
     return min(poses, key=lambda pose: pose_distance(pose, source))
 
 
@@ -68,7 +66,7 @@ def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> 
     """The crop of a clip's frames; None where they have several sizes, or are so already."""
     if len({picture.shape for picture in pictures}) > 1:
         return None
-    crop = find_crop(pictures, transfer.detect, transfer.poses.double().cpu().numpy(), size=transfer.image_size)
+    crop = find_crop(pictures, transfer.detect, transfer.poses.double().cpu().numpy())
     whole = middle_square(pictures[0])
     shift = max(abs(crop.left - whole.left), abs(crop.top - whole.top))
     return None if max(shift, abs(crop.side - whole.side)) < _ALIKE * whole.side else crop
@@ -100,32 +98,33 @@ def transfer_video(
     lent = crop_of(transfer, whole) if look.crop else None
     moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
     pictures = [_cut(pixels, lent) for pixels in whole]
-    animator = Animator(transfer, pictures, motion)
     if find_best_frame:
-        reference = best_reference(transfer, driver, animator.source_poses[0], crop=moving)
-        animator = Animator(transfer, pictures, replace(motion, reference=reference))
+        own = transfer.detect(pictures[:1])[0]
+        motion = replace(motion, reference=best_reference(transfer, driver, own, crop=moving))
+    animator = Animator(transfer, pictures, motion)
     made, held, stopped = 0, 0, ""
-    with ExitStack() as stack:
-        writer: VideoWriter | FrameFolderWriter | None = None
-        if out.suffix and not driver.is_picture:
-            opened = VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
-            writer = stack.enter_context(opened)
-        elif not out.suffix:
-            writer = stack.enter_context(FrameFolderWriter(out))
+    with _writer(out, driver, sound, sound_start_s) as writer:
         painted_frames = _painted(animator, driver, moving, batch_size)
         try:
             for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
                 picture = _finished(transfer, whole[painted.source], lent, frame.pixels, painted, look)
-                if writer is None:
-                    write_picture(out, picture)
-                else:
-                    writer.write(picture, time_s=frame.time_s)
+                writer.write(picture, time_s=frame.time_s)
                 made, held = made + 1, held + painted.held
         except VideoError as error:
             if not made:
                 raise
             stopped = str(error)
     return TransferReport(made, driver.bad_frames, held, stopped)
+
+
+def _writer(
+    out: Path, driver: FrameStream, sound: Path | None, sound_start_s: float
+) -> VideoWriter | FrameFolderWriter | PictureWriter:
+    if not out.suffix:
+        return FrameFolderWriter(out)
+    if driver.is_picture:
+        return PictureWriter(out)
+    return VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
 
 
 def _painted(

@@ -5,7 +5,6 @@ import pytest
 
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 
-SIZE = 64
 USUAL = np.array([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
 
 
@@ -25,14 +24,14 @@ def corners(squares: list[np.ndarray]) -> np.ndarray:
         if not len(rows):
             found.append(np.full((4, 2), np.nan))
             continue
-        low, high = ((np.array([f(columns), f(rows)]) + 0.5) / SIZE * 2 - 1 for f in (np.min, np.max))
+        low, high = ((np.array([f(columns), f(rows)]) + 0.5) / len(square) * 2 - 1 for f in (np.min, np.max))
         found.append(np.array([low, (high[0], low[1]), high, (low[0], high[1])]))
     return np.stack(found)
 
 
 @pytest.mark.parametrize("square", [(140, 100, 40), (90, 60, 110), (250, 30, 30), (60, 120, 80)])
 def test_the_object_comes_to_lie_as_usual(square):
-    crop = find_crop([picture_of(square)], corners, USUAL, size=SIZE)
+    crop = find_crop([picture_of(square)], corners, USUAL)
     left, top, side = square
     assert crop.side == pytest.approx(2 * side, rel=0.1), "it fills half of the crop's width"
     assert crop.left + crop.side / 2 == pytest.approx(left + side / 2, abs=0.08 * side)
@@ -41,14 +40,14 @@ def test_the_object_comes_to_lie_as_usual(square):
 
 def test_the_median_of_several_frames_counts():
     pictures = [picture_of((100 + shift, 80, 60)) for shift in (-4, 0, 4, 100)]
-    crop = find_crop(pictures, corners, USUAL, size=SIZE)
+    crop = find_crop(pictures, corners, USUAL)
     assert crop.left + crop.side / 2 == pytest.approx(132, abs=8)
 
 
 def test_nothing_to_see_leaves_the_middle():
     empty = np.zeros((240, 320, 3), np.uint8)
-    assert find_crop([empty], corners, USUAL, size=SIZE) == middle_square(empty) == Crop(40, 0, 240)
-    assert find_crop([picture_of((9, 9, 9))], corners, np.zeros((0, 4, 2)), size=SIZE) == Crop(40, 0, 240)
+    assert find_crop([empty], corners, USUAL) == middle_square(empty) == Crop(40, 0, 240)
+    assert find_crop([picture_of((9, 9, 9))], corners, np.zeros((0, 4, 2))) == Crop(40, 0, 240)
 
 
 def test_a_crop_over_the_border_goes_on_with_the_border():
