@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,17 +63,12 @@ def _data(path: Path, gan: "Gan", options: dict[str, Any]) -> tuple[str, "Datase
     """The name of the data, the training pictures and the held-out ones."""
     from autolink_gen.data.catalog import open_dataset, open_held_out
 
-    settings = run_settings(path, "data")
-    data = options["data"] or settings.get("name")
-    if data is None:
-        raise click.UsageError("the weights alone do not say what they were trained on; give --data")
-    own = options["data"] is None
-    root = options["data_root"] or (Path(settings["root"]) if own and settings.get("root") else None)
+    data, root, settings = evaluated_data(path, options)
     common: dict[str, Any] = {
         "root": root,
         "image_size": gan.generator.config.image_size,
         "fit": gan.graph.config.fit,
-        "classes": tuple(settings.get("classes", ())) if own else (),
+        "classes": tuple(settings.get("classes", ())),
     }
     return data, open_dataset(data, **common), open_held_out(data, **common)
 

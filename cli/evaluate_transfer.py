@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,19 +63,16 @@ def _clips(path: Path, transfer: "Transfer", options: dict[str, Any]) -> tuple[s
 
     from autolink_gen.data.catalog import open_clips
 
-    settings, training = run_settings(path, "data"), run_settings(path, "training")
-    data = options["data"] or settings.get("name")
-    if data is None:
-        raise click.UsageError("the weights alone do not say what they were trained on; give --data")
-    own = options["data"] is None
-    root = options["data_root"] or (Path(settings["root"]) if own and settings.get("root") else None)
-    found = open_clips(data, root=root, split="test", image_size=transfer.image_size, seed=training.get("seed", 0))
+    data, root, _ = evaluated_data(path, options)
+    seed = run_settings(path, "training").get("seed", 0)
+    found = open_clips(data, root=root, split="test", image_size=transfer.image_size, seed=seed)
+    found = found[: options["max_test"] or _MAX_CLIPS]
     read = []
-    for clip in progress_bar(found[: options["max_test"] or _MAX_CLIPS], len(found), "read"):
+    for clip in progress_bar(found, len(found), "read"):
         count = clip.count()
-        wanted = sorted({i * count // _MAX_FRAMES for i in range(_MAX_FRAMES)} if count > _MAX_FRAMES else range(count))
-        chosen = set(wanted)
-        frames = [p for number, p in clip.read(wanted, min_side=transfer.image_size) if number in chosen]
+        number_wanted = min(count, _MAX_FRAMES)
+        wanted = [i * count // number_wanted for i in range(number_wanted)]
+        frames = [pixels for number, pixels in clip.read(wanted, min_side=transfer.image_size) if number in wanted]
         squares = torch.from_numpy(transfer.fitted(frames)).permute(0, 3, 1, 2)
         read.append((clip.name, squares.float() / 255))
     return data, read

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from autolink_gen.cli.shared import run_settings
-from autolink_gen.cli.training_options import print_parameters, say, whole_path
+from autolink_gen.cli.training_options import (
+    default_recipe,
+    print_parameters,
+    run_and_report,
+    say,
+    whole_path,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
     from autolink_gen.config import GanRunConfig, TransferRunConfig
     from autolink_gen.models.autolink import AutoLink
+    from autolink_gen.training.engine import Run
+    from autolink_gen.training.launch import Launch
 
 Config = TypeVar("Config", "GanRunConfig", "TransferRunConfig")
 
@@ -32,6 +40,30 @@ class Painter(Generic[Config]):
     configure: Callable[[str, dict[str, Any], "AutoLink | None"], Config]
     folder_of: Callable[[dict[str, Any], str], Path]
     networks: Callable[[Config], dict[str, "nn.Module"]]
+
+    def run(
+        self,
+        options: dict[str, Any],
+        train: Callable[[Config, "AutoLink", "Launch"], "Run"],
+        *,
+        files: dict[str, str],
+        then: Callable[[Path], str],
+    ) -> None:
+        """Train with the recipe and options, or print what that would be; ``then`` is the command to type next."""
+        recipe = options["recipe"] or default_recipe()
+        if options["dry_run"]:
+            self.dry_run(recipe, options)
+            return
+        config, graph, folder = self.prepare(recipe, options)
+        say(f"recipe: {recipe}\nrun: {folder}")
+        run_and_report(
+            lambda launch: train(config, graph, launch),
+            folder,
+            options,
+            steps=config.training.steps,
+            files={"model.safetensors": "the weights to use, the graph's among them", **files},
+            then=then(folder),
+        )
 
     def prepare(self, recipe: str, options: dict[str, Any]) -> tuple[Config, "AutoLink", Path]:
         """The configuration, the graph, and the run's folder; says which graph. ValueError where there is none."""
@@ -60,6 +92,17 @@ class Painter(Generic[Config]):
             config, _, folder = self.prepare(recipe, options)
         click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)
         print_parameters(self.networks(config))
+
+
+def painter_settings(
+    kind: str, recipe: str, options: dict[str, Any], graph: "AutoLink | None", given: dict[str, Any]
+) -> dict[str, Any]:
+    """A recipe's values with the graph's picture size, the options ``given`` and --set over them, in that order."""
+    from autolink_gen.config import merge, parse_overrides, read_recipe
+
+    size = {"image_size": graph.config.image_size} if graph is not None else {}
+    values = merge(merge({"model": size}, read_recipe(kind, recipe)), given)
+    return merge(values, parse_overrides(options["settings"]))
 
 
 def _own_graph(options: dict[str, Any], folder: Path) -> tuple["AutoLink", str] | None:

@@ -33,6 +33,18 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
+def evaluated_data(run: Path, options: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
+    """The name of the data to evaluate a run on, its root, and the run's settings of data where they are its own.
+
+    UsageError where neither --data nor the run says what it is.
+    """
+    settings = run_settings(run, "data") if options["data"] is None else {}
+    data = options["data"] or settings.get("name")
+    if data is None:
+        raise click.UsageError("the weights alone do not say what they were trained on; give --data")
+    return data, options["data_root"] or (Path(settings["root"]) if settings.get("root") else None), settings
+
+
 def run_settings(run: Path, group: str) -> dict[str, Any]:
     """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
     from autolink_gen.config import read_yaml

@@ -5,15 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.graph_choice import Painter
-from autolink_gen.cli.training_options import (
-    data_label,
-    default_recipe,
-    given_settings,
-    run_and_report,
-    say,
-    training_options,
-)
+from autolink_gen.cli.graph_choice import Painter, painter_settings
+from autolink_gen.cli.training_options import data_label, given_settings, training_options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,25 +39,16 @@ def train_gan(**options: Any) -> None:
       autolink-gen train-gan --data afhq --classes cat --data-root ~/data --max-minutes 90
       autolink-gen train-gan --data photos/ --graph photos-k8 --mirror --augment
     """
-    recipe = options["recipe"] or default_recipe()
-    if options["dry_run"]:
-        _GAN.dry_run(recipe, options)
-        return
-    config, graph, folder = _GAN.prepare(recipe, options)
-    say(f"recipe: {recipe}\nrun: {folder}")
     from autolink_gen.training.gan import train_gan as train
 
-    run_and_report(
-        lambda launch: train(config, graph, launch),
-        folder,
+    _GAN.run(
         options,
-        steps=config.training.steps,
+        train,
         files={
-            "model.safetensors": "the weights to use, the graph's among them",
             "grid.png": "above pictures with their graph, below a row a style on these poses",
             "fd_vgg16.png": "the distance to held-out pictures through training",
         },
-        then=f"autolink-gen generate --model {folder} --grid rows=seeds,cols=poses",
+        then=lambda folder: f"autolink-gen generate --model {folder} --grid rows=seeds,cols=poses",
     )
 
 
@@ -77,7 +61,7 @@ def _folder(options: dict[str, Any], data: str) -> Path:
 
 
 def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "GanRunConfig":
-    from autolink_gen.config import GanRunConfig, build, merge, parse_overrides, read_recipe
+    from autolink_gen.config import GanRunConfig, build
 
     classes = options["classes"]
     given = given_settings(
@@ -89,9 +73,7 @@ def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None
         },
         loss={"gamma": options["gamma"], "augment": options["augment"] or None},
     )
-    size = {"image_size": graph.config.image_size} if graph is not None else {}
-    values = merge({"model": size}, read_recipe("gan", recipe))
-    return build(GanRunConfig, merge(merge(values, given), parse_overrides(options["settings"])))
+    return build(GanRunConfig, painter_settings("gan", recipe, options, graph, given))
 
 
 def _networks(config: "GanRunConfig") -> dict[str, "nn.Module"]:

@@ -5,15 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.graph_choice import Painter
-from autolink_gen.cli.training_options import (
-    data_label,
-    default_recipe,
-    given_settings,
-    run_and_report,
-    say,
-    training_options,
-)
+from autolink_gen.cli.graph_choice import Painter, painter_settings
+from autolink_gen.cli.training_options import data_label, given_settings, training_options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,25 +34,16 @@ def train_transfer(**options: Any) -> None:
       autolink-gen train-transfer --data voxceleb2 --data-root ~/data --max-minutes 90
       autolink-gen train-transfer --data clips/ --graph clips-k16
     """
-    recipe = options["recipe"] or default_recipe()
-    if options["dry_run"]:
-        _TRANSFER.dry_run(recipe, options)
-        return
-    config, graph, folder = _TRANSFER.prepare(recipe, options)
-    say(f"recipe: {recipe}\nrun: {folder}")
     from autolink_gen.training.transfer import train_transfer as train
 
-    run_and_report(
-        lambda launch: train(config, graph, launch),
-        folder,
+    _TRANSFER.run(
         options,
-        steps=config.training.steps,
+        train,
         files={
-            "model.safetensors": "the weights to use, the graph's among them",
             "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
             "l1.png": "the error on held-out clips through training",
         },
-        then=f"autolink-gen transfer SOURCE DRIVER --model {folder}",
+        then=lambda folder: f"autolink-gen transfer SOURCE DRIVER --model {folder}",
     )
 
 
@@ -69,13 +53,11 @@ def _folder(options: dict[str, Any], data: str) -> Path:
 
 
 def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "TransferRunConfig":
-    from autolink_gen.config import TransferRunConfig, build, merge, parse_overrides, read_recipe
+    from autolink_gen.config import TransferRunConfig, build
 
     flip = {True: 0.5, False: 0.0, None: None}[options["mirror"]]
     given = given_settings(options, model={"image_size": options["image_size"]}, data={"flip": flip})
-    size = {"image_size": graph.config.image_size} if graph is not None else {}
-    values = merge({"model": size}, read_recipe("transfer", recipe))
-    return build(TransferRunConfig, merge(merge(values, given), parse_overrides(options["settings"])))
+    return build(TransferRunConfig, painter_settings("transfer", recipe, options, graph, given))
 
 
 def _networks(config: "TransferRunConfig") -> dict[str, "nn.Module"]:

@@ -1,7 +1,6 @@
 """What is in a folder of pictures: sizes, modes, unreadable files, near-duplicates."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +10,13 @@ from PIL import Image
 
 from autolink_gen.data.folders import check_folder, count_suffixes, is_image, list_images, walk_files
 from autolink_gen.data.images import ImageError, ImageHeader, read_header, read_image
+from autolink_gen.progress import Progress, no_progress
 
 SMALL_SIDE_PX = 64
 THUMBNAIL_PX = 16
 MAX_HASH_DISTANCE = 6
 MAX_THUMBNAIL_DIFFERENCE = 6.0
 _ROWS_AT_ONCE = 512
-
-Progress = Callable[[Iterable, int, str], Iterable]
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,9 @@ class FolderReport:
     near_duplicates: tuple[tuple[Path, ...], ...] | None
 
 
-def _silent(items: Iterable, _total: int, _label: str) -> Iterable:
-    return items
-
-
-def inspect_folder(folder: str | Path, *, near_duplicates: bool = True, progress: Progress = _silent) -> FolderReport:
+def inspect_folder(
+    folder: str | Path, *, near_duplicates: bool = True, progress: Progress = no_progress
+) -> FolderReport:
     """Decode every picture below a folder and report on them.
 
     `progress(items, total, label)` may wrap what is gone through, to show how far it is.
@@ -104,7 +100,9 @@ def inspect_folder(folder: str | Path, *, near_duplicates: bool = True, progress
     )
 
 
-def find_near_duplicates(thumbnails: UInt8[np.ndarray, "N 16 16"], *, progress: Progress = _silent) -> list[list[int]]:
+def find_near_duplicates(
+    thumbnails: UInt8[np.ndarray, "N 16 16"], *, progress: Progress = no_progress
+) -> list[list[int]]:
     """Group pictures that look the same, given as small grey thumbnails; groups of two or more, as indices.
 
     Two look the same when at most 6 of 64 bits differ between their difference hashes (is a pixel darker than

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +17,11 @@ from autolink_gen.data.folders import check_folder, kinds_of, walk_files
 from autolink_gen.data.images import FIT, check_fit, fit_square
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
 from autolink_gen.files import write_text_atomically
+from autolink_gen.progress import Progress, no_progress
 
 MIN_SIZE, MAX_SIZE = 16, 1024
 SETTINGS_NAME = "prepared.json"
 _QUALITY = 95
-
-Progress = Callable[[Iterable, int, str], Iterable]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def prepare_videos(
     fit: FIT = "crop",
     fps: float | None = None,
     processes: int = 1,
-    progress: Progress = lambda items, total, label: items,
+    progress: Progress = no_progress,
 ) -> list[PreparedClip]:
     """Write the frames of every video below `source` as JPEG of (size, size) pixels, a folder a video, at its place.
 

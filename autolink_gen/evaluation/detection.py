@@ -1,17 +1,14 @@
 """Keypoints of many pictures, in batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
-
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
-"""Puts a bar around items, given their number and a label."""
 
 
 @runtime_checkable
@@ -24,11 +21,6 @@ class GraphModel(Protocol):
 
     def detect(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] to keypoints (B, K, 2), (x, y) in [-1, 1]."""
-
-
-def no_progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    """The items as they are; stands in for a progress bar over `total` of them."""
-    return items
 
 
 def detect_keypoints(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation.detection import GraphModel, Progress, no_progress
+from autolink_gen.evaluation.detection import GraphModel
 from autolink_gen.evaluation.images import (
     Extractor,
     features_of,
@@ -17,6 +17,7 @@ from autolink_gen.evaluation.images import (
     kernel_distance,
     spread_batches,
 )
+from autolink_gen.progress import Progress, no_progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 _BATCH = 25

@@ -10,8 +10,9 @@ from numpy import ndarray
 from autolink_gen.data.catalog import find_pictures, held_out_beside
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.evaluation.detection import GraphModel, Progress, detect_keypoints, no_progress
+from autolink_gen.evaluation.detection import GraphModel, detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations
+from autolink_gen.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.data.synthetic import BONES, JOINT_NAMES, Puppets, PuppetSample
-from autolink_gen.evaluation.detection import Progress, detect_keypoints, no_progress
+from autolink_gen.evaluation.detection import detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations, blind, landmark_distances, predict
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import strong_edges
 
 # Distances here are in percent of the picture's width, which is 2 in normalised coordinates.

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolink_gen.evaluation.detection import GraphModel, Progress, no_progress
+from autolink_gen.evaluation.detection import GraphModel
+from autolink_gen.progress import Progress, no_progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 METHODS = ("network", "network_nearest", "copy", "nearest")

@@ -1,6 +1,5 @@
 """A trained GAN in use: pictures in a style on a pose, and the style of a picture."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.pretrained import load_lpips
+from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import painted_grid
 
 _MEAN_OF = 4096
@@ -127,7 +127,7 @@ class Gan(nn.Module):
         *,
         keypoints: Float[Tensor, "B K 2"] | None = None,
         steps: int = 300,
-        progress: Callable[[Iterable[int], int, str], Iterable[int]] = lambda items, total, label: items,
+        progress: Progress = no_progress,
     ) -> Float[Tensor, "B D"]:
         """The styles w in which pictures in [0, 1] are painted best, on the keypoints detected in them.
 

@@ -1,6 +1,6 @@
 """One video moved by another, from file to file: frames stream through, so that memory does not grow with length."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,9 +14,9 @@ from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, Vi
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
 from autolink_gen.inference.transfer import ABSOLUTE, AnimatedFrame, Animator, Motion, Transfer
+from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import even_grid
 
-Progress = Callable[[Iterable, int, str], Iterable]
 _LOOKED_AT = 8  # frames of the driver to find its crop
 _ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it
 _SEARCHED = 50  # frames of the driver among which the best one to start from is looked for
@@ -85,7 +85,7 @@ def transfer_video(
     sound: Path | None = None,
     sound_start_s: float = 0.0,
     batch_size: int = 8,
-    progress: Progress = lambda items, total, label: items,
+    progress: Progress = no_progress,
 ) -> TransferReport:
     """Write what the source looks like when it moves as the driver does, at the driver's rate and length.
 

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.config import AdversarialConfig
+from autolink_gen.config import AdversarialConfig, default_gamma
 from autolink_gen.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, relativistic_loss
 from autolink_gen.models.discriminator import Discriminator
+from autolink_gen.models.generator import GanConfig
 from autolink_gen.training.augment import Augment
 
 
@@ -19,6 +20,12 @@ class CriticLosses(NamedTuple):
     penalty: Float[Tensor, ""]
     real_logit: Float[Tensor, ""]
     fake_logit: Float[Tensor, ""]
+
+
+def make_critic(networks: GanConfig, config: AdversarialConfig) -> "Critic":
+    """A discriminator with its loss, gamma being the picture size's own unless the configuration has one."""
+    gamma = default_gamma(networks.image_size) if config.gamma is None else config.gamma
+    return Critic(Discriminator(networks), config, gamma=gamma).to(memory_format=torch.channels_last)
 
 
 class Critic(nn.Module):

@@ -90,6 +90,12 @@ class Run:
         return self.average.module if self.average is not None else self.network
 
     @property
+    def grid_is_due(self) -> bool:
+        """Whether pictures are drawn at this save: now and then, and at the end."""
+        step, length = self.progress.step, self.length
+        return self.stopped_by is not None or step >= length.steps or step % length.grid_every == 0
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the saves."""
         return self.folder / "checkpoints"

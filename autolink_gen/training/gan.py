@@ -7,13 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.config import GanRunConfig, PoseConfig, default_gamma
+from autolink_gen.config import GanRunConfig, PoseConfig
 from autolink_gen.data.catalog import open_held_out
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
-from autolink_gen.training.critic import Critic
+from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
 from autolink_gen.training.gan_progress import GanSamples, Quality
@@ -42,8 +41,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     fabric.barrier()
     graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
     generator = Generator(config.model).to(memory_format=torch.channels_last)
-    gamma = default_gamma(config.model.image_size) if config.loss.gamma is None else config.loss.gamma
-    critic = Critic(Discriminator(config.model), config.loss, gamma=gamma).to(memory_format=torch.channels_last)
+    critic = make_critic(config.model, config.loss)
     samples = GanSamples(dataset, graph, config)
     quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
     run = Run(

@@ -43,8 +43,7 @@ class GanSamples:
         assert isinstance(generator, Generator)
         pictures, poses = self._examples()
         gan = Gan(self.graph, generator, poses)
-        last = run.stopped_by is not None or run.progress.step >= self.config.training.steps
-        if last or run.progress.step % self.config.training.grid_every == 0:
+        if run.grid_is_due:
             grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=3))
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
             write_picture(run.folder / "grid.png", grid)

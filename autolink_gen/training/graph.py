@@ -96,8 +96,7 @@ class Samples:
         usable = run.usable
         assert isinstance(usable, AutoLink)
         usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
-        last = run.stopped_by is not None or run.progress.step >= self.config.training.steps
-        if last or run.progress.step % self.config.training.grid_every == 0:
+        if run.grid_is_due:
             self._write_pictures(run, usable)
         save_model(run.folder / WEIGHTS_NAME, usable)  # last: weights as new as the save mean that all is done
 

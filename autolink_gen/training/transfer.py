@@ -6,17 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.config import TransferRunConfig, default_gamma
+from autolink_gen.config import TransferRunConfig
 from autolink_gen.data.catalog import open_clips
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.training.batches import flip_some, step_generator, to_float
-from autolink_gen.training.critic import Critic
+from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
 from autolink_gen.training.graph import make_loss
@@ -35,7 +34,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     """
     check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, seed=config.training.seed)
-    pairs, held_out = (open_pairs(config, graph, split=split) for split in ("train", "test"))
+    pairs, held_out = (_open_pairs(config, graph, split=split) for split in ("train", "test"))
     pairs[0]  # before anything is made of them
     if fabric.is_global_zero:
         open_folder(launch.folder, config, fresh=launch.fresh)
@@ -132,14 +131,12 @@ class _Losses(nn.Module):
 def _critic(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimizer] | None:
     if not config.loss.adversarial:
         return None
-    size = config.model.image_size
-    networks = GanConfig(image_size=size, width=config.loss.discriminator_width)
-    gamma = default_gamma(size) if config.adversarial.gamma is None else config.adversarial.gamma
-    critic = Critic(Discriminator(networks), config.adversarial, gamma=gamma).to(memory_format=torch.channels_last)
+    networks = GanConfig(image_size=config.model.image_size, width=config.loss.discriminator_width)
+    critic = make_critic(networks, config.adversarial)
     return critic, make_optimiser(critic, config.optimiser, special=[])
 
 
-def open_pairs(config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:
+def _open_pairs(config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:
     """Pairs of frames of the run's clips."""
     size, data, seed = config.model.image_size, config.data, config.training.seed
     root = Path(data.root) if data.root else None

@@ -46,8 +46,7 @@ class TransferSamples:
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
         transfer = self.usable(run)
-        last = run.stopped_by is not None or run.progress.step >= self.config.training.steps
-        if last or run.progress.step % self.config.training.grid_every == 0:
+        if run.grid_is_due:
             grid = self._grid(transfer)
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
             write_picture(run.folder / "grid.png", grid)
