@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--data", help="A named data set or a folder of pictures. [default: the recipe's; puppets]"),
+    click.option(
+        "--data", help="A named data set, a folder of pictures, or several: A+B. [default: the recipe's; puppets]"
+    ),
     click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."),
     click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
     click.option("--name", help="Name of the run. [default: made from the data and the model]"),
@@ -77,15 +79,21 @@ def say(text: str) -> None:
 
 
 def whole_path(data: str | None) -> str | None:
-    """A folder as a path that holds wherever a later command is typed; names of data sets as they are."""
-    from autolink_gen.data.catalog import own_path
+    """Folders as paths that hold wherever a later command is typed; names of data sets as they are."""
+    from autolink_gen.data.catalog import own_path, parts_of
 
-    folder = own_path(data) if data else None
-    return str(folder.resolve()) if folder is not None and folder.is_dir() else data
+    if not data:
+        return data
+    folders = [(own_path(part), str(part)) for part in parts_of(data)]
+    return "+".join(str(own.resolve()) if own is not None and own.is_dir() else name for own, name in folders)
 
 
 def data_label(data: str) -> str:
     """What a run on these data is called: the set's name or the folder's, with the one above where that says little."""
+    from autolink_gen.data.catalog import parts_of
+
+    if len(several := parts_of(data)) > 1:
+        return "+".join(data_label(str(part)) for part in several)
     parts = Path(data).resolve().parts if Path(data).is_dir() else (data.replace("/", "-"),)
     generic = parts[-1] in ("train", "test", "val", "images", "img")
     return "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]

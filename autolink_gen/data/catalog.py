@@ -91,7 +91,7 @@ def open_dataset(
     seed: int = 0,
     classes: Sequence[str] = (),
 ) -> Dataset[Tensor]:
-    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder.
+    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder; "A+B" opens both.
 
     Items are uint8 tensors (3, image_size, image_size), RGB. Of videos, where there are no pictures, frames are
     drawn at random. `seed` matters only to what is drawn, `fit` only to files. `root` is where the named sets lie;
@@ -101,6 +101,12 @@ def open_dataset(
         ValueError: no such set or folder, no pictures in it, or a layout other than the set's.
     """
     check_fit(fit)
+    if len(names := parts_of(data)) > 1:
+        several = [
+            open_dataset(name, root=root, split=split, image_size=image_size, fit=fit, seed=seed, classes=classes)
+            for name in names
+        ]
+        return ConcatDataset(several)
     if isinstance(CATALOG.get(str(data)), Embedded):
         _check_split(split)
         if classes:
@@ -118,13 +124,20 @@ def open_dataset(
 def open_clips(
     data: str | Path, *, root: Path | None = None, split: str = "train", image_size: int, seed: int = 0
 ) -> list[Clip]:
-    """The clips of a data set by its name in `CATALOG` or by its folder: videos, folders of frames, or puppets.
+    """The clips of a data set by its name in `CATALOG` or by its folder, or of several, as in "A+B".
 
+    They are videos, folders of frames, or puppets.
     `seed` and `image_size` (pixels) matter only to puppets.
 
     Raises:
         ValueError: no such set or folder, no clips in it, or a layout other than the set's.
     """
+    if len(names := parts_of(data)) > 1:
+        return [
+            clip
+            for name in names
+            for clip in open_clips(name, root=root, split=split, image_size=image_size, seed=seed)
+        ]
     if isinstance(CATALOG.get(str(data)), Embedded):
         _check_split(split)
         part: Split = "train" if split == "train" else "test"
@@ -143,7 +156,11 @@ def open_held_out(
     """The pictures of a data set that training on it does not see, or None where it has no such part.
 
     They are the set's test split, or the folder test or val beside a folder of the user's that is called train.
+    Of "A+B", where each holds some out, they are both's.
     """
+    if len(names := parts_of(data)) > 1:
+        several = [open_held_out(name, root=root, image_size=image_size, fit=fit, classes=classes) for name in names]
+        return ConcatDataset([part for part in several if part is not None]) if None not in several else None
     if not isinstance(CATALOG.get(str(data)), Embedded):
         train, test = (find_pictures(data, root=root, split=split) for split in ("train", "test"))
         if train == test:
@@ -182,6 +199,14 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     if isinstance(entry, Embedded):
         raise ValueError(f"{text!r} has no folder: {name} is {entry.about}")
     return _part_of_set(_find_set(name, entry, root=root, split=split), part)
+
+
+def parts_of(data: str | Path) -> list[str | Path]:
+    """The data sets and folders that "A+B" names; a folder with a plus in its own name is one."""
+    if isinstance(data, Path) or Path(data).expanduser().exists():
+        return [data]
+    parts = [part.strip() for part in data.split("+")]
+    return [*parts] if all(parts) else [data]
 
 
 def own_path(data: str | Path) -> Path | None:

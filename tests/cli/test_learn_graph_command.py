@@ -124,6 +124,13 @@ def test_dry_run_prints_a_recipe_and_writes_nothing(pictures: Path) -> None:
     assert yaml.safe_load(again.output) == yaml.safe_load(result.output)
 
 
+def test_a_run_on_several_data_sets_is_called_after_them(pictures: Path) -> None:
+    result = learn_graph("--data", f"../{pictures.name} + puppets", "--num-keypoints", 4, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "# runs/graph/photos+puppets-k" in result.output
+    assert yaml.safe_load(result.output)["data"]["name"] == f"{pictures.resolve()}+puppets"
+
+
 @pytest.mark.parametrize("data", ["../photos", "./../photos/"])
 def test_a_folder_is_noted_so_that_it_is_found_from_anywhere(pictures: Path, data: str) -> None:
     result = learn_graph("--data", data, "--dry-run")

@@ -327,6 +327,32 @@ def test_frames_of_videos_are_pictures_too(heads: Path) -> None:
     assert [Path(clip.name).parts[-3] for clip in held_out.clips] == ["id3"]
 
 
+def test_several_sets_are_opened_as_one(root: Path, heads: Path) -> None:
+    both = open_dataset("faces68 + afhq/cat", root=root, image_size=16)
+    assert len(both) == 3  # type: ignore[arg-type]
+    assert sorted(len(part) for part in _parts(both)) == [1, 2]
+    held_out = open_held_out("faces68+afhq/cat", root=root, image_size=16)
+    assert held_out is not None and len(held_out) == 2  # type: ignore[arg-type]
+    assert open_held_out(f"faces68+{root / 'afhq' / 'val'}", root=root, image_size=16) is None
+    assert len(open_clips("puppets+voxceleb2", root=heads, image_size=32)) == PUPPET_CLIPS["train"] + 2
+
+
+def _parts(dataset: Dataset[object]) -> list[ImageFolder]:
+    return [part for part in dataset.datasets if isinstance(part, ImageFolder)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["a+b", "+"])
+def test_a_folder_with_a_plus_in_its_name_is_one(tmp_path: Path, name: str) -> None:
+    _save(tmp_path / name / "a.png")
+    assert len(open_dataset(str(tmp_path / name), image_size=16)) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("data", "named"), [("faces68+nothing", "'nothing'"), ("faces68+", r"'faces68\+'")])
+def test_of_several_sets_the_unknown_one_is_named(root: Path, data: str, named: str) -> None:
+    with pytest.raises(ValueError, match=f"--data {named} is neither"):
+        open_dataset(data, root=root, image_size=16)
+
+
 def test_a_wrong_tree_of_voxceleb2_is_shown(tmp_path: Path) -> None:
     (tmp_path / "voxceleb2" / "mp4").mkdir(parents=True)
     with pytest.raises(ValueError, match="voxceleb2 in the form") as caught:
