@@ -136,14 +136,17 @@ class GraphChoice:
 class PoseConfig:
     """The poses to paint: another picture's keypoints; a share of them jittered, another mixed from two pictures.
 
-    ``jitter`` is a standard deviation in the units of keypoints, of which the width has two.
+    ``jitter`` is a standard deviation in the units of keypoints, of which the width has two. ``moved_share``: the
+    share of real pictures that are turned, scaled and shifted a little first, for more poses than the pictures have.
     """
 
     jitter_share: float = 0.1
     jitter: float = 0.02
     mix_share: float = 0.1
+    moved_share: float = 0.0
 
     def __post_init__(self) -> None:
+        _require(0 <= self.moved_share <= 1, "pose.moved_share", "in [0, 1]", self.moved_share)
         _require(0 <= self.jitter_share <= 1, "pose.jitter_share", "in [0, 1]", self.jitter_share)
         _require(0 <= self.mix_share <= 1, "pose.mix_share", "in [0, 1]", self.mix_share)
         _require(self.jitter >= 0, "pose.jitter", "0 or more", self.jitter)

@@ -47,11 +47,15 @@ class Nudge(nn.Module):
         self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
     ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B K 2"]]:
         """Pictures and keypoints (x, y) in [-1, 1], moved as ``seed`` says; the border is mirrored inwards."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            moved = self.move(pictures)
+        moved = self.moved(pictures, seed=seed)
         last = pictures.shape[-1] - 1
         matrix = self.move.transform_matrix
         assert matrix is not None
         points = transform_points(matrix.to(keypoints), (keypoints + 1) / 2 * last)
         return moved, points / last * 2 - 1
+
+    def moved(self, pictures: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
+        """Pictures moved as ``seed`` says; the border is mirrored inwards."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.move(pictures)

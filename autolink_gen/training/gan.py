@@ -11,6 +11,7 @@ from autolink_gen.config import GanRunConfig, PoseConfig
 from autolink_gen.data.catalog import open_held_out
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
+from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
@@ -64,11 +65,12 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
     fabric, length, size = run.fabric, config.training, config.model.image_size
     critic = run.critic_network
     assert isinstance(critic, Critic)
-    structure_of = StructureTerm(graph)
+    structure_of, nudge = StructureTerm(graph), Nudge()
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
+        real = move_some(real, nudge, share=config.pose.moved_share, generator=draw)
         keypoints = graph.detect((real + 1) / 2)
         poses = other_poses(keypoints, config.pose, generator=draw)
         real_maps, fake_maps = graph.edge_map(keypoints, size), graph.edge_map(poses, size)
@@ -88,6 +90,17 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
             structure["structure"] = structure_of(fake, poses, seed=seed + 4)
             loss = loss + config.loss.structure * structure["structure"]
         run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **structure)
+
+
+def move_some(
+    pictures: Float[Tensor, "B 3 S S"], nudge: Nudge, *, share: float, generator: torch.Generator
+) -> Float[Tensor, "B 3 S S"]:
+    """Turn, scale and shift a share of the pictures a little."""
+    if share == 0:
+        return pictures
+    chosen = torch.rand(len(pictures), 1, 1, 1, generator=generator) < share
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.where(chosen.to(pictures.device), nudge.moved(pictures, seed=seed), pictures)
 
 
 def other_poses(

@@ -246,7 +246,9 @@ def test_the_generator_s_loss_moves_the_generator_alone():
 
 @pytest.mark.parametrize("changes", [{"augment": True}, {"relativistic": True}, {"mismatched": 0.5, "structure": 1.0}])
 def test_the_switches_train(tmp_path, changes):
-    config = tiny(loss=changes, training={"steps": 2, "save_every": 2}, progress={"pictures": 0})
+    config = tiny(
+        loss=changes, pose={"moved_share": 0.5}, training={"steps": 2, "save_every": 2}, progress={"pictures": 0}
+    )
     run = train_gan(config, make_graph(), launch(tmp_path / "run"))
     assert run.progress.step == 2 and run.progress.skipped_steps == 0
 

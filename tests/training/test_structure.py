@@ -5,6 +5,7 @@ import torch
 
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.augment import Nudge
+from autolink_gen.training.gan import move_some
 from autolink_gen.training.structure import StructureTerm
 
 SIZE = 64
@@ -41,6 +42,18 @@ def test_a_nudge_is_a_function_of_its_seed_and_leaves_the_global_generator_alone
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[1], other[1])
+
+
+def test_a_share_of_the_pictures_is_moved():
+    pictures, nudge = blobs(torch.zeros(40, 1, 2)), Nudge()
+
+    def moved(share: float) -> torch.Tensor:
+        draw = torch.Generator().manual_seed(1)
+        after = move_some(pictures, nudge, share=share, generator=draw)
+        return (after != pictures).flatten(1).any(1)
+
+    assert not moved(0.0).any() and moved(1.0).all()
+    assert 5 < moved(0.3).sum() < 20
 
 
 @pytest.fixture
