@@ -82,7 +82,7 @@ def measure(driver: Path, recipe: str, size: int, batch: int, threads: int) -> S
     graph = AutoLink(AutoLinkConfig(num_keypoints=16, image_size=size, width=0.25, sigma2=2.5e-3))
     network = TransferNetwork(config.model).to(memory_format=torch.channels_last).eval()
     poses = torch.rand(8, 16, 2) * 2 - 1
-    transfer = Transfer(graph.prepare_for_inference(), network, cluster_labels(graph, config.model.clusters), poses)
+    transfer = Transfer(graph, network, cluster_labels(graph, config.model.clusters), poses).prepare_for_inference()
     transfer.detect = timed(spent, "detect", transfer.detect)  # type: ignore[method-assign]
     transfer.edge_maps = timed(spent, "edge map", transfer.edge_maps)  # type: ignore[method-assign]
     network.paint = timed(spent, "network", network.paint)  # type: ignore[method-assign]

@@ -39,8 +39,7 @@ def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "T
     transfer = Transfer(graph, network, labels, tensors.get("poses", torch.empty(0)))
     load_state(transfer, tensors, source=str(file))
     transfer.to(device).eval()
-    graph.prepare_for_inference()  # last: moving drops the quicker detector
-    return transfer
+    return transfer.prepare_for_inference()  # last: moving drops the quicker copies
 
 
 def save_transfer(path: Path, transfer: "Transfer") -> None:
@@ -107,6 +106,13 @@ class Transfer(nn.Module):
         self.graph, self.network = graph, network
         self.register_buffer("labels", labels)
         self.register_buffer("poses", poses)
+
+    def prepare_for_inference(self) -> "Transfer":
+        """Switch to eval mode and let detector and network use quicker copies until weights change or move."""
+        self.eval()
+        self.graph.prepare_for_inference()
+        self.network.prepare_for_inference()
+        return self
 
     @property
     def image_size(self) -> int:

@@ -1,8 +1,7 @@
 """AutoLink: the detector, the learned graph and the decoder as one model (He, Wandt, Rhodin, NeurIPS 2022)."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from autolink_gen.models.blocks import start_convolutions
 from autolink_gen.models.detector import Detector
 from autolink_gen.models.folding import fold_detector
+from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.ops.masking import random_block_mask
@@ -66,7 +66,7 @@ class Reconstruction(NamedTuple):
     pictures: Float[Tensor, "B 3 S S"]
 
 
-class AutoLink(nn.Module):
+class AutoLink(WithQuickCopy):
     """Detects keypoints, draws the graph on them, and repaints a masked picture from that drawing."""
 
     def __init__(self, config: AutoLinkConfig) -> None:
@@ -81,7 +81,6 @@ class AutoLink(nn.Module):
         self.raw_edge_weights = nn.Parameter(start / config.edge_weight_rate)
         self.sigma2 = config.sigma2  # training may start thicker
         start_convolutions(self)
-        self._folded: list[nn.Module] = []  # none or one; in a list it is no submodule, hence in no state dict
 
     @property
     def edge_weights(self) -> Float[Tensor, "K K"]:
@@ -123,29 +122,9 @@ class AutoLink(nn.Module):
             device=self.alpha.device,
         )
 
-    def prepare_for_inference(self) -> "AutoLink":
-        """Switch to eval mode and let :meth:`detect` use a quicker copy of the detector.
-
-        The copy is dropped as soon as the weights may change or move: by ``train()``, ``load_state_dict`` and
-        ``to``; whoever changes weights in place otherwise calls this again.
-        """
-        self.eval()
-        self._folded = [fold_detector(self.detector)]
-        return self
-
-    def train(self, mode: bool = True) -> "AutoLink":
-        """Set training mode, or eval mode, and drop the quicker detector."""
-        self._folded = []
-        return super().train(mode)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load weights and drop the quicker detector."""
-        self._folded = []
-        return super().load_state_dict(state_dict, strict=strict, assign=assign)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AutoLink":
-        self._folded = []  # .to, .half and the like: its batch norms' statistics are in the weights by now
-        return super()._apply(fn, recurse)
+    def fold(self) -> nn.Module:
+        """The detector, folded, for :meth:`detect` and :meth:`locate`."""
+        return fold_detector(self.detector)
 
     @torch.no_grad()
     def detect(
@@ -169,7 +148,7 @@ class AutoLink(nn.Module):
 
         Unlike :meth:`detect`, it lets gradients through to the pictures.
         """
-        detector = self._folded[0] if self._folded else self.detector
+        detector = self._quick[0] if self._quick else self.detector
         keypoints: Tensor = detector(pictures)
         return keypoints
 

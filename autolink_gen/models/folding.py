@@ -1,6 +1,8 @@
-"""The detector for inference alone: an equal network of fewer and larger operations."""
+"""Networks for inference alone: equal ones of fewer and larger operations."""
 
 import copy
+from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from autolink_gen.models.blocks import NEGATIVE_SLOPE, HalvingConv2d, ResidualDown, Up, halving_kernel
+from autolink_gen.models.blocks import NEGATIVE_SLOPE, Down, HalvingConv2d, ResidualDown, Up, halving_kernel
 from autolink_gen.models.detector import Detector
 from autolink_gen.ops.keypoints import soft_argmax
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def fold_detector(detector: Detector) -> "FoldedDetector":
@@ -22,6 +26,34 @@ def fold_detector(detector: Detector) -> "FoldedDetector":
     """
     layers = [_fold(layer) for layer in detector.layers]
     return FoldedDetector(nn.Sequential(*layers)).requires_grad_(requires_grad=False).eval()
+
+
+def fold_blocks(network: Network) -> Network:
+    """A copy of a network whose down and up blocks are folded, with equal results up to rounding, in eval mode.
+
+    Batch norms go into the convolutions before them, and the mean of 2x2 pixels too. As in `fold_detector`, the
+    network stays as it is, channels lie last in memory, and the copy does not follow later changes.
+    """
+    folded = copy.deepcopy(network)
+    for parent in list(folded.modules()):
+        for name, block in list(parent.named_children()):
+            if isinstance(block, Down | Up):
+                setattr(parent, name, fold_sequence(block))
+    return folded.to(memory_format=torch.channels_last).requires_grad_(requires_grad=False).eval()
+
+
+def fold_sequence(layers: Iterable[nn.Module]) -> nn.Sequential:
+    """The layers in turn, with batch norms, and the mean of 2x2 pixels, in the convolutions before them."""
+    folded: list[nn.Module] = []
+    for layer in layers:
+        last = folded[-1] if folded else None
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(last, nn.Conv2d):
+            folded[-1] = fuse_norm(last, layer)
+        elif isinstance(layer, nn.AvgPool2d) and isinstance(last, nn.Conv2d):
+            folded[-1] = _convolution(halving_kernel(last.weight), _bias(last), like=last, stride=2)
+        else:
+            folded.append(copy.deepcopy(layer))
+    return nn.Sequential(*folded)
 
 
 class FoldedDetector(nn.Module):
@@ -78,8 +110,7 @@ def _fold(layer: nn.Module) -> nn.Module:
     if isinstance(layer, ResidualDown):
         return _fold_residual(layer)
     if isinstance(layer, Up):
-        upsample, convolution, norm, activation = layer
-        return nn.Sequential(copy.deepcopy(upsample), fuse_norm(convolution, norm), copy.deepcopy(activation))
+        return fold_sequence(layer)
     assert isinstance(layer, nn.Conv2d)
     return _convolution(layer.weight, _bias(layer), like=layer)
 

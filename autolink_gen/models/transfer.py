@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from autolink_gen.models.blocks import Down, conv3x3, leaky_relu, scaled, start_convolutions
+from autolink_gen.models.folding import fold_blocks
+from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.warping import keypoint_flow, warp
 
@@ -63,7 +65,7 @@ class AppearanceEncoder(nn.Module):
         return features
 
 
-class TransferNetwork(nn.Module):
+class TransferNetwork(WithQuickCopy):
     """Paints a frame from its edge map and the appearance of another frame."""
 
     def __init__(self, config: TransferConfig) -> None:
@@ -87,10 +89,15 @@ class TransferNetwork(nn.Module):
         appearance = self.appearance(source, source_edge_maps)
         return self.paint(edge_maps, keypoints, appearance, source_keypoints)
 
+    def fold(self) -> nn.Module:
+        """Encoder and decoder, folded."""
+        return fold_blocks(nn.ModuleList([self.encoder, self.decoder]))
+
     def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> list[Tensor]:
         """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, then features, the finest first."""
         seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
-        return [source, *self.encoder(seen)]
+        encoder, _ = self._parts()
+        return [source, *encoder(seen)]
 
     def paint(
         self,
@@ -104,11 +111,16 @@ class TransferNetwork(nn.Module):
             appearance = self._moved(appearance, keypoints, source_keypoints)
         source, *features = appearance
         guests = features if self.config.all_scales else [None] * (len(features) - 1) + features[-1:]
-        painted: Tensor = self.decoder(edge_maps, guests)
+        _, decoder = self._parts()
+        painted: Tensor = decoder(edge_maps, guests)
         if not self.config.warps:
             return painted
         colours, mask = painted[:, :3], painted[:, 3:].sigmoid()
         return torch.lerp(colours, source, mask)
+
+    def _parts(self) -> tuple[nn.Module, nn.Module]:
+        encoder, decoder = self._quick[0].children() if self._quick else (self.encoder, self.decoder)
+        return encoder, decoder
 
     def _moved(self, appearance: Sequence[Tensor], keypoints: Tensor, source_keypoints: Tensor) -> list[Tensor]:
         flow = keypoint_flow(
@@ -119,5 +131,6 @@ class TransferNetwork(nn.Module):
         for features in appearance:
             side = features.shape[-1]
             fitting = F.interpolate(channels, (side, side), mode="bilinear", align_corners=True)
-            moved.append(warp(features, fitting.permute(0, 2, 3, 1)))
+            carried = warp(features, fitting.permute(0, 2, 3, 1))
+            moved.append(carried.contiguous(memory_format=torch.channels_last))  # what convolutions on a CPU prefer
         return moved

@@ -32,7 +32,7 @@ def test_a_saved_gan_paints_the_same(gan, z, tmp_path):
     assert painted.shape == (2, 3, 64, 64) and painted.min() >= 0 and painted.max() <= 1
     assert torch.equal(painted, gan.generate(gan.poses, z))
     assert not loaded.training
-    assert loaded.graph._folded, "detecting must use the quicker detector"
+    assert loaded.graph._quick, "detecting must use the quicker detector"
 
 
 def test_a_graph_is_no_gan(gan, tmp_path):

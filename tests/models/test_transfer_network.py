@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.models.unet import UNet
@@ -118,3 +119,33 @@ def test_gradients_reach_every_weight():
 def test_the_configuration_is_checked(changes, message):
     with pytest.raises(ValueError, match=message):
         TransferConfig(**changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"all_scales": True, "source_edges": True, "warps": True}])
+def test_the_quick_network_paints_the_same(changes):
+    network = make(**changes).double()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean)
+            nn.init.uniform_(layer.running_var, 0.5, 2.0)
+            nn.init.uniform_(layer.weight, 0.5, 2.0)
+            nn.init.normal_(layer.bias)
+    given = {name: value.double() for name, value in inputs().items()}
+    with torch.no_grad():
+        plain, layers = network(**given), len(list(network.modules()))
+        quick = network.prepare_for_inference()(**given)
+    assert len(list(network.modules())) == layers and network._quick
+    assert not torch.equal(quick, plain), "the folded layers must have been used"
+    torch.testing.assert_close(quick, plain, rtol=1e-9, atol=1e-9)
+
+
+def test_folding_leaves_no_norm_and_no_mean_of_pixels():
+    (folded,) = make().prepare_for_inference()._quick
+    assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d | nn.AvgPool2d)]
+
+
+def test_the_quick_network_is_dropped_when_weights_may_change():
+    network = make().prepare_for_inference()
+    network.load_state_dict(network.state_dict())
+    assert not network._quick
+    assert not network.prepare_for_inference().train()._quick
