@@ -31,12 +31,13 @@ Config = TypeVar("Config", "GanRunConfig", "TransferRunConfig")
 class Painter(Generic[Config]):
     """Something that is trained to paint on a graph.
 
-    ``kind`` is what it is called in a note, as "the GAN"; ``configure`` makes its configuration of a recipe, the
-    options and the graph, None where there is none yet; ``folder_of`` gives the run's folder for the options and
-    the data; ``networks`` are those whose parameters a dry run counts.
+    ``recipes`` is the kind of its recipes, ``called`` what a note calls it, as "the GAN"; ``configure`` makes its
+    configuration of a recipe, the options and the graph, None where there is none yet; ``folder_of`` gives the run's
+    folder for the options and the data; ``networks`` are those whose parameters a dry run counts.
     """
 
-    kind: str
+    recipes: str
+    called: str
     configure: Callable[[str, dict[str, Any], "AutoLink | None"], Config]
     folder_of: Callable[[dict[str, Any], str], Path]
     networks: Callable[[Config], dict[str, "nn.Module"]]
@@ -50,7 +51,7 @@ class Painter(Generic[Config]):
         then: Callable[[Path], str],
     ) -> None:
         """Train with the recipe and options, or print what that would be; ``then`` is the command to type next."""
-        recipe = options["recipe"] or default_recipe()
+        recipe = options["recipe"] or default_recipe(self.recipes, options["data"])
         if options["dry_run"]:
             self.dry_run(recipe, options)
             return
@@ -71,7 +72,7 @@ class Painter(Generic[Config]):
 
         data = whole_path(options["data"]) or "puppets"
         folder = self.folder_of(options, data)
-        graph, named = _own_graph(options, folder) or _named_graph(options, data, self.kind)
+        graph, named = _own_graph(options, folder) or _named_graph(options, data, self.called)
         config = with_graph(self.configure(recipe, options, graph), graph, run=named)
         return config, graph, self.folder_of(options, config.data.name)
 
@@ -116,7 +117,7 @@ def _own_graph(options: dict[str, Any], folder: Path) -> tuple["AutoLink", str] 
     return graph, str(run_settings(folder, "graph").get("run", ""))
 
 
-def _named_graph(options: dict[str, Any], data: str, kind: str) -> tuple["AutoLink", str]:
+def _named_graph(options: dict[str, Any], data: str, called: str) -> tuple["AutoLink", str]:
     from autolink_gen.checkpoints import find_run, load_graph_model
 
     found = find_run("graph", options["graph_run"], runs=options["out"])
@@ -125,7 +126,7 @@ def _named_graph(options: dict[str, Any], data: str, kind: str) -> tuple["AutoLi
     say(f"graph: {found} ({count} keypoints{newest})")
     learned_on = run_settings(found, "data").get("name")
     if learned_on and _set_of(learned_on) != _set_of(data):
-        say(f"note: that graph was learned on {learned_on}, and {kind} is trained on {data}")
+        say(f"note: that graph was learned on {learned_on}, and {called} is trained on {data}")
     return graph, str(found)
 
 

@@ -36,7 +36,7 @@ def learn_graph(**options: Any) -> None:
       autolink-gen learn-graph --data photos/ --num-keypoints 16 --max-minutes 45
       autolink-gen learn-graph --recipe paper --data photos/ --devices 8
     """
-    recipe = options["recipe"] or _default_recipe(options["data"])
+    recipe = options["recipe"] or default_recipe("graph", options["data"])
     config = _configuration(recipe, options)
     name = options["name"] or f"{data_label(config.data.name)}-k{config.model.num_keypoints}"
     folder = options["out"] / "graph" / name
@@ -57,10 +57,6 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     )
     values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
     return build(GraphRunConfig, values)
-
-
-def _default_recipe(data: str | None) -> str:
-    return "puppets" if data in (None, "puppets") else default_recipe()
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:

@@ -83,4 +83,4 @@ def _networks(config: "GanRunConfig") -> dict[str, "nn.Module"]:
     return {"generator": Generator(config.model), "discriminator": Discriminator(config.model)}
 
 
-_GAN = Painter("the GAN", configure=_configuration, folder_of=_folder, networks=_networks)
+_GAN = Painter("gan", "the GAN", configure=_configuration, folder_of=_folder, networks=_networks)

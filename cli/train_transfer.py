@@ -66,4 +66,4 @@ def _networks(config: "TransferRunConfig") -> dict[str, "nn.Module"]:
     return {"network": TransferNetwork(config.model)}
 
 
-_TRANSFER = Painter("the network", configure=_configuration, folder_of=_folder, networks=_networks)
+_TRANSFER = Painter("transfer", "the network", configure=_configuration, folder_of=_folder, networks=_networks)

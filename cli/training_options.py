@@ -64,10 +64,14 @@ def training_options(command: Command) -> Command:
     return command
 
 
-def default_recipe() -> str:
-    """The recipe for a user's own pictures on this machine."""
+def default_recipe(kind: str, data: str | None) -> str:
+    """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own pictures on this machine."""
     import torch
 
+    from autolink_gen.config import recipe_names
+
+    if data in (None, "puppets") and "puppets" in recipe_names(kind):
+        return "puppets"
     return "paper" if torch.cuda.is_available() else "cpu"
 
 

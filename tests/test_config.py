@@ -14,6 +14,7 @@ from autolink_gen.config import (
     OptimiserConfig,
     RunLengthConfig,
     ThicknessConfig,
+    TransferRunConfig,
     build,
     merge,
     parse_overrides,
@@ -52,6 +53,14 @@ def test_the_recipes_of_the_gan(name):
         assert config == GanRunConfig()
     else:
         assert config.model.width <= 0.25 and config.training.batch_size <= 16
+
+
+@pytest.mark.parametrize("name", ["cpu", "paper", "puppets"])
+def test_the_recipes_of_pose_transfer(name):
+    config = build(TransferRunConfig, read_recipe("transfer", name))
+    assert build(TransferRunConfig, yaml.safe_load(to_yaml(config))) == config
+    assert recipe_names("transfer") == ["cpu", "paper", "puppets"]
+    assert (config == TransferRunConfig()) == (name == "paper")
 
 
 @pytest.mark.parametrize(
