@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -144,13 +144,24 @@ def evaluate_gan(
 def structure_of(
     painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: GraphModel
 ) -> Structure:
-    """How well pictures in [-1, 1] keep ``keypoints`` of ``graph``, beside those of the next picture."""
+    """How well pictures in [-1, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random."""
     detected = _detect(graph, _batches(painted))
     both = []
-    for wanted in (keypoints, keypoints.roll(1, 0)):
+    for wanted in (keypoints, keypoints[elsewhere(len(keypoints))]):
         distances = (detected - wanted).norm(dim=-1).mean(dim=1)
         both.append(float(distances.median()) / 2 * 100)
     return Structure(*both)
+
+
+def elsewhere(count: int) -> Int64[Tensor, "N"]:
+    """For each of ``count`` pictures another one, drawn at random, but always the same.
+
+    Not its neighbour: neighbours in a data set are often pictures of one person in nearly one pose.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    others = torch.empty_like(order)
+    others[order] = order.roll(1)
+    return others
 
 
 def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, float, float]:
@@ -167,10 +178,10 @@ def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, fl
 
 
 def _paint(gan: GanModel, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
-    elsewhere = keypoints.roll(1, 0)
+    moved = keypoints[elsewhere(len(keypoints))]
     for start in range(0, len(keypoints), _BATCH):
         part = slice(start, start + _BATCH)
-        pairs = ((keypoints, z[0]), (keypoints, z[1]), (elsewhere, z[0]))
+        pairs = ((keypoints, z[0]), (keypoints, z[1]), (moved, z[0]))
         yield _Painted(*((gan.generate(points[part], styles[part]) * 2 - 1).cpu() for points, styles in pairs))
 
 

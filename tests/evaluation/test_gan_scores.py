@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation.gan import Structure, evaluate_gan, structure_of
+from autolink_gen.evaluation.gan import Structure, elsewhere, evaluate_gan, structure_of
 from autolink_gen.inference.generate import Gan
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
@@ -131,6 +131,16 @@ def test_structure_by_hand():
     asked, shuffled = structure_of(painted, keypoints, graph=gan.graph)
     assert asked == pytest.approx(10, abs=1)
     assert shuffled > 20
+
+
+@pytest.mark.parametrize("count", [2, 3, 100])
+def test_each_picture_is_compared_with_one_other(count):
+    others = elsewhere(count)
+    assert sorted(others.tolist()) == list(range(count)), "each pose serves once"
+    assert (others != torch.arange(count)).all()
+    if count == 100:
+        near = ((others - torch.arange(count)).abs() == 1).sum()
+        assert near < 20, "neighbours are often pictures of one person"
 
 
 def test_one_picture_is_too_few():
