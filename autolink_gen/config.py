@@ -259,7 +259,8 @@ def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
             name = ".".join(str(part) for part in problem["loc"])
             message = problem["msg"].removeprefix("Value error, ")
             got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
-            lines.append(f"{name}: {message}{got}" if name else message)
+            named = not name or message.startswith(f"{name}.")  # a group's own check names its field
+            lines.append(message if named else f"{name}: {message}{got}")
         raise ValueError("; ".join(lines)) from None
 
 

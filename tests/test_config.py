@@ -55,6 +55,11 @@ def test_the_recipes_of_the_gan(name):
         assert config.model.width <= 0.25 and config.training.batch_size <= 16
 
 
+def test_a_wrong_field_is_named_once():
+    with pytest.raises(ValueError, match=r"^pose\.moved_share must be in \[0, 1\], got 2\.0$"):
+        build(GanRunConfig, {"pose": {"moved_share": 2}})
+
+
 @pytest.mark.parametrize("name", ["cpu", "paper", "puppets"])
 def test_the_recipes_of_pose_transfer(name):
     config = build(TransferRunConfig, read_recipe("transfer", name))

@@ -36,6 +36,8 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
     `autolink-gen detect` wrote. Raises ValueError for another form, another number of keypoints, or values out of
     range.
     """
+    if not path.exists():
+        raise ValueError(f"there is no file {path}; give a picture, a video or a file of keypoints that exists")
     if path.suffix.lower() == ".json":
         return _read_json(path, num_keypoints=graph.config.num_keypoints)
     if path.is_dir():

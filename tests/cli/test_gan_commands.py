@@ -244,7 +244,7 @@ class Squares(torch.nn.Module):
         (("--interpolate", "style", "--style", "1"), "needs two styles or more: give --seeds 0-3"),
         (("--interpolate", "pose", "--out", "a.png"), "a.png must end in .mp4, .mov, .gif"),
         (("--out", "a.png"), "a.png must be a folder: several files are written"),
-        (("--from", "none.json"), "none.json cannot be read as JSON"),
+        (("--from", "none.json"), "there is no file none.json"),
         (("--out", "runs/gan/puppets/config.yaml/x"), "config.yaml/x: Not a directory; see that the path is right"),
     ],
 )

@@ -118,3 +118,9 @@ def test_the_way_between_passes_its_stops():
     stops = torch.tensor([[0.0], [2.0], [3.0]])
     assert between(stops, 5).flatten().tolist() == [0, 1, 2, 2.5, 3]
     assert between(stops[:1], 2).flatten().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["nowhere.json", "nowhere.jpg"])
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, graph, name):
+    with pytest.raises(ValueError, match=rf"^there is no file .*{name}; give a picture"):
+        read_poses(tmp_path / name, graph)
