@@ -38,8 +38,7 @@ def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "T
     labels = torch.zeros(graph.config.num_keypoints, dtype=torch.long)
     transfer = Transfer(graph, network, labels, tensors.get("poses", torch.empty(0)))
     load_state(transfer, tensors, source=str(file))
-    transfer.to(device).eval()
-    return transfer.prepare_for_inference()  # last: moving drops the quicker copies
+    return transfer.to(device).prepare_for_inference()  # last: moving drops the quicker copies
 
 
 def save_transfer(path: Path, transfer: "Transfer") -> None:
