@@ -74,7 +74,8 @@ def _data(path: Path, gan: "Gan", options: dict[str, Any]) -> tuple[str, "Datase
 
 
 def _lines(report: "GanReport") -> list[str]:
-    lines = [f"{report.num_pictures} pictures, a style and a pose each"]
+    few = "; distances grow where there are fewer than 500" if report.num_pictures < 500 else ""
+    lines = [f"{report.num_pictures} pictures, a style and a pose each{few}"]
     for name, value in report.distances.items():
         if not name.startswith("real_"):
             floor = report.distances.get(f"real_{name}")

@@ -63,6 +63,8 @@ def generate(*, run: str | None, source: Path | None, out: Path, device: str | N
     from autolink_gen.inference.poses import parse_edits
     from autolink_gen.inference.sources import is_video
 
+    if options["grid"] and options["interpolate"]:
+        raise click.UsageError("give --grid, one picture, or --interpolate, a video, not both")
     found = find_run("gan", run)
     gan = load_gan(found, device=pick_device(device))
     count = gan.graph.config.num_keypoints

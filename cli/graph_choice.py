@@ -125,12 +125,30 @@ def _named_graph(options: dict[str, Any], data: str, called: str) -> tuple["Auto
     count, newest = graph.config.num_keypoints, "" if options["graph_run"] else ", the newest run"
     say(f"graph: {found} ({count} keypoints{newest})")
     learned_on = run_settings(found, "data").get("name")
-    if learned_on and _set_of(learned_on) != _set_of(data):
+    if learned_on and _is_new(data, learned_on):
         say(f"note: that graph was learned on {learned_on}, and {called} is trained on {data}")
     return graph, str(found)
 
 
-def _set_of(data: str) -> str:
-    """A folder in full, or the name of a set without the class."""
+def _is_new(data: str, learned_on: str) -> bool:
+    """Whether a graph learned on ``learned_on`` has not seen ``data`` or a part of it."""
+    from autolink_gen.data.catalog import parts_of
+
+    known = [str(part) for part in parts_of(learned_on)]
+    return any(all(_differ(str(part), other) for other in known) for part in parts_of(data))
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two data sets are not the same; a folder may be a named set's, or the training part of another."""
+    parts = [_parts(data) for data in (one, other)]
+    shorter = min(len(part) for part in parts)
+    return parts[0][-shorter:] != parts[1][-shorter:]
+
+
+def _parts(data: str) -> tuple[str, ...]:
+    """The folders that lead to the pictures, or the name of a set, without its split or class."""
     folder = Path(data)
-    return str(folder.resolve()) if folder.is_dir() else data.partition("/")[0]
+    if not folder.is_dir():
+        return (data.partition("/")[0],)
+    parts = folder.resolve().parts
+    return parts[:-1] if parts[-1] == "train" else parts

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 @click.option(
     "--gamma", type=float, help="Weight of the R1 penalty. [default: 0.2 at 64 pixels, 0.8 at 128, 3.2 at 256]"
 )
-@click.option("--mirror", is_flag=True, help="Mirror every second picture; leave it out where sides matter.")
 @click.option("--augment", is_flag=True, help="Move, recolour and cover what the discriminator sees: for few pictures.")
 def train_gan(**options: Any) -> None:
     """Train a GAN that paints new objects on the edge maps of a learned graph.
@@ -37,7 +36,7 @@ def train_gan(**options: Any) -> None:
     Examples:
       autolink-gen train-gan
       autolink-gen train-gan --data afhq --classes cat --data-root ~/data --max-minutes 90
-      autolink-gen train-gan --data photos/ --graph photos-k8 --mirror --augment
+      autolink-gen train-gan --data photos/ --graph photos-k8 --no-mirror --augment
     """
     from autolink_gen.training.gan import train_gan as train
 
@@ -67,10 +66,7 @@ def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None
     given = given_settings(
         options,
         model={"image_size": options["image_size"]},
-        data={
-            "classes": [name.strip() for name in classes.split(",")] if classes else None,
-            "flip": 0.5 if options["mirror"] else None,
-        },
+        data={"classes": [name.strip() for name in classes.split(",")] if classes else None},
         loss={"gamma": options["gamma"], "augment": options["augment"] or None},
     )
     return build(GanRunConfig, painter_settings("gan", recipe, options, graph, given))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 @click.option("--graph", "graph_run", metavar="RUN", help="Graph run, by name or folder. [default: the newest one]")
 @click.option("--image-size", type=int, help="Pixels, the graph's own size. [default: that]")
 @click.option("--batch-size", type=int, help="Pairs of frames a step, over all devices.")
-@click.option("--mirror/--no-mirror", default=None, help="Mirror every second pair. [default: the recipe's]")
 def train_transfer(**options: Any) -> None:
     """Train a network that paints one video's motion with another's appearance.
 
@@ -55,8 +54,7 @@ def _folder(options: dict[str, Any], data: str) -> Path:
 def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "TransferRunConfig":
     from autolink_gen.config import TransferRunConfig, build
 
-    flip = {True: 0.5, False: 0.0, None: None}[options["mirror"]]
-    given = given_settings(options, model={"image_size": options["image_size"]}, data={"flip": flip})
+    given = given_settings(options, model={"image_size": options["image_size"]})
     return build(TransferRunConfig, painter_settings("transfer", recipe, options, graph, given))
 
 

@@ -1,5 +1,6 @@
 """What the training commands share: their options, the name of a run, what is said of it."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,11 @@ _OPTIONS = (
         default=Path("runs"),
         show_default=True,
         help="Folder of all runs.",
+    ),
+    click.option(
+        "--mirror/--no-mirror",
+        default=None,
+        help="Mirror every second picture; not where left and right differ. [default: the recipe's]",
     ),
     click.option("--seed", type=int, help="Seed of weights, masks and the order of pictures."),
     click.option("--steps", type=int, help="Training steps."),
@@ -105,9 +111,9 @@ def data_label(data: str) -> str:
 
 def given_settings(options: dict[str, Any], **more: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What the common options set, in the groups of a configuration, and ``more``; what was not given is left out."""
-    root = options["data_root"]
+    root, flip = options["data_root"], {True: 0.5, False: 0.0, None: None}[options["mirror"]]
     groups = {
-        "data": {"name": whole_path(options["data"]), "root": str(root) if root else None},
+        "data": {"name": whole_path(options["data"]), "root": str(root) if root else None, "flip": flip},
         "training": {"seed": options["seed"], "steps": options["steps"], "batch_size": options["batch_size"]},
     }
     for group, values in more.items():
@@ -183,6 +189,9 @@ def run_and_report(
         if (folder / name).is_file():
             click.echo(f"{verb} {folder / name}: {text}")
     click.echo(f"next: {then}")
+    number = signal.Signals.__members__.get(run.stopped_by or "")
+    if number is not None:  # as a shell has it, so that a script does not go on
+        click.get_current_context().exit(128 + number)
 
 
 def report_end(run: "Run") -> None:

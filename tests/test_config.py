@@ -44,11 +44,11 @@ def test_the_recipes_there_are():
     assert {"cpu", "official", "paper", "puppets"} <= set(recipe_names("graph"))
 
 
-@pytest.mark.parametrize("name", ["cpu", "paper"])
+@pytest.mark.parametrize("name", ["cpu", "paper", "puppets"])
 def test_the_recipes_of_the_gan(name):
     config = build(GanRunConfig, read_recipe("gan", name))
     assert build(GanRunConfig, yaml.safe_load(to_yaml(config))) == config
-    assert recipe_names("gan") == ["cpu", "paper"]
+    assert recipe_names("gan") == ["cpu", "paper", "puppets"]
     if name == "paper":
         assert config == GanRunConfig()
     else:

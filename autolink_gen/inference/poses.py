@@ -143,9 +143,12 @@ def _parse_move(text: str) -> tuple[int, float, float]:
         x, y = (float(value) for value in way.split(","))
         if not (math.isfinite(x) and math.isfinite(y)):
             raise ValueError
-        return int(index), x, y
+        keypoint = int(index)
     except ValueError:
         raise ValueError(f"--move takes KEYPOINT:X,Y, as in 3:+0.1,-0.05, got {text!r}") from None
+    if max(abs(x), abs(y)) > 2:
+        raise ValueError(f"--move {text} leads out of the picture, which is 2 wide and 2 high: move it by less")
+    return keypoint, x, y
 
 
 def _parse_swap(text: str) -> tuple[int, int]:

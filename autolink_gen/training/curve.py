@@ -25,15 +25,19 @@ class Curve:
         return True
 
     def begin(self, **values: object) -> None:
-        """Start anew, with what is known at the start."""
+        """Start anew, with what is known at the start, and write it: it is not known again."""
         self.values = {**values, "curve": []}
+        self._write()
 
     def add(self, step: int, value: float) -> None:
         """Add a value, and write both files."""
         self.values["curve"].append({"step": step, self.name: value})
-        write_text_atomically(self.folder / f"{self.name}.json", json.dumps(self.values, indent=1) + "\n")
+        self._write()
         known = {label: self.values.get(key) for key, label in self.marks.items()}
         marks = {label: float(mark) for label, mark in known.items() if isinstance(mark, float)}
         write_picture(
             self.folder / f"{self.name}.png", distance_curve(self.values["curve"], key=self.name, marks=marks)
         )
+
+    def _write(self) -> None:
+        write_text_atomically(self.folder / f"{self.name}.json", json.dumps(self.values, indent=1) + "\n")

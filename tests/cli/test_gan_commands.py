@@ -1,6 +1,8 @@
 """`train-gan`, `generate` and `evaluate --gan`: what they write, what they say, what they refuse."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.evaluation.gan import GanReport, Structure
 from autolink_gen.inference import generate as generate_module
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.training.engine import Run
 
 SETTINGS = ("model.width=0.02", "model.style_size=8", "training.log_every=1", "progress.pictures=0")
 
@@ -115,6 +118,27 @@ def test_folders_are_compared_in_full(here, afhq):
     given = ("--steps", "1", "--batch-size", "2", "--graph", "photos")
     assert "note:" not in train(*given, "--data", str(cats)).output
     assert f"note: that graph was learned on {cats}" in train(*given, "--data", str(dogs)).output
+
+
+@pytest.mark.parametrize("learned_on", ["{root}/afhq/train", "{root}/afhq", "afhq", "afhq+puppets"])
+def test_a_set_is_known_by_its_name_and_its_folder(here, afhq, learned_on):
+    folder = Path("runs/graph") / learned_on.replace("/", "-")
+    make_graph(folder, learned_on=learned_on.format(root=afhq))
+    given = ("--steps", "1", "--batch-size", "2", "--graph", folder.name, "--fresh")
+    assert "note:" not in train(*given, "--data", "afhq", "--data-root", str(afhq)).output
+
+
+def test_a_run_that_is_interrupted_ends_with_the_shell_s_code(here, monkeypatch):
+    plain = Run.update
+
+    def update(self, loss, **kwargs):
+        os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, loss, **kwargs)
+
+    monkeypatch.setattr(Run, "update", update)
+    output = train("--steps", "3", "--batch-size", "2", "--name", "interrupted", expect=130).output
+    assert "stopped by SIGINT at step 1 of 3; repeat the command to go on" in output
+    assert "wrote runs/gan/interrupted/model.safetensors" in output
 
 
 @pytest.fixture
@@ -243,6 +267,7 @@ class Squares(torch.nn.Module):
         (("--move", "9:0,0"), "there is no keypoint 9: the graph's are 0 to 2"),
         (("--interpolate", "style", "--style", "1"), "needs two styles or more: give --seeds 0-3"),
         (("--interpolate", "pose", "--out", "a.png"), "a.png must end in .mp4, .mov, .gif"),
+        (("--interpolate", "pose", "--grid", "rows=seeds,cols=poses"), "give --grid, one picture, or --interpolate"),
         (("--out", "a.png"), "a.png must be a folder: several files are written"),
         (("--from", "none.json"), "there is no file none.json"),
         (("--out", "runs/gan/puppets/config.yaml/x"), "config.yaml/x: Not a directory; see that the path is right"),
@@ -294,6 +319,7 @@ def test_a_kernel_distance_below_zero_is_explained():
     same = Structure(1.0, 4.0)
     report = GanReport(12, same, None, 0.1, 0.2, 0.1, {"fd_vgg16": 3.0, "kd_vgg16": -0.5, "real_kd_vgg16": 0.1})
     lines = evaluate_gan_command._lines(report)
+    assert "12 pictures, a style and a pose each; distances grow where there are fewer than 500" in lines
     assert "fd_vgg16: 3" in lines
     assert "kd_vgg16: -0.5 (training pictures 0.1); below 0 is chance, no difference was found" in "\n".join(lines)
 

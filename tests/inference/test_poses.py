@@ -90,6 +90,7 @@ def test_edits_move_swap_and_take_out():
         ({"moves": ["2+0.1"]}, "--move takes KEYPOINT:X,Y"),
         ({"moves": ["2:0.1"]}, "--move takes KEYPOINT:X,Y"),
         ({"moves": ["2:nan,0"]}, "--move takes KEYPOINT:X,Y"),
+        ({"moves": ["2:0,-2.1"]}, "--move 2:0,-2.1 leads out of the picture"),
         ({"swaps": ["1"]}, "--swap takes two keypoints"),
         ({"moves": ["3:0,0"]}, "there is no keypoint 3: the graph's are 0 to 2"),
         ({"swaps": ["0,9"]}, "there is no keypoint 9"),

@@ -125,6 +125,8 @@ def test_a_stopped_run_goes_on_bit_equal(straight, tmp_path, monkeypatch, at):
     torch.rand(7)  # whatever happens in between
     second = train_gan(tiny(), make_graph(), launch(tmp_path / "run"))
     assert second.progress.step == 6
+    curves = [json.loads((run.folder / "fd_vgg16.json").read_text()) for run in (straight, second)]
+    assert curves[0]["untrained"] == curves[1]["untrained"] is not None
     expected, found = state_of(straight), state_of(second)
     assert {name.partition(".")[0] for name in expected} >= {"critic", "average", "optimiser", "critic_optimiser"}
     assert expected.keys() == found.keys()
