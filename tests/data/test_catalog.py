@@ -2,53 +2,22 @@
 
 from pathlib import Path
 
-import platformdirs
 import pytest
-from PIL import Image
+from picture_files import save_picture
 from torch.utils.data import Dataset
-from video_clips import write_clip
 
 from autolink_gen.data.catalog import (
     CATALOG,
-    PUPPET_CLIPS,
     Embedded,
     data_root,
     find_pictures,
-    open_clips,
     open_dataset,
     open_held_out,
 )
-from autolink_gen.data.clips import PuppetClip
-from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.images import ImageFolder
 from autolink_gen.data.synthetic import Puppets
 
-
-@pytest.fixture(autouse=True)
-def nobody_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No variable, an empty settings folder, an empty current folder; gives the settings folder."""
-    monkeypatch.delenv("AUTOLINK_GEN_DATA", raising=False)
-    settings = tmp_path / "settings"
-    monkeypatch.setattr(platformdirs, "user_config_path", lambda name: settings / name)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return settings / "autolink-gen"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A data root with the three named sets of files."""
-    base = tmp_path / "sets"
-    for name in ("faces68/train/a.jpg", "faces68/train/b.jpg", "faces68/test/c.jpg", "taichi/clip1/0.png",
-                 "taichi/clip1/1.png", "taichi/clip2/0.png", "afhq/train/cat/a.jpg", "afhq/train/dog/b.jpg",
-                 "afhq/val/cat/c.jpg"):  # fmt: skip
-        _save(base / name)
-    return base
-
-
-def _save(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8)).save(path)
+pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
 
 def _files(dataset: Dataset, base: Path) -> list[str]:
@@ -94,8 +63,8 @@ def test_named_sets_are_found_in_the_root_or_as_the_root(root: Path, data: str, 
 
 
 def test_taichi_with_splits_uses_them(tmp_path: Path) -> None:
-    _save(tmp_path / "taichi/train/clip/0.png")
-    _save(tmp_path / "taichi/test/clip/0.png")
+    save_picture(tmp_path / "taichi/train/clip/0.png")
+    save_picture(tmp_path / "taichi/test/clip/0.png")
 
     assert find_pictures("taichi", root=tmp_path, split="test") == tmp_path / "taichi/test"
     assert find_pictures("taichi", root=tmp_path, split="train") == tmp_path / "taichi/train"
@@ -110,8 +79,8 @@ def test_options_reach_the_folder(root: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_unsplit_folder_is_used_whole(tmp_path: Path, split: str) -> None:
-    _save(tmp_path / "pictures/a/1.jpg")
-    _save(tmp_path / "pictures/train/2.jpg")
+    save_picture(tmp_path / "pictures/a/1.jpg")
+    save_picture(tmp_path / "pictures/train/2.jpg")
 
     dataset = open_dataset(str(tmp_path / "pictures"), split=split, image_size=8)
 
@@ -120,8 +89,8 @@ def test_an_unsplit_folder_is_used_whole(tmp_path: Path, split: str) -> None:
 
 @pytest.mark.parametrize("held_out", ["test", "val"])
 def test_a_split_folder_keeps_its_test_pictures_apart(tmp_path: Path, held_out: str) -> None:
-    _save(tmp_path / "train/1.jpg")
-    _save(tmp_path / held_out / "2.jpg")
+    save_picture(tmp_path / "train/1.jpg")
+    save_picture(tmp_path / held_out / "2.jpg")
 
     assert find_pictures(tmp_path) == tmp_path / "train"
     assert find_pictures(tmp_path, split="test") == tmp_path / held_out
@@ -130,15 +99,15 @@ def test_a_split_folder_keeps_its_test_pictures_apart(tmp_path: Path, held_out: 
 @pytest.mark.parametrize("name", ["test", "val"])
 def test_the_folder_beside_train_is_held_out(tmp_path: Path, name: str) -> None:
     for folder in ("train", name):
-        _save(tmp_path / folder / "a.png")
+        save_picture(tmp_path / folder / "a.png")
     for data in (tmp_path, tmp_path / "train"):
         held_out = open_held_out(data, image_size=32)
         assert isinstance(held_out, ImageFolder) and held_out.folder == tmp_path / name
 
 
 def test_a_folder_alone_holds_nothing_out(tmp_path: Path) -> None:
-    _save(tmp_path / "pictures" / "a.png")
-    _save(tmp_path / "test" / "a.png")
+    save_picture(tmp_path / "pictures" / "a.png")
+    save_picture(tmp_path / "test" / "a.png")
     assert open_held_out(tmp_path / "pictures", image_size=32) is None
 
 
@@ -160,8 +129,8 @@ def test_classes_are_opened_in_their_order(root: Path) -> None:
 
 def test_a_name_means_the_set_and_a_path_the_folder(root: Path) -> None:
     here = Path.cwd()
-    _save(here / "faces68/mine.jpg")
-    _save(here / "cats/mine.jpg")
+    save_picture(here / "faces68/mine.jpg")
+    save_picture(here / "cats/mine.jpg")
 
     assert find_pictures("faces68", root=root) == root / "faces68/train"
     assert find_pictures("./faces68", root=root) == Path("faces68")
@@ -241,7 +210,7 @@ def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_wrong_layout_shows_what_is_expected_and_what_is_there(tmp_path: Path) -> None:
     for number in range(8):
-        _save(tmp_path / f"afhq/pictures/{number}.jpg")
+        save_picture(tmp_path / f"afhq/pictures/{number}.jpg")
         (tmp_path / f"afhq/note{number}.txt").touch()
 
     with pytest.raises(ValueError, match="from --data-root") as error:
@@ -253,7 +222,7 @@ def test_a_wrong_layout_shows_what_is_expected_and_what_is_there(tmp_path: Path)
 
 
 def test_a_root_full_of_other_folders_is_not_taken_for_taichi(tmp_path: Path) -> None:
-    _save(tmp_path / "holiday/1.jpg")
+    save_picture(tmp_path / "holiday/1.jpg")
 
     with pytest.raises(ValueError, match=r"taichi/<clip>/\*\.jpg\nfound:(.*\n)+  .*/holiday/"):
         open_dataset("taichi", root=tmp_path, image_size=8)
@@ -280,82 +249,3 @@ def test_a_wrong_split_is_refused(root: Path) -> None:
         open_dataset("faces68", root=root, split="dev", image_size=8)
     with pytest.raises(ValueError, match="split is 'dev'"):
         open_dataset("puppets", split="dev", image_size=32)
-
-
-# ---- clips ----
-
-
-@pytest.fixture
-def heads(tmp_path: Path) -> Path:
-    """VoxCeleb2's layout: two persons to learn from, one to test on."""
-    for name in ("dev/mp4/id1/a/00001.mp4", "dev/mp4/id2/b/00001.mp4", "test/mp4/id3/c/00001.mp4"):
-        path = tmp_path / "sets" / "voxceleb2" / name
-        path.parent.mkdir(parents=True)
-        write_clip(path, 3)
-    return tmp_path / "sets"
-
-
-def test_clips_of_voxceleb2(heads: Path) -> None:
-    names = {
-        split: [Path(clip.name).parts[-3] for clip in open_clips("voxceleb2", root=heads, split=split, image_size=32)]
-        for split in ("train", "test")
-    }
-    assert names == {"train": ["id1", "id2"], "test": ["id3"]}
-
-
-def test_clips_of_a_set_of_frames_and_of_a_folder(root: Path) -> None:
-    assert [Path(clip.name).name for clip in open_clips("taichi", root=root, image_size=32)] == ["clip1"]
-    assert len(open_clips(root / "taichi", image_size=32)) == 1
-    with pytest.raises(ValueError, match="no clips in"):
-        open_clips(root / "faces68" / "test", image_size=32)
-
-
-def test_clips_of_puppets() -> None:
-    train, test = (open_clips("puppets", split=split, image_size=32, seed=5) for split in ("train", "test"))
-    assert (len(train), len(test)) == (PUPPET_CLIPS["train"], PUPPET_CLIPS["test"])
-    assert isinstance(test[0], PuppetClip)
-    assert (test[0].split, test[0].seed, test[0].size) == ("test", 5, 32)
-
-
-def test_frames_of_videos_are_pictures_too(heads: Path) -> None:
-    for data in ("voxceleb2", str(heads / "voxceleb2" / "dev")):
-        dataset = open_dataset(data, root=heads, image_size=32)
-        assert isinstance(dataset, FrameDraws)
-        assert dataset[0].shape == (3, 32, 32)
-    held_out = open_held_out("voxceleb2", root=heads, image_size=32)
-    assert isinstance(held_out, FrameDraws)
-    assert [Path(clip.name).parts[-3] for clip in held_out.clips] == ["id3"]
-
-
-def test_several_sets_are_opened_as_one(root: Path, heads: Path) -> None:
-    both = open_dataset("faces68 + afhq/cat", root=root, image_size=16)
-    assert len(both) == 3  # type: ignore[arg-type]
-    assert sorted(len(part) for part in _parts(both)) == [1, 2]
-    held_out = open_held_out("faces68+afhq/cat", root=root, image_size=16)
-    assert held_out is not None and len(held_out) == 2  # type: ignore[arg-type]
-    assert open_held_out(f"faces68+{root / 'afhq' / 'val'}", root=root, image_size=16) is None
-    assert len(open_clips("puppets+voxceleb2", root=heads, image_size=32)) == PUPPET_CLIPS["train"] + 2
-
-
-def _parts(dataset: Dataset[object]) -> list[ImageFolder]:
-    return [part for part in dataset.datasets if isinstance(part, ImageFolder)]  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", ["a+b", "+"])
-def test_a_folder_with_a_plus_in_its_name_is_one(tmp_path: Path, name: str) -> None:
-    _save(tmp_path / name / "a.png")
-    assert len(open_dataset(str(tmp_path / name), image_size=16)) == 1  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("data", "named"), [("faces68+nothing", "'nothing'"), ("faces68+", r"'faces68\+'")])
-def test_of_several_sets_the_unknown_one_is_named(root: Path, data: str, named: str) -> None:
-    with pytest.raises(ValueError, match=f"--data {named} is neither"):
-        open_dataset(data, root=root, image_size=16)
-
-
-def test_a_wrong_tree_of_voxceleb2_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "voxceleb2" / "mp4").mkdir(parents=True)
-    with pytest.raises(ValueError, match="voxceleb2 in the form") as caught:
-        open_clips("voxceleb2", root=tmp_path, image_size=32)
-    assert "voxceleb2/dev/mp4/<id or video>/<id or video>/*.mp4" in str(caught.value)
-    assert "any kind of video" in str(caught.value)

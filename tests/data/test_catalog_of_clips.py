@@ -1,0 +1,91 @@
+"""How a name or a folder becomes clips, and how several sets become one."""
+
+from pathlib import Path
+
+import pytest
+from picture_files import save_picture
+from torch.utils.data import Dataset
+from video_clips import write_clip
+
+from autolink_gen.data.catalog import PUPPET_CLIPS, open_clips, open_dataset, open_held_out
+from autolink_gen.data.clips import PuppetClip
+from autolink_gen.data.frame_draws import FrameDraws
+from autolink_gen.data.images import ImageFolder
+
+pytestmark = pytest.mark.usefixtures("nobody_says_where")
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> Path:
+    """VoxCeleb2's layout: two persons to learn from, one to test on."""
+    for name in ("dev/mp4/id1/a/00001.mp4", "dev/mp4/id2/b/00001.mp4", "test/mp4/id3/c/00001.mp4"):
+        path = tmp_path / "sets" / "voxceleb2" / name
+        path.parent.mkdir(parents=True)
+        write_clip(path, 3)
+    return tmp_path / "sets"
+
+
+def test_clips_of_voxceleb2(heads: Path) -> None:
+    names = {
+        split: [Path(clip.name).parts[-3] for clip in open_clips("voxceleb2", root=heads, split=split, image_size=32)]
+        for split in ("train", "test")
+    }
+    assert names == {"train": ["id1", "id2"], "test": ["id3"]}
+
+
+def test_clips_of_a_set_of_frames_and_of_a_folder(root: Path) -> None:
+    assert [Path(clip.name).name for clip in open_clips("taichi", root=root, image_size=32)] == ["clip1"]
+    assert len(open_clips(root / "taichi", image_size=32)) == 1
+    with pytest.raises(ValueError, match="no clips in"):
+        open_clips(root / "faces68" / "test", image_size=32)
+
+
+def test_clips_of_puppets() -> None:
+    train, test = (open_clips("puppets", split=split, image_size=32, seed=5) for split in ("train", "test"))
+    assert (len(train), len(test)) == (PUPPET_CLIPS["train"], PUPPET_CLIPS["test"])
+    assert isinstance(test[0], PuppetClip)
+    assert (test[0].split, test[0].seed, test[0].size) == ("test", 5, 32)
+
+
+def test_frames_of_videos_are_pictures_too(heads: Path) -> None:
+    for data in ("voxceleb2", str(heads / "voxceleb2" / "dev")):
+        dataset = open_dataset(data, root=heads, image_size=32)
+        assert isinstance(dataset, FrameDraws)
+        assert dataset[0].shape == (3, 32, 32)
+    held_out = open_held_out("voxceleb2", root=heads, image_size=32)
+    assert isinstance(held_out, FrameDraws)
+    assert [Path(clip.name).parts[-3] for clip in held_out.clips] == ["id3"]
+
+
+def test_several_sets_are_opened_as_one(root: Path, heads: Path) -> None:
+    both = open_dataset("faces68 + afhq/cat", root=root, image_size=16)
+    assert len(both) == 3  # type: ignore[arg-type]
+    assert sorted(len(part) for part in _parts(both)) == [1, 2]
+    held_out = open_held_out("faces68+afhq/cat", root=root, image_size=16)
+    assert held_out is not None and len(held_out) == 2  # type: ignore[arg-type]
+    assert open_held_out(f"faces68+{root / 'afhq' / 'val'}", root=root, image_size=16) is None
+    assert len(open_clips("puppets+voxceleb2", root=heads, image_size=32)) == PUPPET_CLIPS["train"] + 2
+
+
+def _parts(dataset: Dataset[object]) -> list[ImageFolder]:
+    return [part for part in dataset.datasets if isinstance(part, ImageFolder)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["a+b", "+"])
+def test_a_folder_with_a_plus_in_its_name_is_one(tmp_path: Path, name: str) -> None:
+    save_picture(tmp_path / name / "a.png")
+    assert len(open_dataset(str(tmp_path / name), image_size=16)) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("data", "named"), [("faces68+nothing", "'nothing'"), ("faces68+", r"'faces68\+'")])
+def test_of_several_sets_the_unknown_one_is_named(root: Path, data: str, named: str) -> None:
+    with pytest.raises(ValueError, match=f"--data {named} is neither"):
+        open_dataset(data, root=root, image_size=16)
+
+
+def test_a_wrong_tree_of_voxceleb2_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "voxceleb2" / "mp4").mkdir(parents=True)
+    with pytest.raises(ValueError, match="voxceleb2 in the form") as caught:
+        open_clips("voxceleb2", root=tmp_path, image_size=32)
+    assert "voxceleb2/dev/mp4/<id or video>/<id or video>/*.mp4" in str(caught.value)
+    assert "any kind of video" in str(caught.value)
