@@ -2,8 +2,10 @@
 
 Run from the repository: python benchmarks/transfer_speed.py
 
-The network is untrained, of the recipe named: time does not depend on what it has learned. Each measurement runs in a
-process of its own.
+The network is untrained, of the recipe named: its time does not depend on what it has learned. That of the edge map
+does: an untrained graph has equal edges, all on one spot, where each of them competes at every pixel. So its weights
+are drawn here, of all strengths, and what the detector finds is replaced by keypoints that are spread over the picture.
+Each measurement runs in a process of its own.
 """
 
 import multiprocessing
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import numpy as np
 import torch
 
 from autolink_gen.config import TransferRunConfig, build, merge, read_recipe
@@ -61,6 +64,16 @@ def timed(spent: dict[str, float], part: str, function: Callable[..., Any]) -> C
     return call
 
 
+def spread_out(detect: Callable[..., Any]) -> Callable[..., Any]:
+    """A detector that takes its time, and gives keypoints drawn over the picture."""
+    draw = np.random.default_rng(0)
+
+    def call(pictures: Any) -> Any:
+        return draw.uniform(-0.8, 0.8, detect(pictures).shape)
+
+    return call
+
+
 class TimedStream(FrameStream):
     """A stream whose reading is timed."""
 
@@ -80,10 +93,11 @@ def measure(driver: Path, recipe: str, size: int, batch: int, threads: int) -> S
     spent = dict.fromkeys(PARTS, 0.0)
     config = build(TransferRunConfig, merge({"model": {"image_size": size}}, read_recipe("transfer", recipe)))
     graph = AutoLink(AutoLinkConfig(num_keypoints=16, image_size=size, width=0.25, sigma2=2.5e-3))
+    graph.raw_edge_weights.data = (torch.randn(16, 16) - 2) / graph.config.edge_weight_rate
     network = TransferNetwork(config.model).to(memory_format=torch.channels_last).eval()
     poses = torch.rand(8, 16, 2) * 2 - 1
     transfer = Transfer(graph, network, cluster_labels(graph, config.model.clusters), poses).prepare_for_inference()
-    transfer.detect = timed(spent, "detect", transfer.detect)  # type: ignore[method-assign]
+    transfer.detect = timed(spent, "detect", spread_out(transfer.detect))  # type: ignore[method-assign]
     transfer.edge_maps = timed(spent, "edge map", transfer.edge_maps)  # type: ignore[method-assign]
     network.paint = timed(spent, "network", network.paint)  # type: ignore[method-assign]
     VideoWriter.write = timed(spent, "encode", VideoWriter.write)  # type: ignore[method-assign]
