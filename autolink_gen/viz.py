@@ -4,6 +4,7 @@ import colorsys
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -79,12 +80,16 @@ def draw_graph(
 
 
 def picture_grid(
-    rows: Sequence[Sequence[ndarray]], *, padding: int = 4, labels: Sequence[str] | None = None
+    rows: Sequence[Sequence[ndarray]],
+    *,
+    padding: int = 4,
+    labels: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Picture:
     """Lay out rows of uint8 pictures, (H, W, 3) or grey (H, W), on white, each centred in its cell.
 
-    Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns.
-    Rows may differ in length. Raises ValueError where there is no picture at all.
+    Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns and
+    `names` of the rows, to their left. Rows may differ in length. Raises ValueError where there is no picture at all.
     """
     pictures = [picture for row in rows for picture in row]
     if not pictures:
@@ -94,18 +99,20 @@ def picture_grid(
     num_columns = max(len(row) for row in rows)
     font_px = max(10, cell_w // 12)
     top = padding + (font_px * 3 // 2 if labels else 0)
-    shape = (top + len(rows) * (cell_h + padding), padding + num_columns * (cell_w + padding), 3)
-    grid = np.full(shape, 255, np.uint8)
-    for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
+    left = padding + (math.ceil(max(_font(font_px).getlength(name) for name in names)) + font_px if names else 0)
+    corners = [
+        [(top + r * (cell_h + padding), left + c * (cell_w + padding)) for c in range(num_columns)]
+        for r in range(len(rows))
+    ]
+    grid = np.full((top + len(rows) * (cell_h + padding), left + num_columns * (cell_w + padding), 3), 255, np.uint8)
+    for row, places in zip(rows, corners, strict=True):
+        for picture, (cell_y, cell_x) in zip(row, places, strict=False):
             height, width = picture.shape[:2]
-            y = top + r * (cell_h + padding) + (cell_h - height) // 2
-            x = padding + c * (cell_w + padding) + (cell_w - width) // 2
+            y, x = cell_y + (cell_h - height) // 2, cell_x + (cell_w - width) // 2
             grid[y : y + height, x : x + width] = picture if picture.ndim == 3 else picture[..., None]
-    if not labels:
-        return grid
-    centres = [padding + c * (cell_w + padding) + cell_w / 2 for c in range(num_columns)]
-    return _with_titles(grid, list(zip(centres, labels, strict=False)), y=top / 2, size_px=font_px)
+    titles = [(x + cell_w / 2, top / 2, label) for (_, x), label in zip(corners[0], labels or (), strict=False)]
+    titles += [(left / 2, places[0][0] + cell_h / 2, name) for places, name in zip(corners, names or (), strict=False)]
+    return _with_titles(grid, titles, size_px=font_px) if titles else grid
 
 
 def to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[ndarray, "B H W 3"]:
@@ -288,9 +295,14 @@ def _mix(under: ndarray, over: ndarray, opacity: ndarray) -> ndarray:
     return (under + (over.astype(np.float32) - under) * opacity[..., None]).round().astype(np.uint8)
 
 
-def _with_titles(picture: ndarray, titles: list[tuple[float, str]], *, y: float, size_px: int) -> ndarray:
+def _with_titles(picture: ndarray, titles: list[tuple[float, float, str]], *, size_px: int) -> ndarray:
+    """Write titles, centred on (x, y) in pixels."""
     image = Image.fromarray(picture)
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=size_px)
-    for x, title in titles:
-        pen.text((x, y), title, "black", font, "mm")
+    pen = ImageDraw.Draw(image)
+    for x, y, title in titles:
+        pen.text((x, y), title, "black", _font(size_px), "mm")
     return np.asarray(image)
+
+
+def _font(size_px: int) -> Any:
+    return ImageFont.load_default(size=size_px)

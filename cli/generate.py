@@ -150,9 +150,16 @@ class _Painter:
         from autolink_gen.viz import picture_grid
 
         file = file or self._file("grid.png", (".png", ".jpg", ".jpeg"))
-        columns = [self._column(pose, changed=changed) for pose in poses for changed in self._versions()]
+        asked = [(pose, changed) for pose in poses for changed in self._versions()]
+        columns = [self._column(pose, changed=changed) for pose, changed in asked]
         rows = [list(row) for row in zip(*columns, strict=True)]
-        write_picture(file, picture_grid(rows if layout == _LAYOUTS[0] else columns))
+        poses_by = [f"{pose.name} changed" if self.edits and changed else pose.name for pose, changed in asked]
+        styles_by = ["", *self.names]  # none for the skeletons
+        if layout == _LAYOUTS[0]:
+            grid = picture_grid(rows, labels=poses_by, names=styles_by)
+        else:
+            grid = picture_grid(columns, labels=styles_by, names=poses_by)
+        write_picture(file, grid)
         what = " before and after the change" if self.edits else ""
         click.echo(f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}")
 

@@ -128,6 +128,16 @@ def test_grid_titles_are_written_above_their_columns() -> None:
     assert ink[:64].any() and ink[64:].any()
 
 
+def test_grid_names_are_written_to_the_left_of_their_rows() -> None:
+    dark = np.zeros((60, 60, 3), np.uint8)
+    plain, named = viz.picture_grid([[dark], [dark]]), viz.picture_grid([[dark], [dark]], names=["", "row two"])
+    margin = named.shape[1] - plain.shape[1]
+    assert margin > 0
+    assert (named[:, margin:] == plain).all()
+    ink = (named[:, :margin] < 128).any(axis=(1, 2))
+    assert not ink[:64].any() and ink[64:].any()
+
+
 def test_an_empty_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="rows is empty"):
         viz.picture_grid([[], []])
