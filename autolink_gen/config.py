@@ -161,8 +161,8 @@ class AdversarialConfig:
     gradients of both. ``augment``: show the discriminator moved, recoloured and partly covered pictures, real and
     painted, which helps where there are few. ``mismatched``: the share of painted pictures in whose place the
     discriminator is shown real ones beside the edge map of another, which it must refuse (Reed et al. 2016), so that
-    it learns to look at edges. ``structure`` weighs the distance of the keypoints detected in what is painted, moved
-    a little, from those asked for in the generator's loss.
+    it learns to look at edges. ``structure`` weighs, in the generator's loss, how much farther the keypoints detected
+    in what is painted are from those asked for than in real pictures, both moved a little.
     """
 
     gamma: float | None = None

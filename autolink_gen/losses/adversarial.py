@@ -25,12 +25,18 @@ def relativistic_loss(higher: Float[Tensor, " B"], lower: Float[Tensor, " B"]) -
     return F.softplus(lower - higher).mean()
 
 
-def structure_loss(detected: Float[Tensor, "B K 2"], asked: Float[Tensor, "B K 2"]) -> Float[Tensor, ""]:
-    """The mean distance of the keypoints detected in painted pictures from those asked for, in units of [-1, 1].
+def keypoint_distances(detected: Float[Tensor, "B K 2"], asked: Float[Tensor, "B K 2"]) -> Float[Tensor, " K"]:
+    """The mean distance of each keypoint detected in a batch from its place, in units of [-1, 1]."""
+    return (detected - asked).norm(dim=-1).mean(dim=0)
 
-    Differs: the paper's GAN has no such term.
+
+def structure_loss(painted: Float[Tensor, " K"], real: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+    """How much farther from their places keypoints are in painted than in real pictures, the mean over keypoints.
+
+    Both are mean distances by keypoint; where a keypoint is as near in what is painted, nothing is lost. Differs:
+    the paper's GAN has no such term.
     """
-    return (detected - asked).norm(dim=-1).mean()
+    return F.relu(painted - real.detach()).mean()
 
 
 def gradient_penalty(logits: Float[Tensor, " B"], pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:

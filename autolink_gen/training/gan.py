@@ -85,11 +85,11 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         clip_norm = config.optimiser.clip_norm
         run.update_critic(losses.loss.float(), clip_norm=clip_norm, **logits, **penalty)
         loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2).float()
-        structure = {}
+        metrics: dict[str, Tensor] = {}
         if config.loss.structure:
-            structure["structure"] = structure_of(fake, poses, seed=seed + 4)
-            loss = loss + config.loss.structure * structure["structure"]
-        run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **structure)
+            structure = structure_of(fake, poses, real, keypoints, seed=seed + 4)
+            loss, metrics = loss + config.loss.structure * structure.loss, structure.metrics
+        run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **metrics)
 
 
 def move_some(

@@ -1,26 +1,61 @@
 """The structure term of a painter's loss: what it paints must show the keypoints it was asked for."""
 
+from typing import NamedTuple
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolink_gen.losses.adversarial import structure_loss
+from autolink_gen.losses.adversarial import keypoint_distances, structure_loss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.training.augment import Nudge
+
+
+class Structure(NamedTuple):
+    """The term, and for the logs the mean distances of keypoints from their places, in units of [-1, 1]."""
+
+    loss: Float[Tensor, ""]
+    painted: Float[Tensor, ""]
+    real: Float[Tensor, ""]
+
+    @property
+    def metrics(self) -> dict[str, Tensor]:
+        """The distances by name."""
+        return {"structure": self.painted, "real_structure": self.real}
 
 
 class StructureTerm:
     """Detects keypoints in painted pictures that were moved a little, and tells how far from their places they are.
 
     A detector looked at always the same way can be pleased by strokes that mean nothing to anyone else; one that
-    sees the picture turned, scaled and shifted, each time otherwise, much less. Differs: the paper has no such term.
+    sees the picture turned, scaled and shifted, each time otherwise, much less. And a painted picture need not be
+    clearer than real ones, moved likewise: where the detector itself wavers, more could be had by strokes alone.
+    Differs: the paper has no such term.
     """
 
     def __init__(self, graph: AutoLink) -> None:
         self.graph, self.nudge = graph, Nudge()
 
     def __call__(
-        self, painted: Float[Tensor, "B 3 S S"], asked: Float[Tensor, "B K 2"], *, seed: int
-    ) -> Float[Tensor, ""]:
-        """The mean distance, in units of [-1, 1]; gradients reach the pictures in [-1, 1]."""
-        seen, wanted = self.nudge(painted.float(), asked, seed=seed)
-        return structure_loss(self.graph.locate(seen), wanted)
+        self,
+        painted: Float[Tensor, "B 3 S S"],
+        asked: Float[Tensor, "B K 2"],
+        real: Float[Tensor, "B 3 S S"],
+        found: Float[Tensor, "B K 2"],
+        *,
+        seed: int,
+    ) -> Structure:
+        """The term for painted pictures and the keypoints asked for, beside real ones and those found in them.
+
+        Pictures are in [-1, 1]; gradients reach the painted ones.
+        """
+        distances = self._distances(painted.float(), asked, seed=seed)
+        with torch.no_grad():
+            allowed = self._distances(real.float(), found, seed=seed)
+        return Structure(structure_loss(distances, allowed), distances.mean(), allowed.mean())
+
+    def _distances(
+        self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
+    ) -> Float[Tensor, " K"]:
+        seen, wanted = self.nudge(pictures, keypoints, seed=seed)
+        return keypoint_distances(self.graph.locate(seen), wanted)

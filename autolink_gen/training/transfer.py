@@ -82,7 +82,8 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         parts = losses(painted, target)
         seed = int(torch.randint(2**62, (), generator=draw))
         if config.adversarial.structure:
-            parts["structure"] = config.adversarial.structure * structure_of(painted, pose, seed=seed + 4)
+            structure = structure_of(painted, pose, target, pose, seed=seed + 4)
+            parts["structure"] = config.adversarial.structure * structure.loss
         if run.critic is not None:
             parts["adversarial"] = _compete(run, config, target, painted, drawn.amax(1, keepdim=True), seed=seed)
         run.update(

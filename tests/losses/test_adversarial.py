@@ -9,6 +9,7 @@ from autolink_gen.losses.adversarial import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
+    keypoint_distances,
     relativistic_loss,
     structure_loss,
 )
@@ -50,13 +51,20 @@ def test_equation_9_by_hand():
     assert squares.item() == pytest.approx(4 * pictures.square().sum().item() / 5, rel=1e-5)
 
 
-def test_the_structure_loss_is_a_mean_distance_with_finite_gradients_at_none():
-    asked = torch.zeros(1, 2, 2)
-    detected = torch.tensor([[[0.3, 0.4], [0.0, 0.0]]], requires_grad=True)
-    loss = structure_loss(detected, asked)
+def test_distances_of_keypoints_are_means_with_finite_gradients_at_none():
+    detected = torch.tensor([[[0.3, 0.4], [0.0, 0.0]], [[0.0, 0.1], [0.0, 0.0]]], requires_grad=True)
+    distances = keypoint_distances(detected, torch.zeros(2, 2, 2))
+    distances.sum().backward()
+    assert torch.allclose(distances, torch.tensor([0.3, 0.0]))
+    assert torch.allclose(detected.grad, torch.tensor([[[0.3, 0.4], [0.0, 0.0]], [[0.0, 0.5], [0.0, 0.0]]]))
+
+
+def test_the_structure_loss_asks_for_no_more_than_real_pictures_have():
+    painted = torch.tensor([0.5, 0.1, 0.2], requires_grad=True)
+    loss = structure_loss(painted, torch.tensor([0.2, 0.3, 0.2]))
     loss.backward()
-    assert loss.item() == pytest.approx(0.25)
-    assert torch.allclose(detected.grad, torch.tensor([[[0.3, 0.4], [0.0, 0.0]]]))
+    assert loss.item() == pytest.approx(0.1)
+    assert torch.allclose(painted.grad, torch.tensor([1 / 3, 0.0, 0.0]))
 
 
 def test_gradients_of_the_penalty_agree_with_finite_differences():

@@ -63,16 +63,28 @@ def graph(monkeypatch) -> AutoLink:
     return AutoLink(AutoLinkConfig(num_keypoints=2, image_size=SIZE, width=0.05))
 
 
+ASKED = torch.tensor([[[0.2, -0.3], [0.2, -0.3]], [[-0.4, 0.1], [-0.4, 0.1]]])
+OFF = torch.tensor([0.1, 0.0])
+
+
 def test_what_shows_its_keypoints_loses_nothing(graph):
-    asked = torch.tensor([[[0.2, -0.3], [0.2, -0.3]], [[-0.4, 0.1], [-0.4, 0.1]]])
-    term = StructureTerm(graph)
-    assert float(term(blobs(asked[:, :1]), asked, seed=1)) < 5e-3
-    off = float(term(blobs(asked[:, :1] + torch.tensor([0.1, 0.0])), asked, seed=1))
-    assert off == pytest.approx(0.1, rel=0.12), "a nudge scales by a tenth at most"
+    term, clear, off = StructureTerm(graph), blobs(ASKED[:, :1]), blobs(ASKED[:, :1] + OFF)
+    assert float(term(clear, ASKED, clear, ASKED, seed=1).loss) < 5e-3
+    found = term(off, ASKED, clear, ASKED, seed=1)
+    assert float(found.loss) == pytest.approx(0.1, rel=0.12), "a nudge scales by a tenth at most"
+    assert float(found.painted - found.real) == pytest.approx(float(found.loss))
+
+
+def test_what_is_as_clear_as_real_pictures_loses_nothing(graph):
+    off = blobs(ASKED[:, :1] + OFF)
+    found = StructureTerm(graph)(off, ASKED, off, ASKED, seed=1)
+    assert float(found.loss) == 0 and float(found.painted) == float(found.real) > 0.08
+    assert found.metrics == {"structure": found.painted, "real_structure": found.real}
 
 
 def test_its_gradient_moves_the_picture(graph):
     asked = torch.tensor([[[0.2, 0.0], [0.2, 0.0]]])
     start = torch.zeros(1, 1, 2, requires_grad=True)
-    StructureTerm(graph)(blobs(start), asked, seed=2).backward()
+    real = torch.tensor([[[0.5, 0.5], [0.5, 0.5]]])
+    StructureTerm(graph)(blobs(start), asked, blobs(real[:, :1]), real, seed=2).loss.backward()
     assert start.grad[0, 0, 0] < -0.5 and abs(start.grad[0, 0, 1]) < 0.4
