@@ -131,7 +131,7 @@ def print_parameters(networks: dict[str, "nn.Module"]) -> None:
 
 
 def _parameters_by_block(network: "nn.Module") -> list[tuple[str, int]]:
-    rows = []
+    rows = [(name, parameter.numel()) for name, parameter in network.named_parameters(recurse=False)]
     for name, child in network.named_children():
         inner = list(child.named_children()) if name == "blocks" else [("", child)]
         for index, module in inner:

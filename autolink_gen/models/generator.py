@@ -26,7 +26,8 @@ class GanConfig:
     ``image_size`` in pixels; ``width`` multiplies every channel count, ``discriminator_width``, unless None, the
     discriminator's; ``style_size`` is that of z and of w. ``sees_edges``: the discriminator is shown the edge map
     beside the picture. ``minibatch_std``: it also sees how much the pictures of a batch vary. ``edge_power``: both
-    see edge maps raised to it; 1/2 lets weak edges show beside strong ones.
+    see edge maps raised to it; 1/2 lets weak edges show beside strong ones. ``learned_start``: StyleGAN2's learned
+    constant is added to the features of the edge map, so that places without edges can be told apart.
     """
 
     image_size: int = 128
@@ -36,6 +37,7 @@ class GanConfig:
     sees_edges: bool = True
     minibatch_std: bool = False
     edge_power: float = 1.0
+    learned_start: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:
@@ -49,7 +51,8 @@ class GanConfig:
 class Generator(nn.Module):
     """Paints a picture of a style z on an edge map.
 
-    The edge map, brought to 32x32, becomes the 8x8 feature map that stands in for StyleGAN2's constant start.
+    The edge map, brought to 32x32, becomes the 8x8 feature map that stands in for StyleGAN2's constant start, or is
+    added to it.
     Neither noise, nor equalised learning rates, nor path regularisation, as the paper says.
     """
 
@@ -66,6 +69,8 @@ class Generator(nn.Module):
             nn.Conv2d(start, start, 4, stride=2, padding=1),
             leaky_relu(),
         )
+        if config.learned_start:
+            self.start = nn.Parameter(_START_SPREAD * torch.randn(1, start, _START_SIZE, _START_SIZE))
         counts = [scaled(count, config.width) for side, count in CHANNELS.items() if side <= config.image_size]
         blocks = [StyledUp(start, start, size, upsample=False)]
         blocks += [StyledUp(few, many, size) for few, many in pairwise(counts)]
@@ -90,6 +95,8 @@ class Generator(nn.Module):
             edge_map**self.config.edge_power, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True
         )
         x = self.from_edges(small)
+        if self.config.learned_start:
+            x = x + self.start
         for block in self.blocks:
             x = block(x, style)
         pictures: Tensor = self.to_picture(x)

@@ -80,7 +80,9 @@ def test_a_dry_run_counts_parameters_with_and_without_a_graph(here, tmp_path, mo
     assert "# no graph yet: autolink-gen learn-graph makes one" in alone
     rows = {line.split()[1]: line.split()[-1] for line in alone.splitlines() if line.startswith("#   ")}
     assert rows["mapping"] == "197,376" and rows["to_picture"] == "1,731"
-    assert "image_size: 128" in alone
+    assert "image_size: 128" in alone and "start" not in rows
+    learned = run("train-gan", "--recipe", "paper", "--set", "model.learned_start=true", "--dry-run").output
+    assert "#   start                    32,768" in learned
     assert not (tmp_path / "runs").exists()
 
 

@@ -78,6 +78,16 @@ def test_a_power_below_one_lifts_weak_edges():
     assert torch.allclose(rooted(pictures, maps), critic(pictures, maps.sqrt()), atol=1e-5)
 
 
+def test_a_learned_start_is_added_to_what_edges_give():
+    plain, learned = Generator(small()), Generator(small(learned_start=True))
+    learned.load_state_dict({**plain.state_dict(), "start": torch.zeros_like(learned.start)})
+    maps, z = torch.rand(2, 1, 64, 64), torch.randn(2, 16)
+    assert torch.allclose(learned(maps, z), plain(maps, z), atol=1e-6)
+    learned.start.data[..., :4] = 1.0  # the left half
+    changed = (learned(maps, z) - plain(maps, z)).abs().mean((0, 1, 2))
+    assert changed[:24].mean() > 2 * changed[40:].mean()
+
+
 def test_minibatch_std_by_hand():
     x = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 2, 4, 4)
     appended = with_minibatch_std(x)
