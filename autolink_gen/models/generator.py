@@ -52,8 +52,7 @@ class Generator(nn.Module):
     """Paints a picture of a style z on an edge map.
 
     The edge map, brought to 32x32, becomes the 8x8 feature map that stands in for StyleGAN2's constant start, or is
-    added to it.
-    Neither noise, nor equalised learning rates, nor path regularisation, as the paper says.
+    added to it. Neither noise, nor equalised learning rates, nor path regularisation, as the paper says.
     """
 
     def __init__(self, config: GanConfig) -> None:

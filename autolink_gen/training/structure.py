@@ -11,7 +11,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.training.augment import Nudge
 
 
-class Structure(NamedTuple):
+class StructureLosses(NamedTuple):
     """The term, and for the logs the mean distances of keypoints from their places, in units of [-1, 1]."""
 
     loss: Float[Tensor, ""]
@@ -44,7 +44,7 @@ class StructureTerm:
         found: Float[Tensor, "B K 2"],
         *,
         seed: int,
-    ) -> Structure:
+    ) -> StructureLosses:
         """The term for painted pictures and the keypoints asked for, beside real ones and those found in them.
 
         Pictures are in [-1, 1]; gradients reach the painted ones.
@@ -52,7 +52,7 @@ class StructureTerm:
         distances = self._distances(painted.float(), asked, seed=seed)
         with torch.no_grad():
             allowed = self._distances(real.float(), found, seed=seed)
-        return Structure(structure_loss(distances, allowed), distances.mean(), allowed.mean())
+        return StructureLosses(structure_loss(distances, allowed), distances.mean(), allowed.mean())
 
     def _distances(
         self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
