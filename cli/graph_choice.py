@@ -134,18 +134,17 @@ def _is_new(data: str, learned_on: str) -> bool:
     """Whether a graph learned on ``learned_on`` has not seen ``data`` or a part of it."""
     from autolink_gen.data.catalog import parts_of
 
-    known = [str(part) for part in parts_of(learned_on)]
-    return any(all(_differ(str(part), other) for other in known) for part in parts_of(data))
+    known = [_way_to(str(part)) for part in parts_of(learned_on)]
+    return not all(any(_is_same(_way_to(str(part)), other) for other in known) for part in parts_of(data))
 
 
-def _differ(one: str, other: str) -> bool:
-    """Whether two data sets are not the same; a folder may be a named set's, or the training part of another."""
-    parts = [_parts(data) for data in (one, other)]
-    shorter = min(len(part) for part in parts)
-    return parts[0][-shorter:] != parts[1][-shorter:]
+def _is_same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one way ends as the other does: a folder may be that of a named set."""
+    shorter = min(len(one), len(other))
+    return one[-shorter:] == other[-shorter:]
 
 
-def _parts(data: str) -> tuple[str, ...]:
+def _way_to(data: str) -> tuple[str, ...]:
     """The folders that lead to the pictures, or the name of a set, without its split or class."""
     folder = Path(data)
     if not folder.is_dir():
