@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from autolink_gen.cli.memory import keep_freed_memory
+
 COMMANDS = {
     "learn-graph": "Learn keypoints and the graph that links them from unlabelled pictures.",
     "detect": "Find the keypoints in pictures and videos.",
@@ -79,4 +81,5 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_freed_memory()
     cli()
