@@ -15,6 +15,8 @@ from autolink_gen.models.unet import UNet
 from autolink_gen.ops.warping import keypoint_flow, warp
 
 IMAGE_SIZES = (64, 128, 256)
+_CORRECTION = 0.1  # of the flow, in normalised units, for 1 painted
+_KEPT_AT_FIRST = 1.0  # the logit of the mask before training
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class TransferConfig:
     appearance encoder. ``all_scales``: appearance joins at every scale, not at the smallest alone.
     ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
     channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
-    before it joins, and so is the source itself, which stays where a painted mask keeps it; ``warp_sigma2`` is how
-    far around it a keypoint takes things along, squared, in normalised units.
+    before it joins, and so is the source itself, by a flow that the network corrects and to where a mask that it
+    paints keeps it; ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units.
     """
 
     image_size: int = 128
@@ -74,8 +76,12 @@ class TransferNetwork(WithQuickCopy):
         edges = config.clusters
         self.encoder = AppearanceEncoder(3 + edges * config.source_edges, width=config.appearance_width)
         counts = [count if config.all_scales or scale == 4 else 0 for scale, count in enumerate(self.encoder.counts)]
-        self.decoder = UNet(edges, 3 + config.warps, width=config.width, guest_channels=counts)
+        self.decoder = UNet(edges, 6 if config.warps else 3, width=config.width, guest_channels=counts)
         start_convolutions(self)
+        if config.warps:  # the flow uncorrected, the mask everywhere the same
+            weight, bias = self.decoder.head.parameters()
+            nn.init.zeros_(weight.data[3:])
+            nn.init.constant_(bias.data[3:4], _KEPT_AT_FIRST)
 
     def forward(
         self,
@@ -107,30 +113,35 @@ class TransferNetwork(WithQuickCopy):
         source_keypoints: Float[Tensor, "B K 2"],
     ) -> Float[Tensor, "B 3 S S"]:
         """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``."""
-        if self.config.warps:
-            appearance = self._moved(appearance, keypoints, source_keypoints)
         source, *features = appearance
+        flow = self._flow(keypoints, source_keypoints) if self.config.warps else None
+        if flow is not None:
+            features = [_moved(maps, flow) for maps in features]
         guests = features if self.config.all_scales else [None] * (len(features) - 1) + features[-1:]
         _, decoder = self._parts()
         painted: Tensor = decoder(edge_maps, guests)
-        if not self.config.warps:
+        if flow is None:
             return painted
-        colours, mask = painted[:, :3], painted[:, 3:].sigmoid()
-        return torch.lerp(colours, source, mask)
+        colours, mask, correction = painted.split((3, 1, 2), dim=1)
+        return torch.lerp(colours, _moved(source, flow, _CORRECTION * correction), mask.sigmoid())
 
     def _parts(self) -> tuple[nn.Module, nn.Module]:
         encoder, decoder = self._quick[0].children() if self._quick else (self.encoder, self.decoder)
         return encoder, decoder
 
-    def _moved(self, appearance: Sequence[Tensor], keypoints: Tensor, source_keypoints: Tensor) -> list[Tensor]:
-        flow = keypoint_flow(
-            keypoints, source_keypoints, sigma2=self.config.warp_sigma2, size=self.config.image_size // 4
-        )
-        channels = flow.permute(0, 3, 1, 2)
-        moved = []
-        for features in appearance:
-            side = features.shape[-1]
-            fitting = F.interpolate(channels, (side, side), mode="bilinear", align_corners=True)
-            carried = warp(features, fitting.permute(0, 2, 3, 1))
-            moved.append(carried.contiguous(memory_format=torch.channels_last))  # what convolutions on a CPU prefer
-        return moved
+    def _flow(self, keypoints: Tensor, source_keypoints: Tensor) -> Float[Tensor, "B 2 s s"]:
+        """Where to look in the source, at a quarter of the resolution."""
+        size = self.config.image_size // 4
+        flow = keypoint_flow(keypoints, source_keypoints, sigma2=self.config.warp_sigma2, size=size)
+        return flow.permute(0, 3, 1, 2)
+
+
+def _moved(
+    maps: Float[Tensor, "B C H W"],
+    flow: Float[Tensor, "B 2 _ _"],
+    correction: Float[Tensor, "B 2 H W"] | float = 0.0,
+) -> Float[Tensor, "B C H W"]:
+    """Maps looked at where the flow, at any resolution, and its correction say."""
+    fitting = F.interpolate(flow, maps.shape[-2:], mode="bilinear", align_corners=True) + correction
+    carried = warp(maps, fitting.permute(0, 2, 3, 1))
+    return carried.contiguous(memory_format=torch.channels_last)  # what convolutions on a CPU prefer

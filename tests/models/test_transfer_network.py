@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+from autolink_gen.models.transfer import _CORRECTION, TransferConfig, TransferNetwork
 from autolink_gen.models.unet import UNet
 
 SMALL = {"image_size": 64, "width": 0.1, "appearance_width": 0.1}
@@ -88,11 +88,32 @@ def test_the_source_stays_where_the_mask_keeps_it():
     with torch.no_grad():
         network.decoder.head.weight.zero_()
         for logit, expected in ((50.0, given["source"]), (-50.0, torch.full_like(given["source"], 0.25))):
-            network.decoder.head.bias.copy_(torch.tensor([0.25, 0.25, 0.25, logit]))
+            network.decoder.head.bias.copy_(torch.tensor([0.25, 0.25, 0.25, logit, 0.0, 0.0]))
             assert torch.allclose(network(**given), expected, atol=1e-5)
         network.decoder.head.bias[3] = 50.0
         moved = network(**{**given, "source_keypoints": given["keypoints"] * 0.5})
     assert (moved - given["source"]).abs().max() > 0.5, "and moves with the keypoints"
+
+
+def test_the_network_corrects_the_flow():
+    network, given = make(all_scales=True, warps=True), inputs()
+    given["source_keypoints"] = given["keypoints"]
+    right, down = (pixels * 2 / 63 / _CORRECTION for pixels in (5, 3))
+    with torch.no_grad():
+        network.decoder.head.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 50.0, right, down]))
+        network.decoder.head.weight.zero_()
+        painted = network(**given)
+    assert torch.allclose(painted[..., :-3, :-5], given["source"][..., 3:, 5:], atol=1e-4)
+
+
+def test_an_untrained_network_keeps_what_the_keypoints_carry():
+    network, given = make(all_scales=True, source_edges=True, warps=True), inputs()
+    given["source_keypoints"] = given["keypoints"]
+    with torch.no_grad():
+        assert torch.equal(network.decoder.head.weight[3:], torch.zeros_like(network.decoder.head.weight[3:]))
+        network.decoder.head.weight[:3] = 0
+        share = (network(**given) / given["source"]).median()
+    assert 0.6 < share < 0.9
 
 
 def test_the_decoder_without_guests_is_the_graph_learners():
