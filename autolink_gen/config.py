@@ -58,6 +58,7 @@ class OptimiserConfig:
     lr: float = 1e-4
     edge_weight_lr: float | None = None  # of the raw edge weights and alpha; None: as lr
     heatmap_lr: float | None = None  # of the convolution that makes the heatmaps; None: as lr
+    mapping_lr: float | None = None  # of the generator's mapping from z to w; None: as lr
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
@@ -65,7 +66,9 @@ class OptimiserConfig:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        _require(self.lr > 0, "optimiser.lr", "positive", self.lr)
+        for name in ("lr", "edge_weight_lr", "heatmap_lr", "mapping_lr"):
+            rate = getattr(self, name)
+            _require(rate is None or rate > 0, f"optimiser.{name}", "positive", rate)
         _require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
         _require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
         _require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)

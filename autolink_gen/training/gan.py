@@ -42,6 +42,8 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     fabric.barrier()
     graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
     generator = Generator(config.model).to(memory_format=torch.channels_last)
+    mapping_lr = config.optimiser.mapping_lr
+    special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
     critic = make_critic(config.model, config.loss)
     samples = GanSamples(dataset, graph, config)
     quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
@@ -50,7 +52,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         launch,
         config.training,
         model=generator,
-        optimiser=make_optimiser(generator, config.optimiser, special=[]),
+        optimiser=make_optimiser(generator, config.optimiser, special=special),
         critic=(critic, make_optimiser(critic, config.optimiser, special=[])),
         measure=quality.measure if config.progress.pictures else None,
         on_save=samples.refresh,

@@ -101,6 +101,17 @@ def test_the_curve_of_distances_and_its_two_marks(straight):
     assert straight.progress.best_step == best
 
 
+def test_the_mapping_learns_at_its_own_rate(tmp_path):
+    slow = {"optimiser": {"mapping_lr": 1e-9}, "training": {"steps": 2}, "progress": {"pictures": 0}}
+    run = train_gan(tiny(**slow), make_graph(), launch(tmp_path / "run"))
+    assert [group["lr"] for group in run.optimiser.param_groups] == [1e-3, 1e-9]
+    first = train_gan(tiny(**{**slow, "training": {"steps": 1}}), make_graph(), launch(tmp_path / "first"))
+    later = dict(run.model.named_parameters())
+    for name, weight in first.model.named_parameters():
+        moved = (weight - later[name]).abs().max() > 1e-7
+        assert moved != ("mapping." in name), name
+
+
 def test_the_weights_to_use_are_the_average_with_the_graph(straight):
     gan = load_gan(straight.folder)
     average = straight.average.module.state_dict()
