@@ -67,8 +67,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "edge_weight_lr", "heatmap_lr", "mapping_lr"):
-            rate = getattr(self, name)
-            _require(rate is None or rate > 0, f"optimiser.{name}", "positive", rate)
+            _require((rate := getattr(self, name)) is None or rate > 0, f"optimiser.{name}", "positive", rate)
         _require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
         _require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
         _require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)
@@ -212,7 +211,9 @@ class GanRunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     loss: AdversarialConfig = field(default_factory=AdversarialConfig)
-    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(lr=2e-3, betas=(0.0, 0.99)))
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(lr=1e-4, betas=(0.0, 0.99), mapping_lr=1e-6)
+    )
     training: RunLengthConfig = field(default_factory=lambda: RunLengthConfig(steps=100_000, batch_size=32, ema=0.999))
     progress: ProgressConfig = field(default_factory=ProgressConfig)
 
