@@ -88,8 +88,9 @@ def picture_grid(
 ) -> Picture:
     """Lay out rows of uint8 pictures, (H, W, 3) or grey (H, W), on white, each centred in its cell.
 
-    Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns and
-    `names` of the rows, to their left. Rows may differ in length. Raises ValueError where there is no picture at all.
+    Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns, shortened
+    in the middle where they are too wide, and `names` of the rows, to their left. Rows may differ in length. Raises
+    ValueError where there is no picture at all.
     """
     pictures = [picture for row in rows for picture in row]
     if not pictures:
@@ -110,7 +111,8 @@ def picture_grid(
             height, width = picture.shape[:2]
             y, x = cell_y + (cell_h - height) // 2, cell_x + (cell_w - width) // 2
             grid[y : y + height, x : x + width] = picture if picture.ndim == 3 else picture[..., None]
-    titles = [(x + cell_w / 2, top / 2, label) for (_, x), label in zip(corners[0], labels or (), strict=False)]
+    labels = [_shortened(label, cell_w, size_px=font_px) for label in labels or ()]
+    titles = [(x + cell_w / 2, top / 2, label) for (_, x), label in zip(corners[0], labels, strict=False)]
     titles += [(left / 2, places[0][0] + cell_h / 2, name) for places, name in zip(corners, names or (), strict=False)]
     return _with_titles(grid, titles, size_px=font_px) if titles else grid
 
@@ -302,6 +304,15 @@ def _with_titles(picture: ndarray, titles: list[tuple[float, float, str]], *, si
     for x, y, title in titles:
         pen.text((x, y), title, "black", _font(size_px), "mm")
     return np.asarray(image)
+
+
+def _shortened(title: str, width: int, *, size_px: int) -> str:
+    """The title, without as much of its middle as is too wide."""
+    font, kept, short = _font(size_px), len(title), title
+    while font.getlength(short) > width and kept > 2:
+        kept -= 1
+        short = f"{title[: kept - kept // 2]}...{title[len(title) - kept // 2 :]}"
+    return short
 
 
 def _font(size_px: int) -> Any:

@@ -128,6 +128,17 @@ def test_grid_titles_are_written_above_their_columns() -> None:
     assert ink[:64].any() and ink[64:].any()
 
 
+def test_long_titles_lose_their_middle_and_keep_apart() -> None:
+    dark, title = np.zeros((60, 60, 3), np.uint8), "a_picture_with_a_long_name"
+    short = viz._shortened(f"{title} changed", 60, size_px=10)
+    assert short.startswith("a_p") and "..." in short and short.endswith("ged")
+    assert viz._shortened("pose0", 60, size_px=10) == "pose0"
+    heads = [viz.picture_grid([[dark, dark]], labels=[title, label])[:15] for label in (title, f"{title} changed")]
+    for head in heads:
+        assert (head < 128).any() and (head[:, 64:68] > 200).all(), "the gap between the columns stays white"
+    assert (heads[0] != heads[1]).any()
+
+
 def test_grid_names_are_written_to_the_left_of_their_rows() -> None:
     dark = np.zeros((60, 60, 3), np.uint8)
     plain, named = viz.picture_grid([[dark], [dark]]), viz.picture_grid([[dark], [dark]], names=["", "row two"])
