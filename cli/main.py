@@ -13,7 +13,7 @@ from autolink_gen.cli.memory import keep_freed_memory
 COMMANDS = {
     "learn-graph": "Learn keypoints and the graph that links them from unlabelled pictures.",
     "detect": "Find the keypoints in pictures and videos.",
-    "evaluate": "Score a learned graph against annotated landmarks.",
+    "evaluate": "Score a graph against landmarks, a GAN, or a transfer network.",
     "view-graph": "Show a learned graph: its edge matrix, its mean pose, its clusters.",
     "train-gan": "Train a GAN that paints on a learned graph.",
     "generate": "Paint with a trained GAN: move the skeleton, keep the style, or the other way round.",

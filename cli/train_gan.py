@@ -29,7 +29,7 @@ def train_gan(**options: Any) -> None:
     """Train a GAN that paints new objects on the edge maps of a learned graph.
 
     Needs a run of learn-graph. Ends with grid.png in the run's folder, a row a style and a column a pose, and
-    fd_vgg16.png, the distance to held-out pictures through training. Repeating the command goes on where it
+    fd_vgg16.png, the distance to real pictures through training. Repeating the command goes on where it
     stopped.
 
     \b
@@ -45,7 +45,7 @@ def train_gan(**options: Any) -> None:
         train,
         files={
             "grid.png": "above pictures with their graph, below a row a style on these poses",
-            "fd_vgg16.png": "the distance to held-out pictures through training",
+            "fd_vgg16.png": "the distance to real pictures through training",
         },
         then=lambda folder: f"autolink-gen generate --model {folder} --grid rows=seeds,cols=poses",
     )

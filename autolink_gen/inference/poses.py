@@ -156,6 +156,8 @@ def _parse_swap(text: str) -> tuple[int, int]:
         one, other = (int(value) for value in text.split(","))
     except ValueError:
         raise ValueError(f"--swap takes two keypoints, as in 2,5, got {text!r}") from None
+    if one == other:
+        raise ValueError(f"--swap {text} exchanges a keypoint with itself: name two")
     return one, other
 
 
@@ -164,7 +166,7 @@ def parse_seeds(text: str) -> list[int]:
     try:
         return [seed for part in text.split(",") for seed in _span(part)]
     except ValueError:
-        raise ValueError(f"--seeds takes numbers and spans, as in 0-15 or 0,3,8-11, got {text!r}") from None
+        raise ValueError(f"--seeds takes numbers and spans that go up, as in 0-15 or 0,3,8-11, got {text!r}") from None
 
 
 def _span(part: str) -> Iterable[int]:

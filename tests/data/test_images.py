@@ -208,7 +208,7 @@ def test_read_image_names_a_bad_file_and_the_remedy(
 
 
 def test_read_image_of_a_missing_file_and_of_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="there is no such file"):
+    with pytest.raises(ImageError, match="there is no such file; see that the path is right"):
         read_image(tmp_path / "a.jpg")
     with pytest.raises(ImageError, match="it is a folder"):
         read_image(tmp_path)

@@ -92,6 +92,7 @@ def test_edits_move_swap_and_take_out():
         ({"moves": ["2:nan,0"]}, "--move takes KEYPOINT:X,Y"),
         ({"moves": ["2:0,-2.1"]}, "--move 2:0,-2.1 leads out of the picture"),
         ({"swaps": ["1"]}, "--swap takes two keypoints"),
+        ({"swaps": ["2,2"]}, "exchanges a keypoint with itself"),
         ({"moves": ["3:0,0"]}, "there is no keypoint 3: the graph's are 0 to 2"),
         ({"swaps": ["0,9"]}, "there is no keypoint 9"),
         ({"removed": [-1]}, "there is no keypoint -1"),
@@ -106,7 +107,7 @@ def test_seeds_are_numbers_and_spans():
     assert parse_seeds("0-3") == [0, 1, 2, 3]
     assert parse_seeds("5,0-1") == [5, 0, 1]
     for text in ("a", "3-1", "", "1,,2"):
-        with pytest.raises(ValueError, match="--seeds takes numbers and spans"):
+        with pytest.raises(ValueError, match="--seeds takes numbers and spans that go up"):
             parse_seeds(text)
 
 
