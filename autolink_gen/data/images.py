@@ -131,9 +131,9 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:
-    if isinstance(error, FileNotFoundError):
-        return _image_error(path, _reason(path, error), remedy="see that the path is right")
     remedy = f"remove or replace it (`autolink-gen data check {path.parent}` lists all such files)"
+    if isinstance(error, FileNotFoundError):
+        remedy = "see that the path is right"
     return _image_error(path, _reason(path, error), remedy=remedy)
 
 
