@@ -22,7 +22,7 @@ import click
 import numpy as np
 import torch
 
-from autolink_gen.config import TransferRunConfig, build, merge, read_recipe
+from autolink_gen.config import TransferRunConfig, build
 from autolink_gen.data.frame_stream import FrameStream
 from autolink_gen.data.synthetic import puppet_clip
 from autolink_gen.data.video_writing import VideoWriter
@@ -30,6 +30,7 @@ from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.inference.transfer_video import Look, transfer_video
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferNetwork
+from autolink_gen.recipes import merge, read_recipe
 
 PARTS = ("decode", "detect", "edge map", "network", "encode")
 _FPS = 25

@@ -99,7 +99,7 @@ def painter_settings(
     kind: str, recipe: str, options: dict[str, Any], graph: "AutoLink | None", given: dict[str, Any]
 ) -> dict[str, Any]:
     """A recipe's values with the graph's picture size, the options ``given`` and --set over them, in that order."""
-    from autolink_gen.config import merge, parse_overrides, read_recipe
+    from autolink_gen.recipes import merge, parse_overrides, read_recipe
 
     size = {"image_size": graph.config.image_size} if graph is not None else {}
     values = merge(merge({"model": size}, read_recipe(kind, recipe)), given)

@@ -50,7 +50,8 @@ def learn_graph(**options: Any) -> None:
 
 
 def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
-    from autolink_gen.config import GraphRunConfig, build, merge, parse_overrides, read_recipe
+    from autolink_gen.config import GraphRunConfig, build
+    from autolink_gen.recipes import merge, parse_overrides, read_recipe
 
     given = given_settings(
         options, model={"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]}

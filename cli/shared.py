@@ -47,7 +47,7 @@ def evaluated_data(run: Path, options: dict[str, Any]) -> tuple[str, Path | None
 
 def run_settings(run: Path, group: str) -> dict[str, Any]:
     """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
-    from autolink_gen.config import read_yaml
+    from autolink_gen.recipes import read_yaml
 
     file = run / "config.yaml"
     values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}

@@ -74,7 +74,7 @@ def default_recipe(kind: str, data: str | None) -> str:
     """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own pictures on this machine."""
     import torch
 
-    from autolink_gen.config import recipe_names
+    from autolink_gen.recipes import recipe_names
 
     if data in (None, "puppets") and "puppets" in recipe_names(kind):
         return "puppets"

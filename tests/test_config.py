@@ -16,14 +16,11 @@ from autolink_gen.config import (
     ThicknessConfig,
     TransferRunConfig,
     build,
-    merge,
-    parse_overrides,
-    read_recipe,
-    recipe_names,
     to_dict,
     to_yaml,
 )
 from autolink_gen.models.autolink import AutoLinkConfig
+from autolink_gen.recipes import merge, parse_overrides, read_recipe, recipe_names
 
 
 def recipe(name: str) -> GraphRunConfig:
@@ -84,6 +81,12 @@ def test_the_recipes_of_pose_transfer(name):
 def test_bad_settings_of_the_gan_are_named(setting, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         build(GanRunConfig, parse_overrides([setting]))
+
+
+@pytest.mark.parametrize("setting", ["data.varied=2", "data.flip=2", "loss.squared=-1"])
+def test_bad_settings_of_pose_transfer_are_named(setting):
+    with pytest.raises(ValueError, match=re.escape(setting.split("=")[0])):
+        build(TransferRunConfig, parse_overrides([setting]))
 
 
 def test_the_papers_recipe_is_the_default():

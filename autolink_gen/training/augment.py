@@ -1,4 +1,4 @@
-"""Augmentation that gradients pass through: for GANs on few pictures, and for judging structure."""
+"""Augmentation: for GANs on few pictures and for judging structure, with gradients; for pairs of frames."""
 
 import torch
 from jaxtyping import Float
@@ -54,8 +54,39 @@ class Nudge(nn.Module):
         points = transform_points(matrix.to(keypoints), (keypoints + 1) / 2 * last)
         return moved, points / last * 2 - 1
 
-    def moved(self, pictures: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
-        """Pictures moved as ``seed`` says; the border is mirrored inwards."""
+    def moved(self, pictures: Float[Tensor, "B C S S"], *, seed: int) -> Float[Tensor, "B C S S"]:
+        """Pictures, of any channels, moved as ``seed`` says; the border is mirrored inwards."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.move(pictures)
+
+
+class VaryPairs(nn.Module):
+    """Recolours some pairs of pictures, and turns, scales and shifts them a little, both pictures of a pair alike.
+
+    For clips of few persons: a network that has seen a face in one colour at one place alone knows the face by heart.
+    Differs: the paper has no such augmentation.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share, self.nudge = share, Nudge()
+        self.colours = ColorJiggle(brightness=0.2, contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=0.05, p=1.0)
+
+    def forward(self, pairs: Float[Tensor, "B 2 3 S S"], *, generator: torch.Generator) -> Float[Tensor, "B 2 3 S S"]:
+        """Pairs in [-1, 1], a share of them changed as ``generator``, on the CPU, says."""
+        if self.share == 0:
+            return pairs
+        chance = torch.rand(len(pairs), generator=generator)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        chosen = (chance < self.share).nonzero().flatten().to(pairs.device)
+        if not len(chosen):
+            return pairs
+        moved = self.nudge.moved(pairs[chosen].flatten(1, 2), seed=seed)  # six channels: both are moved alike
+        tall = moved.unflatten(1, (2, 3)).transpose(1, 2).flatten(2, 3)  # one above the other: coloured alike
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)
+            coloured = self.colours((tall + 1) / 2) * 2 - 1
+        varied = pairs.clone()
+        varied[chosen] = coloured.unflatten(2, (2, -1)).transpose(1, 2)
+        return varied

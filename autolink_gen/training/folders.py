@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autolink_gen.config import build, read_yaml, to_dict, to_yaml
+from autolink_gen.config import build, to_dict, to_yaml
 from autolink_gen.files import write_text_atomically
+from autolink_gen.recipes import read_yaml
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferNetwork
+from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
@@ -65,13 +66,14 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
 def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraws) -> None:
     fabric, length, graph = run.fabric, config.training, whole.graph
     losses = _Losses(config).to(fabric.device)
-    structure_of = StructureTerm(graph)
+    structure_of, vary = StructureTerm(graph), VaryPairs(config.data.varied)
     batches = run.batches(pairs, workers=config.data.workers)
     for step in run.steps():
         run.model.train()  # saves look at it in eval mode
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         frames = flip_some(next(batches), probability=config.data.flip, generator=draw)
-        both = to_float(frames.transpose(0, 1).flatten(0, 1), device=fabric.device)
+        seen = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
+        both = seen.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         keypoints = graph.detect((both + 1) / 2)
         maps = whole.edge_maps(keypoints)
         (target, source), (pose, source_pose), (drawn, source_drawn) = (x.chunk(2) for x in (both, keypoints, maps))

@@ -16,6 +16,7 @@ from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training import transfer as module
+from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some
 from autolink_gen.training.engine import Run
 from autolink_gen.training.launch import Launch
@@ -133,7 +134,7 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     "changes",
     [
         {"loss": {"adversarial": 0.0}, "model": {"clusters": 2, "warps": True}},
-        {"adversarial": {"structure": 1.0}, "model": {"source_edges": True}},
+        {"adversarial": {"structure": 1.0}, "model": {"source_edges": True}, "data": {"varied": 0.5}},
         {"loss": {"squared": 0.0}, "model": {"all_scales": True}},
     ],
 )
@@ -166,6 +167,28 @@ def test_both_frames_of_a_pair_are_mirrored_or_neither():
     same = [torch.equal(a, b) for a, b in zip(flipped, pairs, strict=True)]
     assert all(one != other for one, other in zip(mirrored, same, strict=True))
     assert 10 < sum(mirrored) < 30
+
+
+def test_some_pairs_are_varied_both_frames_alike():
+    frames = torch.rand(40, 1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    pairs = frames.expand(-1, 2, -1, -1, -1).clone()
+    vary, draws = VaryPairs(0.5), [torch.Generator().manual_seed(seed) for seed in (0, 0, 1)]
+    varied, again, other = (vary(pairs, generator=draw) for draw in draws)
+    assert torch.equal(varied, again) and not torch.equal(varied, other)
+    assert torch.equal(varied[:, 0], varied[:, 1])
+    assert varied.abs().max() <= 1
+    changes = (varied - pairs).abs().mean((1, 2, 3, 4))
+    assert 10 < int((changes > 0.05).sum()) < 30 and int((changes == 0).sum()) == 40 - int((changes > 0.05).sum())
+    assert VaryPairs(0.0)(pairs, generator=draws[0]) is pairs
+
+
+def test_colours_and_places_are_varied():
+    tint = torch.tensor([0.4, 0.0, -0.4]).view(3, 1, 1)
+    ramp = (torch.linspace(-0.5, 0.5, 32) + tint).expand(8, 2, 3, 32, 32).clone()
+    varied = VaryPairs(1.0)(ramp, generator=torch.Generator().manual_seed(0))
+    inner = varied[:, 0, :, 8:24, 8:24]
+    assert inner.diff(dim=-2).abs().mean() > 1e-3  # a ramp along x, turned, rises along y too
+    assert (inner[:, 0] - inner[:, 2] - 0.8).abs().mean() > 1e-2
 
 
 def test_edge_maps_of_clusters_make_up_the_whole():
