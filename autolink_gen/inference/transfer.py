@@ -53,7 +53,7 @@ def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
 
 
 class Appearance(NamedTuple):
-    """What is taken from source frames: features, the finest first, and the keypoints (B, K, 2) they were seen at."""
+    """What is taken from source frames: they themselves, features, and the keypoints (B, K, 2) they were seen at."""
 
     features: list[Tensor]
     keypoints: Float[Tensor, "B K 2"]
@@ -118,14 +118,20 @@ class Transfer(nn.Module):
         """Width and height of what is painted, in pixels."""
         return self.network.config.image_size
 
-    def fitted(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> UInt8[ndarray, "N S S 3"]:
-        """Pictures of any size as the network sees them: made square as the graph's training pictures were."""
-        size, fit = self.image_size, self.graph.config.fit
-        return np.stack([np.asarray(fit_square(Image.fromarray(p), size=size, fit=fit)) for p in pictures])
+    def fitted(
+        self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
+    ) -> UInt8[ndarray, "N S S 3"]:
+        """Pictures of any size as the network sees them: made square as the graph's training pictures were.
 
-    def seen(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[Tensor, "N 3 S S"]:
+        ``size`` is their width and height in pixels, the network's own unless given.
+        """
+        side, fit = size or self.image_size, self.graph.config.fit
+        return np.stack([np.asarray(fit_square(Image.fromarray(p), size=side, fit=fit)) for p in pictures])
+
+    def seen(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None) -> Float[Tensor, "N 3 S S"]:
         """The same in [0, 1], on the network's device."""
-        return torch.from_numpy(self.fitted(pictures)).permute(0, 3, 1, 2).to(self.labels.device).float() / 255
+        fitted = torch.from_numpy(self.fitted(pictures, size=size))
+        return fitted.permute(0, 3, 1, 2).to(self.labels.device).float() / 255
 
     def detect(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
         """The keypoints (x, y) in [-1, 1] of pictures as the network sees them."""
@@ -145,14 +151,15 @@ class Transfer(nn.Module):
         fps: float = 25.0,
         motion: Motion = ABSOLUTE,
         batch_size: int = 8,
+        size: int | None = None,
     ) -> Iterator[UInt8[ndarray, "S S 3"]]:
         """Frames of the source, one picture or several of it, that move as the driver's frames do.
 
-        Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed. Raises
-        ValueError where there is no source.
+        Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed; ``size`` is as
+        for :class:`Animator`. Raises ValueError where there is no source.
         """
         pictures = [source] if isinstance(source, ndarray) else list(source)
-        animator = Animator(self, pictures, motion)
+        animator = Animator(self, pictures, motion, size=size)
         timed = ((number / fps, frame) for number, frame in enumerate(driver_frames))
         while batch := list(islice(timed, batch_size)):
             yield from (frame.pixels for frame in animator(batch))
@@ -165,15 +172,20 @@ class Transfer(nn.Module):
         return torch.cat([edge_map(keypoints, part, sigma2=self.graph.sigma2, size=size) for part in parts], dim=1)
 
     @torch.no_grad()
-    def look_at(self, pictures: Float[Tensor, "B 3 S S"]) -> Appearance:
-        """The appearance of pictures in [0, 1] of the network's own size."""
+    def look_at(
+        self, pictures: Float[Tensor, "B 3 S S"], *, fine: Float[Tensor, "B 3 s s"] | None = None
+    ) -> Appearance:
+        """The appearance of pictures in [0, 1] of the network's own size; ``fine`` are the same ones, larger."""
         keypoints = self.graph.detect(pictures)
-        features = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
-        return Appearance(features, keypoints)
+        source, *features = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
+        return Appearance([source if fine is None else fine * 2 - 1, *features], keypoints)
 
     @torch.no_grad()
-    def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 S S"]:
-        """Pictures in [0, 1] of an appearance in other poses; one appearance serves all poses."""
+    def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
+        """Pictures in [0, 1] of an appearance in other poses; one appearance serves all poses.
+
+        They are as large as the network paints, or as what it :meth:`look_at` was, where it moves that.
+        """
         count = len(keypoints)
         features = [f if len(f) == count else f.expand(count, -1, -1, -1) for f in appearance.features]
         seen_at = appearance.keypoints.expand(count, -1, -1)
@@ -184,14 +196,24 @@ class Transfer(nn.Module):
 class Animator:
     """Gives the poses of driver frames to a source, frame after frame; remembers what smoothing and holding need.
 
-    ``source_poses`` are the keypoints of the source frames. Raises ValueError where there is none.
+    ``size``: the width in pixels of the frames of a network that moves the source itself (``warps``), which keep so
+    much of its sharpness; any other paints them as large as it was trained to. ``source_poses`` are the keypoints of
+    the source frames. Raises ValueError where there is none.
     """
 
-    def __init__(self, transfer: Transfer, sources: Sequence[UInt8[ndarray, "_ _ 3"]], motion: Motion) -> None:
+    def __init__(
+        self,
+        transfer: Transfer,
+        sources: Sequence[UInt8[ndarray, "_ _ 3"]],
+        motion: Motion,
+        *,
+        size: int | None = None,
+    ) -> None:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
         self.transfer, self.motion = transfer, motion
-        self.appearance = transfer.look_at(transfer.seen(sources))
+        fine = transfer.seen(sources, size=size) if size else None
+        self.appearance = transfer.look_at(transfer.seen(sources), fine=fine)
         self.source_poses: Float[ndarray, "M K 2"] = self.appearance.keypoints.double().cpu().numpy()
         self._filter = OneEuroFilter() if motion.smooth else None
         self._reference = motion.reference

@@ -19,6 +19,7 @@ from autolink_gen.viz import even_grid
 
 _LOOKED_AT = 8  # frames of the driver to find its crop
 _ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it
+MAX_SIDE = 1024  # pixels of what is painted
 _SEARCHED = 50  # frames of the driver among which the best one to start from is looked for
 
 
@@ -101,7 +102,7 @@ def transfer_video(
     if find_best_frame:
         own = transfer.detect(pictures[:1])[0]
         motion = replace(motion, reference=best_reference(transfer, driver, own, crop=moving))
-    animator = Animator(transfer, pictures, motion)
+    animator = Animator(transfer, pictures, motion, size=_width(look, pictures[0]))
     made, held, stopped = 0, 0, ""
     with _writer(out, driver, sound, sound_start_s) as writer:
         painted_frames = _painted(animator, driver, moving, batch_size)
@@ -115,6 +116,13 @@ def transfer_video(
                 raise
             stopped = str(error)
     return TransferReport(made, driver.bad_frames, held, stopped)
+
+
+def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
+    """The width to paint at: as asked, or what is put back as large as it was; None: the network's own."""
+    if look.paste_back:
+        return min(middle_square(source).side, MAX_SIDE)
+    return look.size
 
 
 def _writer(
@@ -148,7 +156,7 @@ def _finished(
         return (crop or middle_square(source)).put_back(painted.pixels, source)
     tiles = [painted.pixels]
     if look.side_by_side:
-        seen = transfer.fitted([_cut(source, crop), driver])
+        seen = transfer.fitted([_cut(source, crop), driver], size=look.size)
         tiles = [*seen, transfer.drawn(painted.keypoints), painted.pixels]
     return even_grid([tiles], side_px=look.size or transfer.image_size, padding=0)
 

@@ -100,7 +100,10 @@ class TransferNetwork(WithQuickCopy):
         return fold_blocks(nn.ModuleList([self.encoder, self.decoder]))
 
     def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> list[Tensor]:
-        """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, then features, the finest first."""
+        """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, then features, the finest first.
+
+        In place of the first, the same pictures may be put in a finer resolution.
+        """
         seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
         encoder, _ = self._parts()
         return [source, *encoder(seen)]
@@ -111,8 +114,11 @@ class TransferNetwork(WithQuickCopy):
         keypoints: Float[Tensor, "B K 2"],
         appearance: Sequence[Tensor],
         source_keypoints: Float[Tensor, "B K 2"],
-    ) -> Float[Tensor, "B 3 S S"]:
-        """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``."""
+    ) -> Float[Tensor, "B 3 _ _"]:
+        """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``.
+
+        With ``warps`` they are as fine as the source in ``appearance`` is: what the mask keeps of it stays sharp.
+        """
         source, *features = appearance
         flow = self._flow(keypoints, source_keypoints) if self.config.warps else None
         if flow is not None:
@@ -122,6 +128,8 @@ class TransferNetwork(WithQuickCopy):
         painted: Tensor = decoder(edge_maps, guests)
         if flow is None:
             return painted
+        if source.shape[-2:] != painted.shape[-2:]:
+            painted = F.interpolate(painted, source.shape[-2:], mode="bilinear", align_corners=False)
         colours, mask, correction = painted.split((3, 1, 2), dim=1)
         return torch.lerp(colours, _moved(source, flow, _CORRECTION * correction), mask.sigmoid())
 

@@ -65,6 +65,19 @@ def test_pictures_of_any_shape_are_taken():
     assert picture.shape == (64, 64, 3)
 
 
+def test_what_is_kept_of_the_source_is_as_sharp_as_the_source():
+    transfer, driver = make(warps=True), frames(1)
+    torch.nn.init.constant_(transfer.network.decoder.head.bias.data[3:4], 20.0)  # the mask keeps all
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::4] = stripes[:, 1::4] = 255  # too narrow for 64 pixels
+    (fine,) = transfer.animate(stripes, [stripes], size=256)
+    assert np.abs(fine.astype(int) - stripes).mean() < 8
+    (coarse,) = transfer.animate(stripes, [stripes])
+    assert coarse.shape == (64, 64, 3) and coarse.std() < 40 < fine.std()
+    (own,) = make().animate(stripes, driver, size=256)  # nothing is moved: as large as the network paints
+    assert own.shape == (64, 64, 3)
+
+
 def test_absolute_and_relative_motion(told):
     source, first = POSE * 0.8, POSE + 0.1
     second = first.copy()
