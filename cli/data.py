@@ -1,4 +1,4 @@
-"""`autolink-gen data`: look at pictures before training on them, and make frames of videos."""
+"""`autolink-gen data`: look at pictures before training on them, make frames of videos, and videos of puppets."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _SHOWN = 10
 
 @click.group()
 def data() -> None:
-    """Look at pictures before training on them; make frames of videos."""
+    """Look at pictures before training on them; make frames of videos, and videos of puppets."""
 
 
 @data.command(short_help="Report what is in a folder of pictures.")
@@ -87,6 +87,31 @@ def prepare_videos(source: Path, target: Path, size: int, fit: "FIT", fps: float
             click.echo(f"  {clip.error}")
     if len(broken) == len(found):
         raise click.ClickException(f"none of the videos in {source} can be read; give others")
+
+
+@data.command(short_help="Write videos of the embedded puppets.")
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--clips", type=click.IntRange(1, 50), default=2, show_default=True, help="How many.")
+@click.option("--size", type=click.IntRange(32, 512), default=256, show_default=True,
+              help="Width and height in pixels.")  # fmt: skip
+def puppets(target: Path, clips: int, size: int) -> None:
+    """Write MP4 videos of moving puppets that training does not see, for trying transfer and detect.
+
+    \b
+    Example:
+      autolink-gen data puppets puppets/
+      autolink-gen transfer puppets/puppet-0.mp4 puppets/puppet-1.mp4 --side-by-side
+    """
+    from autolink_gen.data.clips import PuppetClip
+    from autolink_gen.data.video_writing import VideoWriter
+
+    target.mkdir(parents=True, exist_ok=True)
+    for index in progress_bar(range(clips), clips, "videos"):
+        clip = PuppetClip(index, seed=0, size=size, split="test")
+        with VideoWriter(target / f"puppet-{index}.mp4", fps=25) as writer:
+            for _, pixels in clip.read(range(clip.count()), min_side=size):
+                writer.write(pixels)
+    click.echo(f"wrote {target}: {counted(clips, 'video')} of {clip.count()} frames")
 
 
 def _lines(report: "FolderReport") -> list[str]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from autolink_gen.cli.data import data
 from autolink_gen.cli.main import cli
+from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 
 
@@ -145,3 +146,13 @@ def test_nothing_but_broken_videos_is_an_error(tmp_path: Path) -> None:
     assert "none of the videos in" in output
     (tmp_path / "empty").mkdir()
     assert "no videos in" in prepare(tmp_path / "empty", tmp_path / "frames", expect=1)
+
+
+def test_videos_of_puppets(tmp_path: Path) -> None:
+    result = CliRunner().invoke(data, ["puppets", str(tmp_path / "films"), "--clips", "2", "--size", "32"])
+    assert result.exit_code == 0, result.output
+    assert f"wrote {tmp_path / 'films'}: 2 videos of 100 frames" in result.stdout
+    first, second = (list(VideoReader(tmp_path / "films" / f"puppet-{number}.mp4")) for number in (0, 1))
+    assert len(first) == len(second) == 100 and first[0].shape == (32, 32, 3)
+    moved, others = (np.abs(first[50].astype(int) - frame).mean() for frame in (first[0], second[50]))
+    assert 0.5 < moved < others
