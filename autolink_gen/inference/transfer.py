@@ -21,6 +21,7 @@ from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolut
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.edges import edge_map
+from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz import to_uint8
 
 _SWITCH = 0.8  # another source frame must be so much nearer to be taken
@@ -118,6 +119,11 @@ class Transfer(nn.Module):
         """Width and height of what is painted, in pixels."""
         return self.network.config.image_size
 
+    @property
+    def strengths(self) -> Float[Tensor, " K"]:
+        """How much of the object each keypoint is, and so carries along."""
+        return keypoint_strengths(self.graph.edge_weights.detach())
+
     def fitted(
         self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> UInt8[ndarray, "N S S 3"]:
@@ -189,7 +195,7 @@ class Transfer(nn.Module):
         count = len(keypoints)
         features = [f if len(f) == count else f.expand(count, -1, -1, -1) for f in appearance.features]
         seen_at = appearance.keypoints.expand(count, -1, -1)
-        painted = self.network.paint(self.edge_maps(keypoints), keypoints, features, seen_at)
+        painted = self.network.paint(self.edge_maps(keypoints), keypoints, features, seen_at, self.strengths)
         return ((painted + 1) / 2).clamp(0, 1)
 
 

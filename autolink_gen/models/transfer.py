@@ -28,7 +28,8 @@ class TransferConfig:
     ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
     channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
     before it joins, and so is the source itself, by a flow that the network corrects and to where a mask that it
-    paints keeps it; ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units.
+    paints keeps it; ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units
+    (see :func:`keypoint_flow`).
     """
 
     image_size: int = 128
@@ -38,7 +39,7 @@ class TransferConfig:
     source_edges: bool = False
     clusters: int = 1
     warps: bool = False
-    warp_sigma2: float = 0.05
+    warp_sigma2: float = 0.1
 
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:
@@ -90,10 +91,14 @@ class TransferNetwork(WithQuickCopy):
         source: Float[Tensor, "B 3 S S"],
         source_edge_maps: Float[Tensor, "B C S S"],
         source_keypoints: Float[Tensor, "B K 2"],
+        strengths: Float[Tensor, " K"],
     ) -> Float[Tensor, "B 3 S S"]:
-        """Pictures, about in [-1, 1], of these edge maps and keypoints with the appearance of ``source``."""
+        """Pictures, about in [-1, 1], of these edge maps and keypoints with the appearance of ``source``.
+
+        ``strengths`` tell how much each keypoint carries along: :func:`keypoint_strengths`.
+        """
         appearance = self.appearance(source, source_edge_maps)
-        return self.paint(edge_maps, keypoints, appearance, source_keypoints)
+        return self.paint(edge_maps, keypoints, appearance, source_keypoints, strengths)
 
     def fold(self) -> nn.Module:
         """Encoder and decoder, folded."""
@@ -114,13 +119,14 @@ class TransferNetwork(WithQuickCopy):
         keypoints: Float[Tensor, "B K 2"],
         appearance: Sequence[Tensor],
         source_keypoints: Float[Tensor, "B K 2"],
+        strengths: Float[Tensor, " K"],
     ) -> Float[Tensor, "B 3 _ _"]:
         """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``.
 
         With ``warps`` they are as fine as the source in ``appearance`` is: what the mask keeps of it stays sharp.
         """
         source, *features = appearance
-        flow = self._flow(keypoints, source_keypoints) if self.config.warps else None
+        flow = self._flow(keypoints, source_keypoints, strengths) if self.config.warps else None
         if flow is not None:
             features = [_moved(maps, flow) for maps in features]
         guests = features if self.config.all_scales else [None] * (len(features) - 1) + features[-1:]
@@ -137,10 +143,10 @@ class TransferNetwork(WithQuickCopy):
         encoder, decoder = self._quick[0].children() if self._quick else (self.encoder, self.decoder)
         return encoder, decoder
 
-    def _flow(self, keypoints: Tensor, source_keypoints: Tensor) -> Float[Tensor, "B 2 s s"]:
+    def _flow(self, keypoints: Tensor, source_keypoints: Tensor, strengths: Tensor) -> Float[Tensor, "B 2 s s"]:
         """Where to look in the source, at a quarter of the resolution."""
-        size = self.config.image_size // 4
-        flow = keypoint_flow(keypoints, source_keypoints, sigma2=self.config.warp_sigma2, size=size)
+        size, sigma2 = self.config.image_size // 4, self.config.warp_sigma2
+        flow = keypoint_flow(keypoints, source_keypoints, strengths, sigma2=sigma2, size=size)
         return flow.permute(0, 3, 1, 2)
 
 

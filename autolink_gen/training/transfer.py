@@ -80,7 +80,7 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         for optimiser in (run.optimiser, run.critic_optimiser):
             if optimiser is not None:
                 rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
-        painted = run.model(drawn, pose, source, source_drawn, source_pose)
+        painted = run.model(drawn, pose, source, source_drawn, source_pose, whole.strengths)
         parts = losses(painted, target)
         seed = int(torch.randint(2**62, (), generator=draw))
         if config.adversarial.structure:

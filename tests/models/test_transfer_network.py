@@ -25,6 +25,7 @@ def inputs(clusters: int = 1, batch: int = 2):
         "source": torch.rand(batch, 3, 64, 64, generator=generator) * 2 - 1,
         "source_edge_maps": source_maps,
         "source_keypoints": source_keypoints,
+        "strengths": torch.tensor([1.0, 0.2, 0.5, 0.05]),
     }
 
 
@@ -45,7 +46,7 @@ def influences(network: TransferNetwork, clusters: int = 1) -> set[str]:
         ({}, {"edge_maps", "source"}),
         ({"all_scales": True}, {"edge_maps", "source"}),
         ({"source_edges": True}, {"edge_maps", "source", "source_edge_maps"}),
-        ({"warps": True}, {"edge_maps", "source", "keypoints", "source_keypoints"}),
+        ({"warps": True}, {"edge_maps", "source", "keypoints", "source_keypoints", "strengths"}),
         ({"clusters": 3, "source_edges": True}, {"edge_maps", "source", "source_edge_maps"}),
     ],
 )
@@ -63,10 +64,11 @@ def test_the_paper_joins_appearance_at_the_smallest_scale():
     with torch.no_grad():
         features = network.appearance(given["source"], given["source_edge_maps"])
         assert torch.equal(features[0], given["source"])
+        seen_at = given["source_keypoints"], given["strengths"]
         assert [f.shape[-1] for f in features] == [64, 64, 32, 16, 8, 4]
-        whole = network.paint(given["edge_maps"], given["keypoints"], features, given["source_keypoints"])
+        whole = network.paint(given["edge_maps"], given["keypoints"], features, *seen_at)
         fine = [f * 0 for f in features[:-1]]
-        same = network.paint(given["edge_maps"], given["keypoints"], [*fine, features[-1]], given["source_keypoints"])
+        same = network.paint(given["edge_maps"], given["keypoints"], [*fine, features[-1]], *seen_at)
     assert torch.equal(whole, same)
 
 
@@ -74,9 +76,8 @@ def test_an_appearance_seen_once_serves_many_frames():
     network, given = make(all_scales=True, warps=True), inputs()
     with torch.no_grad():
         features = [f[:1].expand(2, -1, -1, -1) for f in network.appearance(given["source"], given["source_edge_maps"])]
-        painted = network.paint(
-            given["edge_maps"], given["keypoints"], features, given["source_keypoints"][:1].expand(2, -1, -1)
-        )
+        seen_at = given["source_keypoints"][:1].expand(2, -1, -1), given["strengths"]
+        painted = network.paint(given["edge_maps"], given["keypoints"], features, *seen_at)
         one = {**given, "source": given["source"][:1].expand(2, -1, -1, -1)}
         one["source_keypoints"] = given["source_keypoints"][:1].expand(2, -1, -1)
         assert torch.allclose(painted, network(**one), atol=1e-5)
