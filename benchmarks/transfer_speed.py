@@ -87,7 +87,7 @@ class TimedStream(FrameStream):
             yield frame
 
 
-def measure(driver: Path, recipe: str, size: int, batch: int, threads: int) -> Sample:
+def measure(driver: Path, recipe: str, size: int, painted: int, batch: int, threads: int) -> Sample:
     """Transfer a whole driver in this process."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -107,7 +107,12 @@ def measure(driver: Path, recipe: str, size: int, batch: int, threads: int) -> S
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         report = transfer_video(
-            transfer, FrameStream(driver), stream, Path(folder) / "out.mp4", look=Look(crop=False), batch_size=batch
+            transfer,
+            FrameStream(driver),
+            stream,
+            Path(folder) / "out.mp4",
+            look=Look(crop=False, size=painted),
+            batch_size=batch,
         )
     passed = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
@@ -116,26 +121,31 @@ def measure(driver: Path, recipe: str, size: int, batch: int, threads: int) -> S
 
 @click.command()
 @click.option("--recipe", default="cpu", show_default=True)
-@click.option("--size", type=click.Choice(["64", "128", "256"]), default="128", show_default=True, help="Pixels.")
+@click.option("--size", type=click.Choice(["64", "128", "256"]), default="128", show_default=True,
+              help="Pixels that the network was trained at.")  # fmt: skip
+@click.option("--painted", type=int, help="Pixels of the frames. [default: the network's]")
 @click.option("--batch", default=8, show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="Processes.")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--seconds", default=10, show_default=True, help="Length of the driver.")
 @click.option("--long", "long_seconds", default=0, show_default=True, help="Also a driver so long, for its memory.")
-def main(recipe: str, size: str, batch: int, rounds: int, threads: int, seconds: int, long_seconds: int) -> None:
+def main(
+    recipe: str, size: str, painted: int | None, batch: int, rounds: int, threads: int, seconds: int, long_seconds: int
+) -> None:
     """Measure and print a Markdown table."""
+    side = painted or int(size)
     context = multiprocessing.get_context("spawn")
 
     def sample(length: int) -> Sample:
         with tempfile.TemporaryDirectory() as folder:
             driver = Path(folder) / "driver.mp4"
-            write_driver(driver, seconds=length, size=int(size))
+            write_driver(driver, seconds=length, size=side)
             with context.Pool(1) as pool:
-                return pool.apply(measure, (driver, recipe, int(size), batch, threads))
+                return pool.apply(measure, (driver, recipe, int(size), side, batch, threads))
 
     found = [sample(seconds) for _ in range(rounds)]
-    print(f"torch {torch.__version__}, {threads} threads, recipe {recipe}, {size}x{size}, batch {batch}, a driver of "
-          f"{seconds} s, median of {rounds} processes\n")  # fmt: skip
+    print(f"torch {torch.__version__}, {threads} threads, recipe {recipe}, a network of {size} pixels, frames of "
+          f"{side}, batch {batch}, a driver of {seconds} s, median of {rounds} processes\n")  # fmt: skip
     print("| frames a second | " + " | ".join(PARTS) + " | peak MiB |")
     print("|---" * (len(PARTS) + 2) + "|")
     shares = [f"{statistics.median(one.shares[part] for one in found):.0%}" for part in PARTS]

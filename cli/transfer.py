@@ -41,7 +41,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--end", type=click.FloatRange(min=0, min_open=True), help="Seconds into the driver. [default: its end]")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True),
               help="At most so many frames a second. [default: the driver's]")  # fmt: skip
-@click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels. [default: the network's]")
+@click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels. "
+              "[default: 256 where the network moves the source itself, else its own]")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Frames at a time.")
 @click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
               help="Share of the driver's frames that may be damaged.")  # fmt: skip

@@ -42,7 +42,7 @@ def main() -> None:
     driver, _ = puppet_clip(0, 1, num_frames=50, size=256, split="test")
     file = options.out / "move_a_puppet.mp4"
     with VideoWriter(file, fps=25) as writer:
-        for frame in network.animate(source[0], driver, size=256):  # (256, 256, 3) uint8
+        for frame in network.animate(source[0], driver):  # (256, 256, 3) uint8
             writer.write(frame)
     print(f"wrote {file}: puppet 0 does what puppet 1 does")
 

@@ -25,6 +25,7 @@ from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz import to_uint8
 
 _SWITCH = 0.8  # another source frame must be so much nearer to be taken
+_USUAL_SIZE = 256  # pixels
 _MIN_SHARE = 0.25  # of the usual spread of a pose
 
 
@@ -124,6 +125,11 @@ class Transfer(nn.Module):
         """How much of the object each keypoint is, and so carries along."""
         return keypoint_strengths(self.graph.edge_weights.detach())
 
+    @property
+    def usual_size(self) -> int:
+        """The width and height of frames unless told otherwise: 256 where the source itself is moved (``warps``)."""
+        return max(_USUAL_SIZE, self.image_size) if self.network.config.warps else self.image_size
+
     def fitted(
         self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> UInt8[ndarray, "N S S 3"]:
@@ -202,9 +208,9 @@ class Transfer(nn.Module):
 class Animator:
     """Gives the poses of driver frames to a source, frame after frame; remembers what smoothing and holding need.
 
-    ``size``: the width in pixels of the frames of a network that moves the source itself (``warps``), which keep so
-    much of its sharpness; any other paints them as large as it was trained to. ``source_poses`` are the keypoints of
-    the source frames. Raises ValueError where there is none.
+    ``size``, the network's usual one unless given, is the width in pixels of the frames of a network that moves the
+    source itself (``warps``), which keep so much of its sharpness; any other paints them as large as it was trained
+    to. ``source_poses`` are the keypoints of the source frames. Raises ValueError where there is none.
     """
 
     def __init__(
@@ -218,7 +224,7 @@ class Animator:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
         self.transfer, self.motion = transfer, motion
-        fine = transfer.seen(sources, size=size) if size else None
+        fine = transfer.seen(sources, size=size or transfer.usual_size)
         self.appearance = transfer.look_at(transfer.seen(sources), fine=fine)
         self.source_poses: Float[ndarray, "M K 2"] = self.appearance.keypoints.double().cpu().numpy()
         self._filter = OneEuroFilter() if motion.smooth else None

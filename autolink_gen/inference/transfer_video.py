@@ -29,7 +29,8 @@ class Look:
 
     ``crop``: source and driver are cropped to where their keypoints lie as in the frames trained on; ``paste_back``:
     the painted square is put back into the source frame. ``side_by_side``: source, driver, edge map, result.
-    ``size`` is the painted square's width in pixels, the network's own unless given; pasted back it has its old one.
+    ``size`` is the painted square's width in pixels, the network's usual one unless given; pasted back it has its old
+    one.
     """
 
     crop: bool = True
@@ -119,7 +120,7 @@ def transfer_video(
 
 
 def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
-    """The width to paint at: as asked, or what is put back as large as it was; None: the network's own."""
+    """The width to paint at: as asked, or what is put back as large as it was; None: the network's usual one."""
     if look.paste_back:
         return min(middle_square(source).side, MAX_SIDE)
     return look.size
@@ -156,9 +157,9 @@ def _finished(
         return (crop or middle_square(source)).put_back(painted.pixels, source)
     tiles = [painted.pixels]
     if look.side_by_side:
-        seen = transfer.fitted([_cut(source, crop), driver], size=look.size)
+        seen = transfer.fitted([_cut(source, crop), driver], size=look.size or transfer.usual_size)
         tiles = [*seen, transfer.drawn(painted.keypoints), painted.pixels]
-    return even_grid([tiles], side_px=look.size or transfer.image_size, padding=0)
+    return even_grid([tiles], side_px=look.size or transfer.usual_size, padding=0)
 
 
 def _cut(pixels: UInt8[ndarray, "_ _ 3"], crop: Crop | None) -> UInt8[ndarray, "_ _ 3"]:

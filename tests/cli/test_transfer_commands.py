@@ -129,7 +129,7 @@ def test_a_video_moved_by_another(here, tmp_path):
     assert "model: runs/transfer/" in output and "the newest run" in output
     assert f"wrote {out} (4 frames)" in output
     reader = VideoReader(out)
-    assert (reader.width, reader.height, reader.fps, reader.num_frames) == (64, 64, 25, 4)
+    assert (reader.width, reader.height, reader.fps, reader.num_frames) == (256, 256, 25, 4)
     assert not reader.has_audio
 
 
@@ -172,7 +172,7 @@ def test_a_picture_moved_by_a_picture(here, tmp_path):
     out = tmp_path / "out.png"
     output = run("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
     assert f"wrote {out} (1 frame)" in output
-    assert Image.open(out).size == (64, 64)
+    assert Image.open(out).size == (256, 256)
 
 
 def test_sound_is_the_drivers_the_sources_or_none(here, tmp_path):
