@@ -137,10 +137,16 @@ def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -
             kept = candidate / GRAPH_NAME
             return kept if kind == "graph" and kept.is_file() else candidate
         raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
-    found = [path for path in parent.glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
+    found = finished_runs(kind, runs=runs)
     if not found:
         raise ValueError(f"there is no finished run in {parent}; make one: {command}")
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    return found[0]
+
+
+def finished_runs(kind: str, *, runs: Path = Path("runs")) -> list[Path]:
+    """The folders of all runs of a kind that have weights to use, the newest first."""
+    found = [path for path in (runs / kind).glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
+    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[str, Any]) -> AutoLink:

@@ -118,16 +118,24 @@ def _own_graph(options: dict[str, Any], folder: Path) -> tuple["AutoLink", str] 
 
 
 def _named_graph(options: dict[str, Any], data: str, called: str) -> tuple["AutoLink", str]:
-    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.checkpoints import find_run, finished_runs, load_graph_model
 
-    found = find_run("graph", options["graph_run"], runs=options["out"])
+    found, why = find_run("graph", options["graph_run"], runs=options["out"]), ""
+    if options["graph_run"] is None:
+        runs = finished_runs("graph", runs=options["out"])
+        fitting = next((run for run in runs if (name := _learned_on(run)) and not _is_new(data, name)), None)
+        found, why = (fitting, ", the newest run on this data") if fitting else (found, ", the newest run")
     graph = load_graph_model(found)
-    count, newest = graph.config.num_keypoints, "" if options["graph_run"] else ", the newest run"
-    say(f"graph: {found} ({count} keypoints{newest})")
-    learned_on = run_settings(found, "data").get("name")
+    say(f"graph: {found} ({graph.config.num_keypoints} keypoints{why})")
+    learned_on = _learned_on(found)
     if learned_on and _is_new(data, learned_on):
         say(f"note: that graph was learned on {learned_on}, and {called} is trained on {data}")
     return graph, str(found)
+
+
+def _learned_on(run: Path) -> str:
+    """The data that a graph was learned on, nothing where that is not known."""
+    return str(run_settings(run, "data").get("name") or "")
 
 
 def _is_new(data: str, learned_on: str) -> bool:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @training_options
-@click.option("--graph", "graph_run", metavar="RUN", help="Graph run, by name or folder. [default: the newest one]")
+@click.option("--graph", "graph_run", metavar="RUN",
+              help="Graph run, by name or folder. [default: the newest one on this data, else the newest]")  # fmt: skip
 @click.option("--image-size", type=int, help="Pixels, the graph's own size. [default: that]")
 @click.option("--batch-size", type=int, help="Pairs of frames a step, over all devices.")
 def train_transfer(**options: Any) -> None:

@@ -53,7 +53,7 @@ def place(tmp_path_factory) -> Path:
         patch.chdir(folder)
         make_graph(Path("runs/graph/puppets-k3"))
         result = train("--steps", "2", "--batch-size", "2")
-    assert "graph: runs/graph/puppets-k3 (3 keypoints, the newest run)" in result.output
+    assert "graph: runs/graph/puppets-k3 (3 keypoints, the newest run on this data)" in result.output
     assert "note:" not in result.output
     assert "wrote runs/gan/puppets/model.safetensors" in result.output
     assert "next: autolink-gen generate --model runs/gan/puppets" in result.output
@@ -112,6 +112,18 @@ def test_a_graph_of_other_pictures_gets_a_note(here):
     make_graph(Path("runs/graph/cats"), learned_on="afhq/cat")
     output = train("--steps", "1", "--batch-size", "2", "--graph", "cats", "--name", "mixed").output
     assert "note: that graph was learned on afhq/cat, and the GAN is trained on puppets" in output
+
+
+def test_a_graph_that_has_seen_the_data_is_taken_before_newer_ones(here):
+    make_graph(Path("runs/graph/own"), learned_on="puppets")
+    for number, learned_on in enumerate(("afhq/cat", "")):
+        folder = Path(f"runs/graph/newer{number}")
+        make_graph(folder, learned_on=learned_on)
+        later = (Path("runs/graph/own/model.safetensors").stat().st_mtime + number + 1,) * 2
+        os.utime(folder / "model.safetensors", later)
+    output = train("--steps", "1", "--batch-size", "2", "--name", "chosen").output
+    assert "graph: runs/graph/own (3 keypoints, the newest run on this data)" in output
+    assert "note:" not in output
 
 
 def test_folders_are_compared_in_full(here, afhq):
