@@ -16,7 +16,7 @@ from autolink_gen.ops.warping import keypoint_flow, warp
 
 IMAGE_SIZES = (64, 128, 256)
 _CORRECTION = 0.1  # of the flow, in normalised units, for 1 painted
-_KEPT_AT_FIRST = 1.0  # the logit of the mask before training
+_MOVED_AT_FIRST = 1.5  # the logit of the moved source before training, beside 0 of the still one and of what is painted
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class TransferConfig:
     appearance encoder. ``all_scales``: appearance joins at every scale, not at the smallest alone.
     ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
     channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
-    before it joins, and so is the source itself, by a flow that the network corrects and to where a mask that it
-    paints keeps it; ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units
+    before it joins, and so is the source itself, by a flow that the network corrects; at each pixel the network mixes
+    the moved source, the source as it is (a background that stays) and colours of its own. ``warp_sigma2`` is how far
+    around it a keypoint takes things along, squared, in normalised units
     (see :func:`keypoint_flow`).
     """
 
@@ -77,12 +78,12 @@ class TransferNetwork(WithQuickCopy):
         edges = config.clusters
         self.encoder = AppearanceEncoder(3 + edges * config.source_edges, width=config.appearance_width)
         counts = [count if config.all_scales or scale == 4 else 0 for scale, count in enumerate(self.encoder.counts)]
-        self.decoder = UNet(edges, 6 if config.warps else 3, width=config.width, guest_channels=counts)
+        self.decoder = UNet(edges, 7 if config.warps else 3, width=config.width, guest_channels=counts)
         start_convolutions(self)
-        if config.warps:  # the flow uncorrected, the mask everywhere the same
+        if config.warps:  # the flow uncorrected, the mixture everywhere the same
             weight, bias = self.decoder.head.parameters()
             nn.init.zeros_(weight.data[3:])
-            nn.init.constant_(bias.data[3:4], _KEPT_AT_FIRST)
+            nn.init.constant_(bias.data[3:4], _MOVED_AT_FIRST)
 
     def forward(
         self,
@@ -123,7 +124,7 @@ class TransferNetwork(WithQuickCopy):
     ) -> Float[Tensor, "B 3 _ _"]:
         """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``.
 
-        With ``warps`` they are as fine as the source in ``appearance`` is: what the mask keeps of it stays sharp.
+        With ``warps`` they are as fine as the source in ``appearance`` is: what is kept of it stays sharp.
         """
         source, *features = appearance
         flow = self._flow(keypoints, source_keypoints, strengths) if self.config.warps else None
@@ -136,8 +137,10 @@ class TransferNetwork(WithQuickCopy):
             return painted
         if source.shape[-2:] != painted.shape[-2:]:
             painted = F.interpolate(painted, source.shape[-2:], mode="bilinear", align_corners=False)
-        colours, mask, correction = painted.split((3, 1, 2), dim=1)
-        return torch.lerp(colours, _moved(source, flow, _CORRECTION * correction), mask.sigmoid())
+        colours, logits, correction = painted.split((3, 2, 2), dim=1)
+        shares = F.pad(logits, (0, 0, 0, 0, 0, 1)).softmax(dim=1)
+        mixed = torch.stack([_moved(source, flow, _CORRECTION * correction), source, colours], dim=1)
+        return (shares[:, :, None] * mixed).sum(1)
 
     def _parts(self) -> tuple[nn.Module, nn.Module]:
         encoder, decoder = self._quick[0].children() if self._quick else (self.encoder, self.decoder)

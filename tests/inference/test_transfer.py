@@ -67,7 +67,7 @@ def test_pictures_of_any_shape_are_taken():
 
 def test_what_is_kept_of_the_source_is_as_sharp_as_the_source():
     transfer, driver = make(warps=True), frames(1)
-    torch.nn.init.constant_(transfer.network.decoder.head.bias.data[3:4], 20.0)  # the mask keeps all
+    torch.nn.init.constant_(transfer.network.decoder.head.bias.data[3:4], 20.0)  # nothing but the moved source
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::4] = stripes[:, 1::4] = 255  # too narrow for 64 pixels
     (fine,) = transfer.animate(stripes, [stripes], size=256)
