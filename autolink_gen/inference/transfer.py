@@ -55,7 +55,7 @@ def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
 
 
 class Appearance(NamedTuple):
-    """What is taken from source frames: they themselves, features, and the keypoints (B, K, 2) they were seen at."""
+    """What a network takes from source frames, they themselves first, and the keypoints (B, K, 2) they were seen at."""
 
     features: list[Tensor]
     keypoints: Float[Tensor, "B K 2"]
@@ -189,8 +189,8 @@ class Transfer(nn.Module):
     ) -> Appearance:
         """The appearance of pictures in [0, 1] of the network's own size; ``fine`` are the same ones, larger."""
         keypoints = self.graph.detect(pictures)
-        source, *features = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
-        return Appearance([source if fine is None else fine * 2 - 1, *features], keypoints)
+        source, *seen = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
+        return Appearance([source if fine is None else fine * 2 - 1, *seen], keypoints)
 
     @torch.no_grad()
     def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:

@@ -76,9 +76,11 @@ class TransferNetwork(WithQuickCopy):
         super().__init__()
         self.config = config
         edges = config.clusters
-        self.encoder = AppearanceEncoder(3 + edges * config.source_edges, width=config.appearance_width)
+        seen = 3 + edges * config.source_edges
+        self.encoder = AppearanceEncoder(seen, width=config.appearance_width)
         counts = [count if config.all_scales or scale == 4 else 0 for scale, count in enumerate(self.encoder.counts)]
-        self.decoder = UNet(edges, 7 if config.warps else 3, width=config.width, guest_channels=counts)
+        channels = (edges + seen, 7) if config.warps else (edges, 3)
+        self.decoder = UNet(*channels, width=config.width, guest_channels=counts)
         start_convolutions(self)
         if config.warps:  # the flow uncorrected, the mixture everywhere the same
             weight, bias = self.decoder.head.parameters()
@@ -106,13 +108,13 @@ class TransferNetwork(WithQuickCopy):
         return fold_blocks(nn.ModuleList([self.encoder, self.decoder]))
 
     def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> list[Tensor]:
-        """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, then features, the finest first.
+        """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, what the encoder sees, then features.
 
         In place of the first, the same pictures may be put in a finer resolution.
         """
         seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
         encoder, _ = self._parts()
-        return [source, *encoder(seen)]
+        return [source, seen, *encoder(seen)]
 
     def paint(
         self,
@@ -126,15 +128,16 @@ class TransferNetwork(WithQuickCopy):
 
         With ``warps`` they are as fine as the source in ``appearance`` is: what is kept of it stays sharp.
         """
-        source, *features = appearance
+        source, seen, *features = appearance
         flow = self._flow(keypoints, source_keypoints, strengths) if self.config.warps else None
         if flow is not None:
             features = [_moved(maps, flow) for maps in features]
         guests = features if self.config.all_scales else [None] * (len(features) - 1) + features[-1:]
         _, decoder = self._parts()
-        painted: Tensor = decoder(edge_maps, guests)
         if flow is None:
-            return painted
+            alone: Tensor = decoder(edge_maps, guests)
+            return alone
+        painted: Tensor = decoder(torch.cat([edge_maps, seen], dim=1), guests)  # what lies where before it moves
         if source.shape[-2:] != painted.shape[-2:]:
             painted = F.interpolate(painted, source.shape[-2:], mode="bilinear", align_corners=False)
         colours, logits, correction = painted.split((3, 2, 2), dim=1)

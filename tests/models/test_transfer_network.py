@@ -65,7 +65,7 @@ def test_the_paper_joins_appearance_at_the_smallest_scale():
         features = network.appearance(given["source"], given["source_edge_maps"])
         assert torch.equal(features[0], given["source"])
         seen_at = given["source_keypoints"], given["strengths"]
-        assert [f.shape[-1] for f in features] == [64, 64, 32, 16, 8, 4]
+        assert [f.shape[-1] for f in features] == [64, 64, 64, 32, 16, 8, 4]
         whole = network.paint(given["edge_maps"], given["keypoints"], features, *seen_at)
         fine = [f * 0 for f in features[:-1]]
         same = network.paint(given["edge_maps"], given["keypoints"], [*fine, features[-1]], *seen_at)
