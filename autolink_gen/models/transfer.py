@@ -27,9 +27,9 @@ class TransferConfig:
     appearance encoder. ``all_scales``: appearance joins at every scale, not at the smallest alone.
     ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
     channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
-    before it joins, and so is the source itself, by a flow that the network corrects; at each pixel the network mixes
-    the moved source, the source as it is (a background that stays) and colours of its own. ``warp_sigma2`` is how far
-    around it a keypoint takes things along, squared, in normalised units
+    before it joins, and so is the source itself, by a flow that the network corrects; at each pixel the network, which
+    is shown the source as it is too, mixes the moved source, the one as it is (a background that stays) and colours of
+    its own. ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units
     (see :func:`keypoint_flow`).
     """
 
