@@ -25,8 +25,8 @@ _PATH = click.Path(path_type=Path)
               "[default: the newest run in runs/transfer]")  # fmt: skip
 @click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
               help="Whose sound to keep.")  # fmt: skip
-@click.option("--relative/--absolute", default=False,
-              help="Add the driver's movement to the source's pose, or take its pose. [default: absolute]")  # fmt: skip
+@click.option("--relative/--absolute", default=True,
+              help="Add the driver's movement to the source's pose, or take its pose. [default: relative]")  # fmt: skip
 @click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @click.option("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first.")  # fmt: skip
@@ -56,7 +56,7 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     \b
     Examples:
       autolink-gen transfer source.mp4 driver.mp4
-      autolink-gen transfer face.jpg driver.mp4 -o out.gif --relative --adapt-scale --side-by-side
+      autolink-gen transfer face.jpg driver.mp4 -o out.gif --adapt-scale --find-best-frame --side-by-side
     """
     from autolink_gen.checkpoints import find_run
     from autolink_gen.data.frame_stream import FrameStream

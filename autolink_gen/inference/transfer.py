@@ -70,13 +70,13 @@ class Motion:
     keypoints ``reference`` (K, 2). ``smooth``: poses go through a one-euro filter.
     """
 
-    relative: bool = False
+    relative: bool = True
     adapt_scale: bool = False
     smooth: bool = False
     reference: Float[ndarray, "K 2"] | None = None
 
 
-ABSOLUTE = Motion()
+RELATIVE = Motion()
 
 
 class AnimatedFrame(NamedTuple):
@@ -161,7 +161,7 @@ class Transfer(nn.Module):
         driver_frames: Iterable[UInt8[ndarray, "_ _ 3"]],
         *,
         fps: float = 25.0,
-        motion: Motion = ABSOLUTE,
+        motion: Motion = RELATIVE,
         batch_size: int = 8,
         size: int | None = None,
     ) -> Iterator[UInt8[ndarray, "S S 3"]]:

@@ -13,7 +13,7 @@ from autolink_gen.data.video import TimedFrame, VideoError
 from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, VideoWriter
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
-from autolink_gen.inference.transfer import ABSOLUTE, AnimatedFrame, Animator, Motion, Transfer
+from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import even_grid
 
@@ -80,7 +80,7 @@ def transfer_video(
     driver: FrameStream,
     out: Path,
     *,
-    motion: Motion = ABSOLUTE,
+    motion: Motion = RELATIVE,
     look: Look = CROPPED,
     find_best_frame: bool = False,
     source_frames: int = 8,

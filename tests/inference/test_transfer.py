@@ -83,7 +83,7 @@ def test_absolute_and_relative_motion(told):
     second = first.copy()
     second[0] += 0.2
     asked = {}
-    for name, motion in {"absolute": Motion(), "relative": Motion(relative=True)}.items():
+    for name, motion in {"absolute": Motion(relative=False), "relative": Motion()}.items():
         told[:] = [source, first, second]
         animator = Animator(make(), frames(1), motion)
         asked[name] = [frame.keypoints for frame in animator([(0.0, frames(1)[0]), (0.04, frames(1)[0])])]
@@ -94,14 +94,14 @@ def test_absolute_and_relative_motion(told):
 
 def test_a_reference_frame_other_than_the_first(told):
     told[:] = [POSE, POSE + 0.3]
-    animator = Animator(make(), frames(1), Motion(relative=True, reference=POSE + 0.3))
+    animator = Animator(make(), frames(1), Motion(reference=POSE + 0.3))
     (frame,) = animator([(0.0, frames(1)[0])])
     assert np.allclose(frame.keypoints, POSE, atol=1e-6)
 
 
 def test_a_pose_that_cannot_be_made_out_is_held(told):
     told[:] = [POSE, POSE + 0.1, POSE * 0.01, np.full((3, 2), np.nan), POSE]
-    animator = Animator(make(), frames(1), Motion())
+    animator = Animator(make(), frames(1), Motion(relative=False))
     found = animator([(0.04 * number, frames(1)[0]) for number in range(4)])
     assert [frame.held for frame in found] == [False, True, True, False]
     assert np.allclose(found[2].keypoints, POSE + 0.1, atol=1e-6)
@@ -111,14 +111,14 @@ def test_a_pose_that_cannot_be_made_out_is_held(told):
 def test_the_source_frame_in_the_nearest_pose_lends_itself(told):
     turned = POSE * (-1, 1)
     told[:] = [POSE, turned, POSE, turned, 0.45 * POSE + 0.55 * turned, POSE]
-    animator = Animator(make(), frames(2), Motion())
+    animator = Animator(make(), frames(2), Motion(relative=False))
     found = animator([(0.04 * number, frames(1)[0]) for number in range(4)])
     assert [frame.source for frame in found] == [0, 1, 1, 0], "and it does not change for a trifle"
 
 
 def test_smoothing_follows_the_times(told):
     told[:] = [POSE, POSE, POSE + 0.1]
-    animator = Animator(make(), frames(1), Motion(smooth=True))
+    animator = Animator(make(), frames(1), Motion(relative=False, smooth=True))
     first, second = animator([(0.0, frames(1)[0]), (0.04, frames(1)[0])])
     moved = (second.keypoints - first.keypoints).mean()
     assert 0 < moved < 0.1
