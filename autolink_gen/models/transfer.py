@@ -30,7 +30,7 @@ class TransferConfig:
     before it joins, and so is the source itself, by a flow that the network corrects; at each pixel the network, which
     is shown the source as it is too, mixes the moved source, the one as it is (a background that stays) and colours of
     its own. ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units
-    (see :func:`keypoint_flow`).
+    (see :func:`keypoint_flow`). Differs: the paper has none of these switches, and paints every pixel anew.
     """
 
     image_size: int = 128
