@@ -73,9 +73,10 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
     """
     file, config, tensors = read_described(path, kind="graph")
-    model = AutoLink(build(AutoLinkConfig, config))
-    load_state(model, tensors, source=str(file))
-    return model.to(device).prepare_for_inference()
+    with torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
+        model = AutoLink(build(AutoLinkConfig, config))
+        load_state(model, tensors, source=str(file))
+        return model.to(device).prepare_for_inference()
 
 
 def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:

@@ -106,6 +106,19 @@ def test_a_stopped_run_goes_on_bit_equal(straight, tmp_path, monkeypatch, at):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_a_run_killed_before_its_first_save_begins_as_it_would_have(straight, tmp_path, monkeypatch):
+    def die(self, loss, **kwargs):
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemError):
+        patch.setattr(Run, "update", die)
+        train_transfer(tiny(), make_graph(), launch(tmp_path / "run"))
+    assert (tmp_path / "run" / "graph.safetensors").is_file()
+    assert not step_folders(tmp_path / "run" / "checkpoints")
+    ours, theirs = state_of(train_transfer(tiny(), make_graph(), launch(tmp_path / "run"))), state_of(straight)
+    assert not [name for name in theirs if not torch.equal(ours[name], theirs[name])]
+
+
 def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     """Overfitting: what it paints comes near to the true frames, and with another's appearance it does not."""
     monkeypatch.setattr(FrameDraws, "__len__", lambda self: 8)
