@@ -12,7 +12,7 @@ from autolink_gen.inference.motion import spread
 
 Detect = Callable[[Sequence[UInt8[ndarray, "S S 3"]]], Float[ndarray, "N K 2"]]
 _ROUNDS = 3
-_SIDES = (0.1, 1.5)  # of the shorter side of the picture: no crop is smaller or larger
+_LEAST_SIDE = 0.1  # of the shorter side of the picture: no crop is smaller
 _FEATHER = 0.08  # of the side: how wide the seam of a picture put back is
 
 
@@ -62,15 +62,16 @@ def find_crop(pictures: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual
     """The crop of pictures of one size, frames of a clip, in which the object lies as in ``usual`` poses.
 
     ``detect`` finds keypoints (x, y) in [-1, 1] in squares of any size. Begins with the middle of the
-    picture and looks again in what it found, three times; the median over the pictures counts. Where no pose is
-    finite, the middle of the picture is the crop.
+    picture and looks again in what it found, three times; the median over the pictures counts. It stays inside the
+    picture, where there is something to see. Where no pose is finite, the middle of the picture is the crop.
     """
     crop = middle_square(pictures[0])
     if not len(usual):
         return crop
     usual_centre = usual.mean(axis=(0, 1))
     usual_spread = float(np.median([spread(pose) for pose in usual]))
-    shorter = min(pictures[0].shape[:2])
+    height, width = pictures[0].shape[:2]
+    shorter = min(height, width)
     for _ in range(_ROUNDS):
         found = detect([crop.take(pixels) for pixels in pictures])
         poses = [pose for pose in found if np.isfinite(pose).all() and spread(pose) > 0]
@@ -78,8 +79,8 @@ def find_crop(pictures: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual
             return crop
         factor = float(np.median([spread(pose) for pose in poses])) / usual_spread
         centre = np.median([pose.mean(axis=0) for pose in poses], axis=0)
-        side = float(np.clip(crop.side * factor, _SIDES[0] * shorter, _SIDES[1] * shorter))
+        side = float(np.clip(crop.side * factor, _LEAST_SIDE * shorter, shorter))
         middle_px = np.array([crop.left, crop.top]) + (centre + 1) / 2 * crop.side
-        corner = middle_px - (usual_centre + 1) / 2 * side
+        corner = np.clip(middle_px - (usual_centre + 1) / 2 * side, 0, np.array([width, height]) - side)
         crop = Crop(round(corner[0]), round(corner[1]), round(side))
     return crop

@@ -38,6 +38,14 @@ def test_the_object_comes_to_lie_as_usual(square):
     assert crop.top + crop.side / 2 == pytest.approx(top + side / 2, abs=0.08 * side)
 
 
+@pytest.mark.parametrize(("square", "expected"), [((60, 10, 220), Crop(50, 0, 240)), ((0, 100, 60), Crop(0, 70, 120))])
+def test_a_crop_stays_inside_the_picture(square, expected):
+    crop = find_crop([picture_of(square)], corners, USUAL)
+    assert abs(crop.left - expected.left) <= 2 and abs(crop.top - expected.top) <= 2
+    assert abs(crop.side - expected.side) <= 2
+    assert min(crop.left, crop.top) >= 0 and crop.left + crop.side <= 320 and crop.top + crop.side <= 240
+
+
 def test_the_median_of_several_frames_counts():
     pictures = [picture_of((100 + shift, 80, 60)) for shift in (-4, 0, 4, 100)]
     crop = find_crop(pictures, corners, USUAL)
