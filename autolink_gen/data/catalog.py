@@ -16,6 +16,7 @@ from autolink_gen.data.clips import Clip, PuppetClip, list_clips
 from autolink_gen.data.folders import check_folder, is_image, walk_files
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.images import FIT, ImageFolder, check_fit
+from autolink_gen.data.mixture import Mixture
 from autolink_gen.data.synthetic import Puppets, Split
 from autolink_gen.data.video import is_video
 
@@ -91,7 +92,8 @@ def open_dataset(
     seed: int = 0,
     classes: Sequence[str] = (),
 ) -> Dataset[Tensor]:
-    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder; "A+B" opens both.
+    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder; "A+B" opens both,
+    and gives as many pictures of the one as of the other.
 
     Items are uint8 tensors (3, image_size, image_size), RGB. Of videos, where there are no pictures, frames are
     drawn at random. `seed` matters only to what is drawn, `fit` only to files. `root` is where the named sets lie;
@@ -106,7 +108,7 @@ def open_dataset(
             open_dataset(name, root=root, split=split, image_size=image_size, fit=fit, seed=seed, classes=classes)
             for name in names
         ]
-        return ConcatDataset(several)
+        return Mixture(several)
     if isinstance(CATALOG.get(str(data)), Embedded):
         _check_split(split)
         if classes:
@@ -160,7 +162,7 @@ def open_held_out(
     """
     if len(names := parts_of(data)) > 1:
         several = [open_held_out(name, root=root, image_size=image_size, fit=fit, classes=classes) for name in names]
-        return ConcatDataset([part for part in several if part is not None]) if None not in several else None
+        return Mixture([part for part in several if part is not None]) if None not in several else None
     if not isinstance(CATALOG.get(str(data)), Embedded):
         train, test = (find_pictures(data, root=root, split=split) for split in ("train", "test"))
         if train == test:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from picture_files import save_picture
 from torch.utils.data import Dataset
 from video_clips import write_clip
@@ -10,7 +11,7 @@ from video_clips import write_clip
 from autolink_gen.data.catalog import PUPPET_CLIPS, open_clips, open_dataset, open_held_out
 from autolink_gen.data.clips import PuppetClip
 from autolink_gen.data.frame_draws import FrameDraws
-from autolink_gen.data.images import ImageFolder
+from autolink_gen.data.mixture import Mixture
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
@@ -59,16 +60,29 @@ def test_frames_of_videos_are_pictures_too(heads: Path) -> None:
 
 def test_several_sets_are_opened_as_one(root: Path, heads: Path) -> None:
     both = open_dataset("faces68 + afhq/cat", root=root, image_size=16)
-    assert len(both) == 3  # type: ignore[arg-type]
-    assert sorted(len(part) for part in _parts(both)) == [1, 2]
+    assert isinstance(both, Mixture)
+    assert sorted(both.lengths) == [1, 2] and len(both) == 4
     held_out = open_held_out("faces68+afhq/cat", root=root, image_size=16)
-    assert held_out is not None and len(held_out) == 2  # type: ignore[arg-type]
+    assert isinstance(held_out, Mixture) and len(held_out) == 2
     assert open_held_out(f"faces68+{root / 'afhq' / 'val'}", root=root, image_size=16) is None
     assert len(open_clips("puppets+voxceleb2", root=heads, image_size=32)) == PUPPET_CLIPS["train"] + 2
 
 
-def _parts(dataset: Dataset[object]) -> list[ImageFolder]:
-    return [part for part in dataset.datasets if isinstance(part, ImageFolder)]  # type: ignore[attr-defined]
+def test_a_mixture_has_as_much_of_one_as_of_the_other() -> None:
+    class Numbers(Dataset[torch.Tensor]):
+        def __init__(self, *numbers: int) -> None:
+            self.numbers = torch.tensor(numbers)
+
+        def __len__(self) -> int:
+            return len(self.numbers)
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            return self.numbers[index]
+
+    mixture = Mixture([Numbers(0, 1), Numbers(10, 11, 12, 13, 14)])
+    assert [int(mixture[i]) for i in range(len(mixture))] == [0, 10, 1, 11, 0, 12, 1, 13, 0, 14]
+    with pytest.raises(IndexError, match="item 10 of 10"):
+        mixture[10]
 
 
 @pytest.mark.parametrize("name", ["a+b", "+"])
