@@ -25,8 +25,9 @@ _PATH = click.Path(path_type=Path)
               "[default: the newest run in runs/transfer]")  # fmt: skip
 @click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
               help="Whose sound to keep.")  # fmt: skip
-@click.option("--relative/--absolute", default=True,
-              help="Add the driver's movement to the source's pose, or take its pose. [default: relative]")  # fmt: skip
+@click.option("--relative/--absolute", default=None,
+              help="Add the driver's movement to the source's pose, or take its pose. "
+              "[default: relative, but absolute where the driver is a picture]")  # fmt: skip
 @click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @click.option("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first.")  # fmt: skip
@@ -73,13 +74,14 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     found = find_run("transfer", run)
     network = load_transfer(found, device=pick_device(options["device"]))
     click.echo(f"model: {found}" + ("" if run else ", the newest run"))
+    relative = not moves.is_picture if options["relative"] is None else options["relative"]
     voice = {"driver": moves, "source": lends, "none": None}[options["audio"]]
     report = transfer_video(
         network,
         lends,
         moves,
         file,
-        motion=Motion(options["relative"], options["adapt_scale"], options["smooth"]),
+        motion=Motion(relative, options["adapt_scale"], options["smooth"]),
         look=look,
         find_best_frame=options["find_best_frame"],
         source_frames=options["source_frames"],
@@ -88,9 +90,12 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
         batch_size=options["batch_size"],
         progress=progress_bar,
     )
-    for number, what in ((report.bad_frames, "damaged"), (report.held_frames, "without a pose that can be made out")):
-        if number:
-            click.echo(f"{counted(number, 'frame')} {what}: the one before was held")
+    if report.bad_frames:
+        click.echo(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
+    if report.held_frames:
+        click.echo(
+            f"{counted(report.held_frames, 'frame')} without a pose that can be made out: the one before was held"
+        )
     click.echo(f"wrote {file} ({counted(report.num_frames, 'frame')})")
     if report.stopped:
         raise click.ClickException(f"the result ends early: {report.stopped}")

@@ -36,6 +36,8 @@ class FrameStream:
         max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
         self.path = Path(path).expanduser()
+        if not self.path.exists():
+            raise ValueError(f"{self.path} does not exist; check its name and folder")
         if not 0 <= start_s < end_s:
             raise ValueError(f"the start {start_s:g} s must be 0 or more and before the end {end_s:g} s")
         self.start_s, self.end_s, self.max_bad_share = start_s, end_s, max_bad_share
@@ -53,9 +55,8 @@ class FrameStream:
             self.fps = own if fps is None else min(own, fps)
             self.is_picture, length_s = False, (self._reader.num_frames or 0) / float(own) or math.inf
         else:
-            there = "is by its name neither" if self.path.exists() else "does not exist, nor is its name that of"
             raise ValueError(
-                f"{self.path} {there} a video ({', '.join(VIDEO_SUFFIXES)}) nor a picture "
+                f"{self.path} is by its name neither a video ({', '.join(VIDEO_SUFFIXES)}) nor a picture "
                 f"({', '.join(IMAGE_SUFFIXES)}); give one, or a folder of frames"
             )
         if start_s >= length_s:

@@ -26,6 +26,7 @@ from autolink_gen.viz import to_uint8
 
 _SWITCH = 0.8  # another source frame must be so much nearer to be taken
 _USUAL_SIZE = 256  # pixels
+_BLANK = 2.0  # of 255: a standard deviation below it is a picture of one colour
 _MIN_SHARE = 0.25  # of the usual spread of a pose
 
 
@@ -52,6 +53,11 @@ def save_transfer(path: Path, transfer: "Transfer") -> None:
 def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
     """The cluster of each keypoint; ValueError for more clusters than keypoints."""
     return torch.from_numpy(np.ascontiguousarray(cluster_keypoints(graph.edge_weights, num_clusters))).long()
+
+
+def is_blank(pixels: UInt8[ndarray, "_ _ 3"]) -> bool:
+    """Whether a picture is of one colour, and so shows no object."""
+    return bool(pixels[::2, ::2].std(axis=(0, 1)).max() < _BLANK)
 
 
 class Appearance(NamedTuple):
@@ -210,7 +216,8 @@ class Animator:
 
     ``size``, the network's usual one unless given, is the width in pixels of the frames of a network that moves the
     source itself (``warps``), which keep so much of its sharpness; any other paints them as large as it was trained
-    to. ``source_poses`` are the keypoints of the source frames. Raises ValueError where there is none.
+    to. ``source_poses`` are the keypoints of the source frames. Raises ValueError where there is none, or none that
+    shows anything.
     """
 
     def __init__(
@@ -223,6 +230,8 @@ class Animator:
     ) -> None:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
+        if all(is_blank(pixels) for pixels in sources):
+            raise ValueError("the source is of one colour and shows no object; give a picture or a video of one")
         self.transfer, self.motion = transfer, motion
         fine = transfer.seen(sources, size=size or transfer.usual_size)
         self.appearance = transfer.look_at(transfer.seen(sources), fine=fine)
@@ -236,7 +245,10 @@ class Animator:
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """The next frames of the driver, with their times in seconds, painted."""
         found = self.transfer.detect([pixels for _, pixels in frames])
-        planned = [self._plan(points, time_s) for points, (time_s, _) in zip(found, frames, strict=True)]
+        planned = [
+            self._plan(points, time_s, seen=self._plausible(points) and not is_blank(pixels))
+            for points, (time_s, pixels) in zip(found, frames, strict=True)
+        ]
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
         chosen = torch.tensor([source for _, source, _ in planned], device=like.device)
@@ -244,10 +256,15 @@ class Animator:
         painted = to_uint8(self.transfer.paint(keypoints, lent) * 2 - 1)
         return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
 
-    def _plan(self, detected: Float[ndarray, "K 2"], time_s: float) -> tuple[Float[ndarray, "K 2"], int, bool]:
-        """The keypoints to paint, the source frame to paint from, and whether the last pose was held."""
-        if not self._plausible(detected) and self._last is not None:
-            return self._last, self._chosen, True
+    def _plan(
+        self, detected: Float[ndarray, "K 2"], time_s: float, *, seen: bool
+    ) -> tuple[Float[ndarray, "K 2"], int, bool]:
+        """The keypoints to paint, the source frame to paint from, and whether the last pose was held.
+
+        Where no pose was seen yet, the source keeps its own.
+        """
+        if not seen:
+            return self.source_poses[0] if self._last is None else self._last, self._chosen, True
         smooth = self._filter(detected, time_s=time_s) if self._filter else detected
         if self._reference is None:
             self._reference = smooth

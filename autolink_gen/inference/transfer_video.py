@@ -13,7 +13,7 @@ from autolink_gen.data.video import TimedFrame, VideoError
 from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, VideoWriter
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
-from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer
+from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer, is_blank
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import even_grid
 
@@ -65,8 +65,8 @@ def best_reference(
 
 
 def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
-    """The crop of a clip's frames; None where they have several sizes, or are so already."""
-    if len({picture.shape for picture in pictures}) > 1:
+    """The crop of a clip's frames; None where there are none, where they have several sizes, or are so already."""
+    if len({picture.shape for picture in pictures}) != 1:
         return None
     crop = find_crop(pictures, transfer.detect, transfer.poses.double().cpu().numpy())
     whole = middle_square(pictures[0])
@@ -97,8 +97,13 @@ def transfer_video(
     the report says why.
     """
     whole = source.spread(source_frames)
+    whole = [pixels for pixels in whole if not is_blank(pixels)] or whole
     lent = crop_of(transfer, whole) if look.crop else None
-    moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
+    moving = (
+        crop_of(transfer, [pixels for pixels in driver.spread(_LOOKED_AT) if not is_blank(pixels)])
+        if look.crop
+        else None
+    )
     pictures = [_cut(pixels, lent) for pixels in whole]
     if find_best_frame:
         own = transfer.detect(pictures[:1])[0]

@@ -155,7 +155,9 @@ def test_a_name_without_an_ending_is_a_folder_of_frames(here, tmp_path):
 def test_the_painted_square_is_put_back(here, tmp_path):
     driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     source = tmp_path / "wide.png"
-    Image.new("RGB", (160, 90), (10, 200, 30)).save(source)
+    picture = Image.new("RGB", (160, 90), (10, 200, 30))
+    picture.paste((200, 40, 30), (70, 35, 90, 55))
+    picture.save(source)
     given = ("transfer", str(source), driver, "-o", str(tmp_path / "out.mp4"), "--paste-back")
     run(*given, "--crop", "none")
     reader = VideoReader(tmp_path / "out.mp4")
@@ -168,7 +170,9 @@ def test_the_painted_square_is_put_back(here, tmp_path):
 
 def test_a_picture_moved_by_a_picture(here, tmp_path):
     for number in range(2):
-        Image.new("RGB", (80, 60), (50 * number, 90, 90)).save(tmp_path / f"{number}.png")
+        picture = Image.new("RGB", (80, 60), (50 * number, 90, 90))
+        picture.paste((200, 40, 30), (20, 10, 40 + 10 * number, 50))
+        picture.save(tmp_path / f"{number}.png")
     out = tmp_path / "out.png"
     output = run("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
     assert f"wrote {out} (1 frame)" in output
@@ -179,7 +183,9 @@ def test_sound_is_the_drivers_the_sources_or_none(here, tmp_path):
     driver = here / "voxceleb2/dev/mp4/id1/a/00001.mp4"
     with VideoWriter(tmp_path / "loud.mp4", fps=25, copy_audio_from=_tone(tmp_path / "tone.wav")) as writer:
         for number in range(6):
-            writer.write(np.full((64, 64, 3), 20 * number, np.uint8))
+            frame = np.full((64, 64, 3), 20 * number, np.uint8)
+            frame[20:40, 20:40] = 200
+            writer.write(frame)
     loud, out = str(tmp_path / "loud.mp4"), tmp_path / "out.mp4"
     found = {}
     for name, pair in {"driver": (str(driver), loud), "source": (loud, str(driver)), "none": (loud, loud)}.items():
@@ -211,7 +217,7 @@ def test_a_driver_that_breaks_off_leaves_what_was_made(here, tmp_path, monkeypat
 
     video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     picture = tmp_path / "face.png"
-    Image.new("RGB", (64, 64), (90, 80, 70)).save(picture)
+    Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(picture)
     monkeypatch.setattr(FrameStream, "__iter__", breaks_off)
     out = tmp_path / "out.mp4"
     output = run("transfer", str(picture), video, "-o", str(out), "--batch-size", "1", expect=1).output
@@ -227,7 +233,9 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
         in run("transfer", str(tmp_path / "notes.txt"), video, expect=1).output
     )
     assert "does not exist" in run("transfer", "nobody", video, expect=1).output
-    assert "there is no such file" in run("transfer", "nobody.mp4", video, expect=1).output
+    Image.new("RGB", (80, 60), "white").save(tmp_path / "white.png")
+    blank = run("transfer", str(tmp_path / "white.png"), video, "-o", str(tmp_path / "out.mp4"), expect=1).output
+    assert "is of one colour and shows no object" in blank and not (tmp_path / "out.mp4").exists()
     refused = run("transfer", video, video, "-o", "out.avi", expect=2).output
     assert "must end in .mp4, .mov, .webm, .gif" in refused
     assert "would replace an input" in run("transfer", video, video, "-o", video, expect=2).output

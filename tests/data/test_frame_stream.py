@@ -99,5 +99,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         FrameStream(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match=r"none\.avi"):
         FrameStream(tmp_path / "none.avi")
-    with pytest.raises(ValueError, match="none does not exist, nor is its name that of a video"):
+    with pytest.raises(ValueError, match="none does not exist; check its name and folder"):
         FrameStream(tmp_path / "none")

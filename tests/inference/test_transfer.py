@@ -61,6 +61,7 @@ def test_batches_change_nothing_but_speed():
 
 def test_pictures_of_any_shape_are_taken():
     wide = np.zeros((90, 160, 3), np.uint8)
+    wide[20:60, 40:90] = 200
     (picture,) = make().animate(wide, [np.zeros((200, 120, 3), np.uint8)])
     assert picture.shape == (64, 64, 3)
 
@@ -122,6 +123,24 @@ def test_smoothing_follows_the_times(told):
     first, second = animator([(0.0, frames(1)[0]), (0.04, frames(1)[0])])
     moved = (second.keypoints - first.keypoints).mean()
     assert 0 < moved < 0.1
+
+
+@pytest.mark.parametrize("blank_first", [False, True])
+def test_frames_of_one_colour_hold_the_pose_before(told, blank_first):
+    source, seen, white = POSE * 0.8, frames(1)[0], np.full((64, 64, 3), 250, np.uint8)
+    driver = [white, seen] if blank_first else [seen, white]
+    told[:] = [source, *(POSE + 0.5 if pixels is white else POSE for pixels in driver)]
+    animator = Animator(make(), frames(1), Motion())
+    found = animator([(0.04 * number, pixels) for number, pixels in enumerate(driver)])
+    assert [frame.held for frame in found] == [blank_first, not blank_first]
+    assert all(np.allclose(frame.keypoints, source, atol=1e-6) for frame in found), "nothing has moved yet"
+
+
+def test_a_source_that_shows_nothing_is_an_error():
+    with pytest.raises(ValueError, match="of one colour and shows no object"):
+        next(make().animate(np.full((80, 80, 3), 255, np.uint8), frames(1)))
+    white, seen = np.full((64, 64, 3), 255, np.uint8), frames(1)[0]
+    assert next(make().animate([white, seen], [seen])).shape == (64, 64, 3)
 
 
 def test_no_source_is_an_error():
