@@ -108,7 +108,8 @@ def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream") ->
     endings = (".png", ".jpg", ".jpeg") if driver.is_picture else WRITABLE_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
     if file.suffix and file.suffix.lower() not in endings:
-        raise click.BadParameter(f"{file} must end in {', '.join(endings)}", param_hint="--out")
+        instead = ", as the driver is a picture" if driver.is_picture else ", or have no ending, for a folder of PNG"
+        raise click.BadParameter(f"{file} must end in {', '.join(endings)}{instead}", param_hint="--out")
     if file.resolve() in (source.path.resolve(), driver.path.resolve()):
         raise click.BadParameter(f"{file} would replace an input; give another name", param_hint="--out")
     return file
