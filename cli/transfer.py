@@ -10,6 +10,7 @@ from autolink_gen.cli.shared import counted, pick_device, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.frame_stream import FrameStream
+    from autolink_gen.inference.transfer_video import TransferReport
 
 _PATH = click.Path(path_type=Path)
 
@@ -52,7 +53,7 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     """Make what SOURCE shows do what DRIVER does.
 
     SOURCE is a picture or a video, DRIVER a video, a picture or a folder of frames. Rate and length are the
-    driver's. Damaged frames, and frames in which no pose can be made out, hold the one before.
+    driver's. Damaged frames are left out; frames in which no pose can be made out hold the one before.
 
     \b
     Examples:
@@ -90,15 +91,22 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
         batch_size=options["batch_size"],
         progress=progress_bar,
     )
-    if report.bad_frames:
-        click.echo(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
-    if report.held_frames:
-        click.echo(
-            f"{counted(report.held_frames, 'frame')} without a pose that can be made out: the one before was held"
-        )
+    for line in _remarks(report):
+        click.echo(line)
     click.echo(f"wrote {file} ({counted(report.num_frames, 'frame')})")
     if report.stopped:
         raise click.ClickException(f"the result ends early: {report.stopped}")
+
+
+def _remarks(report: "TransferReport") -> list[str]:
+    """What became of frames that could not be used."""
+    lines = []
+    if report.bad_frames:
+        lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
+    if report.held_frames:
+        number = counted(report.held_frames, "frame")
+        lines.append(f"{number} without a pose that can be made out: the one before was held")
+    return lines
 
 
 def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream") -> Path:

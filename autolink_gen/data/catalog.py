@@ -92,8 +92,9 @@ def open_dataset(
     seed: int = 0,
     classes: Sequence[str] = (),
 ) -> Dataset[Tensor]:
-    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder; "A+B" opens both,
-    and gives as many pictures of the one as of the other.
+    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder.
+
+    "A+B" opens both, and gives as many pictures of the one as of the other.
 
     Items are uint8 tensors (3, image_size, image_size), RGB. Of videos, where there are no pictures, frames are
     drawn at random. `seed` matters only to what is drawn, `fit` only to files. `root` is where the named sets lie;

@@ -19,7 +19,7 @@ from autolink_gen.viz import even_grid
 
 _LOOKED_AT = 8  # frames of the driver to find its crop
 _ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it
-MAX_SIDE = 1024  # pixels of what is painted
+_MAX_SIDE = 1024  # pixels of what is painted
 _SEARCHED = 50  # frames of the driver among which the best one to start from is looked for
 
 
@@ -65,7 +65,8 @@ def best_reference(
 
 
 def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
-    """The crop of a clip's frames; None where there are none, where they have several sizes, or are so already."""
+    """The crop of a clip's frames; None where none shows anything, where they have several sizes, or are so already."""
+    pictures = [picture for picture in pictures if not is_blank(picture)]
     if len({picture.shape for picture in pictures}) != 1:
         return None
     crop = find_crop(pictures, transfer.detect, transfer.poses.double().cpu().numpy())
@@ -99,11 +100,7 @@ def transfer_video(
     whole = source.spread(source_frames)
     whole = [pixels for pixels in whole if not is_blank(pixels)] or whole
     lent = crop_of(transfer, whole) if look.crop else None
-    moving = (
-        crop_of(transfer, [pixels for pixels in driver.spread(_LOOKED_AT) if not is_blank(pixels)])
-        if look.crop
-        else None
-    )
+    moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
     pictures = [_cut(pixels, lent) for pixels in whole]
     if find_best_frame:
         own = transfer.detect(pictures[:1])[0]
@@ -127,7 +124,7 @@ def transfer_video(
 def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
     """The width to paint at: as asked, or what is put back as large as it was; None: the network's usual one."""
     if look.paste_back:
-        return min(middle_square(source).side, MAX_SIDE)
+        return min(middle_square(source).side, _MAX_SIDE)
     return look.size
 
 
