@@ -13,7 +13,7 @@ import torch
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def use():
-    blocks = [torch.empty(2**24, dtype=torch.uint8).fill_(1) for _ in range(4)]
+    blocks = [torch.empty(3 * 2**24, dtype=torch.uint8).fill_(1) for _ in range(2)]
 for _ in range(3):
     use()
 started = faults()
@@ -21,11 +21,14 @@ for _ in range(10):
     use()
 print(faults() - started)
 """
-PAGES = 10 * 4 * 2**24 // 4096
 
 
 def page_faults(before: str) -> int:
-    """How many pages the system had to hand out for ten rounds of four blocks of 16 MiB."""
+    """How many pages the system had to hand out for ten rounds of two blocks of 48 MiB.
+
+    Blocks over 32 MiB always come from the system and go back to it unless glibc is told otherwise; what it does
+    with smaller ones depends on what was freed before them.
+    """
     command = [sys.executable, "-c", COUNT.format(before=before)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -33,5 +36,4 @@ def page_faults(before: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_blocks_are_not_asked_for_again():
     kept = page_faults("from autolink_gen.cli.memory import keep_freed_memory; keep_freed_memory()")
-    assert kept < PAGES / 100
-    assert page_faults("") > PAGES / 2  # else there is nothing to mend
+    assert kept < page_faults("") / 10  # a ratio: the size of a page is the system's
