@@ -17,6 +17,8 @@ def pick_device(name: str | None) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
         reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # followed by every kind of device there is
+            reason = "PyTorch knows no such kind of device"
         raise click.BadParameter(f"{name} cannot be used here ({reason}); try cpu", param_hint="--device") from None
     return name
 

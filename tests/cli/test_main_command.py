@@ -106,3 +106,6 @@ def test_errors_of_the_system_are_one_line_and_bugs_are_not(monkeypatch):
     assert (result.exit_code, result.output) == (1, "Error: [Errno 28] No space left on device\n")
     monkeypatch.setattr("autolink_gen.cli.weights.weights", fail_with(KeyError("a bug")))
     assert isinstance(CliRunner().invoke(cli, ["weights"]).exception, KeyError)
+    monkeypatch.setattr("autolink_gen.cli.weights.weights", fail_with(BrokenPipeError(32, "Broken pipe")))
+    closed = CliRunner().invoke(cli, ["weights"])
+    assert (closed.exit_code, closed.output) == (1, ""), "what reads the output, such as head, has seen enough"
