@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images
-from autolink_gen.data.images import read_image
-from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoReader, is_video
+from autolink_gen.data.images import ImageError, read_image
+from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
 
 _FOLDER_FPS = Fraction(25)
 
@@ -19,11 +19,12 @@ class FrameStream:
 
     `fps`, the frames a second, is the video's own, or at most the one given; a folder has 25 unless given, in the
     order of the names, and a picture is one frame. `num_frames` is about how many come. Damaged frames are
-    skipped and counted in `bad_frames`, up to a share of `max_bad_share`.
+    skipped and counted in `bad_frames`, up to a share of `max_bad_share`; a single picture must be whole.
 
     Raises:
         ValueError: no such file, none that is known here, nothing between the two times.
-        VideoError: (a ValueError) a video that cannot be read, or has too many damaged frames.
+        VideoError: (a ValueError) a video that cannot be read, or that has, as a folder may, too many damaged frames.
+        ImageError: (a ValueError) a picture that cannot be read.
     """
 
     def __init__(
@@ -78,11 +79,26 @@ class FrameStream:
 
     def _pictures(self, first: int) -> Iterator[TimedFrame]:
         assert self._files is not None
+        self.bad_frames, good, problem = 0, 0, ""
         for number, file in enumerate(self._files[first:]):
             time_s = number / float(self.fps)
             if first / float(self.fps) + time_s >= self.end_s - 1e-3:
-                return
-            yield TimedFrame(number, time_s, np.asarray(read_image(file)))
+                break
+            try:
+                picture = read_image(file)
+            except ImageError as error:
+                if self.is_picture:
+                    raise
+                self.bad_frames, problem = self.bad_frames + 1, str(error)
+                continue
+            good += 1
+            yield TimedFrame(number, time_s, np.asarray(picture))
+        total = good + self.bad_frames
+        if self.bad_frames > self.max_bad_share * total:
+            raise VideoError(
+                f"{self.bad_frames} of the {total} frames in {self.path} cannot be read, more than the share "
+                f"{self.max_bad_share:g} that is allowed; the last: {problem}"
+            )
 
     def spread(self, count: int) -> list[np.ndarray]:
         """At most `count` frames, evenly spread, found by seeking; at least one."""

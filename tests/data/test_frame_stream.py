@@ -80,6 +80,18 @@ def test_damaged_frames_are_counted(film: Path) -> None:
         list(FrameStream(film))
 
 
+def test_damaged_frames_of_a_folder_are_counted_up_to_a_share(folder: Path) -> None:
+    (folder / "004.png").write_text("no picture")
+    stream = FrameStream(folder)
+    frames = list(stream)
+    assert (len(frames), stream.bad_frames) == (9, 1)
+    assert frames[4].time_s == pytest.approx(0.2), "the others keep their times"
+    with pytest.raises(ValueError, match=r"1 of the 10 frames in .* cannot be read, .* the last: .*004\.png"):
+        list(FrameStream(folder, max_bad_share=0.05))
+    with pytest.raises(ValueError, match=r"004\.png"):
+        list(FrameStream(folder / "004.png"))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
