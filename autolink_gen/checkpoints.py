@@ -140,7 +140,7 @@ def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -
         raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
     found = finished_runs(kind, runs=runs)
     if not found:
-        raise ValueError(f"there is no finished run in {parent}; make one: {command}")
+        raise ValueError(f"there is no finished run in {parent}; name one elsewhere, or make one: {command}")
     return found[0]
 
 

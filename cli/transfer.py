@@ -42,8 +42,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the driver.")
 @click.option("--end", type=click.FloatRange(min=0, min_open=True), help="Seconds into the driver. [default: its end]")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True),
-              help="At most so many frames a second. [default: the driver's]")  # fmt: skip
-@click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels. "
+              help="At most so many frames a second; of a folder of frames, its rate. "
+              "[default: the driver's; 25 for a folder]")  # fmt: skip
+@click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels; videos have an even one. "
               "[default: 256 where the network moves the source itself, else its own]")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Frames at a time.")
 @click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
@@ -101,6 +102,9 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
 def _remarks(report: "TransferReport") -> list[str]:
     """What became of frames that could not be used."""
     lines = []
+    if report.source_missing:
+        number = counted(report.source_missing, "frame")
+        lines.append(f"the source ends early or is damaged: {number} that should have lent appearance cannot be read")
     if report.bad_frames:
         lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
     if report.held_frames:

@@ -48,12 +48,17 @@ CROPPED = Look()
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What was made: frames written, damaged frames passed over, and poses held over; ``stopped``: why it broke off."""
+    """What was made: frames written, the driver's damaged frames passed over, and poses held over.
+
+    ``stopped``: why it broke off; ``source_missing``: how many of the source's frames that should have lent their
+    appearance could not be read.
+    """
 
     num_frames: int
     bad_frames: int
     held_frames: int
     stopped: str = ""
+    source_missing: int = 0
 
 
 def best_reference(
@@ -98,6 +103,7 @@ def transfer_video(
     the report says why.
     """
     whole = source.spread(source_frames)
+    missing = max(0, min(source_frames, source.num_frames) - len(whole))
     whole = [pixels for pixels in whole if not is_blank(pixels)] or whole
     lent = crop_of(transfer, whole) if look.crop else None
     moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
@@ -118,7 +124,7 @@ def transfer_video(
             if not made:
                 raise
             stopped = str(error)
-    return TransferReport(made, driver.bad_frames, held, stopped)
+    return TransferReport(made, driver.bad_frames, held, stopped, missing)
 
 
 def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:

@@ -69,7 +69,10 @@ def here(place, monkeypatch) -> Path:
 def test_without_a_graph_the_command_to_type_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = train("--steps", "1", expect=1)
-    assert result.output == "Error: there is no finished run in runs/graph; make one: autolink-gen learn-graph\n"
+    assert (
+        result.output
+        == "Error: there is no finished run in runs/graph; name one elsewhere, or make one: autolink-gen learn-graph\n"
+    )
 
 
 def test_a_dry_run_counts_parameters_with_and_without_a_graph(here, tmp_path, monkeypatch):

@@ -105,7 +105,10 @@ def test_a_dry_run_counts_parameters(here, tmp_path, monkeypatch):
 def test_without_a_graph_the_command_to_type_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = train("--steps", "1", expect=1)
-    assert result.output == "Error: there is no finished run in runs/graph; make one: autolink-gen learn-graph\n"
+    assert (
+        result.output
+        == "Error: there is no finished run in runs/graph; name one elsewhere, or make one: autolink-gen learn-graph\n"
+    )
 
 
 def test_pictures_are_no_clips(here, tmp_path):
@@ -225,6 +228,20 @@ def test_a_driver_that_breaks_off_leaves_what_was_made(here, tmp_path, monkeypat
     assert VideoReader(out).num_frames == 2
 
 
+def test_a_source_that_was_cut_short_is_remarked(here, tmp_path):
+    rng = np.random.default_rng(0)
+    with VideoWriter(tmp_path / "cut.mp4", fps=25) as writer:
+        for _ in range(40):
+            writer.write(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = (tmp_path / "cut.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    output = run("transfer", str(tmp_path / "cut.mp4"), driver, "-o", str(tmp_path / "out.gif")).output
+    assert "the source ends early or is damaged: 4 frames that should have lent appearance cannot be read" in output
+    whole = run("transfer", driver, driver, "-o", str(tmp_path / "whole.gif")).output
+    assert "the source" not in whole
+
+
 def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     (tmp_path / "notes.txt").touch()
@@ -242,7 +259,8 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
     monkeypatch.chdir(tmp_path)
     refused = run("transfer", video, video, expect=1).output
-    assert "there is no finished run in runs/transfer; make one: autolink-gen train-transfer" in refused
+    assert "there is no finished run in runs/transfer; name one elsewhere, or make one: " in refused
+    assert "autolink-gen train-transfer" in refused
 
 
 # ---- evaluate ----
