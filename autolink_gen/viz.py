@@ -56,6 +56,7 @@ def draw_graph(
     threshold: float = 0.0,
     min_side: int = 192,
     colours: UInt8[ndarray, "K 3"] | None = None,
+    dot_px: float = 3.6,
 ) -> Picture:
     """Draw keypoints as dots and edges as lines over a copy of a picture.
 
@@ -63,7 +64,8 @@ def draw_graph(
     left out. Opacity and width of an edge follow its weight divided by the largest one (AutoLink, Figure 1);
     edges below the share `threshold` of the largest are left out, and all are where no weight is positive.
     Pictures whose shorter side has less than `min_side` pixels are enlarged by a whole factor. With `colours`
-    (RGB, one a keypoint) an edge between two keypoints of one colour takes it; other edges are white.
+    (RGB, one a keypoint) an edge between two keypoints of one colour takes it; other edges are white. A dot's
+    radius is ``dot_px`` where the shorter side has 192 pixels or less, and grows with it.
     """
     canvas, points = _enlarged(picture, _numpy(keypoints), min_side=min_side)
     unit = max(1.0, min(canvas.shape[:2]) / 192)
@@ -73,9 +75,9 @@ def draw_graph(
         _draw_edges(canvas, points, edges, edge_colours, unit)
     dots = keypoint_colours(len(points)) if colours is None else colours
     for point, dot in zip(points, dots, strict=True):
-        for box, distance in _stroke(point, point, 3.6 * unit, canvas.shape):
-            rimmed = _mix(canvas[box], np.zeros(3, np.uint8), _cover(distance, 3.6 * unit))
-            canvas[box] = _mix(rimmed, dot, _cover(distance, 2.7 * unit))
+        for box, distance in _stroke(point, point, dot_px * unit, canvas.shape):
+            rimmed = _mix(canvas[box], np.zeros(3, np.uint8), _cover(distance, dot_px * unit))
+            canvas[box] = _mix(rimmed, dot, _cover(distance, 0.75 * dot_px * unit))
     return canvas
 
 
@@ -136,6 +138,12 @@ def draw_graphs(
         draw_graph(picture, points, edge_weights, threshold=threshold, min_side=min_side)
         for picture, points in zip(to_uint8(images), _numpy(keypoints), strict=True)
     ]
+
+
+def blend_edges(images: Float[Tensor, "B 3 H W"], edge_maps: Float[Tensor, "B 1 H W"]) -> UInt8[ndarray, "B H W 3"]:
+    """Lay edge maps over pictures in [-1, 1], white where they are 1 or more (AutoLink, Figures 9-21)."""
+    share = edge_maps.clamp(0, 1)
+    return to_uint8(images * (1 - share) + share)
 
 
 def training_grid(

@@ -15,6 +15,7 @@ COMMANDS = {
     "detect": "Find the keypoints in pictures and videos.",
     "evaluate": "Score a graph against landmarks, a GAN, or a transfer network.",
     "view-graph": "Show a learned graph: its edge matrix, its mean pose, its clusters.",
+    "figure": "Draw figures as the paper has them.",
     "train-gan": "Train a GAN that paints on a learned graph.",
     "generate": "Paint with a trained GAN: move the skeleton, keep the style, or the other way round.",
     "train-transfer": "Train a network that moves one person's video with another's.",
