@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.detect import Detection
     from autolink_gen.inference.keypoint_files import KeypointFiles
     from autolink_gen.inference.sources import Source
+    from autolink_gen.landmark_regressor import LandmarkRegressor
     from autolink_gen.models.autolink import AutoLink
 
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
               "[default: the newest run in runs/graph]")  # fmt: skip
+@click.option("--regressor", "regressor_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+              help="Also find named landmarks, with the map that evaluate wrote.")  # fmt: skip
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default="detections",
               show_default=True, help="Folder to write to.")  # fmt: skip
 @click.option("--edges/--no-edges", default=True, show_default=True, help="Draw the edges too.")
@@ -38,6 +41,7 @@ def detect(
     *,
     paths: tuple[Path, ...],
     run: str | None,
+    regressor_file: Path | None,
     out: Path,
     edges: bool,
     threshold: float,
@@ -55,8 +59,9 @@ def detect(
     their weights. Files that cannot be read are skipped and reported.
 
     \b
-    Example:
+    Examples:
       autolink-gen detect my_pictures film.mp4 --out found --threshold 0.2
+      autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.inference.keypoint_files import KeypointFiles
@@ -67,11 +72,14 @@ def detect(
     model = load_graph_model(found_run, device=pick_device(device))
     newest = "" if run else ", the newest run"
     click.echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}")
+    regressor = None if regressor_file is None else _regressor(regressor_file, model)
     weights = model.edge_weights.detach().cpu().numpy()
-    with KeypointFiles(out, model_name=str(found_run), edge_weights=weights) as files:
+    names = () if regressor is None else regressor.names
+    with KeypointFiles(out, model_name=str(found_run), edge_weights=weights, landmark_names=names) as files:
         task = _Task(
             model,
             files,
+            regressor=regressor,
             out=out if overlays else None,
             edge_weights=weights if edges else None,
             threshold=threshold,
@@ -84,6 +92,14 @@ def detect(
         if not files.num_records:
             raise click.ClickException(f"none of the {len(sources)} files could be read; nothing was written")
     _report(task, num_sources=len(sources))
+
+
+def _regressor(file: Path, model: "AutoLink") -> "LandmarkRegressor":
+    from autolink_gen.landmark_regressor import LandmarkRegressor
+
+    regressor = LandmarkRegressor.load(file)
+    regressor.check_graph(model.edge_weights)
+    return regressor
 
 
 def _report(task: "_Task", *, num_sources: int) -> None:
@@ -102,6 +118,7 @@ class _Task:
 
     model: "AutoLink"
     files: "KeypointFiles"
+    regressor: "LandmarkRegressor | None"
     out: Path | None
     edge_weights: "np.ndarray | None"
     threshold: float
@@ -128,9 +145,9 @@ class _Task:
         overlays = {source.path: source.overlay for source in sources}
         stream = picture_files(list(overlays), on_error=lambda path, error: self.files.skip(path, str(error)))
         for found in detect_pictures(self.model, stream, batch_size=self.batch_size):
-            self.files.add(found)
+            landmarks = self._add(found)
             if self.out is not None:
-                write_picture(self.out / overlays[found.source.file], self._drawn(found))
+                write_picture(self.out / overlays[found.source.file], self._drawn(found, landmarks))
                 self.num_overlays += 1
             progress(1)
 
@@ -151,9 +168,9 @@ class _Task:
                     writer = stack.enter_context(VideoWriter(target, fps=rate, copy_audio_from=source.path))
                 frames = video_frames(reader, fps=self.fps)
                 for found in detect_pictures(self.model, frames, batch_size=self.batch_size):
-                    self.files.add(found)
+                    landmarks = self._add(found)
                     if writer is not None:
-                        writer.write(self._drawn(found), time_s=found.source.time_s)
+                        writer.write(self._drawn(found, landmarks), time_s=found.source.time_s)
                     progress(1)
             self.num_overlays += self.out is not None
         except VideoError as error:
@@ -175,8 +192,21 @@ class _Task:
         share = 1.0 if self.fps is None else min(1.0, self.fps / float(reader.fps))
         return round((reader.num_frames or 0) * share)
 
-    def _drawn(self, found: "Detection") -> "np.ndarray":
+    def _add(self, found: "Detection") -> "np.ndarray | None":
+        """Note what was found in a picture; its landmarks in pixels, where there is a regressor."""
+        from autolink_gen.inference.detect import landmarks_px
+
+        landmarks = None if self.regressor is None else landmarks_px(self.regressor, found)
+        self.files.add(found, landmarks)
+        return landmarks
+
+    def _drawn(self, found: "Detection", landmarks: "np.ndarray | None") -> "np.ndarray":
+        import numpy as np
+
         from autolink_gen.viz import draw_graph
 
-        picture = found.source.pixels
-        return draw_graph(picture, found.keypoints, self.edge_weights, threshold=self.threshold)
+        drawn = draw_graph(found.source.pixels, found.keypoints, self.edge_weights, threshold=self.threshold)
+        if landmarks is None:
+            return drawn
+        white = np.full((len(landmarks), 3), 255, np.uint8)
+        return draw_graph(drawn, found.normalised(landmarks), colours=white, dot_px=2.0)

@@ -1,28 +1,25 @@
 """``autolink-gen evaluate``: a graph against landmarks, a GAN against pictures, a transfer network against clips."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
 from autolink_gen.cli.shared import pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
-    from autolink_gen.evaluation.landmarks import Annotations
-    from autolink_gen.evaluation.parts import Part
     from autolink_gen.evaluation.puppets import PuppetResults
-    from autolink_gen.evaluation.report import LandmarkReport
     from autolink_gen.evaluation.showcase import Predictions
     from autolink_gen.models.autolink import AutoLink
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_LANDMARK_OPTIONS = ("data_root", "landmarks", "fit_data", "fit_landmarks", "protocol")
+_TABLE_OPTIONS = ("data_root", "landmarks", "fit_data", "fit_landmarks", "protocol")
+_LANDMARK_OPTIONS = ("landmarks", "fit_data", "fit_landmarks", "protocol", "few_shot", "regressor")
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _VIDEO_SUFFIXES = (".mp4", ".gif", ".mov")
-_PER_LINE = 12
 
 
 @click.command()
@@ -31,7 +28,7 @@ _PER_LINE = 12
 @click.option("--transfer", "transfer_run", metavar="RUN", help="Score this transfer run, and not a graph.")
 @click.option("--fid-weights", type=_FILE, help="InceptionV3's weights, with which --gan also gives FID and KID.")
 @click.option("--witness", metavar="RUN", help="Graph run, other than --gan's own, that also judges its structure.")
-@click.option("--data", help="faces68, puppets, or a folder of test pictures. [default: puppets if trained on them]")
+@click.option("--data", help="faces68, puppets, or a folder of test pictures. [default: those trained on]")
 @click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
 @click.option("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the pictures]")
 @click.option("--fit-data", type=_PATH, help="Pictures to fit the regression on. [default: the train split]")
@@ -39,6 +36,10 @@ _PER_LINE = 12
 @click.option("--protocol", help="faces68, celeba_wild, cub ... [default: by the number of landmarks]")
 @click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many pictures. [default: all; 500 puppets]")
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
+@click.option("--few-shot", metavar="COUNTS", callback=few_shot_counts,
+              help="Also fit on so many pictures, several draws each: 1,5,10,50,all.")  # fmt: skip
+@click.option("--regressor", type=_FILE, help="Where to write the map from keypoints to landmarks, for detect. "
+              "[default: in the run's folder]")  # fmt: skip
 @click.option("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
 @click.option(
     "--picture",
@@ -50,7 +51,8 @@ _PER_LINE = 12
 def evaluate(run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any) -> None:
     """Score a learned graph against annotated landmarks, which training never sees, or a GAN, or a transfer network.
 
-    A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other.
+    A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other. Without
+    landmarks too, it is measured how well keypoints move with pictures that are shifted, turned and mirrored.
     RUN is a run's name or folder, or its weights; without it the newest run is taken.
 
     \b
@@ -58,11 +60,10 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
       autolink-gen evaluate
       autolink-gen evaluate faces --data faces68 --data-root ~/data --json scores.json
       autolink-gen evaluate --data photos/test --fit-data photos/train --protocol cub
+      autolink-gen evaluate faces --data faces68 --few-shot 1,5,10,50,all
       autolink-gen evaluate --gan afhq
       autolink-gen evaluate --transfer voxceleb2
     """
-    from autolink_gen.checkpoints import find_run, load_graph_model
-
     _check_options(run, picture, options)
     if options["gan_run"] is not None:
         from autolink_gen.cli.evaluate_gan import evaluate_gan_run
@@ -76,14 +77,33 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
             options["transfer_run"], options=options, json_file=json_file, video=picture, device=device
         )
         return
+    _evaluate_graph(run, options, json_file=json_file, picture=picture, device=device)
+
+
+def _evaluate_graph(
+    run: str | None, options: dict[str, Any], *, json_file: Path | None, picture: Path | None, device: str | None
+) -> None:
+    from autolink_gen.checkpoints import find_run, load_graph_model
+
     path = find_run("graph", run)
     click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
-    options["data"] = data = options["data"] or _default_data(path)
-    scores, predictions = _on_puppets(graph, options) if data == "puppets" else _on_landmarks(graph, options)
+    if options["data"] is None:
+        _take_own_data(path, options)
+    data = options["data"]
     folder, label = (path if path.is_dir() else path.parent) / "evaluation", _label(data)
+    regressor_file = options["regressor"] or folder / f"{label}-regressor.json"
+    if data == "puppets":
+        scores, predictions = _on_puppets(graph, options, regressor_file=regressor_file)
+    elif _is_labelled(options):
+        scores, predictions = evaluate_landmarks(graph, options, regressor_file=regressor_file)
+    else:
+        click.echo("no landmarks: scored without")
+        scores, predictions = {}, None
+    scores["equivariance"] = _equivariance(graph, options)
     _write_json({"model": str(path), "data": data, **scores}, json_file or folder / f"{label}.json")
-    _write_pictures(graph, predictions, picture or folder / f"{label}.png")
+    if predictions is not None:
+        _write_pictures(graph, predictions, picture or folder / f"{label}.png")
 
 
 def _check_options(run: str | None, picture: Path | None, options: dict[str, Any]) -> None:
@@ -93,7 +113,7 @@ def _check_options(run: str | None, picture: Path | None, options: dict[str, Any
     if len(given) + (run is not None) > 1:
         raise click.UsageError(f"name one run: {', or '.join([run, *given] if run else given)}")
     if given:
-        for name in ("landmarks", "fit_data", "fit_landmarks", "protocol", "max_fit"):
+        for name in (*_LANDMARK_OPTIONS, "max_fit"):
             if options[name] is not None:
                 raise click.UsageError(f"--{name.replace('_', '-')} is for graphs; leave it out with {given[0]}")
     if options["gan_run"] is None:
@@ -105,12 +125,12 @@ def _check_options(run: str | None, picture: Path | None, options: dict[str, Any
         raise click.BadParameter(f"{picture} must end in {' or '.join(endings[:2])}", param_hint="--picture")
 
 
-def _default_data(path: Path) -> str:
-    """Puppets, unless the run says that it learned something else."""
-    trained_on = run_settings(path, "data").get("name", "puppets")
-    if trained_on != "puppets":
-        raise click.UsageError(f"the run was trained on {trained_on}; give --data, pictures with landmarks")
-    return "puppets"
+def _take_own_data(path: Path, options: dict[str, Any]) -> None:
+    """Evaluate on the data that the run was trained on; puppets where it does not say."""
+    settings = run_settings(path, "data")
+    options["data"] = settings.get("name", "puppets")
+    if options["data"] != "puppets" and options["data_root"] is None and settings.get("root"):
+        options["data_root"] = Path(settings["root"])
 
 
 def _label(data: str) -> str:
@@ -120,88 +140,59 @@ def _label(data: str) -> str:
     return "-".join(part.strip("/\\:.") for part in parts)
 
 
-# ---- annotated pictures ----
+# ---- without labels ----
 
 
-def _on_landmarks(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str, Any], "Predictions"]:
-    from autolink_gen.evaluation.parts import annotate, find_folders, read_part
-    from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
+def _is_labelled(options: dict[str, Any]) -> bool:
+    """Whether the pictures have a table of landmarks, or the options speak of one."""
+    from autolink_gen.data.catalog import find_pictures, parts_of
+    from autolink_gen.data.landmarks import landmark_places
 
-    fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
-    parts = {
-        "fit": read_part(fit_folder, landmarks=options["fit_landmarks"], limit=options["max_fit"]),
-        "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
-    }
-    for name, part in parts.items():
-        click.echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
-    protocol = options["protocol"] or default_protocol(parts["test"].table.points.shape[1])
-    check_protocol(protocol)
-    num_keypoints = graph.config.num_keypoints
-    if len(parts["fit"]) < 4 * num_keypoints:
-        click.echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
-    fit, test = (
-        annotate(graph, part, batch_size=options["batch_size"], label=name, progress=progress_bar)
-        for name, part in parts.items()
+    if any(options[name] is not None for name in _LANDMARK_OPTIONS):
+        return True
+    if len(parts_of(options["data"])) > 1:
+        return False
+    folder = find_pictures(options["data"], root=options["data_root"], split="test")
+    return any(place.is_file() for place in landmark_places(folder))
+
+
+def _equivariance(graph: "AutoLink", options: dict[str, Any]) -> dict[str, Any]:
+    """Print how well keypoints move with the pictures; the numbers for the JSON."""
+    from dataclasses import asdict
+
+    from autolink_gen.data.catalog import open_dataset
+    from autolink_gen.evaluation.equivariance import MAX_PICTURES, equivariance
+
+    pictures = open_dataset(
+        options["data"],
+        root=options["data_root"],
+        split="test",
+        image_size=graph.config.image_size,
+        fit=graph.config.fit,
     )
-    report = report_landmarks(fit, test, protocol=protocol)
-    for line in _landmark_lines(report):
-        click.echo(line)
-    return report.to_dict(), _landmark_predictions(parts["test"], fit, test, report)
-
-
-def _landmark_lines(report: "LandmarkReport") -> list[str]:
-    from autolink_gen.evaluation.report import FACE_PARTS
-
-    name, length = ("NME", "eye distance") if report.by_eyes else ("mean distance", "picture's width")
-    mean_pose = f"mean pose {report.error_mean_pose_percent:.1f} %"
-    lines = [
-        f"protocol {report.protocol}: {report.score:.6g} (mean pose {report.score_mean_pose:.6g})",
-        f"{name}: {report.error_percent:.2f} % of the {length} ({mean_pose})",
-        f"PCK@{report.pck_threshold:g} of the {length}: {report.pck_percent:.1f} %",
-        f"mean absolute error of a coordinate: {report.mae_percent:.2f} % of the picture's size",
-        f"{name} of each landmark, in %:",
-    ]
-    errors = report.per_landmark_percent
-    for (part, first, last), mean in zip(FACE_PARTS, report.parts_percent(), strict=False):
-        lines.append(f"  {part} {first}-{last}, mean {mean:.1f}: {_row(errors[first : last + 1])}")
-    if report.parts_percent():
-        return lines
-    starts = range(0, len(errors), _PER_LINE)
-    return lines + [f"  from {start}: {_row(errors[start : start + _PER_LINE])}" for start in starts]
-
-
-def _row(errors: Sequence[float]) -> str:
-    return " ".join(f"{error:.1f}" for error in errors)
-
-
-def _landmark_predictions(
-    part: "Part", fit: "Annotations", test: "Annotations", report: "LandmarkReport"
-) -> "Predictions":
-    from autolink_gen.evaluation.landmarks import labelled_landmarks, predict
-    from autolink_gen.evaluation.report import landmark_errors, picture_errors
-    from autolink_gen.evaluation.showcase import Predictions
-
-    predicted = predict(fit, test)
-    errors = landmark_errors(predicted, test, by_eyes=report.by_eyes)
-    return Predictions(
-        picture=part.picture,
-        keypoints=test.detected,
-        predicted=predicted,
-        true=test.true,
-        visible=labelled_landmarks(test),
-        errors_percent=picture_errors(errors) * 100,
+    count = min(MAX_PICTURES, options["max_test"] or MAX_PICTURES)
+    found = equivariance(graph, pictures, max_pictures=count, batch_size=options["batch_size"], progress=progress_bar)
+    click.echo(
+        f"keypoints of {found.num_pictures} moved pictures, off in % of the width: shifted "
+        f"{found.shifted_percent:.1f}, turned {found.turned_percent:.1f}, mirrored {found.mirrored_percent:.1f} "
+        f"(another picture's {found.unrelated_percent:.1f})"
     )
+    return asdict(found)
 
 
 # ---- puppets ----
 
 
-def _on_puppets(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str, Any], "Predictions"]:
-    from dataclasses import asdict
+def _on_puppets(
+    graph: "AutoLink", options: dict[str, Any], *, regressor_file: Path
+) -> tuple[dict[str, Any], "Predictions"]:
+    from dataclasses import asdict, replace
 
+    from autolink_gen.data.synthetic import JOINT_NAMES
     from autolink_gen.evaluation.puppets import compare, evaluate_puppets, untrained_like
+    from autolink_gen.evaluation.showcase import from_normalised
 
-    for name in _LANDMARK_OPTIONS:
+    for name in _TABLE_OPTIONS:
         if options[name] is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} is for pictures on disk; leave it out with puppets")
     numbers = {"num_fit": options["max_fit"], "num_test": options["max_test"]}
@@ -213,6 +204,10 @@ def _on_puppets(graph: "AutoLink", options: dict[str, Any]) -> tuple[dict[str, A
     for line in compare(learned.scores, untrained.scores):
         click.echo(line)
     values = {**asdict(learned.scores), "untrained": asdict(untrained.scores)}
+    size = graph.config.image_size
+    fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
+    values |= few_shot_scores(fit, test, options["few_shot"], by_eyes=False)
+    write_regressor(graph, fit, names=tuple(JOINT_NAMES), file=regressor_file)
     return values, _puppet_predictions(learned)
 
 
@@ -226,7 +221,7 @@ def _puppet_predictions(results: "PuppetResults") -> "Predictions":
     distances = np.linalg.norm(results.predicted_joints - joints, axis=-1)
     return Predictions(
         picture=lambda index: results.samples[index].picture,
-        keypoints=results.keypoints,
+        keypoints=results.test.detected,
         predicted=from_normalised(results.predicted_joints, size=size),
         true=from_normalised(joints, size=size),
         visible=np.ones(joints.shape[:2], dtype=bool),

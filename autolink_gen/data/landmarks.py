@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64
 from autolink_gen.data.folders import check_folder
 
 _FURTHEST = 2.0  # a landmark may lie outside its picture, but not by more than the picture's size
-_FORM = "file,person,x0,y0,x1,y1,... (and perhaps v0,v1,...)"
+_FORM = "file,person,x0,y0,x1,y1,... (and perhaps v0,v1,...), or with names, as in left_eye_x,left_eye_y"
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,14 @@ class LandmarkTable:
 
     `points` are (x, y) as fractions of the picture's width and height, from the top left corner, in [0, 1] or
     a little outside; NaN where unlabelled. `visible` is False where unlabelled or marked as hidden. `persons`
-    are "" where not given.
+    are "" where not given. `names` of the landmarks are empty where the table numbers them.
     """
 
     files: tuple[str, ...]
     persons: tuple[str, ...]
     points: Float64[np.ndarray, "N P 2"]
     visible: Bool[np.ndarray, "N P"]
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -35,7 +36,8 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
     """Read a table with a row for each picture: `file,person,x0,y0,x1,y1,...`, coordinates in [0, 1].
 
     `person` may be left out. Columns `v0,v1,...` (1 visible, 0 hidden) may follow. A coordinate that is
-    empty, NaN or -1 means unlabelled.
+    empty, NaN or -1 means unlabelled. Landmarks with names have the columns `<name>_x,<name>_y` and perhaps
+    `<name>_v`.
 
     Raises:
         ValueError: the file is missing or has no rows, columns are missing, a value is no number or no
@@ -43,10 +45,12 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
     """
     path = Path(path).expanduser()
     header, rows = _read_rows(path)
+    names = _landmark_names(header)
+    header = _numbered(header, names)
     num_points, has_visibility = _check_header(path, header)
     column = {name: number for number, name in enumerate(header)}
-    names = [f"{axis}{point}" for point in range(num_points) for axis in "xy"]
-    points = _numbers(path, rows, [(name, column[name]) for name in names]).reshape(len(rows), num_points, 2)
+    axes = [f"{axis}{point}" for point in range(num_points) for axis in "xy"]
+    points = _numbers(path, rows, [(name, column[name]) for name in axes]).reshape(len(rows), num_points, 2)
     unlabelled = (np.isnan(points) | (points == -1)).any(axis=2)
     points[unlabelled] = np.nan
     visible = ~unlabelled
@@ -57,7 +61,17 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
     persons = tuple(row[column["person"]] for row in rows) if "person" in column else ("",) * len(rows)
     files = tuple(row[column["file"]] for row in rows)
     _check_unique(path, files)
-    return LandmarkTable(files=files, persons=persons, points=points, visible=visible)
+    return LandmarkTable(files=files, persons=persons, points=points, visible=visible, names=names)
+
+
+def landmark_places(pictures_folder: str | Path) -> tuple[Path, ...]:
+    """Where the table of a folder of pictures may lie, first choice first."""
+    folder = check_folder(pictures_folder).absolute()
+    return (
+        folder / "landmarks.csv",
+        folder.parent / f"landmarks_{folder.name}.csv",
+        folder.parent / "landmarks.csv",
+    )
 
 
 def find_landmarks_csv(pictures_folder: str | Path) -> Path:
@@ -69,17 +83,14 @@ def find_landmarks_csv(pictures_folder: str | Path) -> Path:
     Raises:
         ValueError: the folder is missing, or there is no table in any of the three places.
     """
-    folder = check_folder(pictures_folder).absolute()
-    places = (
-        folder / "landmarks.csv",
-        folder.parent / f"landmarks_{folder.name}.csv",
-        folder.parent / "landmarks.csv",
-    )
+    places = landmark_places(pictures_folder)
     for place in places:
         if place.is_file():
             return place
     looked = ", ".join(str(place) for place in places)
-    raise ValueError(f"no landmarks for {folder}: looked for {looked}; name the table or put it there ({_FORM})")
+    raise ValueError(
+        f"no landmarks for {pictures_folder}: looked for {looked}; name the table or put it there ({_FORM})"
+    )
 
 
 def match_pictures(table: LandmarkTable, pictures_folder: str | Path) -> list[Path]:
@@ -118,6 +129,17 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         if len(row) != len(header):
             raise ValueError(f"{path}, row {number}: {len(row)} values for {len(header)} columns; complete the row")
     return header, rows
+
+
+def _landmark_names(header: list[str]) -> tuple[str, ...]:
+    """The names of landmarks whose columns carry them; empty where they are numbered."""
+    return tuple(name[:-2] for name in header if name.endswith("_x") and f"{name[:-2]}_y" in header)
+
+
+def _numbered(header: list[str], names: tuple[str, ...]) -> list[str]:
+    """The header with numbers in the place of landmarks' names."""
+    numbers = {f"{name}_{axis}": f"{axis}{point}" for point, name in enumerate(names) for axis in "xyv"}
+    return [numbers.get(name, name) for name in header]
 
 
 def _check_header(path: Path, header: list[str]) -> tuple[int, bool]:

@@ -77,6 +77,7 @@ def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
         persons=tuple(table.persons[row] for row in rows),
         points=table.points[rows],
         visible=table.visible[rows],
+        names=table.names,
     )
 
 

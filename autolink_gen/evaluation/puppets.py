@@ -49,11 +49,15 @@ class PuppetScores:
 
 @dataclass(frozen=True)
 class PuppetResults:
-    """The scores and what they were made from, for `num_test` puppets; points are (x, y) in [-1, 1]."""
+    """The scores and what they were made from; points, joints too, are (x, y) in [-1, 1].
+
+    ``samples`` and ``predicted_joints`` are of the `num_test` puppets.
+    """
 
     scores: PuppetScores
+    fit: Annotations
+    test: Annotations
     samples: tuple[PuppetSample, ...]
-    keypoints: Float[ndarray, "N K 2"]
     predicted_joints: Float[ndarray, "N 13 2"]
 
 
@@ -90,7 +94,7 @@ def evaluate_puppets(
         num_fit=num_fit,
         num_test=num_test,
     )
-    return PuppetResults(scores, tuple(samples[num_fit:]), test.detected, predict(fit, test, bias=True))
+    return PuppetResults(scores, fit, test, tuple(samples[num_fit:]), predict(fit, test, bias=True))
 
 
 def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from autolink_gen.data.images import ImageError, read_image
 from autolink_gen.data.video import Rate, VideoReader
+from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 
 MEAN_POSE_PICTURES = 256
@@ -53,8 +54,16 @@ class Detection:
     @property
     def keypoints(self) -> Float[ndarray, "K 2"]:
         """(x, y) in [-1, 1], -1 and 1 the centres of the outer pixels."""
-        span = np.maximum([self.width_px - 1, self.height_px - 1], 1)
-        return self.keypoints_px * 2 / span - 1
+        return self.normalised(self.keypoints_px)
+
+    def normalised(self, points_px: Float[ndarray, "P 2"]) -> Float[ndarray, "P 2"]:
+        """Points in pixels of the original as (x, y) in [-1, 1]."""
+        return points_px * 2 / np.maximum([self.width_px - 1, self.height_px - 1], 1) - 1
+
+
+def landmarks_px(regressor: LandmarkRegressor, found: Detection) -> Float[ndarray, "P 2"]:
+    """The named landmarks of a picture in its pixels, (0, 0) the centre of the first pixel."""
+    return regressor.predict(found.keypoints[None])[0] * [found.width_px, found.height_px] - 0.5
 
 
 def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, ImageError], object]) -> Iterator[SourcePicture]:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -22,20 +24,30 @@ class KeypointFiles:
     The CSV has the columns file, frame, time_s (empty for a picture), width_px, height_px, x0_px, y0_px,
     x1_px, ...: pixels of the original, (0, 0) the centre of its first pixel. The JSON has the same under
     "pictures", beside "model", "num_keypoints", "edges" (every pair of keypoints and its weight, the heaviest
-    first) and "skipped" (files that could not be read, with the reason). Both take their names when the block
-    ends well; until then, and after an error, the folder holds what it held, or is gone where there was none.
+    first) and "skipped" (files that could not be read, with the reason). Named landmarks, where there are any,
+    follow as <name>_x_px, <name>_y_px, and in the JSON by name under "landmarks_px". Both take their names when the
+    block ends well; until then, and after an error, the folder holds what it held, or is gone where there was none.
     """
 
-    def __init__(self, folder: Path, *, model_name: str, edge_weights: Float[ndarray, "K K"]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model_name: str,
+        edge_weights: Float[ndarray, "K K"],
+        landmark_names: Sequence[str] = (),
+    ) -> None:
         self.paths = (folder / "keypoints.csv", folder / "keypoints.json")
         self.num_records = 0
         self.skipped: list[tuple[Path, str]] = []
+        self._landmark_names = tuple(landmark_names)
         self._places = (0, 0, 0)
         self._made_folder = None if folder.exists() else folder
         folder.mkdir(parents=True, exist_ok=True)
         self._temporary = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in self.paths]
         self._csv, self._json = (_open(path) for path in self._temporary)
         names = [f"{axis}{k}_px" for k in range(len(edge_weights)) for axis in "xy"]
+        names += [f"{name}_{axis}_px" for name in landmark_names for axis in "xy"]
         self._write_row(["file", "frame", "time_s", "width_px", "height_px", *names])
         edges = [{"keypoints": [i, j], "weight": weight} for i, j, weight in edges_by_weight(edge_weights)]
         lines = ",\n".join(f"  {json.dumps(edge)}" for edge in edges)
@@ -62,8 +74,8 @@ class KeypointFiles:
                 with suppress(OSError):  # what else was written keeps it
                     self._made_folder.rmdir()
 
-    def add(self, found: Detection) -> None:
-        """Append one picture's keypoints."""
+    def add(self, found: Detection, landmarks_px: Float[ndarray, "P 2"] | None = None) -> None:
+        """Append one picture's keypoints, and its landmarks in the order of their names."""
         source = found.source
         record: dict[str, Any] = {
             "file": source.file.as_posix(),
@@ -72,10 +84,11 @@ class KeypointFiles:
             "width_px": found.width_px,
             "height_px": found.height_px,
         }
-        points = [[round(float(value), 3) for value in point] for point in found.keypoints_px]
-        self._write_row([*record.values(), *(value for point in points for value in point)])
-        separator = "," if self.num_records else ""
-        self._json.write(f"{separator}\n  {json.dumps({**record, 'keypoints_px': points})}")
+        points = _rounded(found.keypoints_px)
+        named = dict(zip(self._landmark_names, [] if landmarks_px is None else _rounded(landmarks_px), strict=True))
+        self._write_row([*record.values(), *(value for point in (*points, *named.values()) for value in point)])
+        values = {**record, "keypoints_px": points, **({"landmarks_px": named} if named else {})}
+        self._json.write(f"{',' if self.num_records else ''}\n  {json.dumps(values)}")
         self.num_records += 1
 
     def begin_file(self) -> None:
@@ -103,6 +116,11 @@ class KeypointFiles:
             file.close()
         for temporary, path in zip(self._temporary, self.paths, strict=True):
             temporary.replace(path)
+
+
+def _rounded(points: Float[ndarray, "N 2"]) -> list[list[float | None]]:
+    """Pixels to a thousandth; None for what is not known."""
+    return [[round(float(value), 3) if math.isfinite(value) else None for value in point] for point in points]
 
 
 def _open(path: Path) -> TextIOWrapper:

@@ -96,10 +96,46 @@ def test_scores_are_those_of_the_model_and_the_table(faces: Path, home: Path) ->
     assert json.loads(Path("scores.json").read_text())["nme_percent"] == pytest.approx(100 * nme(*parts), rel=1e-4)
 
 
+def test_few_labelled_pictures_and_the_map_that_detect_takes(faces: Path, home: Path) -> None:
+    chosen = ("--data", "faces68", "--data-root", faces, "--few-shot", "1, 5,all", "--json", "scores.json")
+    result = evaluate("tiny", *chosen)
+
+    assert result.exit_code == 0, result.output
+    few = json.loads(Path("scores.json").read_text())["few_shot"]
+    assert [(score["num_pictures"], score["draws"]) for score in few] == [(1, 10), (5, 10), (20, 1)]
+    assert f"1 picture{few[0]['mean_percent']:>11.2f} ± {few[0]['deviation_percent']:.2f} (10 draws)" in result.output
+    file = home / "runs/graph/tiny/evaluation/faces68-regressor.json"
+    assert f"wrote {file.relative_to(home)}: landmarks from keypoints" in result.output
+
+    picture = faces / "faces68" / "test" / "00.png"
+    found = CliRunner().invoke(cli, ["detect", str(picture), "--model", "tiny", "--regressor", str(file)])
+    assert found.exit_code == 0, found.output
+    (record,) = json.loads(Path("detections/keypoints.json").read_text())["pictures"]
+    assert len(record["landmarks_px"]) == 68 and len(record["landmarks_px"]["mouth_0"]) == 2
+    (row,) = csv.DictReader(Path("detections/keypoints.csv").read_text().splitlines())
+    assert float(row["mouth_0_x_px"]) == record["landmarks_px"]["mouth_0"][0]
+    assert 0 < float(row["mouth_0_x_px"]) < 48
+
+    other = CliRunner().invoke(cli, ["detect", str(picture), "--model", "old", "--regressor", str(file)])
+    assert other.exit_code == 1 and "was fitted on another graph's 4 keypoints" in other.output
+
+
+def test_landmarks_keep_the_names_that_the_tables_give(faces: Path) -> None:
+    for name in ("train", "test"):
+        table = faces / "faces68" / f"landmarks_{name}.csv"
+        header, *rows = csv.reader(table.open())
+        with table.open("w", newline="") as file:
+            csv.writer(file).writerows([[*header[:2], "chin_x", "chin_y"], *(row[:4] for row in rows)])
+    result = evaluate("tiny", "--data", "faces68", "--data-root", faces, "--regressor", "map.json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("map.json").read_text())["names"] == ["chin"]
+
+
 def test_folder_takes_its_sibling_to_fit_on(faces: Path) -> None:
     test, train = faces / "faces68" / "test", faces / "faces68" / "train"
+    places = ("--picture", "best.png", "--json", "scores.json", "--regressor", "map.json")
     for folder in (test, train, faces / "faces68"):
-        result = evaluate("tiny", "--data", folder, "--picture", "best.png", "--json", "scores.json")
+        result = evaluate("tiny", "--data", folder, *places)
         assert result.exit_code == 0, result.output
         assert f"fit: 20 pictures of {train}," in result.output
         assert f"test: 7 pictures of {test}," in result.output
@@ -135,7 +171,7 @@ def test_few_pictures_to_fit_on_are_mentioned(faces: Path) -> None:
 
 
 def test_puppets_are_the_default_and_stand_beside_an_untrained_network(home: Path) -> None:
-    result = evaluate("--max-fit", 30, "--max-test", 5, "--json", "scores.json")
+    result = evaluate("--max-fit", 30, "--max-test", 5, "--json", "scores.json", "--few-shot", "2")
 
     assert result.exit_code == 0, result.output
     scores = json.loads(Path("scores.json").read_text())
@@ -143,17 +179,40 @@ def test_puppets_are_the_default_and_stand_beside_an_untrained_network(home: Pat
     assert (scores["num_fit"], scores["num_test"]) == (30, 5)
     assert 0 < scores["joint_error_percent"] < 50
     assert 0 <= scores["bone_share"] <= 1
-    assert set(scores["untrained"]) == set(scores) - {"model", "data", "untrained"}
+    assert set(scores["untrained"]) == set(scores) - {"model", "data", "untrained", "equivariance", "few_shot"}
+    assert [score["num_pictures"] for score in scores["few_shot"]] == [2]
+    assert scores["equivariance"]["num_pictures"] == 5
+    names = json.loads(Path("runs/graph/tiny/evaluation/puppets-regressor.json").read_text())["names"]
+    assert len(names) == 13 and "left_wrist" in names
     error, untrained = scores["joint_error_percent"], scores["untrained"]["joint_error_percent"]
     assert f"joint error: {error:.2f} % of the picture's width (untrained {untrained:.2f} %" in result.output
     assert Image.open("runs/graph/tiny/evaluation/puppets.png").size[0] > 5 * 200
 
 
-def test_run_on_other_data_asks_for_data(home: Path) -> None:
-    (home / "runs/graph/tiny/config.yaml").write_text("data: {name: photos}\n")
+def test_a_run_is_scored_on_its_own_data(faces: Path, home: Path) -> None:
+    (home / "runs/graph/tiny/config.yaml").write_text(f"data: {{name: faces68, root: {faces}}}\n")
     result = evaluate("tiny")
-    assert result.exit_code == 2
-    assert "the run was trained on photos; give --data" in result.output
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("runs/graph/tiny/evaluation/faces68.json").read_text())["num_test"] == 7
+
+
+def test_pictures_without_landmarks_are_moved(faces: Path, home: Path) -> None:
+    for table in (faces / "faces68").glob("landmarks_*.csv"):
+        table.unlink()
+    folder = faces / "faces68" / "test"
+    result = evaluate("tiny", "--data", folder, "--json", "scores.json")
+    assert result.exit_code == 0, result.output
+    scores = json.loads(Path("scores.json").read_text())
+    assert set(scores) == {"model", "data", "equivariance"}
+    found = scores["equivariance"]
+    assert found["num_pictures"] == 7 and found["shifted_percent"] > 0
+    said = f"keypoints of 7 moved pictures, off in % of the width: shifted {found['shifted_percent']:.1f}, turned"
+    assert "no landmarks: scored without" in result.output and said in result.output
+    assert not Path("runs/graph/tiny/evaluation").exists()
+    both = evaluate("tiny", "--data", f"{folder}+{faces / 'faces68' / 'train'}", "--json", "scores.json")
+    assert "keypoints of 40 moved pictures" in both.output, "as many of each"
+    asked = evaluate("tiny", "--data", folder, "--few-shot", "5")
+    assert asked.exit_code == 1 and "no landmarks for" in asked.output
 
 
 @pytest.mark.parametrize(
@@ -166,8 +225,9 @@ def test_run_on_other_data_asks_for_data(home: Path) -> None:
         ),
         (["--protocol", "h36m", "--data", "data/faces68/test"], "true holds 68 landmarks in the fit part"),
         (["--protocol", "cub", "--data", "puppets"], "--protocol is for pictures on disk"),
-        (["--device", "nonsense"], "nonsense cannot be used"),
+        (["--device", "nonsense"], "nonsense cannot be used here (PyTorch knows no such kind of device); try cpu"),
         (["--max-fit", "0"], "0 is not in the range"),
+        (["--few-shot", "1,few"], "'1,few' must be numbers of pictures from 1 on, or all, as in 1,5,10,50,all"),
         (["missing"], "there is no run missing"),
         (["--data", "alone"], "holds one part and evaluation needs two"),
         (["--data", "data/faces68/test", "--picture", "best.docx"], "best.docx must end in .png"),

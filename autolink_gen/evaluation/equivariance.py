@@ -1,0 +1,102 @@
+"""Whether keypoints move with the picture: an error that needs no labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from kornia.augmentation import RandomAffine
+from kornia.geometry import transform_points
+from numpy import ndarray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.evaluation.detection import GraphModel
+from autolink_gen.progress import Progress, no_progress
+
+MAX_PICTURES = 200
+SHIFT = 1 / 8  # of the picture's size, at most
+DEGREES = 15.0
+
+
+@dataclass(frozen=True)
+class Equivariance:
+    """How far keypoints found in moved pictures lie from the moved keypoints, in percent of the picture's width.
+
+    Pictures are shifted by up to an eighth of their size, turned by up to 15 degrees, and mirrored; a mirrored
+    picture's keypoints may have changed names, the same ones in all pictures, as those of left and right hands do.
+    ``unrelated_percent`` is the distance from another picture's keypoints, for comparison.
+    """
+
+    shifted_percent: float
+    turned_percent: float
+    mirrored_percent: float
+    unrelated_percent: float
+    num_pictures: int
+
+
+def equivariance(
+    graph: GraphModel,
+    pictures: Dataset[Tensor],
+    *,
+    max_pictures: int = MAX_PICTURES,
+    batch_size: int = 32,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Equivariance:
+    """Measure it on at most ``max_pictures`` spread over a data set of uint8 pictures (3, S, S).
+
+    Raises ValueError where the data set has fewer than two pictures.
+    """
+    size = len(pictures)  # type: ignore[arg-type]
+    if size < 2:
+        raise ValueError(f"there are {size} pictures, and keypoints are compared between two; give more")
+    chosen = np.unique(np.linspace(0, size - 1, min(size, max_pictures)).round().astype(int))
+    batches = [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
+    parts: list[list[Tensor]] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for batch in progress(batches, len(batches), "equivariance"):
+            images = torch.stack([pictures[int(index)] for index in batch]).to(graph.edge_weights.device).float() / 255
+            found = graph.detect(images)
+            shifted = _distances(graph, images, found, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0))
+            turned = _distances(graph, images, found, RandomAffine(DEGREES, padding_mode="border", p=1.0))
+            mirrored = graph.detect(images.flip(-1))
+            parts.append([part.double().cpu() for part in (found, shifted, turned, mirrored)])
+    found, shifted, turned, mirrored = (torch.cat(part) for part in zip(*parts, strict=True))
+    back = mirrored * torch.tensor([-1, 1])
+    unrelated = (found - found.roll(1, 0)).norm(dim=-1)
+    as_named = back[:, torch.from_numpy(_names(found.numpy(), back.numpy()))]
+    return Equivariance(
+        shifted_percent=_percent(shifted),
+        turned_percent=_percent(turned),
+        mirrored_percent=_percent((found - as_named).norm(dim=-1)),
+        unrelated_percent=_percent(unrelated),
+        num_pictures=len(chosen),
+    )
+
+
+def _distances(
+    graph: GraphModel, images: Float[Tensor, "B 3 S S"], found: Float[Tensor, "B K 2"], move: RandomAffine
+) -> Float[Tensor, "B K"]:
+    """How far the keypoints of pictures that were moved lie from the keypoints, moved likewise, in [-1, 1]."""
+    moved = move(images)
+    matrix = move.transform_matrix
+    assert matrix is not None
+    last = images.shape[-1] - 1
+    wanted = transform_points(matrix.to(found), (found + 1) / 2 * last) / last * 2 - 1
+    return (graph.detect(moved) - wanted).norm(dim=-1)
+
+
+def _percent(distances: Float[Tensor, "N K"]) -> float:
+    """The mean of distances in [-1, 1], in percent of the width, which is 2."""
+    return float(distances.mean()) / 2 * 100
+
+
+def _names(found: Float[ndarray, "N K 2"], mirrored: Float[ndarray, "N K 2"]) -> Int[ndarray, "K"]:
+    """Which keypoint of mirrored pictures is which: one for each, nearest on the mean of all pictures."""
+    from scipy.optimize import linear_sum_assignment
+
+    costs = np.linalg.norm(found[:, :, None] - mirrored[:, None], axis=-1).mean(axis=0)
+    names: ndarray = linear_sum_assignment(costs)[1]
+    return names

@@ -1,0 +1,81 @@
+"""How good named landmarks become when few pictures are labelled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from autolink_gen.evaluation.landmarks import Annotations, eye_distances, labelled_landmarks
+from autolink_gen.landmark_regressor import LandmarkRegressor, fit_landmarks
+from autolink_gen.progress import Progress, no_progress
+
+DRAWS = 10
+
+
+@dataclass(frozen=True)
+class FewShotScore:
+    """The error of landmarks fitted on so many pictures: mean and standard deviation over draws of these pictures.
+
+    In percent of the picture's eye distance where ``by_eyes``, else of its width. A landmark that none of the
+    pictures drawn shows is left out of that draw. With all pictures there is one draw and no deviation.
+    """
+
+    num_pictures: int
+    draws: int
+    mean_percent: float
+    deviation_percent: float
+    by_eyes: bool
+
+
+def few_shot(
+    fit: Annotations,
+    test: Annotations,
+    counts: Sequence[int],
+    *,
+    by_eyes: bool,
+    draws: int = DRAWS,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> list[FewShotScore]:
+    """For each number of pictures, draw so many of the fit part, fit on them, and score on the whole test part.
+
+    Landmarks are in [0, 1]. A count of all pictures, or more, is one draw. Raises ValueError for a count below 1.
+    """
+    if min(counts, default=1) < 1:
+        raise ValueError(f"few-shot counts are {list(counts)}; each must be 1 or more")
+    jobs = [
+        (count, draw)
+        for count in sorted({min(count, len(fit.true)) for count in counts})
+        for draw in range(draws if count < len(fit.true) else 1)
+    ]
+    errors: dict[int, list[float]] = {}
+    for count, draw in progress(jobs, len(jobs), "few-shot"):
+        rows = np.random.default_rng([seed, count, draw]).choice(len(fit.true), count, replace=False)
+        errors.setdefault(count, []).append(_error(_rows(fit, rows), test, by_eyes=by_eyes))
+    return [
+        FewShotScore(count, len(found), float(np.mean(found)) * 100, float(np.std(found)) * 100, by_eyes)
+        for count, found in errors.items()
+    ]
+
+
+def fitted_regressor(fit: Annotations, *, names: tuple[str, ...], graph: str) -> LandmarkRegressor:
+    """The regressor of all pictures of a part, with landmarks in [0, 1]."""
+    coefficients = fit_landmarks(fit.detected, fit.true, labelled_landmarks(fit))
+    return LandmarkRegressor(names, coefficients, graph, len(fit.true))
+
+
+def _error(fit: Annotations, test: Annotations, *, by_eyes: bool) -> float:
+    names = tuple(map(str, range(fit.true.shape[1])))
+    predicted = fitted_regressor(fit, names=names, graph="").predict(test.detected)
+    distances = np.linalg.norm(predicted - test.true, axis=-1)
+    if by_eyes:
+        distances = distances / eye_distances(test)[:, None]
+    shown = labelled_landmarks(test) & ~np.isnan(distances)
+    return float(distances[shown].mean())
+
+
+def _rows(part: Annotations, rows: Int[ndarray, "n"]) -> Annotations:
+    visible = None if part.visible is None else part.visible[rows]
+    return Annotations(part.detected[rows], part.true[rows], visible)

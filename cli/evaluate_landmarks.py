@@ -1,0 +1,140 @@
+"""``autolink-gen evaluate RUN``: a graph against landmarks, and what few labelled pictures are enough for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autolink_gen.cli.shared import counted, progress_bar
+
+if TYPE_CHECKING:
+    from autolink_gen.evaluation.few_shot import FewShotScore
+    from autolink_gen.evaluation.landmarks import Annotations
+    from autolink_gen.evaluation.parts import Part
+    from autolink_gen.evaluation.report import LandmarkReport
+    from autolink_gen.evaluation.showcase import Predictions
+    from autolink_gen.models.autolink import AutoLink
+
+_PER_LINE = 12
+
+
+def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int | None] | None:
+    """The numbers in "1,5,10,all", None for all; BadParameter for anything else."""
+    if value is None:
+        return None
+    words = [word.strip() for word in value.split(",")]
+    if not all(word == "all" or (word.isdigit() and int(word) > 0) for word in words):
+        raise click.BadParameter(f"{value!r} must be numbers of pictures from 1 on, or all, as in 1,5,10,50,all")
+    return [None if word == "all" else int(word) for word in words]
+
+
+def evaluate_landmarks(
+    graph: "AutoLink", options: dict[str, Any], *, regressor_file: Path
+) -> tuple[dict[str, Any], "Predictions"]:
+    """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
+    from autolink_gen.evaluation.parts import annotate, find_folders, read_part
+    from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
+    from autolink_gen.landmark_regressor import landmark_names
+
+    fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
+    parts = {
+        "fit": read_part(fit_folder, landmarks=options["fit_landmarks"], limit=options["max_fit"]),
+        "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
+    }
+    for name, part in parts.items():
+        click.echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
+    protocol = options["protocol"] or default_protocol(parts["test"].table.points.shape[1])
+    check_protocol(protocol)
+    num_keypoints = graph.config.num_keypoints
+    if len(parts["fit"]) < 4 * num_keypoints:
+        click.echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
+    fit, test = (
+        annotate(graph, part, batch_size=options["batch_size"], label=name, progress=progress_bar)
+        for name, part in parts.items()
+    )
+    report = report_landmarks(fit, test, protocol=protocol)
+    for line in _landmark_lines(report):
+        click.echo(line)
+    scores = report.to_dict()
+    names = parts["fit"].table.names or landmark_names(fit.true.shape[1])
+    scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
+    write_regressor(graph, fit, names=names, file=regressor_file)
+    return scores, _landmark_predictions(parts["test"], fit, test, report)
+
+
+def few_shot_scores(
+    fit: "Annotations", test: "Annotations", counts: list[int | None] | None, *, by_eyes: bool
+) -> dict[str, Any]:
+    """Print how good landmarks, in [0, 1], become on so many pictures; the numbers for the JSON, or none asked for."""
+    from dataclasses import asdict
+
+    from autolink_gen.evaluation.few_shot import few_shot
+
+    if counts is None:
+        return {}
+    numbers = [len(fit.true) if count is None else count for count in counts]
+    found = few_shot(fit, test, numbers, by_eyes=by_eyes, progress=progress_bar)
+    length = "eye distance" if by_eyes else "picture's width"
+    click.echo(f"landmarks from few labelled pictures, mean error in % of the {length} ± deviation over draws:")
+    for score in found:
+        click.echo(f"  {_few_shot_line(score)}")
+    return {"few_shot": [asdict(score) for score in found]}
+
+
+def _few_shot_line(score: "FewShotScore") -> str:
+    pictures = f"{counted(score.num_pictures, 'picture'):<14}{score.mean_percent:6.2f}"
+    return f"{pictures} ± {score.deviation_percent:.2f} ({score.draws} draws)" if score.draws > 1 else pictures
+
+
+def write_regressor(graph: "AutoLink", fit: "Annotations", *, names: tuple[str, ...], file: Path) -> None:
+    """Write the map from keypoints to named landmarks, fitted on a part whose landmarks are in [0, 1]."""
+    from autolink_gen.evaluation.few_shot import fitted_regressor
+    from autolink_gen.landmark_regressor import graph_mark
+
+    fitted_regressor(fit, names=names, graph=graph_mark(graph.edge_weights)).save(file)
+    click.echo(f"wrote {file}: landmarks from keypoints, for autolink-gen detect --regressor")
+
+
+def _landmark_lines(report: "LandmarkReport") -> list[str]:
+    from autolink_gen.evaluation.report import FACE_PARTS
+
+    name, length = ("NME", "eye distance") if report.by_eyes else ("mean distance", "picture's width")
+    mean_pose = f"mean pose {report.error_mean_pose_percent:.1f} %"
+    lines = [
+        f"protocol {report.protocol}: {report.score:.6g} (mean pose {report.score_mean_pose:.6g})",
+        f"{name}: {report.error_percent:.2f} % of the {length} ({mean_pose})",
+        f"PCK@{report.pck_threshold:g} of the {length}: {report.pck_percent:.1f} %",
+        f"mean absolute error of a coordinate: {report.mae_percent:.2f} % of the picture's size",
+        f"{name} of each landmark, in %:",
+    ]
+    errors = report.per_landmark_percent
+    for (part, first, last), mean in zip(FACE_PARTS, report.parts_percent(), strict=False):
+        lines.append(f"  {part} {first}-{last}, mean {mean:.1f}: {_row(errors[first : last + 1])}")
+    if report.parts_percent():
+        return lines
+    starts = range(0, len(errors), _PER_LINE)
+    return lines + [f"  from {start}: {_row(errors[start : start + _PER_LINE])}" for start in starts]
+
+
+def _row(errors: Sequence[float]) -> str:
+    return " ".join(f"{error:.1f}" for error in errors)
+
+
+def _landmark_predictions(
+    part: "Part", fit: "Annotations", test: "Annotations", report: "LandmarkReport"
+) -> "Predictions":
+    from autolink_gen.evaluation.landmarks import labelled_landmarks, predict
+    from autolink_gen.evaluation.report import landmark_errors, picture_errors
+    from autolink_gen.evaluation.showcase import Predictions
+
+    predicted = predict(fit, test)
+    errors = landmark_errors(predicted, test, by_eyes=report.by_eyes)
+    return Predictions(
+        picture=part.picture,
+        keypoints=test.detected,
+        predicted=predicted,
+        true=test.true,
+        visible=labelled_landmarks(test),
+        errors_percent=picture_errors(errors) * 100,
+    )
