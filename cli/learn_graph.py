@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @click.option("--num-keypoints", type=int, help="Number of keypoints, 2 to 64.")
 @click.option("--image-size", type=int, help="Width and height in pixels: 64, 128 or 256.")
 @click.option("--batch-size", type=int, help="Pictures a step, over all devices.")
+@click.option("--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True,
+              help="Train so many runs, one after the other, each with its seed, and compare them.")  # fmt: skip
+@click.option("--keep-best", is_flag=True, help="Of the --seeds keep the run that repaints best and delete the others.")
 def learn_graph(**options: Any) -> None:
     """Learn keypoints and the graph that links them from unlabelled pictures of one kind of object.
 
@@ -35,7 +38,9 @@ def learn_graph(**options: Any) -> None:
       autolink-gen learn-graph
       autolink-gen learn-graph --data photos/ --num-keypoints 16 --max-minutes 45
       autolink-gen learn-graph --recipe paper --data photos/ --devices 8
+      autolink-gen learn-graph --data photos/ --seeds 4 --keep-best
     """
+    _check_seeds(options)
     recipe = options["recipe"] or default_recipe("graph", options["data"])
     config = _configuration(recipe, options)
     name = options["name"] or f"{data_label(config.data.name)}-k{config.model.num_keypoints}"
@@ -46,7 +51,18 @@ def learn_graph(**options: Any) -> None:
         click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
         return
     say(f"recipe: {recipe}\nrun: {folder}")
-    _train(config, folder, options)
+    if options["num_seeds"] == 1:
+        _train(config, folder, options)
+    else:
+        _train_seeds(config, folder, options)
+
+
+def _check_seeds(options: dict[str, Any]) -> None:
+    """UsageError where options do not go with the number of seeds."""
+    if options["num_seeds"] == 1 and options["keep_best"]:
+        raise click.UsageError("--keep-best is for several runs; give --seeds 4 with it")
+    if options["num_seeds"] > 1 and (options["devices"] not in ("auto", "1") or options["nodes"] != 1):
+        raise click.UsageError("--seeds trains on one device: leave --devices and --nodes out, or start a run a seed")
 
 
 def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
@@ -58,6 +74,40 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     )
     values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
     return build(GraphRunConfig, values)
+
+
+def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
+    """Train a run a seed, then say how far they are apart and which repaints best."""
+    from dataclasses import replace
+
+    from autolink_gen.training import seeds
+
+    first, count = config.training.seed, options["num_seeds"]
+    if options["keep_best"] and (folder / seeds.SEEDS_NAME).is_file() and options["resume"]:
+        say(f"finished already: {folder} holds the best of the seeds; --fresh starts anew")
+        return
+    if options["keep_best"]:
+        seeds.check_free(folder)
+    numbers = range(first, first + count)
+    folders = [folder.with_name(f"{folder.name}-seed{number}") for number in numbers]
+    minutes = options["max_minutes"] and options["max_minutes"] / count
+    for number, own in zip(numbers, folders, strict=True):
+        say(f"seed {number}: {own}")
+        seeded = replace(config, training=replace(config.training, seed=number))
+        _train(seeded, own, {**options, "max_minutes": minutes})
+    losses = seeds.compare_seeds(config, folders, numbers, progress=progress_bar)
+    mean, deviation = seeds.spread(losses)
+    click.echo(f"reconstruction loss of {count} seeds on the same pictures: {mean:.4f} ± {deviation:.4f}")
+    for one in losses:
+        click.echo(f"  seed {one.seed}: {one.loss:.4f}")
+    best = folders[losses[0].seed - first]
+    if options["keep_best"]:
+        seeds.keep_best(folders, best, folder, losses)
+        click.echo(f"kept seed {losses[0].seed} as {folder}, and deleted the others")
+    else:
+        file = folder.with_name(f"{folder.name}-{seeds.SEEDS_NAME}")
+        seeds.write_losses(file, losses)
+        click.echo(f"wrote {file}; the best is {best}")
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:

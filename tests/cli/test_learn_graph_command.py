@@ -77,6 +77,49 @@ def test_repeating_says_what_it_finds_and_goes_on(pictures: Path) -> None:
     assert "wrote" not in third.output
 
 
+def test_several_seeds_are_compared(pictures: Path) -> None:
+    result = learn_graph("--data", pictures, "--steps", 2, "--seeds", 2, "--seed", 5)
+    assert result.exit_code == 0, result.output
+    losses = json.loads(Path("runs/graph/photos-k3-seeds.json").read_text())
+    assert {one["seed"] for one in losses} == {5, 6}
+    assert losses[0]["loss"] < losses[1]["loss"]
+    best = f"runs/graph/photos-k3-seed{losses[0]['seed']}"
+    assert f"wrote runs/graph/photos-k3-seeds.json; the best is {best}\n" in result.output
+    mean = np.mean([one["loss"] for one in losses])
+    assert f"reconstruction loss of 2 seeds on the same pictures: {mean:.4f} ± " in result.output
+    again = learn_graph("--data", pictures, "--steps", 2, "--seeds", 2, "--seed", 5)
+    assert again.output.count("finished already") == 2
+    assert json.loads(Path("runs/graph/photos-k3-seeds.json").read_text()) == losses, "the same pictures and masks"
+    assert len({(Path("runs/graph") / f"photos-k3-seed{seed}/model.safetensors").read_bytes() for seed in (5, 6)}) == 2
+
+
+def test_of_several_seeds_the_best_is_kept(pictures: Path) -> None:
+    command = ("--data", pictures, "--steps", 1, "--seeds", 2, "--keep-best")
+    result = learn_graph(*command)
+    assert result.exit_code == 0, result.output
+    losses = json.loads(Path("runs/graph/photos-k3/seeds.json").read_text())
+    assert f"kept seed {losses[0]['seed']} as runs/graph/photos-k3, and deleted the others" in result.output
+    assert [path.name for path in Path("runs/graph").iterdir()] == ["photos-k3"]
+    kept = build(GraphRunConfig, yaml.safe_load(Path("runs/graph/photos-k3/config.yaml").read_text()))
+    assert kept.training.seed == losses[0]["seed"]
+    assert "finished already: runs/graph/photos-k3 holds the best of the seeds" in learn_graph(*command).output
+    Path("runs/graph/photos-k3/seeds.json").unlink()
+    refused = learn_graph(*command)
+    assert refused.exit_code == 1 and "runs/graph/photos-k3 exists; choose another --name" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--keep-best",), "--keep-best is for several runs; give --seeds 4 with it"),
+        (("--seeds", 2, "--devices", 2), "--seeds trains on one device"),
+    ],
+)
+def test_seeds_that_do_not_go_with_other_options(pictures: Path, arguments: tuple[object, ...], message: str) -> None:
+    result = learn_graph("--data", pictures, *arguments)
+    assert result.exit_code == 2 and message in result.output
+
+
 def test_fresh_moves_the_old_run_aside(pictures: Path) -> None:
     learn_graph("--data", pictures, "--steps", 1, "--name", "mine", "--out", "other")
     result = learn_graph("--data", pictures, "--steps", 1, "--name", "mine", "--out", "other", "--fresh")

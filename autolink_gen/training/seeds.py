@@ -1,0 +1,98 @@
+"""Several seeds of one run: how far they are apart, and which repaints best."""
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.checkpoints import load_graph_model
+from autolink_gen.config import GraphRunConfig
+from autolink_gen.data.catalog import open_held_out
+from autolink_gen.files import write_text_atomically
+from autolink_gen.losses.perceptual import PerceptualLoss
+from autolink_gen.progress import Progress, no_progress
+from autolink_gen.training.batches import open_pictures, step_generator, to_float
+from autolink_gen.training.graph import make_loss
+
+_MAX_PICTURES = 256
+_BATCH = 16
+_MASKS = 3  # the stream of random numbers of the masks that runs are compared on
+SEEDS_NAME = "seeds.json"
+
+
+@dataclass(frozen=True)
+class SeedLoss:
+    """The reconstruction loss (AutoLink eq. 6) of the run with a seed, on pictures and masks that all seeds share."""
+
+    seed: int
+    loss: float
+
+
+def compare_seeds(
+    config: GraphRunConfig, folders: Sequence[Path], seeds: Sequence[int], *, progress: Progress = no_progress
+) -> list[SeedLoss]:
+    """The loss of each run, which differ in their seed alone, the best first.
+
+    At most 256 held-out pictures are repainted, or training pictures where nothing is held out.
+    """
+    root = Path(config.data.root) if config.data.root else None
+    size, fit = config.model.image_size, config.model.fit
+    pictures = open_held_out(config.data.name, root=root, image_size=size, fit=fit, classes=config.data.classes)
+    if pictures is None:
+        pictures = open_pictures(config.data, image_size=size, fit=fit, seed=0)
+    loss_of = make_loss(config.loss)
+    found = [
+        SeedLoss(seed, _loss(folder, loss_of, pictures))
+        for folder, seed in progress(list(zip(folders, seeds, strict=True)), len(folders), "compare")
+    ]
+    return sorted(found, key=lambda one: one.loss if math.isfinite(one.loss) else math.inf)
+
+
+@torch.no_grad()
+def _loss(folder: Path, loss_of: PerceptualLoss, pictures: Dataset[Tensor]) -> float:
+    model = load_graph_model(folder)
+    size = len(pictures)  # type: ignore[arg-type]
+    chosen = np.unique(np.linspace(0, size - 1, min(size, _MAX_PICTURES)).round().astype(int))
+    total = 0.0
+    for number, start in enumerate(range(0, len(chosen), _BATCH)):
+        batch = to_float(torch.stack([pictures[int(index)] for index in chosen[start : start + _BATCH]]))
+        mask = model.random_mask(len(batch), generator=step_generator(0, number, stream=_MASKS))
+        total += float(loss_of(model(batch, mask).pictures, batch)) * len(batch)
+    return total / len(chosen)
+
+
+def spread(losses: Sequence[SeedLoss]) -> tuple[float, float]:
+    """Mean and standard deviation of the losses."""
+    values = [one.loss for one in losses]
+    return float(np.mean(values)), float(np.std(values))
+
+
+def write_losses(file: Path, losses: Sequence[SeedLoss]) -> None:
+    """The losses of all seeds as JSON, the best first."""
+    write_text_atomically(file, json.dumps([asdict(one) for one in losses], indent=1) + "\n")
+
+
+def check_free(target: Path) -> None:
+    """ValueError where the place of the best run is taken: to be asked before the runs are trained."""
+    if target.exists():
+        raise ValueError(f"{target} exists; choose another --name for the best of the seeds")
+
+
+def keep_best(folders: Sequence[Path], best: Path, target: Path, losses: Sequence[SeedLoss]) -> None:
+    """Give the best run's folder the name ``target``, with the losses in it, and delete the other runs.
+
+    Raises ValueError where ``target`` exists.
+    """
+    check_free(target)
+    write_losses(best / SEEDS_NAME, losses)
+    best.rename(target)
+    for folder in folders:
+        if folder != best:
+            shutil.rmtree(folder)
