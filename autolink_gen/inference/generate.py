@@ -11,7 +11,6 @@ from autolink_gen.checkpoints import load_state, read_described, write_described
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
-from autolink_gen.ops.edges import edge_map
 from autolink_gen.pretrained import load_lpips
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import painted_grid
@@ -117,7 +116,7 @@ class Gan(nn.Module):
             )
         weights = self.edge_weights if edge_weights is None else edge_weights
         size = self.generator.config.image_size
-        drawn = edge_map(keypoints.to(weights), weights, sigma2=self.graph.sigma2, size=size)
+        drawn = self.graph.edge_map(keypoints.to(weights), size, edge_weights=weights)
         pictures: Tensor = self.generator.paint(drawn, style)
         return pictures
 

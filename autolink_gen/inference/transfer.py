@@ -20,7 +20,6 @@ from autolink_gen.graph_analysis import cluster_keypoints
 from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion, spread
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
-from autolink_gen.ops.edges import edge_map
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz import to_uint8
 
@@ -187,7 +186,7 @@ class Transfer(nn.Module):
         size, weights = self.network.config.image_size, self.graph.edge_weights
         inside = [self.labels == cluster for cluster in range(self.network.config.clusters)]
         parts = [weights * (members[:, None] | members) for members in inside]
-        return torch.cat([edge_map(keypoints, part, sigma2=self.graph.sigma2, size=size) for part in parts], dim=1)
+        return torch.cat([self.graph.edge_map(keypoints, size, edge_weights=part) for part in parts], dim=1)
 
     @torch.no_grad()
     def look_at(

@@ -13,7 +13,7 @@ from autolink_gen.models.detector import Detector
 from autolink_gen.models.folding import fold_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
-from autolink_gen.ops.edges import edge_map
+from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.masking import random_block_mask
 
 IMAGE_SIZES = (64, 128, 256)
@@ -28,6 +28,10 @@ class AutoLinkConfig:
     ``mask_grid`` x ``mask_grid`` grid of blocks ``mask_ratio`` is hidden; raw edge weights are multiplied by
     ``edge_weight_rate`` inside softplus and start, multiplied, at ``edge_weight_start``; ``fit`` says how a
     picture that is not square is made so.
+
+    The paper's ablations (Table 3): ``learn_alpha`` false leaves alpha at 1; ``learn_sigma2`` learns one thickness for
+    all edges or one an edge, from ``sigma2`` on; ``drawing`` gives the decoder one channel an edge, or the keypoints
+    without edges.
     """
 
     num_keypoints: int = 8
@@ -40,6 +44,9 @@ class AutoLinkConfig:
     edge_weight_rate: float = 512.0
     edge_weight_start: float = -4.0
     fit: Literal["crop", "pad", "stretch"] = "crop"
+    learn_alpha: bool = True
+    learn_sigma2: Literal["no", "one", "edge"] = "no"
+    drawing: Literal["edges", "channels", "points"] = "edges"
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_keypoints <= 64:
@@ -56,6 +63,13 @@ class AutoLinkConfig:
             raise ValueError(f"mask_ratio must lie in [0, 1), got {self.mask_ratio}")
         if self.mask_grid < 1 or self.image_size % self.mask_grid:
             raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
+        if self.drawing == "points" and self.learn_sigma2 == "edge":
+            raise ValueError("drawing=points has no edges to learn the thickness of; choose learn_sigma2=one or no")
+
+    @property
+    def num_edges(self) -> int:
+        """Pairs of keypoints."""
+        return self.num_keypoints * (self.num_keypoints - 1) // 2
 
 
 class Reconstruction(NamedTuple):
@@ -74,12 +88,17 @@ class AutoLink(WithQuickCopy):
         self.config = config
         count = config.num_keypoints
         self.detector = Detector(count, width=config.width)
-        self.decoder = UNet(4, 3, width=config.decoder_width or config.width)
-        self.alpha = nn.Parameter(torch.ones(()))
+        maps = config.num_edges if config.drawing == "channels" else 1
+        self.decoder = UNet(3 + maps, 3, width=config.decoder_width or config.width)
+        self.alpha = nn.Parameter(torch.ones(()), requires_grad=config.learn_alpha)
         start = torch.randn(count, count) / 10 + config.edge_weight_start
         # Learns edge_weight_rate times as fast as the rest, since the raw parameter is multiplied by it.
-        self.raw_edge_weights = nn.Parameter(start / config.edge_weight_rate)
+        has_edges = config.drawing != "points"
+        self.raw_edge_weights = nn.Parameter(start / config.edge_weight_rate, requires_grad=has_edges)
         self.sigma2 = config.sigma2  # training may start thicker
+        if config.learn_sigma2 != "no":
+            shape = (config.num_edges,) if config.learn_sigma2 == "edge" else ()
+            self.log_thickness = nn.Parameter(torch.zeros(shape))  # of what multiplies sigma2
         start_convolutions(self)
 
     @property
@@ -88,9 +107,36 @@ class AutoLink(WithQuickCopy):
         upper = F.softplus(self.raw_edge_weights * self.config.edge_weight_rate).triu(1)
         return upper + upper.T
 
-    def edge_map(self, keypoints: Float[Tensor, "B K 2"], size: int = 128) -> Float[Tensor, "B 1 size size"]:
-        """The graph drawn on keypoints (x, y) in [-1, 1] (AutoLink eq. 2-4)."""
-        return edge_map(keypoints, self.edge_weights, sigma2=self.sigma2, size=size)
+    def edge_map(
+        self,
+        keypoints: Float[Tensor, "B K 2"],
+        size: int = 128,
+        *,
+        edge_weights: Float[Tensor, "K K"] | None = None,
+    ) -> Float[Tensor, "B 1 size size"]:
+        """The graph drawn on keypoints (x, y) in [-1, 1] (AutoLink eq. 2-4); of several channels the largest value.
+
+        ``edge_weights``, positive, stand in for the graph's own.
+        """
+        weights = self.edge_weights if edge_weights is None else edge_weights
+        return self._maps(keypoints, weights, size).amax(dim=1, keepdim=True)
+
+    def _maps(
+        self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "K K"], size: int
+    ) -> Float[Tensor, "B M size size"]:
+        """What the decoder is shown of the graph."""
+        config, sigma2 = self.config, self._thickness()
+        if config.drawing == "points":
+            return point_map(keypoints, sigma2=sigma2, size=size)
+        if config.drawing == "channels":
+            return edge_channels(keypoints, weights, sigma2=sigma2, size=size)
+        if config.learn_sigma2 == "edge":
+            return edge_channels(keypoints, weights, sigma2=sigma2, size=size).amax(dim=1, keepdim=True)
+        return edge_map(keypoints, weights, sigma2=sigma2, size=size)
+
+    def _thickness(self) -> float | Float[Tensor, ""] | Float[Tensor, "E"]:
+        """sigma^2, which may learn."""
+        return self.sigma2 if self.config.learn_sigma2 == "no" else self.sigma2 * self.log_thickness.exp()
 
     def reconstruct(
         self,
@@ -99,16 +145,16 @@ class AutoLink(WithQuickCopy):
         keypoints: Float[Tensor, "B K 2"],
     ) -> Float[Tensor, "B 3 S S"]:
         """Repaint images in [-1, 1] from what the mask keeps (1 = kept) and the graph (AutoLink eq. 5)."""
-        return self._paint(images, mask, self.edge_map(keypoints, images.shape[-1]))
+        return self._paint(images, mask, self._maps(keypoints, self.edge_weights, images.shape[-1]))
 
-    def _paint(self, images: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
-        return self.decoder(torch.cat([self.alpha * images * mask, drawn], dim=1))
+    def _paint(self, images: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
+        return self.decoder(torch.cat([self.alpha * images * mask, maps], dim=1))
 
     def forward(self, images: Float[Tensor, "B 3 S S"], mask: Float[Tensor, "B 1 S S"]) -> Reconstruction:
         """Detect, draw and repaint images in [-1, 1]; the mask is 1 where a pixel is kept."""
         keypoints = self.detector(images)
-        drawn = self.edge_map(keypoints, images.shape[-1])
-        return Reconstruction(keypoints, drawn, self._paint(images, mask, drawn))
+        maps = self._maps(keypoints, self.edge_weights, images.shape[-1])
+        return Reconstruction(keypoints, maps.amax(dim=1, keepdim=True), self._paint(images, mask, maps))
 
     def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
         """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""

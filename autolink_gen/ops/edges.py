@@ -61,13 +61,35 @@ def edge_map_dense(
 
     Takes and returns what :func:`edge_map` does. Differs: eq. 2 prints the exponent without its minus sign.
     """
+    return edge_channels(keypoints, edge_weights, sigma2=sigma2, size=size).amax(dim=1, keepdim=True)
+
+
+def edge_channels(
+    keypoints: Float[Tensor, "B K 2"],
+    edge_weights: Float[Tensor, "K K"],
+    *,
+    sigma2: float | Float[Tensor, ""] | Float[Tensor, "E"],
+    size: int,
+) -> Float[Tensor, "B E size size"]:
+    """Each edge by itself, weighted, in the order of :func:`edge_list` (AutoLink eq. 2-3): memory O(B E size^2).
+
+    Takes what :func:`edge_map` does; ``sigma2`` may also be one squared thickness an edge.
+    """
     _check(keypoints, edge_weights, sigma2, size)
     i, j = edge_list(keypoints.shape[1], device=keypoints.device)
     grid = pixel_grid(size, like=keypoints)[None, None]
     start, end = keypoints[:, i, None, None], keypoints[:, j, None, None]
     distance2 = squared_segment_distance(grid, start, end)
-    weighted = edge_weights[i, j][:, None, None] * torch.exp(-distance2 / sigma2)
-    return weighted.amax(dim=1, keepdim=True)
+    thickness = torch.as_tensor(sigma2, dtype=keypoints.dtype, device=keypoints.device)
+    return edge_weights[i, j][:, None, None] * torch.exp(-distance2 / thickness[..., None, None])
+
+
+def point_map(
+    keypoints: Float[Tensor, "B K 2"], *, sigma2: float | Float[Tensor, ""], size: int
+) -> Float[Tensor, "B 1 size size"]:
+    """The keypoints without edges, as spots as thick as edges are: ``max_k exp(-|p - k|^2 / sigma^2)``."""
+    offsets = pixel_grid(size, like=keypoints)[None, None] - keypoints[:, :, None, None]
+    return torch.exp(-offsets.square().sum(-1) / sigma2).amax(dim=1, keepdim=True)
 
 
 def edge_map(

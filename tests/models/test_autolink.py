@@ -1,6 +1,7 @@
 """The model: shapes, starts, parity with the official implementation, detection of whole pictures."""
 
 import json
+import math
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from autolink_gen.checkpoints import import_official
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.blocks import HalvingConv2d, conv3x3, halve, scaled
 from autolink_gen.models.official_names import official_names
+from autolink_gen.ops.edges import edge_map
 
 
 def small(**changes) -> AutoLink:
@@ -113,6 +115,51 @@ def test_shapes_and_gradients_at_every_size(image_size):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     assert model.raw_edge_weights.grad.abs().max() > 0
     assert model.detector.layers[0].body[0].weight.grad.abs().max() > 0
+
+
+VARIANTS = {
+    "fixed alpha": {"learn_alpha": False},
+    "one thickness": {"learn_sigma2": "one"},
+    "a thickness an edge": {"learn_sigma2": "edge"},
+    "a channel an edge": {"drawing": "channels"},
+    "a channel and a thickness an edge": {"drawing": "channels", "learn_sigma2": "edge"},
+    "points": {"drawing": "points"},
+    "points of learned thickness": {"drawing": "points", "learn_sigma2": "one"},
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_the_variants_of_the_ablation(changes):
+    model = small(**changes)
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    result = model(images, model.random_mask(2))
+    assert result.edge_map.shape == (2, 1, 64, 64) and result.pictures.shape == images.shape
+    torch.testing.assert_close(model.edge_map(result.keypoints, 64), result.edge_map)
+    result.pictures.square().mean().backward()
+    learning = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all(model.get_parameter(name).grad is not None for name in learning)
+    assert all(p.grad.abs().max() > 0 for name, p in model.named_parameters() if name == "log_thickness")
+    assert ("alpha" in learning) == ("learn_alpha" not in changes)
+    assert ("raw_edge_weights" in learning) == (changes.get("drawing") != "points")
+    thickness = [p.numel() for name, p in model.named_parameters() if name == "log_thickness"]
+    assert thickness == {"one": [1], "edge": [6]}.get(changes.get("learn_sigma2", ""), [])
+
+
+def test_a_learned_thickness_is_drawn():
+    model = small(learn_sigma2="one")
+    keypoints = torch.rand(1, 4, 2)
+    thin = model.edge_map(keypoints, 32)
+    with torch.no_grad():
+        model.log_thickness.fill_(math.log(4))
+    torch.testing.assert_close(
+        model.edge_map(keypoints, 32), edge_map(keypoints, model.edge_weights, sigma2=4 * model.sigma2, size=32)
+    )
+    assert model.edge_map(keypoints, 32).mean() > thin.mean()
+
+
+def test_points_have_no_thickness_of_edges():
+    with pytest.raises(ValueError, match="drawing=points has no edges"):
+        AutoLinkConfig(drawing="points", learn_sigma2="edge")
 
 
 @pytest.mark.parametrize("count", [2, 64])

@@ -8,7 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autolink_gen.ops.edges import edge_list, edge_map, edge_map_dense, squared_segment_distance
+from autolink_gen.ops.edges import (
+    edge_channels,
+    edge_list,
+    edge_map,
+    edge_map_dense,
+    point_map,
+    squared_segment_distance,
+)
 
 
 def random_graph(batch: int, count: int, *, seed: int = 0, dtype: torch.dtype = torch.float64):
@@ -161,3 +168,40 @@ def test_cuda_equals_cpu():
     on_cpu = edge_map(keypoints, weights, sigma2=1e-3, size=64)
     on_cuda = edge_map(keypoints.cuda(), weights.cuda(), sigma2=1e-3, size=64)
     torch.testing.assert_close(on_cuda.cpu(), on_cpu, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_are_the_edges_one_by_one():
+    keypoints, weights = random_graph(2, 4)
+    channels = edge_channels(keypoints, weights, sigma2=1e-2, size=16)
+    assert channels.shape == (2, 6, 16, 16)
+    for number, (i, j) in enumerate(edge_list(4).T.tolist()):
+        alone = edge_map(keypoints[:, [i, j]], weights[[i, j]][:, [i, j]], sigma2=1e-2, size=16)
+        torch.testing.assert_close(channels[:, number : number + 1], alone, rtol=1e-10, atol=1e-300)
+
+
+def test_each_channel_may_have_its_thickness():
+    keypoints, weights = random_graph(2, 3)
+    thickness = torch.tensor([1e-3, 1e-2, 1e-1], dtype=torch.float64, requires_grad=True)
+    channels = edge_channels(keypoints, weights, sigma2=thickness, size=16)
+    for number, sigma2 in enumerate(thickness.tolist()):
+        alike = edge_channels(keypoints, weights, sigma2=sigma2, size=16)[:, number]
+        torch.testing.assert_close(channels[:, number], alike)
+    channels.sum().backward()
+    assert (thickness.grad > 0).all(), "thicker edges cover more"
+
+
+def test_points_are_edges_of_no_length():
+    keypoints, _ = random_graph(2, 3)
+    spots = point_map(keypoints, sigma2=1e-2, size=16)
+    twice = [keypoints[:, [k, k]] for k in range(3)]
+    ones = torch.ones(2, 2, dtype=torch.float64)
+    alone = torch.cat([edge_map(pair, ones, sigma2=1e-2, size=16) for pair in twice], dim=1)
+    torch.testing.assert_close(spots, alone.amax(dim=1, keepdim=True), rtol=1e-10, atol=1e-300)
+
+
+@pytest.mark.parametrize("function", [edge_channels, point_map])
+def test_gradients_of_the_ablations(function):
+    keypoints, weights = random_graph(1, 3)
+    more = (weights,) if function is edge_channels else ()
+    inputs = [x.clone().requires_grad_() for x in (keypoints, *more, torch.tensor(0.3, dtype=torch.float64))]
+    assert torch.autograd.gradcheck(lambda *args: function(*args[:-1], sigma2=args[-1], size=4), inputs)
