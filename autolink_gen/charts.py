@@ -69,6 +69,33 @@ def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mappin
     return _rendered(figure)
 
 
+def grid_chart(
+    places: Sequence[tuple[str, str, tuple[float, float]]], *, rows: str, columns: str, score: str
+) -> Picture:
+    """Draw an ablation: bars of its rows, or, where there are columns, a line over them for each row.
+
+    ``places`` are (row, column, (mean, deviation)), the deviations drawn as error bars; "" is no column.
+    """
+    figure = _figure(7.0, 4.0)
+    axes = figure.add_subplot()
+    names = list(dict.fromkeys(row for row, _, _ in places))
+    if not columns:
+        means, deviations = zip(*(value for _, _, value in places), strict=True)
+        axes.barh(names, means, xerr=deviations, color="tab:blue", alpha=0.8)
+        axes.invert_yaxis()
+        axes.set(xlabel=score)
+    else:
+        order = list(dict.fromkeys(column for _, column, _ in places))
+        for name in names:
+            line = [(order.index(column), *value) for row, column, value in places if row == name]
+            at, means, deviations = zip(*line, strict=True)
+            axes.errorbar(at, means, yerr=deviations, marker="o", capsize=3, label=f"{name} {rows}")
+        axes.set(xticks=range(len(order)), xticklabels=order, xlabel=columns, ylabel=score)
+        axes.legend()
+    axes.grid(alpha=0.3)
+    return _rendered(figure)
+
+
 def _figure(width_in: float, height_in: float) -> "Figure":
     from matplotlib.figure import Figure
 

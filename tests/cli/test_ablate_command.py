@@ -1,0 +1,84 @@
+"""`autolink-gen ablate`: runs of a grid, its table and plot, and what it says when it is stopped or repeated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen.cli.main import cli
+from autolink_gen.evaluation import puppets
+
+SETTINGS = ("model.width=0.05", "loss.features=random", "loss.resize=null", "training.batch_size=2")
+
+
+def ablate(*arguments: object) -> Result:
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    return CliRunner().invoke(cli, ["ablate", *map(str, arguments), *settings])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; few puppets are looked at."""
+    plain = puppets.evaluate_puppets
+
+    def few(graph, **more):
+        return plain(graph, num_fit=12, num_test=4, **more)
+
+    monkeypatch.setattr("autolink_gen.evaluation.score.evaluate_puppets", few)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_variants_become_a_table_and_a_plot(here: Path) -> None:
+    result = ablate("variants", "--steps", 1)
+    assert result.exit_code == 0, result.output
+    folder = Path("runs/ablate/variants-puppets")
+    assert f"6 runs in {folder}\n" in result.output
+    table = (folder / "table.md").read_text()
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("|")][2:]
+    assert [row[0].strip() for row in rows][:2] == ["full method", "alpha fixed at 1"]
+    assert all(0 < float(row[1]) < 60 for row in rows) and len(rows) == 6
+    assert table in result.output and "joint error, % of the width" in table
+    assert np.asarray(Image.open(folder / "plot.png")).std() > 10
+    assert (folder / "keypoints-without-edges-seed0/model.safetensors").is_file()
+    again = ablate("variants", "--steps", 1)
+    assert "run " not in again.output.replace("6 runs in", "") and table in again.output
+
+
+def test_a_dry_run_names_the_runs(here: Path) -> None:
+    result = ablate("masking", "--seeds", 2, "--seed", 3, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert len(result.output.splitlines()) == 32
+    assert "4-0.5-seed3: {'model': {'mask_grid': 4, 'mask_ratio': 0.5}}" in result.output
+    assert "32-0.97-seed4" in result.output and not Path("runs").exists()
+
+
+def test_a_stop_is_said_and_the_rest_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autolink_gen.training import graph
+
+    plain = graph.train_graph
+
+    def stopped(config, launch):
+        run = plain(config, launch)
+        run.stopped_by = "SIGINT" if launch.folder.name.startswith("alpha") else None
+        return run
+
+    monkeypatch.setattr(graph, "train_graph", stopped)
+    result = ablate("variants", "--steps", 1)
+    assert result.exit_code == 1 and "stopped by SIGINT; repeat the command to go on" in result.output
+    assert "| alpha fixed at 1 | - |" in Path("runs/ablate/variants-puppets/table.md").read_text()
+    monkeypatch.setattr(graph, "train_graph", plain)
+    result = ablate("variants", "--steps", 1)
+    assert result.exit_code == 0 and "run full-method" not in result.output
+    assert "run alpha-fixed-at-1-seed0" in result.output
+
+
+def test_pictures_without_landmarks_cannot_be_scored(here: Path) -> None:
+    Path("photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (70, 70), (80 * number, 0, 0)).save(f"photos/{number}.png")
+    result = ablate("variants", "--data", "photos", "--recipe", "cpu", "--steps", 1)
+    assert result.exit_code == 1 and "landmarks" in result.output and "Traceback" not in result.output
+    assert "run " not in result.output.replace("6 runs in", ""), "before anything is trained"
