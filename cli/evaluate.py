@@ -135,8 +135,10 @@ def _take_own_data(path: Path, options: dict[str, Any]) -> None:
 
 def _label(data: str) -> str:
     """What to call the outputs: the data set's name, or the folder's and that of the one above."""
-    path = Path(data).expanduser()
-    parts = path.resolve().parts[-2:] if path.is_dir() else path.parts
+    from autolink_gen.data.catalog import own_path
+
+    own = own_path(data)
+    parts = own.resolve().parts[-2:] if own is not None else Path(data).parts
     return "-".join(part.strip("/\\:.") for part in parts)
 
 

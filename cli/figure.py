@@ -108,4 +108,4 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
     if not options["points"]:
         return list(tiles)
     places = keypoints.double().cpu().numpy()
-    return [draw_graph(tile, points, min_side=size, dot_px=2.4) for tile, points in zip(tiles, places, strict=True)]
+    return [draw_graph(tile, points, min_side=size, dot_px=2.0) for tile, points in zip(tiles, places, strict=True)]

@@ -18,6 +18,8 @@ from autolink_gen.cli.training_options import (
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
 
+_FILES = {"model.safetensors": "the weights to use", "graph.png": "the learned graph on pictures of the data set"}
+
 
 @click.command()
 @training_options
@@ -94,7 +96,7 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
     for number, own in zip(numbers, folders, strict=True):
         say(f"seed {number}: {own}")
         seeded = replace(config, training=replace(config.training, seed=number))
-        _train(seeded, own, {**options, "max_minutes": minutes})
+        _train(seeded, own, {**options, "max_minutes": minutes}, tell=not options["keep_best"])
     losses = seeds.compare_seeds(config, folders, numbers, progress=progress_bar)
     mean, deviation = seeds.spread(losses)
     click.echo(f"reconstruction loss of {count} seeds on the same pictures: {mean:.4f} ± {deviation:.4f}")
@@ -104,13 +106,15 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
     if options["keep_best"]:
         seeds.keep_best(folders, best, folder, losses)
         click.echo(f"kept seed {losses[0].seed} as {folder}, and deleted the others")
+        click.echo(f"next: {_next(folder)}")
     else:
         file = folder.with_name(f"{folder.name}-{seeds.SEEDS_NAME}")
         seeds.write_losses(file, losses)
         click.echo(f"wrote {file}; the best is {best}")
 
 
-def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
+def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, tell: bool = True) -> None:
+    """Train one run and, to ``tell``, say which files it made and what to type next."""
     from autolink_gen.training.graph import train_graph
 
     run_and_report(
@@ -118,13 +122,14 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> N
         folder,
         options,
         steps=config.training.steps,
-        files={
-            "model.safetensors": "the weights to use",
-            "graph.png": "the learned graph on pictures of the data set",
-        },
-        then=f"autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}",
+        files=_FILES if tell else {},
+        then=_next(folder) if tell else "",
         score=lambda run: _score_puppets(run.usable) if config.data.name == "puppets" else None,
     )
+
+
+def _next(folder: Path) -> str:
+    return f"autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}"
 
 
 def _score_puppets(model: Any) -> None:

@@ -17,7 +17,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
-        "--data", help="A named data set, a folder of pictures, or several: A+B. [default: the recipe's; puppets]"
+        "--data",
+        help="A named data set, a folder of pictures or videos, or several: A+B. [default: the recipe's; puppets]",
     ),
     click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."),
     click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
@@ -188,7 +189,8 @@ def run_and_report(
     for name, text in files.items():
         if (folder / name).is_file():
             click.echo(f"{verb} {folder / name}: {text}")
-    click.echo(f"next: {then}")
+    if then:
+        click.echo(f"next: {then}")
     number = signal.Signals.__members__.get(run.stopped_by or "")
     if number is not None:  # as a shell has it, so that a script does not go on
         click.get_current_context().exit(128 + number)

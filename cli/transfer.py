@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.transfer_video import TransferReport
 
 _PATH = click.Path(path_type=Path)
+_SHORT = 0.8  # of the frames that the file's length promises
 
 
 @click.command()
@@ -28,14 +29,16 @@ _PATH = click.Path(path_type=Path)
               help="Whose sound to keep.")  # fmt: skip
 @click.option("--relative/--absolute", default=None,
               help="Add the driver's movement to the source's pose, or take its pose. "
-              "[default: relative, but absolute where the driver is a picture]")  # fmt: skip
+              "[default: relative; where the driver is a picture its pose, as large as the source is]")  # fmt: skip
 @click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @click.option("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first.")  # fmt: skip
 @click.option("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
 @click.option("--crop", type=click.Choice(["auto", "none"]), default="auto", show_default=True,
               help="Crop source and driver to where the object is, found from its keypoints.")  # fmt: skip
-@click.option("--paste-back", is_flag=True, help="Put the painted square back into the source frame.")
+@click.option(
+    "--paste-back", is_flag=True, help="Put the painted square back into the source frame; not with --side-by-side."
+)
 @click.option("--side-by-side", is_flag=True, help="Show source, driver, edge map and result.")
 @click.option("--source-frames", type=click.IntRange(min=1), default=8, show_default=True,
               help="Frames of a source video that lend their appearance, the nearest in pose each time.")  # fmt: skip
@@ -77,13 +80,14 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     network = load_transfer(found, device=pick_device(options["device"]))
     click.echo(f"model: {found}" + ("" if run else ", the newest run"))
     relative = not moves.is_picture if options["relative"] is None else options["relative"]
+    adapt_scale = options["adapt_scale"] or (moves.is_picture and options["relative"] is None)
     voice = {"driver": moves, "source": lends, "none": None}[options["audio"]]
     report = transfer_video(
         network,
         lends,
         moves,
         file,
-        motion=Motion(relative, options["adapt_scale"], options["smooth"]),
+        motion=Motion(relative, adapt_scale, options["smooth"]),
         look=look,
         find_best_frame=options["find_best_frame"],
         source_frames=options["source_frames"],
@@ -92,19 +96,25 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
         batch_size=options["batch_size"],
         progress=progress_bar,
     )
-    for line in _remarks(report):
+    if voice is lends and not lends.has_audio:
+        click.echo(f"{lends.path} has no sound: the result is silent")
+    for line in _remarks(report, expected=moves.num_frames):
         click.echo(line)
-    click.echo(f"wrote {file} ({counted(report.num_frames, 'frame')})")
     if report.stopped:
+        click.echo(f"kept what was made until then: {file} ({counted(report.num_frames, 'frame')})")
         raise click.ClickException(f"the result ends early: {report.stopped}")
+    click.echo(f"wrote {file} ({counted(report.num_frames, 'frame')})")
 
 
-def _remarks(report: "TransferReport") -> list[str]:
-    """What became of frames that could not be used."""
+def _remarks(report: "TransferReport", *, expected: int) -> list[str]:
+    """What became of frames that could not be used, and of those ``expected`` that did not come."""
     lines = []
     if report.source_missing:
         number = counted(report.source_missing, "frame")
         lines.append(f"the source ends early or is damaged: {number} that should have lent appearance cannot be read")
+    came = report.num_frames + report.bad_frames
+    if came < _SHORT * expected and not report.stopped:
+        lines.append(f"the driver ends early: {came} of about {counted(expected, 'frame')} came; is it whole?")
     if report.bad_frames:
         lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
     if report.held_frames:

@@ -174,6 +174,15 @@ def open_held_out(
     return open_dataset(data, root=root, split="test", image_size=image_size, fit=fit, classes=classes)
 
 
+def holds_clips_out(data: str | Path, *, root: Path | None = None) -> bool:
+    """Whether a data set of clips has a part that training on it does not see; of "A+B", whether one has."""
+    return any(
+        isinstance(CATALOG.get(str(part)), Embedded)
+        or find_pictures(part, root=root, split="train") != find_pictures(part, root=root, split="test")
+        for part in parts_of(data)
+    )
+
+
 def held_out_beside(folder: Path) -> Path | None:
     """The folder test or val beside one called train; None where there is none."""
     folder = folder.absolute()

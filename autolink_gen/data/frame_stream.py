@@ -101,10 +101,17 @@ class FrameStream:
             )
 
     def spread(self, count: int) -> list[np.ndarray]:
-        """At most `count` frames, evenly spread, found by seeking; at least one."""
+        """At most `count` frames, evenly spread, found by seeking; at least one. ValueError where there is none."""
         wanted = [i * self.num_frames // count for i in range(min(count, self.num_frames))]
         frames = (next(self._from(number / float(self.fps)), None) for number in wanted)
-        return [frame.pixels for frame in frames if frame is not None] or [next(iter(self)).pixels]
+        found = [frame.pixels for frame in frames if frame is not None]
+        if not found and (first := next(iter(self), None)) is not None:
+            found = [first.pixels]
+        if not found:
+            raise ValueError(
+                f"{self.path} has no frame from {self.start_s:g} s to {self.end_s:g} s; take a longer part"
+            )
+        return found
 
     def _from(self, time_s: float) -> Iterator[TimedFrame]:
         """The frames from a time, counted from the start, on."""

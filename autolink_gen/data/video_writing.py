@@ -79,7 +79,8 @@ class VideoWriter:
         finally:
             with suppress(FFmpegError):
                 self._close()
-            self._temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # where its folder is none, the error that tells so goes on
+                self._temporary.unlink(missing_ok=True)
 
     def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
         """Append a frame, shown from `time_s` seconds on, or 1 / fps after the last where none is given."""

@@ -20,6 +20,7 @@ from autolink_gen.viz import even_grid
 _LOOKED_AT = 8  # frames of the driver to find its crop
 _ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it
 _MAX_SIDE = 1024  # pixels of what is painted
+_NO_POSE = "no frame of {} shows a pose that can be made out; give another driver, or a graph that knows its object"
 _SEARCHED = 50  # frames of the driver among which the best one to start from is looked for
 
 
@@ -100,7 +101,7 @@ def transfer_video(
     Of a source video ``source_frames`` frames, evenly spread, lend their appearance, the nearest in pose each time.
     ``sound`` names the file whose sound, from ``sound_start_s`` on, is laid under it. A driver that is a picture
     gives a picture, a name without an ending a folder of them. What was made before a driver broke off stays, and
-    the report says why.
+    the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
     """
     whole = source.spread(source_frames)
     missing = max(0, min(source_frames, source.num_frames) - len(whole))
@@ -117,13 +118,17 @@ def transfer_video(
         painted_frames = _painted(animator, driver, moving, batch_size)
         try:
             for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
+                made, held = made + 1, held + painted.held
+                if driver.is_picture and held:
+                    raise ValueError(_NO_POSE.format(driver.path))
                 picture = _finished(transfer, whole[painted.source], lent, frame.pixels, painted, look)
                 writer.write(picture, time_s=frame.time_s)
-                made, held = made + 1, held + painted.held
         except VideoError as error:
             if not made:
                 raise
             stopped = str(error)
+        if made and held == made:
+            raise ValueError(_NO_POSE.format(driver.path))
     return TransferReport(made, driver.bad_frames, held, stopped, missing)
 
 

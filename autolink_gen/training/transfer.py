@@ -1,5 +1,6 @@
 """Training loop 3: a network that paints one frame's pose with another frame's appearance (AutoLink, Appendix C.2)."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from autolink_gen.config import TransferRunConfig
-from autolink_gen.data.catalog import open_clips
+from autolink_gen.data.catalog import holds_clips_out, open_clips
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.losses.perceptual import PerceptualLoss
@@ -26,6 +27,8 @@ from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.structure import StructureTerm
 from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples, poses_of
 
+log = logging.getLogger(__name__)
+
 
 def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did.
@@ -38,6 +41,8 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     pairs, held_out = (_open_pairs(config, graph, split=split) for split in ("train", "test"))
     pairs[0]  # before anything is made of them
     if fabric.is_global_zero:
+        if not holds_clips_out(config.data.name, root=Path(config.data.root) if config.data.root else None):
+            log.warning("no clips are held out, as a folder with train and test in it would: l1.png is of clips seen")
         open_folder(launch.folder, config, fresh=launch.fresh)
         keep_graph(launch.folder, graph)
     fabric.barrier()

@@ -86,11 +86,14 @@ def test_repeating_goes_on(here):
     assert "going on from step 2 of 3" in output
 
 
-def test_a_folder_of_videos_and_the_default_puppets(here):
+def test_a_folder_of_videos_and_the_default_puppets(here, caplog):
     output = train("--data", str(here / "voxceleb2" / "dev"), "--steps", "1", "--name", "mine", "--no-mirror").output
     assert "wrote runs/transfer/mine/grid.png" in output
     assert "flip: 0.0" in Path("runs/transfer/mine/config.yaml").read_text()
+    assert "no clips are held out" in caplog.text
+    caplog.clear()
     assert "run: runs/transfer/puppets" in train("--steps", "1").output
+    assert "no clips are held out" not in caplog.text
 
 
 def test_a_dry_run_counts_parameters(here, tmp_path, monkeypatch):
@@ -126,7 +129,7 @@ def test_a_gan_is_no_transfer_network(here):
 
 
 def test_a_video_moved_by_another(here, tmp_path):
-    source, driver = (str(here / "voxceleb2" / part / "00001.mp4") for part in ("dev/mp4/id1/a", "test/mp4/id3/c"))
+    source, driver = (str(here / "voxceleb2" / part / "00001.mp4") for part in ("dev/mp4/id1/a", "dev/mp4/id2/b"))
     out = tmp_path / "out.mp4"
     output = run("transfer", source, driver, "-o", str(out)).output
     assert "model: runs/transfer/" in output and "the newest run" in output
@@ -173,13 +176,61 @@ def test_the_painted_square_is_put_back(here, tmp_path):
 
 def test_a_picture_moved_by_a_picture(here, tmp_path):
     for number in range(2):
-        picture = Image.new("RGB", (80, 60), (50 * number, 90, 90))
+        picture = Image.linear_gradient("L").resize((80, 60)).convert("RGB")
         picture.paste((200, 40, 30), (20, 10, 40 + 10 * number, 50))
         picture.save(tmp_path / f"{number}.png")
     out = tmp_path / "out.png"
     output = run("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
     assert f"wrote {out} (1 frame)" in output
     assert Image.open(out).size == (256, 256)
+
+
+def test_a_picture_gives_its_pose_at_the_sources_size(here, tmp_path, monkeypatch):
+    from autolink_gen.inference import transfer_video
+
+    motions = []
+    plain = transfer_video.transfer_video
+
+    def noted(*arguments, motion, **more):
+        motions.append((motion.relative, motion.adapt_scale))
+        return plain(*arguments, motion=motion, **more)
+
+    monkeypatch.setattr(transfer_video, "transfer_video", noted)
+    Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(tmp_path / "face.png")
+    picture, video = str(tmp_path / "face.png"), str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    out = ("-o", str(tmp_path / "out"))
+    run("transfer", picture, picture, *out)
+    run("transfer", picture, picture, "-o", str(tmp_path / "other"), "--absolute")
+    run("transfer", picture, video, "-o", str(tmp_path / "third"))
+    assert motions == [(False, True), (False, False), (True, False)]
+
+
+def test_a_driver_without_a_pose_is_refused(here, tmp_path):
+    source = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
+    with VideoWriter(tmp_path / "white.mp4", fps=25) as writer:
+        for _ in range(3):
+            writer.write(np.full((64, 64, 3), 255, np.uint8))
+    for driver, out in (("white.png", "out.png"), ("white.mp4", "out.mp4")):
+        output = run("transfer", source, str(tmp_path / driver), "-o", str(tmp_path / out), expect=1).output
+        assert "shows a pose that can be made out" in output and not (tmp_path / out).exists()
+
+
+def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
+    from autolink_gen.data.frame_stream import FrameStream
+
+    video, out = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4"), str(tmp_path / "out.gif")
+    output = run("transfer", video, video, "-o", out, "--audio", "source").output
+    assert "00001.mp4 has no sound: the result is silent" in output and "ends early" not in output
+    plain = FrameStream.__init__
+
+    def longer(self, *arguments, **more):
+        plain(self, *arguments, **more)
+        self.num_frames = 9
+
+    monkeypatch.setattr(FrameStream, "__init__", longer)
+    output = run("transfer", video, video, "-o", out, "--source-frames", "1").output
+    assert "the driver ends early: 4 of about 9 frames came; is it whole?" in output
 
 
 def test_sound_is_the_drivers_the_sources_or_none(here, tmp_path):
@@ -225,6 +276,7 @@ def test_a_driver_that_breaks_off_leaves_what_was_made(here, tmp_path, monkeypat
     out = tmp_path / "out.mp4"
     output = run("transfer", str(picture), video, "-o", str(out), "--batch-size", "1", expect=1).output
     assert "the result ends early: 2 of its 4 frames are damaged" in output
+    assert f"kept what was made until then: {out} (2 frames)" in output
     assert VideoReader(out).num_frames == 2
 
 
@@ -257,6 +309,11 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     assert "must end in .mp4, .mov, .webm, .gif" in refused
     assert "would replace an input" in run("transfer", video, video, "-o", video, expect=2).output
     assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
+    between = run("transfer", video, video, "--start", "0.05", "--end", "0.06", "-o", "out.gif", expect=1).output
+    assert "has no frame from 0.05 s to 0.06 s; take a longer part" in between
+    Image.new("RGB", (8, 8)).save(tmp_path / "file.png")
+    inside = str(tmp_path / "file.png" / "out.gif")
+    assert f"Error: {tmp_path / 'file.png'}: " in run("transfer", video, video, "-o", inside, expect=1).output
     monkeypatch.chdir(tmp_path)
     refused = run("transfer", video, video, expect=1).output
     assert "there is no finished run in runs/transfer; name one elsewhere, or make one: " in refused

@@ -8,7 +8,7 @@ from picture_files import save_picture
 from torch.utils.data import Dataset
 from video_clips import write_clip
 
-from autolink_gen.data.catalog import PUPPET_CLIPS, open_clips, open_dataset, open_held_out
+from autolink_gen.data.catalog import PUPPET_CLIPS, holds_clips_out, open_clips, open_dataset, open_held_out
 from autolink_gen.data.clips import PuppetClip
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.mixture import Mixture
@@ -39,6 +39,13 @@ def test_clips_of_a_set_of_frames_and_of_a_folder(root: Path) -> None:
     assert len(open_clips(root / "taichi", image_size=32)) == 1
     with pytest.raises(ValueError, match="no clips in"):
         open_clips(root / "faces68" / "test", image_size=32)
+
+
+def test_whether_clips_are_held_out(heads: Path) -> None:
+    assert holds_clips_out("voxceleb2", root=heads) and holds_clips_out("puppets")
+    alone = heads / "voxceleb2" / "dev"
+    assert not holds_clips_out(alone)
+    assert holds_clips_out(f"{alone}+puppets")
 
 
 def test_clips_of_puppets() -> None:
