@@ -1,9 +1,11 @@
 """``autolink-gen ablate``: the paper's ablations, by one process or by many."""
 
+import hashlib
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -48,82 +50,86 @@ def ablate(what: str, num_seeds: int, storage: str | None, **options: Any) -> No
     from autolink_gen.training.ablations import ABLATIONS
     from autolink_gen.training.shared_work import WorkStoppedError, work_through
 
-    ablation = ABLATIONS[what]
-    grid = _Grid(ablation, num_seeds, options)
+    grid = _Grid(what, ABLATIONS[what], num_seeds, options)
     if options["dry_run"]:
-        for job in grid.jobs:
-            click.echo(f"{job}: {dict(grid.cells[job].settings)}")
+        for job in grid.jobs.values():
+            click.echo(f"{job.name}: {dict(job.cell.settings)}")
         return
     check_scorable(grid.data, root=grid.root)
     grid.folder.mkdir(parents=True, exist_ok=True)
     click.echo(f"{counted(len(grid.jobs), 'run')} in {grid.folder}")
     try:
         results = work_through(
-            grid.jobs,
+            list(grid.jobs),
             grid.train_and_score,
             storage=storage or f"sqlite:///{(grid.folder / 'work.db').resolve()}",
             on_done=lambda job, results: grid.write(results),
         )
     except WorkStoppedError as stopped:
-        raise click.ClickException(f"{stopped}; repeat the command to go on") from None
+        click.echo("repeat the command to go on")
+        click.get_current_context().exit(128 + signal.Signals[str(stopped)])
     click.echo(grid.write(results), nl=False)
     for name in ("table.md", "plot.png"):
         click.echo(f"wrote {grid.folder / name}")
 
 
+class _Job(NamedTuple):
+    """One run: its folder's name, its place in the table, its configuration."""
+
+    name: str
+    cell: "Cell"
+    config: "GraphRunConfig"
+
+
 @dataclass
 class _Grid:
-    """The runs of an ablation, a job each, and where they are."""
+    """The runs of an ablation, and where they are.
 
+    ``jobs`` are known by their names and a digest of all that they depend on, so that other settings are other jobs.
+    """
+
+    what: str
     ablation: "Ablation"
     num_seeds: int
     options: dict[str, Any]
     folder: Path = field(init=False)
     data: str = field(init=False)
     root: Path | None = field(init=False)
-    cells: "dict[str, Cell]" = field(init=False)
-    configs: "dict[str, GraphRunConfig]" = field(init=False)
+    jobs: dict[str, _Job] = field(init=False)
 
     def __post_init__(self) -> None:
         from autolink_gen.config import GraphRunConfig, build
         from autolink_gen.recipes import merge, parse_overrides, read_recipe
-        from autolink_gen.training.ablations import ABLATIONS
 
         options = self.options
         recipe = options["recipe"] or default_recipe("graph", options["data"])
         base = merge(read_recipe("graph", recipe), given_settings(options))
         base = merge(base, parse_overrides(options["settings"]))
         first = build(GraphRunConfig, base)
-        what = next(name for name, ablation in ABLATIONS.items() if ablation is self.ablation)
-        self.folder = options["out"] / "ablate" / (options["name"] or f"{what}-{data_label(first.data.name)}")
+        self.folder = options["out"] / "ablate" / (options["name"] or f"{self.what}-{data_label(first.data.name)}")
         self.data, self.root = first.data.name, Path(first.data.root) if first.data.root else None
-        self.cells, self.configs = {}, {}
+        self.jobs = {}
         for number in range(self.num_seeds):  # all cells once, before any twice
             for cell in self.ablation.cells:
-                job = f"{cell.label}-seed{first.training.seed + number}"
                 seeded = {"training": {"seed": first.training.seed + number}}
-                self.cells[job] = cell
-                self.configs[job] = build(GraphRunConfig, merge(merge(base, dict(cell.settings)), seeded))
+                config = build(GraphRunConfig, merge(merge(base, dict(cell.settings)), seeded))
+                job = _Job(f"{cell.label}-seed{config.training.seed}", cell, config)
+                self.jobs[f"{job.name} {_digest(config, options['max_minutes'])}"] = job
 
-    @property
-    def jobs(self) -> list[str]:
-        """The names of the runs."""
-        return list(self.cells)
-
-    def train_and_score(self, job: str) -> dict[str, float]:
+    def train_and_score(self, key: str) -> dict[str, float]:
         """Train one run and score it; raises WorkStoppedError after a signal."""
         from autolink_gen.checkpoints import load_graph_model
         from autolink_gen.evaluation.score import score_graph
         from autolink_gen.training.graph import train_graph
         from autolink_gen.training.shared_work import WorkStoppedError
 
-        config = self.configs[job]
-        click.echo(f"run {job}")
-        run = train_graph(config, launch_of(self.options, self.folder / job))
+        job = self.jobs[key]
+        click.echo(f"run {job.name}")
+        run = train_graph(job.config, launch_of(self.options, self.folder / job.name))
         if run.stopped_by not in _FINISHED_BY:
             report_end(run)
-            raise WorkStoppedError(f"stopped by {run.stopped_by}")
-        graph = load_graph_model(self.folder / job)
+            raise WorkStoppedError(run.stopped_by)
+        graph = load_graph_model(self.folder / job.name)
         name, value = score_graph(graph, self.data, root=self.root, progress=progress_bar)
         click.echo(f"  {name}: {value:.2f} after {counted(run.progress.step, 'step')}")
         return {name: value, "steps": run.progress.step}
@@ -136,10 +142,10 @@ class _Grid:
 
         found: dict[str, list[float]] = {}
         score = ""
-        for job in self.jobs:
-            if job in results:
-                (score, value), *_ = results[job].items()
-                found.setdefault(self.cells[job].label, []).append(value)
+        for key, job in self.jobs.items():
+            if key in results:
+                (score, value), *_ = results[key].items()
+                found.setdefault(job.cell.label, []).append(value)
         scores = summarise(found)
         table = markdown_table(self.ablation, scores, score=score, seeds=self.num_seeds)
         write_text_atomically(self.folder / "table.md", table)
@@ -149,3 +155,12 @@ class _Grid:
             grid_chart(places, rows=self.ablation.rows, columns=self.ablation.columns, score=score),
         )
         return table
+
+
+def _digest(config: "GraphRunConfig", max_minutes: float | None) -> str:
+    """What tells one run's settings from another's; where the data lie does not count."""
+    from autolink_gen.config import to_dict
+
+    values = to_dict(config)
+    values["data"].pop("root")
+    return hashlib.sha256(f"{values} {max_minutes}".encode()).hexdigest()[:8]

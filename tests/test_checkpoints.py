@@ -148,7 +148,9 @@ def test_a_run_is_found_by_name_and_by_path(runs, monkeypatch):
     ("kind", "command"), [("graph", "autolink-gen learn-graph"), ("gan", "autolink-gen train-gan")]
 )
 def test_no_run_says_what_to_type(tmp_path, kind, command):
-    with pytest.raises(ValueError, match=rf"no finished run in {tmp_path}/{kind}; name one elsewhere, or make one: {command}$"):
+    with pytest.raises(
+        ValueError, match=rf"no finished run in {tmp_path}/{kind}; name one elsewhere, or make one: {command}$"
+    ):
         find_run(kind, None, runs=tmp_path)
     with pytest.raises(ValueError, match=rf"no run mine \(looked for mine and {tmp_path}/{kind}/mine\).*{command}$"):
         find_run(kind, "mine", runs=tmp_path)

@@ -1,6 +1,5 @@
 """A list of jobs that any number of processes share: each job is done once, whoever is killed on the way."""
 
-import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
-
-log = logging.getLogger(__name__)
 
 _JOB, _VALUES = "job", "values"
 _POLL_S = 2.0

@@ -49,6 +49,8 @@ def test_the_variants_become_a_table_and_a_plot(here: Path) -> None:
     assert (folder / "keypoints-without-edges-seed0/model.safetensors").is_file()
     again = ablate("variants", "--steps", 1)
     assert "run " not in again.output and table in again.output
+    longer = ablate("variants", "--steps", 2)
+    assert longer.output.count("after 2 steps") == 2, "other settings are other runs, which go on where they can"
 
 
 def test_a_dry_run_names_the_runs(here: Path) -> None:
@@ -71,7 +73,7 @@ def test_a_stop_is_said_and_the_rest_goes_on(here: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(graph, "train_graph", stopped)
     result = ablate("variants", "--steps", 1)
-    assert result.exit_code == 1 and "stopped by SIGINT; repeat the command to go on" in result.output
+    assert result.exit_code == 130 and "repeat the command to go on" in result.output
     assert "| keypoints without edges | - |" in Path("runs/ablate/variants-puppets/table.md").read_text()
     monkeypatch.setattr(graph, "train_graph", plain)
     result = ablate("variants", "--steps", 1)
