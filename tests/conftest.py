@@ -1,6 +1,9 @@
 """Shapes and types of public signatures are checked while tests run; real data is found or a test skips."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two processes test side by side
+
 from pathlib import Path
 
 import pytest
