@@ -86,7 +86,7 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
 
     first, count = config.training.seed, options["num_seeds"]
     if options["keep_best"] and (folder / seeds.SEEDS_NAME).is_file() and options["resume"]:
-        say(f"finished already: {folder} holds the best of the seeds; --fresh starts anew")
+        say(f"finished already: {folder} holds the best of the seeds; another --name starts anew")
         return
     if options["keep_best"]:
         seeds.check_free(folder)
