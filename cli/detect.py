@@ -87,10 +87,7 @@ def detect(
             fps=fps,
         )
         task.detect_all(sources)
-        for _, reason in files.skipped:
-            click.echo(f"skipped: {reason}", err=True)
-        if not files.num_records:
-            raise click.ClickException(f"none of the {len(sources)} files could be read; nothing was written")
+        _report_skipped(files, num_sources=len(sources))
     _report(task, num_sources=len(sources))
 
 
@@ -100,6 +97,14 @@ def _regressor(file: Path, model: "AutoLink") -> "LandmarkRegressor":
     regressor = LandmarkRegressor.load(file)
     regressor.check_graph(model.edge_weights)
     return regressor
+
+
+def _report_skipped(files: "KeypointFiles", *, num_sources: int) -> None:
+    """Name the files that could not be read; ClickException where none could."""
+    for _, reason in files.skipped:
+        click.echo(f"skipped: {reason}", err=True)
+    if not files.num_records:
+        raise click.ClickException(f"none of the {num_sources} files could be read; nothing was written")
 
 
 def _report(task: "_Task", *, num_sources: int) -> None:

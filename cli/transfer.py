@@ -98,12 +98,18 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     )
     if voice is lends and not lends.has_audio:
         click.echo(f"{lends.path} has no sound: the result is silent")
-    for line in _remarks(report, expected=moves.num_frames):
+    _tell(report, file, expected=moves.num_frames)
+
+
+def _tell(report: "TransferReport", file: Path, *, expected: int) -> None:
+    """Say what was made, and what was not; ClickException where the driver broke off."""
+    for line in _remarks(report, expected=expected):
         click.echo(line)
+    frames = counted(report.num_frames, "frame")
     if report.stopped:
-        click.echo(f"kept what was made until then: {file} ({counted(report.num_frames, 'frame')})")
+        click.echo(f"kept what was made until then: {file} ({frames})")
         raise click.ClickException(f"the result ends early: {report.stopped}")
-    click.echo(f"wrote {file} ({counted(report.num_frames, 'frame')})")
+    click.echo(f"wrote {file} ({frames})")
 
 
 def _remarks(report: "TransferReport", *, expected: int) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.evaluation.detection import GraphModel
+from autolink_gen.evaluation.images import spread_batches
 from autolink_gen.progress import Progress, no_progress
 
 MAX_PICTURES = 200
@@ -51,13 +52,13 @@ def equivariance(
     size = len(pictures)  # type: ignore[arg-type]
     if size < 2:
         raise ValueError(f"there are {size} pictures, and keypoints are compared between two; give more")
-    chosen = np.unique(np.linspace(0, size - 1, min(size, max_pictures)).round().astype(int))
-    batches = [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
+    count = min(size, max_pictures)
+    batches = spread_batches(pictures, count=count, batch_size=batch_size)
     parts: list[list[Tensor]] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for batch in progress(batches, len(batches), "equivariance"):
-            images = torch.stack([pictures[int(index)] for index in batch]).to(graph.edge_weights.device).float() / 255
+        for batch in progress(batches, -(-count // batch_size), "equivariance"):
+            images = (batch.to(graph.edge_weights.device) + 1) / 2
             found = graph.detect(images)
             shifted = _distances(graph, images, found, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0))
             turned = _distances(graph, images, found, RandomAffine(DEGREES, padding_mode="border", p=1.0))
@@ -72,7 +73,7 @@ def equivariance(
         turned_percent=_percent(turned),
         mirrored_percent=_percent((found - as_named).norm(dim=-1)),
         unrelated_percent=_percent(unrelated),
-        num_pictures=len(chosen),
+        num_pictures=count,
     )
 
 

@@ -15,10 +15,11 @@ from torch.utils.data import Dataset
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.config import GraphRunConfig
 from autolink_gen.data.catalog import open_held_out
+from autolink_gen.evaluation.images import spread_batches
 from autolink_gen.files import write_text_atomically
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.progress import Progress, no_progress
-from autolink_gen.training.batches import open_pictures, step_generator, to_float
+from autolink_gen.training.batches import open_pictures, step_generator
 from autolink_gen.training.graph import make_loss
 
 _MAX_PICTURES = 256
@@ -58,14 +59,12 @@ def compare_seeds(
 @torch.no_grad()
 def _loss(folder: Path, loss_of: PerceptualLoss, pictures: Dataset[Tensor]) -> float:
     model = load_graph_model(folder)
-    size = len(pictures)  # type: ignore[arg-type]
-    chosen = np.unique(np.linspace(0, size - 1, min(size, _MAX_PICTURES)).round().astype(int))
-    total = 0.0
-    for number, start in enumerate(range(0, len(chosen), _BATCH)):
-        batch = to_float(torch.stack([pictures[int(index)] for index in chosen[start : start + _BATCH]]))
+    total, count = 0.0, 0
+    for number, batch in enumerate(spread_batches(pictures, count=_MAX_PICTURES, batch_size=_BATCH)):
         mask = model.random_mask(len(batch), generator=step_generator(0, number, stream=_MASKS))
         total += float(loss_of(model(batch, mask).pictures, batch)) * len(batch)
-    return total / len(chosen)
+        count += len(batch)
+    return total / count
 
 
 def spread(losses: Sequence[SeedLoss]) -> tuple[float, float]:

@@ -181,15 +181,13 @@ def test_a_picture_moved_by_a_picture(here, tmp_path):
         picture.save(tmp_path / f"{number}.png")
     out = tmp_path / "out.png"
     output = run("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
-    assert f"wrote {out} (1 frame)" in output
-    assert Image.open(out).size == (256, 256)
+    assert f"wrote {out} (1 frame)" in output and Image.open(out).size == (256, 256)
 
 
 def test_a_picture_gives_its_pose_at_the_sources_size(here, tmp_path, monkeypatch):
     from autolink_gen.inference import transfer_video
 
-    motions = []
-    plain = transfer_video.transfer_video
+    motions, plain = [], transfer_video.transfer_video
 
     def noted(*arguments, motion, **more):
         motions.append((motion.relative, motion.adapt_scale))
@@ -198,19 +196,18 @@ def test_a_picture_gives_its_pose_at_the_sources_size(here, tmp_path, monkeypatc
     monkeypatch.setattr(transfer_video, "transfer_video", noted)
     Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(tmp_path / "face.png")
     picture, video = str(tmp_path / "face.png"), str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
-    out = ("-o", str(tmp_path / "out"))
-    run("transfer", picture, picture, *out)
-    run("transfer", picture, picture, "-o", str(tmp_path / "other"), "--absolute")
-    run("transfer", picture, video, "-o", str(tmp_path / "third"))
+    for number, more in enumerate(((picture,), (picture, "--absolute"), (video,))):
+        run("transfer", picture, *more, "-o", str(tmp_path / f"out{number}"))
     assert motions == [(False, True), (False, False), (True, False)]
 
 
 def test_a_driver_without_a_pose_is_refused(here, tmp_path):
     source = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
-    Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
+    white = np.full((64, 64, 3), 255, np.uint8)
+    Image.fromarray(white).save(tmp_path / "white.png")
     with VideoWriter(tmp_path / "white.mp4", fps=25) as writer:
-        for _ in range(3):
-            writer.write(np.full((64, 64, 3), 255, np.uint8))
+        writer.write(white)
+        writer.write(white)
     for driver, out in (("white.png", "out.png"), ("white.mp4", "out.mp4")):
         output = run("transfer", source, str(tmp_path / driver), "-o", str(tmp_path / out), expect=1).output
         assert "shows a pose that can be made out" in output and not (tmp_path / out).exists()
@@ -290,17 +287,14 @@ def test_a_source_that_was_cut_short_is_remarked(here, tmp_path):
     driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     output = run("transfer", str(tmp_path / "cut.mp4"), driver, "-o", str(tmp_path / "out.gif")).output
     assert "the source ends early or is damaged: 4 frames that should have lent appearance cannot be read" in output
-    whole = run("transfer", driver, driver, "-o", str(tmp_path / "whole.gif")).output
-    assert "the source" not in whole
+    assert "the source" not in run("transfer", driver, driver, "-o", str(tmp_path / "whole.gif")).output
 
 
 def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     (tmp_path / "notes.txt").touch()
-    assert (
-        "notes.txt is by its name neither a video"
-        in run("transfer", str(tmp_path / "notes.txt"), video, expect=1).output
-    )
+    refused = run("transfer", str(tmp_path / "notes.txt"), video, expect=1).output
+    assert "notes.txt is by its name neither a video" in refused
     assert "does not exist" in run("transfer", "nobody", video, expect=1).output
     Image.new("RGB", (80, 60), "white").save(tmp_path / "white.png")
     blank = run("transfer", str(tmp_path / "white.png"), video, "-o", str(tmp_path / "out.mp4"), expect=1).output
@@ -311,9 +305,8 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
     between = run("transfer", video, video, "--start", "0.05", "--end", "0.06", "-o", "out.gif", expect=1).output
     assert "has no frame from 0.05 s to 0.06 s; take a longer part" in between
-    Image.new("RGB", (8, 8)).save(tmp_path / "file.png")
-    inside = str(tmp_path / "file.png" / "out.gif")
-    assert f"Error: {tmp_path / 'file.png'}: " in run("transfer", video, video, "-o", inside, expect=1).output
+    inside = str(tmp_path / "white.png" / "out.gif")
+    assert f"Error: {tmp_path / 'white.png'}: " in run("transfer", video, video, "-o", inside, expect=1).output
     monkeypatch.chdir(tmp_path)
     refused = run("transfer", video, video, expect=1).output
     assert "there is no finished run in runs/transfer; name one elsewhere, or make one: " in refused
