@@ -124,6 +124,22 @@ class ThicknessConfig:
 
 
 @dataclass(frozen=True)
+class ViewsConfig:
+    """More than one look at each picture. Differs: the paper has one mask a picture and looks at no moved ones.
+
+    ``masks``: each picture is repainted under so many masks, from keypoints detected once. ``consistency`` weighs, in
+    the loss, how far keypoints of a picture that is turned, scaled and shifted a little are from the moved keypoints.
+    """
+
+    masks: int = 1
+    consistency: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.masks >= 1, "views.masks", "at least 1", self.masks)
+        _require(self.consistency >= 0, "views.consistency", "0 or more", self.consistency)
+
+
+@dataclass(frozen=True)
 class GraphRunConfig:
     """All that a run of the graph learner depends on; the defaults are the paper's recipe."""
 
@@ -133,6 +149,7 @@ class GraphRunConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     training: RunLengthConfig = field(default_factory=RunLengthConfig)
     thickness: ThicknessConfig = field(default_factory=ThicknessConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
 
 
 @dataclass(frozen=True)

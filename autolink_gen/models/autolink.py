@@ -73,11 +73,15 @@ class AutoLinkConfig:
 
 
 class Reconstruction(NamedTuple):
-    """What one training pass yields; pictures in [-1, 1], keypoints (x, y) in [-1, 1]."""
+    """What one training pass yields; pictures in [-1, 1], keypoints (x, y) in [-1, 1].
+
+    ``pictures`` are the whole batch under its first masks, then under its second, and so on.
+    """
 
     keypoints: Float[Tensor, "B K 2"]
     edge_map: Float[Tensor, "B 1 S S"]
-    pictures: Float[Tensor, "B 3 S S"]
+    pictures: Float[Tensor, "N 3 S S"]
+    moved_keypoints: Float[Tensor, "M K 2"]
 
 
 class AutoLink(WithQuickCopy):
@@ -150,11 +154,23 @@ class AutoLink(WithQuickCopy):
     def _paint(self, images: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
         return self.decoder(torch.cat([self.alpha * images * mask, maps], dim=1))
 
-    def forward(self, images: Float[Tensor, "B 3 S S"], mask: Float[Tensor, "B 1 S S"]) -> Reconstruction:
-        """Detect, draw and repaint images in [-1, 1]; the mask is 1 where a pixel is kept."""
-        keypoints = self.detector(images)
+    def forward(
+        self,
+        images: Float[Tensor, "B 3 S S"],
+        masks: Float[Tensor, "N 1 S S"],
+        moved: Float[Tensor, "M 3 S S"] | None = None,
+    ) -> Reconstruction:
+        """Detect, draw and repaint images in [-1, 1]; a mask is 1 where a pixel is kept.
+
+        There may be several masks for each image, those of the whole batch first, then its second ones. Keypoints
+        are detected on ``moved`` images as well, in the same pass.
+        """
+        both = images if moved is None else torch.cat([images, moved])
+        keypoints, moved_keypoints = self.detector(both).tensor_split([len(images)])
         maps = self._maps(keypoints, self.edge_weights, images.shape[-1])
-        return Reconstruction(keypoints, maps.amax(dim=1, keepdim=True), self._paint(images, mask, maps))
+        views = len(masks) // len(images)
+        painted = self._paint(images.repeat(views, 1, 1, 1), masks, maps.repeat(views, 1, 1, 1))
+        return Reconstruction(keypoints, maps.amax(dim=1, keepdim=True), painted, moved_keypoints)
 
     def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
         """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""

@@ -48,11 +48,14 @@ class Nudge(nn.Module):
     ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B K 2"]]:
         """Pictures and keypoints (x, y) in [-1, 1], moved as ``seed`` says; the border is mirrored inwards."""
         moved = self.moved(pictures, seed=seed)
-        last = pictures.shape[-1] - 1
+        return moved, self.follow(keypoints, size=pictures.shape[-1])
+
+    def follow(self, keypoints: Float[Tensor, "B K 2"], *, size: int) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of the pictures, ``size`` pixels wide, that were moved last, moved with them."""
         matrix = self.move.transform_matrix
         assert matrix is not None
-        points = transform_points(matrix.to(keypoints), (keypoints + 1) / 2 * last)
-        return moved, points / last * 2 - 1
+        points = transform_points(matrix.to(keypoints), (keypoints + 1) / 2 * (size - 1))
+        return points / (size - 1) * 2 - 1
 
     def moved(self, pictures: Float[Tensor, "B C S S"], *, seed: int) -> Float[Tensor, "B C S S"]:
         """Pictures, of any channels, moved as ``seed`` says; the border is mirrored inwards."""

@@ -16,6 +16,7 @@ from autolink_gen.files import write_picture
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import load_features
+from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import open_folder
@@ -41,18 +42,24 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
         (list(model.detector.layers[-1].parameters()), config.optimiser.heatmap_lr),
     ]
     optimiser = make_optimiser(model, config.optimiser, special=special)
-    samples = Samples(dataset, config)
+    samples, nudge = Samples(dataset, config), Nudge()
     run = Run(fabric, launch, config.training, model=model, optimiser=optimiser, on_save=samples.refresh)
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         generator = step_generator(config.training.seed, step, rank=fabric.global_rank)
         pictures = to_float(next(batches), device=fabric.device)
         pictures = flip_some(pictures, probability=config.data.flip, generator=generator)
-        mask = model.random_mask(len(pictures), generator=generator)
+        masks = model.random_mask(config.views.masks * len(pictures), generator=generator)
+        moved = None
+        if config.views.consistency:
+            moved = nudge.moved(pictures, seed=int(torch.randint(2**62, (), generator=generator)))
         model.sigma2 = thickness_at(step, config)
         rate = set_learning_rate(run.optimiser, config.optimiser, step=step, steps=config.training.steps)
-        result = run.model(pictures, mask)
-        loss = loss_of(result.pictures.float(), pictures)
+        result = run.model(pictures, masks, moved)
+        loss = loss_of(result.pictures.float(), pictures.repeat(config.views.masks, 1, 1, 1))
+        if moved is not None:
+            asked = nudge.follow(result.keypoints, size=model_config.image_size)
+            loss = loss + config.views.consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
         run.update(
             loss,
             clip_norm=config.optimiser.clip_norm,

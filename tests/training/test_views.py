@@ -1,0 +1,100 @@
+"""More than one look at each picture: several masks, and pictures moved a little."""
+
+import pytest
+import torch
+
+from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.recipes import merge
+from autolink_gen.training.augment import Nudge
+from autolink_gen.training.graph import train_graph
+from autolink_gen.training.launch import Launch
+
+TINY = {
+    "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
+    "loss": {"features": "random", "distance": "l1"},
+    "training": {"steps": 4, "batch_size": 2, "save_every": 2, "grid_every": 4, "log_every": 1},
+}
+VIEWS = {"views": {"masks": 2, "consistency": 0.5}}
+
+
+def tiny(*changes) -> GraphRunConfig:
+    values = TINY
+    for change in changes:
+        values = merge(values, change)
+    return build(GraphRunConfig, values)
+
+
+def weights(config: GraphRunConfig, folder, **launch) -> dict[str, torch.Tensor]:
+    run = train_graph(config, Launch(folder=folder, devices=1, progress=False, **launch))
+    return {name: value.clone() for name, value in run.network.state_dict().items()}
+
+
+def test_every_mask_gives_its_own_picture_from_the_same_keypoints():
+    torch.manual_seed(0)
+    model = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).eval()
+    pictures, moved = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(1, 3, 64, 64) * 2 - 1
+    masks = model.random_mask(4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        both = model(pictures, masks, moved)
+        first, second = model(pictures, masks[:2]), model(pictures, masks[2:])
+        alone = model.detector(moved)
+    assert both.pictures.shape == (4, 3, 64, 64) and both.moved_keypoints.shape == (1, 4, 2)
+    torch.testing.assert_close(both.pictures, torch.cat([first.pictures, second.pictures]))
+    torch.testing.assert_close(both.keypoints, first.keypoints)
+    torch.testing.assert_close(both.moved_keypoints, alone)
+    assert first.moved_keypoints.shape == (0, 4, 2)
+
+
+def test_keypoints_follow_the_pictures_that_were_moved_last():
+    nudge, keypoints = Nudge(), torch.rand(3, 5, 2) - 0.5
+    _, asked = nudge(torch.zeros(3, 3, 64, 64), keypoints, seed=4)
+    torch.testing.assert_close(nudge.follow(keypoints, size=64), asked)
+    assert (asked - keypoints).norm(dim=-1).mean() > 0.02
+
+
+def test_training_with_views_goes_on_bit_equal(tmp_path):
+    straight = weights(tiny(VIEWS), tmp_path / "straight")
+    weights(tiny(VIEWS, {"training": {"steps": 2}}), tmp_path / "halves")
+    halves = weights(tiny(VIEWS), tmp_path / "halves")
+    assert all(torch.equal(value, halves[name]) for name, value in straight.items())
+
+
+@pytest.mark.parametrize("view", [{"masks": 2}, {"consistency": 0.5}])
+def test_each_view_changes_what_is_learned(tmp_path, view):
+    plain, other = weights(tiny(), tmp_path / "plain"), weights(tiny({"views": view}), tmp_path / "other")
+    assert any(not torch.equal(value, other[name]) for name, value in plain.items())
+
+
+def test_consistency_draws_keypoints_to_where_the_picture_moved(tmp_path):
+    """With that term alone to speak of, the error of moved keypoints falls."""
+    length = {"steps": 60, "batch_size": 4, "save_every": 60}
+    config = tiny({"views": {"consistency": 100.0}, "training": length, "optimiser": {"lr": 5e-3}})
+    run = train_graph(config, Launch(folder=tmp_path / "run", devices=1, progress=False))
+    torch.manual_seed(0)
+    assert _error(run.network) < 0.8 * _error(AutoLink(config.model))
+
+
+def _error(model: AutoLink) -> float:
+    from autolink_gen.data.synthetic import Puppets
+
+    nudge = Nudge()
+    pictures = torch.stack([Puppets(image_size=64, seed=9, split="test")[i] for i in range(16)]).float() / 127.5 - 1
+    model.eval()
+    with torch.no_grad():
+        keypoints = model.detector(pictures)
+        found = model.detector(nudge.moved(pictures, seed=3))
+        moved = (nudge.follow(keypoints, size=64) - keypoints).norm(dim=-1).mean()
+        return float((found - nudge.follow(keypoints, size=64)).norm(dim=-1).mean() / moved)
+
+
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        ({"masks": 0}, r"views\.masks must be at least 1, got 0"),
+        ({"consistency": -1.0}, r"views\.consistency must be 0 or more"),
+    ],
+)
+def test_bad_settings_are_named(view, message):
+    with pytest.raises(ValueError, match=message):
+        tiny({"views": view})
