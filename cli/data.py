@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen.cli.data_sets import info, prepare
 from autolink_gen.cli.shared import counted, progress_bar
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ _SHOWN = 10
 
 @click.group()
 def data() -> None:
-    """Look at pictures before training on them; make frames of videos, and videos of puppets."""
+    """Look at pictures and data sets before training on them; make frames of videos, and videos of puppets."""
+
+
+data.add_command(info)
+data.add_command(prepare)
 
 
 @data.command(short_help="Report what is in a folder of pictures.")

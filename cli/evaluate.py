@@ -33,7 +33,7 @@ _VIDEO_SUFFIXES = (".mp4", ".gif", ".mov")
 @click.option("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the pictures]")
 @click.option("--fit-data", type=_PATH, help="Pictures to fit the regression on. [default: the train split]")
 @click.option("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
-@click.option("--protocol", help="faces68, celeba_wild, cub ... [default: by the number of landmarks]")
+@click.option("--protocol", help="faces68, celeba_wild, cub ... [default: the set's, or by the number of landmarks]")
 @click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many pictures. [default: all; 500 puppets]")
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
 @click.option("--few-shot", metavar="COUNTS", callback=few_shot_counts,

@@ -44,7 +44,7 @@ def evaluate_landmarks(
     }
     for name, part in parts.items():
         click.echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
-    protocol = options["protocol"] or default_protocol(parts["test"].table.points.shape[1])
+    protocol = options["protocol"] or default_protocol(options["data"], parts["test"].table.points.shape[1])
     check_protocol(protocol)
     num_keypoints = graph.config.num_keypoints
     if len(parts["fit"]) < 4 * num_keypoints:

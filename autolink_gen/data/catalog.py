@@ -3,7 +3,6 @@
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,68 +16,18 @@ from autolink_gen.data.folders import check_folder, is_image, walk_files
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.images import FIT, ImageFolder, check_fit
 from autolink_gen.data.mixture import Mixture
+from autolink_gen.data.publishing import PREPARED, find_layout
+from autolink_gen.data.sets import SETS, Embedded, PictureSet
 from autolink_gen.data.synthetic import Puppets, Split
+from autolink_gen.data.trees import found_tree
 from autolink_gen.data.video import is_video
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "fit")
+CATALOG = SETS
 HELD_OUT_NAMES = ("test", "val")  # what a folder beside train is called
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A data set that is drawn on the fly and needs no files."""
-
-    about: str
-
-
-@dataclass(frozen=True)
-class PictureSet:
-    """A data set of picture files, or of videos.
-
-    `train` and `test` are the folders to try for each split, inside the set's own folder, first choice first
-    ("." is that folder itself); `depth` is the number of folder levels between such a folder and its
-    pictures: 0 for `train/*.jpg`, 1 for `train/<class>/*.jpg`. `level` says what such a level is called.
-    `videos`: its files are videos.
-    """
-
-    about: str
-    train: tuple[str, ...] = ("train",)
-    test: tuple[str, ...] = ("test",)
-    depth: int = 0
-    level: str = "folder"
-    videos: bool = False
-
-    def candidates(self, split: str) -> tuple[str, ...]:
-        """The folders to try for a split."""
-        return self.train if split == "train" else self.test
-
-
-CATALOG: dict[str, Embedded | PictureSet] = {
-    "puppets": Embedded("articulated figures with known joints, drawn on the fly; needs no files"),
-    "faces68": PictureSet("faces in the wild with 68 landmarks each"),
-    "taichi": PictureSet(
-        "frames of people doing Tai-Chi, a folder a clip",
-        train=("train", "."),
-        test=("test", "."),
-        depth=1,
-        level="clip",
-    ),
-    "afhq": PictureSet(
-        "animal faces; afhq/cat, afhq/dog and afhq/wild are one class each",
-        test=("test", "val"),
-        depth=1,
-        level="class",
-    ),
-    "voxceleb2": PictureSet(
-        "talking heads, a video a clip",
-        train=("dev/mp4", "dev"),
-        test=("test/mp4", "test"),
-        depth=2,
-        level="id or video",
-        videos=True,
-    ),
-}
 PUPPET_CLIPS = {"train": 1000, "test": 50}
 
 
@@ -207,7 +156,7 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     name, _, part = text.partition("/")
     entry = CATALOG.get(name)
     if entry is None:
-        raise ValueError(_unknown(text))
+        raise ValueError(f"--data {unknown_set(text)}")
     if isinstance(entry, Embedded):
         raise ValueError(f"{text!r} has no folder: {name} is {entry.about}")
     return _part_of_set(_find_set(name, entry, root=root, split=split), part)
@@ -262,11 +211,12 @@ def _check_split(split: str) -> None:
         raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
 
 
-def _unknown(text: str) -> str:
+def unknown_set(text: str) -> str:
+    """What to say of a name that no set has: the near ones, and all."""
     close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
     guess = f"did you mean {' or '.join(close)}? " if close else ""
     return (
-        f"--data {text!r} is neither a data set nor a folder that exists; {guess}The data sets are "
+        f"{text!r} is neither a data set nor a folder that exists; {guess}The data sets are "
         f"{', '.join(CATALOG)}; for pictures of your own give their folder, for example --data ./my_pictures"
     )
 
@@ -276,10 +226,11 @@ def _split_of_folder(folder: Path, split: str) -> Path:
     test = next((folder / name for name in HELD_OUT_NAMES if (folder / name).is_dir()), None)
     if test is None or not train.is_dir():
         return folder
-    return train if split == "train" else test
+    return test if split == "test" else train
 
 
-def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) -> Path:
+def existing_root(name: str, root: Path | None = None, *, make: bool = False) -> Path:
+    """The data root, for a set of that name; ValueError where nothing names one or, but to `make` it, none is there."""
     located = data_root(root)
     if located is None:
         raise ValueError(
@@ -288,20 +239,48 @@ def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) ->
             f"`data_root: DIR` in {settings_file()}"
         )
     base, source = located
-    if not base.is_dir():
+    if not base.is_dir() and not make:
         raise ValueError(f"the data root {base} (from {source}) is no folder; give the folder that holds {name}/")
-    for home in (base / name, base):
+    return base
+
+
+def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) -> Path:
+    base = existing_root(name, root)
+    prepared = base / PREPARED / name / split
+    if prepared.is_dir():
+        return prepared
+    if not entry.train:
+        return _not_prepared(name, entry, base, split)
+    homes = [base / folder for folder in (name, *entry.homes)]
+    for home in (*homes, base):
         # Any folder of folders looks like a set whose clips lie right in it: ask for its name as well.
-        named = home.resolve().name.lower().startswith(name)
+        named = home.resolve().name.lower().startswith(tuple(map(str.lower, (name, *entry.homes))))
         for candidate in entry.candidates(split):
             if (named or candidate != ".") and _has_files(home / candidate, entry):
                 return home / candidate
-    found = base / name if (base / name).is_dir() else base
+    found = next((home for home in homes if home.is_dir()), base)
     raise ValueError(
-        f"{base} (from {source}) does not hold {name} in the form it should have; move the files or give "
+        f"{base} (from {_source(root)}) does not hold {name} in the form it should have; move the files or give "
         f"another --data-root\nexpected (any kind of {'video' if entry.videos else 'picture'} will do):\n"
-        f"{_expected_tree(name, entry, split)}"
-        f"\nfound:\n{_found_tree(found)}"
+        f"{expected_tree(entry, split, name=name)}"
+        f"\nfound:\n{found_tree(found)}"
+    )
+
+
+def _source(root: Path | None) -> str:
+    located = data_root(root)
+    assert located is not None
+    return located[1]
+
+
+def _not_prepared(name: str, entry: PictureSet, base: Path, split: str) -> Path:
+    """The folder that stands in for a part that is no part of its own; ValueError where nothing is made ready."""
+    train = base / PREPARED / name / "train"
+    if split == "fit" and train.is_dir():
+        return train
+    find_layout(name, entry, base)  # which shows both trees where the set is not there at all
+    raise ValueError(
+        f"--data {name} is made ready first: type `autolink-gen data prepare {name} --data-root {base}`, once"
     )
 
 
@@ -315,18 +294,12 @@ def _has_files(folder: Path, entry: PictureSet) -> bool:
     return folder.is_dir() and any(fits(path) for path in folder.glob("*/" * entry.depth + "*"))
 
 
-def _expected_tree(name: str, entry: PictureSet, split: str) -> str:
+def expected_tree(entry: PictureSet, split: str, *, name: str = "") -> str:
+    """The folders that a split of a set may lie in, a line each, below the folder `name` where one is given."""
     level = f"<{entry.level}>/" * entry.depth
     folders = ("" if candidate == "." else f"{candidate}/" for candidate in entry.candidates(split))
-    return "\n".join(f"  {name}/{folder}{level}*.{'mp4' if entry.videos else 'jpg'}" for folder in folders)
-
-
-def _found_tree(folder: Path, *, limit: int = 6) -> str:
-    inside = sorted(folder.iterdir())
-    lines = [f"  {folder.name}/{path.name}{'/' if path.is_dir() else ''}" for path in inside[:limit]]
-    if len(inside) > limit:
-        lines.append(f"  ... and {len(inside) - limit} more")
-    return "\n".join(lines) or f"  {folder.name}/ is empty"
+    home = f"{name}/" if name else ""
+    return "\n".join(f"  {home}{folder}{level}*.{'mp4' if entry.videos else 'jpg'}" for folder in folders)
 
 
 def _part_of_set(folder: Path, part: str) -> Path:

@@ -35,13 +35,13 @@ class Part:
 def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path | None = None) -> tuple[Path, Path]:
     """The folders of the fit part and of the test part, for a named data set or a folder.
 
-    Without `fit_data` the fit part is the set's train split; of a folder called test or val it is the folder
-    train beside it, and the other way round. Raises ValueError where that leaves one of the two open.
+    Without `fit_data` the fit part is the set's own, or its train split; of a folder called test or val it is the
+    folder train beside it, and the other way round. Raises ValueError where that leaves one of the two open.
     """
     test = find_pictures(data, root=root, split="test").absolute()
     if fit_data is not None:
         return fit_data, test
-    fit = find_pictures(data, root=root, split="train").absolute()
+    fit = find_pictures(data, root=root, split="fit").absolute()
     if fit != test:
         return fit, test
     if test.name != "train":

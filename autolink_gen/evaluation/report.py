@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from autolink_gen.data.sets import SETS, PictureSet
 from autolink_gen.evaluation.landmarks import (
+    EYES,
     PROTOCOLS,
     Annotations,
     blind,
@@ -70,8 +72,12 @@ class LandmarkReport:
         return [float(np.nanmean(self.per_landmark_percent[first : last + 1])) for _, first, last in FACE_PARTS]
 
 
-def default_protocol(num_landmarks: int) -> str:
-    """The protocol for landmarks of which only the number is known."""
+def default_protocol(data: str, num_landmarks: int) -> str:
+    """The protocol of a named set; of other pictures, by the number of their landmarks."""
+    entry = SETS.get(data)
+    own = entry.protocol if isinstance(entry, PictureSet) else None
+    if own and (PROTOCOLS[own] is not nme or num_landmarks in EYES):  # other landmarks than the set's may be given
+        return own
     return {5: "celeba_wild", 68: "faces68"}.get(num_landmarks, "cub")
 
 

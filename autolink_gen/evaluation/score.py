@@ -28,6 +28,6 @@ def score_graph(
         return "joint error, % of the width", evaluate_puppets(graph, progress=progress).scores.joint_error_percent
     parts = [read_part(folder) for folder in find_folders(data, root=root)]
     fit, test = (annotate(graph, part, progress=progress) for part in parts)
-    report = report_landmarks(fit, test, protocol=default_protocol(test.true.shape[1]))
+    report = report_landmarks(fit, test, protocol=default_protocol(data, test.true.shape[1]))
     name = "NME, % of the eye distance" if report.by_eyes else "mean distance, % of the width"
     return name, report.error_percent

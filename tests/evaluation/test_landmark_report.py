@@ -120,7 +120,7 @@ def test_report_refuses_an_unknown_protocol() -> None:
 
 
 def test_default_protocol_goes_by_the_number_of_landmarks() -> None:
-    assert [default_protocol(number) for number in (5, 68, 15)] == ["celeba_wild", "faces68", "cub"]
+    assert [default_protocol("pictures", number) for number in (5, 68, 15)] == ["celeba_wild", "faces68", "cub"]
 
 
 def test_picture_errors_pass_over_what_is_not_visible() -> None:

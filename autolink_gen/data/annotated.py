@@ -1,0 +1,298 @@
+"""How published sets write their pictures, splits and landmarks down: a reader for each form of annotation.
+
+A reader takes the set's folder and gives its parts: ``train`` to learn from, ``fit`` to fit the map to landmarks on
+where that is another part, ``test``. Nothing is decoded here; :mod:`autolink_gen.data.publishing` does that.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+
+from autolink_gen.data.frame_pickles import read_frame
+from autolink_gen.data.images import read_header
+from autolink_gen.progress import Progress
+
+_IN_FOLDERS = ("", "Anno", "Img", "Eval")  # CelebA's own folders; torchvision lays the files flat
+_MIN_FACE_SHARE = 0.3
+_H36M_TRAIN, _H36M_TEST = (1, 5, 6, 7, 8, 9), (11,)
+_H36M_ACTIVITIES = ("Directions", "Discussion", "Posing", "Waiting", "Greeting", "Walking")
+_CUB_CLASSES = (1, 2, 3)
+
+Box = tuple[float, float, float, float]
+Parts = dict[str, list["Annotated"]]
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """One picture of a published set.
+
+    `name` is what to call it, without ending; `source` its file, or what gives its pixels (H, W, 3). `box` (left, top,
+    right, bottom) in pixels is what to take of it, `mask` a file whose zeros become black. `points` (P, 2) are its
+    landmarks (x, y), NaN where unlabelled, in pixels of the whole picture, or where `length` is given in fractions of
+    that length, to which the whole picture's width and height are scaled.
+    """
+
+    name: str
+    source: Path | Callable[[], UInt8[ndarray, "H W 3"]]
+    points: Float[ndarray, "P 2"] | None = None
+    length: float | None = None
+    box: Box | None = None
+    mask: Path | None = None
+
+
+def located(home: Path, name: str) -> Path:
+    """Where a file or folder of a set lies: in its folder, or in one of CelebA's own inside; else where it should."""
+    return next((path for folder in _IN_FOLDERS if (path := home / folder / name).exists()), home / name)
+
+
+# ---- CelebA ----
+
+
+def read_celeba(home: Path, progress: Progress, *, pictures: str, landmarks: str, boxes: str | None = None) -> Parts:
+    """CelebA, aligned or in the wild: training pictures without MAFL's, which are the parts fit and test.
+
+    Training pictures are those of MAFL/celebA_training.txt, or the train partition, or all. With `boxes` only pictures
+    whose face takes at least 30 % of the area are kept.
+    """
+    points = _numbers_by_name(located(home, landmarks), columns=10)
+    mafl = {part: _names(home / "MAFL" / f"{file}.txt") for part, file in (("fit", "training"), ("test", "testing"))}
+    known = {name for names in mafl.values() for name in names}
+    names = {"train": [name for name in _celeba_training(home, points) if name not in known], **mafl}
+    folder = located(home, pictures)
+    large = None if boxes is None else _with_large_faces(home, folder, located(home, boxes), names, progress)
+    parts: Parts = {}
+    for part, wanted in names.items():
+        kept = [name for name in wanted if large is None or name in large]
+        if missing := [name for name in kept if name not in points]:
+            raise ValueError(f"{located(home, landmarks)} has no row for {missing[0]}, which is in the part {part}")
+        parts[part] = [
+            Annotated(Path(name).stem, folder / name, np.reshape(points[name], (5, 2)).astype(float)) for name in kept
+        ]
+    return parts
+
+
+def _celeba_training(home: Path, points: Mapping[str, Sequence[float]]) -> list[str]:
+    theirs, partition = home / "MAFL" / "celebA_training.txt", located(home, "list_eval_partition.txt")
+    if theirs.is_file():
+        return _names(theirs)
+    if partition.is_file():
+        return [name for name, (number,) in _numbers_by_name(partition, columns=1).items() if number == 0]
+    return list(points)
+
+
+def _with_large_faces(
+    home: Path, folder: Path, boxes: Path, names: Mapping[str, Sequence[str]], progress: Progress
+) -> set[str]:
+    """The pictures whose face takes 30 % of the area or more (AutoLink sec. 4.1)."""
+    faces = _numbers_by_name(boxes, columns=4)
+    file = home / "list_imsize_celeba.txt"  # made by the authors; headers say the same, more slowly
+    sizes = _numbers_by_name(file, columns=2) if file.is_file() else {}
+    wanted = [name for part in names.values() for name in part]
+    found = set()
+    for name in progress(wanted, len(wanted), "sizes"):
+        if name not in faces:
+            raise ValueError(f"{boxes} has no row for {name}; give the file that belongs to these pictures")
+        if name in sizes:
+            area = sizes[name][0] * sizes[name][1]
+        else:
+            header = read_header(folder / name)
+            area = header.width * header.height
+        if faces[name][2] * faces[name][3] >= _MIN_FACE_SHARE * area:
+            found.add(name)
+    return found
+
+
+def read_celeba_h5(home: Path, progress: Progress) -> Parts:
+    """The authors' celeba_wild.h5: pictures (3, 128, 128), landmarks (row, column) in pixels.
+
+    Raises ValueError where h5py is not installed or the file lacks one of its six arrays.
+    """
+    file = home / "celeba_wild.h5"
+    try:
+        import h5py
+    except ImportError as error:
+        raise ValueError(f"reading {file} needs h5py ({error}): pip install 'autolink-gen[data]'") from error
+    try:
+        opened = h5py.File(file, "r")
+        arrays = {part: (opened[f"{name}_img"], opened[f"{name}_landmark"]) for part, name in
+                  (("train", "train"), ("fit", "mafl_train"), ("test", "mafl_test"))}  # fmt: skip
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"{file} is not the authors' celeba_wild.h5 ({error}); make it anew or fetch it again"
+        ) from error
+    return {
+        part: [
+            Annotated(
+                f"{index:06d}", partial(_h5_picture, pictures, index), np.asarray(points[index])[:, ::-1].astype(float)
+            )
+            for index in range(len(pictures))
+        ]
+        for part, (pictures, points) in arrays.items()
+    }
+
+
+def _h5_picture(pictures: Any, index: int) -> UInt8[ndarray, "H W 3"]:
+    return np.ascontiguousarray(np.asarray(pictures[index]).astype(np.uint8).transpose(1, 2, 0))
+
+
+# ---- people ----
+
+
+def read_human36m(home: Path, progress: Progress, *, masked: bool) -> Parts:
+    """Human3.6M in the tree of the authors' code: subjects 1, 5, 6, 7, 8, 9 to train, 11 to test, six activities.
+
+    With `masked` the background is black. Landmarks, 32 in [0, 1], are stored as (row, column) like all of that code's.
+    """
+    parts: Parts = {}
+    for part, subjects in (("train", _H36M_TRAIN), ("test", _H36M_TEST)):
+        folders = [
+            folder
+            for subject in subjects
+            for folder in sorted((home / f"S{subject}" / "WithBackground").iterdir())
+            if folder.name.startswith(_H36M_ACTIVITIES)
+        ]
+        found = progress(folders, len(folders), part)
+        parts[part] = [_human36m(frame, masked=masked) for folder in found for frame in sorted(folder.glob("*.jpg"))]
+    return parts
+
+
+def _human36m(frame: Path, *, masked: bool) -> Annotated:
+    folder, subject = frame.parent.name, frame.parents[2]
+    points = _mat(subject / "Landmarks" / folder / f"{frame.stem}.mat", "keypoints_2d")
+    # BackgroudMask: so it is spelled in the tree.
+    mask = subject / "BackgroudMask" / folder / f"{frame.stem}.png" if masked else None
+    name = f"{subject.name}/{folder}/{frame.stem}"
+    return Annotated(name, frame, points.astype(float)[:, ::-1], length=1.0, mask=mask)
+
+
+def read_deepfashion(home: Path, progress: Progress) -> Parts:
+    """DeepFashion: names of files in the second column of data_*.csv, landmarks, in 255ths, in data_*.json."""
+    return {part: _deepfashion(home, part) for part in ("train", "test")}
+
+
+def _deepfashion(home: Path, part: str) -> list[Annotated]:
+    table, landmarks = home / f"data_{part}.csv", home / f"data_{part}.json"
+    with table.open(newline="", encoding="utf-8") as file:
+        names = [row[1].strip() for row in list(csv.reader(file))[1:] if len(row) > 1]
+    try:
+        points = [
+            np.asarray(row["keypoints"], dtype=float) for row in json.loads(landmarks.read_text(encoding="utf-8"))
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{landmarks} must be a list of objects with keypoints [[x, y], ...]: {error}") from error
+    if len(names) != len(points):
+        raise ValueError(f"{table} names {len(names)} pictures and {landmarks} has {len(points)} rows; they must agree")
+    return [
+        Annotated(Path(name).with_suffix("").as_posix(), home / "img" / name, found, length=255.0)
+        for name, found in zip(names, points, strict=True)
+    ]
+
+
+def read_taichi(home: Path, progress: Progress) -> Parts:
+    """Tai-Chi's evaluation frames, 5000 to fit on and 300 to test on, with 18 landmarks in 255ths, -1 unlabelled."""
+    parts: Parts = {}
+    for part, name in (("fit", "train"), ("test", "test")):
+        frame = read_frame(home / "landmark" / f"taichi_{name}_gt.pkl", ("file_name", "value"))
+        folder = home / "eval_images" / "taichi-256" / name
+        parts[part] = [
+            Annotated(Path(str(file)).with_suffix("").as_posix(), folder / str(file), _unlabelled(value), length=255.0)
+            for file, value in zip(frame["file_name"], frame["value"], strict=True)
+        ]
+    return parts
+
+
+def _unlabelled(value: Any) -> Float[ndarray, "P 2"]:
+    points = np.array(value, dtype=float).reshape(-1, 2)
+    points[(points == -1).any(axis=1)] = np.nan
+    return points
+
+
+# ---- birds and flowers ----
+
+
+def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts:
+    """CUB-200-2011 by its own split, each bird cut out by the square around its box.
+
+    With `test_class` the first three classes are learned from, as SCOPS has it, and that one of them is the test part.
+    Differs: the authors first trim pictures to multiples of 16 pixels, which moves a box by up to 7.
+    """
+    files = {int(number): name for number, name in _rows(home / "images.txt")}
+    classes = {int(number): int(label) for number, label in _rows(home / "image_class_labels.txt")}
+    is_train = {int(number): flag == "1" for number, flag in _rows(home / "train_test_split.txt")}
+    boxes = {int(number): tuple(map(float, box)) for number, *box in _rows(home / "bounding_boxes.txt")}
+    points: dict[int, list[tuple[float, float]]] = {}
+    for number, _, x, y, shown in _rows(home / "parts" / "part_locs.txt"):
+        points.setdefault(int(number), []).append((float(x), float(y)) if shown == "1" else (np.nan, np.nan))
+    parts: Parts = {"train": [], "test": []}
+    for index, file in files.items():
+        part = "train" if is_train[index] else "test"
+        if test_class is None or classes[index] in (_CUB_CLASSES if part == "train" else (test_class,)):
+            name, box = Path(file).with_suffix("").as_posix(), _square(boxes[index])
+            parts[part].append(Annotated(name, home / "images" / file, np.array(points[index], dtype=float), box=box))
+    return parts
+
+
+def _square(box: Sequence[float]) -> Box:
+    """The square around a box given by left, top, width, height; it may leave the picture."""
+    left, top, width, height = box
+    half = max(width, height) / 2
+    middle_x, middle_y = left + width / 2, top + height / 2
+    return middle_x - half, middle_y - half, middle_x + half, middle_y + half
+
+
+def read_flowers(home: Path, progress: Progress) -> Parts:
+    """Oxford Flowers 102 as the authors use it: the large test split to learn from, the train split to test on."""
+    return {
+        part: [Annotated(f"image_{number:05d}", home / "jpg" / f"image_{number:05d}.jpg") for number in
+               _mat(home / "setid.mat", name).ravel().tolist()]
+        for part, name in (("train", "tstid"), ("test", "trnid"))
+    }  # fmt: skip
+
+
+# ---- files ----
+
+
+def _mat(file: Path, name: str) -> ndarray:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return np.asarray(loadmat(file)[name])
+    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
+        raise ValueError(f"{file} is no MATLAB file with {name} ({error}); unpack or fetch it again") from error
+
+
+def _rows(file: Path) -> list[list[str]]:
+    rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError(f"{file} must hold rows of equally many words; it is damaged or another file")
+    return rows
+
+
+def _numbers_by_name(file: Path, *, columns: int) -> dict[str, list[float]]:
+    """Rows of a name and so many numbers; other rows, as counts and headings, are passed over."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if len(words) == columns + 1 and _are_numbers(words[1:]):
+            found[words[0]] = [float(word) for word in words[1:]]
+    if not found:
+        raise ValueError(f"{file} has no rows of a name and {columns} numbers; it is damaged or another file")
+    return found
+
+
+def _are_numbers(words: Iterable[str]) -> bool:
+    return all(word.lstrip("-").replace(".", "", 1).isdigit() for word in words)
+
+
+def _names(file: Path) -> list[str]:
+    """The first word of each line."""
+    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,0 +1,214 @@
+"""Published sets made ready: each part a folder of small square pictures with a table of landmarks beside it."""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from PIL import Image
+
+from autolink_gen.data.annotated import Annotated, Box, located
+from autolink_gen.data.images import ImageError, read_header, read_image
+from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE, note_settings
+from autolink_gen.data.sets import Layout, PictureSet
+from autolink_gen.data.trees import missing_from, tree_error
+from autolink_gen.files import write_text_atomically
+from autolink_gen.progress import Progress, no_progress
+
+PREPARED = "prepared"  # the folder of the data root where sets made ready lie
+_BLACK_BELOW = 128
+_MAX_BAD_SHARE = 0.05
+_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class PreparedPart:
+    """What became of one part: pictures written now, those that were there, and why others could not be read."""
+
+    name: str
+    folder: Path
+    written: int
+    were_there: int
+    errors: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Pictures that are there now."""
+        return self.written + self.were_there
+
+
+def find_layout(name: str, entry: PictureSet, base: Path) -> tuple[Path, Layout]:
+    """The set's folder in a data root, or the root itself, and the form it has; ValueError with both trees if none."""
+    homes = [home for folder in (name, *entry.homes) if (home := base / folder).is_dir()]
+    for home in (*homes, base):
+        for layout in entry.layouts:
+            if not missing_from(home, layout.tree, located):
+                return home, layout
+    raise tree_error(name, [layout.tree for layout in entry.layouts], homes[0] if homes else base, located)
+
+
+def prepare_set(
+    name: str, entry: PictureSet, base: Path, *, size: int = 128, progress: Progress = no_progress
+) -> list[PreparedPart]:
+    """Write the parts of a published set below `base`/prepared/`name`, as JPEG of (size, size) pixels.
+
+    Pictures are stretched, as in the authors' code. Those that are there are kept, so that an interrupted call may be
+    repeated. One that cannot be read is left out, with its landmarks.
+
+    Raises:
+        ValueError: the set is not below `base` in a published form, pictures are there that were made otherwise, or
+            more than 5 % of the pictures (and more than one) cannot be read.
+        OSError: they cannot be written.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f"size is {size}; it must be {MIN_SIZE} to {MAX_SIZE} pixels")
+    home, layout = find_layout(name, entry, base)
+    parts = layout.read(home, progress)
+    for part, pictures in parts.items():
+        _check(f"{name}, part {part}", pictures, home)
+    target = base / PREPARED / name
+    note_settings(target, {"size": size})
+    return [_prepare_part(part, parts[part], target, entry.names, size, progress) for part in parts]
+
+
+def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
+    if not pictures:
+        raise ValueError(f"{home} holds no pictures for {part}; see that the set is unpacked whole")
+    name, count = Counter(picture.name for picture in pictures).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{home} lists {name} {count} times for {part}; its lists are damaged")
+
+
+def _prepare_part(
+    part: str, pictures: Sequence[Annotated], target: Path, names: tuple[str, ...], size: int, progress: Progress
+) -> PreparedPart:
+    folder = target / part
+    work = partial(_prepare, folder=folder, size=size)
+    found: list[tuple[Annotated, _Outcome]] = []
+    errors: list[str] = []
+    for picture, outcome in zip(pictures, progress(_each(work, pictures), len(pictures), part), strict=True):
+        if outcome.error:
+            errors.append(outcome.error)
+            if len(errors) > max(1, _MAX_BAD_SHARE * len(pictures)):
+                raise ValueError(f"{len(errors)} pictures of {part} cannot be read, among them: {outcome.error}")
+        else:
+            found.append((picture, outcome))
+    if any(outcome.points is not None for _, outcome in found):
+        write_text_atomically(target / f"landmarks_{part}.csv", _table(found, names))
+    written = sum(outcome.written for _, outcome in found)
+    return PreparedPart(part, folder, written, len(found) - written, tuple(errors))
+
+
+def _each(work: "partial[_Outcome]", pictures: Sequence[Annotated]) -> Iterator["_Outcome"]:
+    """Threads suffice: decoding and resizing leave the interpreter free."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        ahead = 1000  # at once: a set has hundreds of thousands
+        for start in range(0, len(pictures), ahead):
+            yield from pool.map(work, pictures[start : start + ahead])
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """`points` are in [0, 1] of what was written."""
+
+    written: bool
+    points: Float[ndarray, "P 2"] | None = None
+    error: str = ""
+
+
+def _prepare(picture: Annotated, *, folder: Path, size: int) -> _Outcome:
+    target = folder / f"{picture.name}.jpg"
+    try:
+        if target.is_file():
+            whole = _size_of(picture)
+            return _Outcome(False, _points(picture, whole, _inside(picture.box, whole)))
+        image = _pixels(picture)
+        box = _inside(picture.box, image.size)
+        small = image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+        _write(target, small)
+        return _Outcome(True, _points(picture, image.size, box))
+    except ImageError as error:
+        return _Outcome(False, error=str(error))
+
+
+def _write(target: Path, picture: Image.Image) -> None:
+    """A file that is whole or not there; without the care for a power cut, which costs more than all else."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        picture.save(temporary, format="JPEG", quality=_QUALITY)
+        temporary.replace(target)
+    except OSError as error:
+        raise OSError(f"could not write {target}: {error}; free some space and repeat the command") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _size_of(picture: Annotated) -> tuple[int, int]:
+    if isinstance(picture.source, Path):
+        header = read_header(picture.source)
+        return header.width, header.height
+    height, width = picture.source().shape[:2]
+    return width, height
+
+
+def _pixels(picture: Annotated) -> Image.Image:
+    """The whole picture, RGB, the background black where there is a mask."""
+    image = read_image(picture.source) if isinstance(picture.source, Path) else Image.fromarray(picture.source())
+    if picture.mask is None:
+        return image
+    mask = read_image(picture.mask).convert("L").resize(image.size, Image.Resampling.NEAREST)
+    shown = np.asarray(mask)[..., None] >= _BLACK_BELOW
+    return Image.fromarray(np.where(shown, np.asarray(image), 0).astype(np.uint8))
+
+
+def _inside(box: Box | None, size: tuple[int, int]) -> Box:
+    """The part of a box that is in the picture; the whole picture where there is no box."""
+    width, height = size
+    if box is None:
+        return 0.0, 0.0, float(width), float(height)
+    left, top, right, bottom = box
+    return max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
+
+
+def _points(picture: Annotated, size: tuple[int, int], box: Box) -> Float[ndarray, "P 2"] | None:
+    """The landmarks in [0, 1] of the box."""
+    if picture.points is None:
+        return None
+    pixels = picture.points if picture.length is None else picture.points / picture.length * np.array(size)
+    return (pixels - np.array(box[:2])) / (np.array(box[2:]) - np.array(box[:2]))
+
+
+def _table(found: Iterable[tuple[Annotated, _Outcome]], names: tuple[str, ...]) -> str:
+    """Landmarks in the form that :mod:`autolink_gen.data.landmarks` reads."""
+    rows = [(picture.name, outcome.points) for picture, outcome in found if outcome.points is not None]
+    count = len(rows[0][1])
+    heads = [f"{name}_{axis}" for name in names for axis in "xy"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", *(heads or [f"{axis}{point}" for point in range(count) for axis in "xy"])])
+    for name, points in rows:
+        values = ("" if np.isnan(value) else f"{value:.6g}" for value in points.ravel())
+        writer.writerow([f"{name}.jpg", *values])
+    return text.getvalue()
+
+
+def download_set(entry: PictureSet, base: Path) -> None:
+    """Fetch a set that torchvision knows into a data root; ValueError where it knows none, or the transfer fails."""
+    import torchvision.datasets
+
+    if entry.torchvision is None:
+        raise ValueError(f"torchvision has no download of this set; get it from {entry.where}")
+    base.mkdir(parents=True, exist_ok=True)
+    try:
+        getattr(torchvision.datasets, entry.torchvision)(str(base), download=True)
+    except Exception as error:  # torchvision raises anything that urllib, gdown or a checksum does
+        raise ValueError(f"torchvision could not fetch the set ({error}); get it from {entry.where}") from error

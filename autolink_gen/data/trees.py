@@ -1,0 +1,48 @@
+"""Trees of files in words: what a set should look like, and what is there."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_SHOWN = 6
+
+
+def missing_from(home: Path, tree: Sequence[str], located: Callable[[Path, str], Path]) -> list[str]:
+    """The lines of a tree that a folder lacks; marks of "<" and "*" stand for any name."""
+    return [line for line in tree if not located(home, _fixed(line)).exists()]
+
+
+def tree_error(
+    name: str, trees: Sequence[Sequence[str]], home: Path, located: Callable[[Path, str], Path]
+) -> ValueError:
+    """What a set should look like, in each of its forms, what is missing of the nearest, and what there is."""
+    nearest = min(trees, key=lambda tree: len(missing_from(home, tree, located)) / len(tree))
+    missing = missing_from(home, nearest, located)
+    forms = "\nor:\n".join("\n".join(f"  {name}/{line}" for line in shortened(tree)) for tree in trees)
+    more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return ValueError(
+        f"{home} does not hold {name} as it is published: {_fixed(missing[0])} is missing{more}; "
+        f"`autolink-gen data info {name}` says where to get it\nexpected:\n{forms}\nfound:\n{found_tree(home)}"
+    )
+
+
+def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
+    """The first lines of a tree, and how many more there are."""
+    return (
+        list(tree) if len(tree) <= limit else [*tree[: limit - 1], f"... and {len(tree) - limit + 1} more like these"]
+    )
+
+
+def found_tree(folder: Path, *, limit: int = _SHOWN) -> str:
+    """What is in a folder, a line each, folders with a slash."""
+    inside = sorted(folder.iterdir())
+    lines = [f"  {folder.name}/{path.name}{'/' if path.is_dir() else ''}" for path in inside[:limit]]
+    if len(inside) > limit:
+        lines.append(f"  ... and {len(inside) - limit} more")
+    return "\n".join(lines) or f"  {folder.name}/ is empty"
+
+
+def _fixed(line: str) -> str:
+    """The part of a line before the first mark."""
+    parts = line.split("/")
+    marks = [index for index, part in enumerate(parts) if "<" in part or "*" in part]
+    return "/".join(parts[: marks[0]] if marks else parts)
