@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_DATA = click.option(
+    "--data",
+    help="A named data set, a folder of pictures or videos, or several: A+B. [default: the recipe's; puppets]",
+)
 _OPTIONS = (
-    click.option(
-        "--data",
-        help="A named data set, a folder of pictures or videos, or several: A+B. [default: the recipe's; puppets]",
-    ),
     click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."),
     click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
     click.option("--name", help="Name of the run. [default: made from the data and the model]"),
@@ -66,6 +66,11 @@ _OPTIONS = (
 
 def training_options(command: Command) -> Command:
     """Add the common options to a command."""
+    return _DATA(run_options(command))
+
+
+def run_options(command: Command) -> Command:
+    """Add the common options but ``--data`` to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

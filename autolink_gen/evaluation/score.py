@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from autolink_gen.data.landmarks import find_landmarks_csv
+from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.parts import annotate, find_folders, read_part
 from autolink_gen.evaluation.puppets import evaluate_puppets
 from autolink_gen.evaluation.report import default_protocol, report_landmarks
@@ -26,8 +27,39 @@ def score_graph(
     """
     if data == "puppets":
         return "joint error, % of the width", evaluate_puppets(graph, progress=progress).scores.joint_error_percent
-    parts = [read_part(folder) for folder in find_folders(data, root=root)]
-    fit, test = (annotate(graph, part, progress=progress) for part in parts)
+    fit, test = _annotated(graph, data, root, progress)
     report = report_landmarks(fit, test, protocol=default_protocol(data, test.true.shape[1]))
     name = "NME, % of the eye distance" if report.by_eyes else "mean distance, % of the width"
     return name, report.error_percent
+
+
+# What the paper's tables hold of a protocol's score: its name, and what to multiply with.
+_IN_TABLES = {
+    "celeba_wild": ("NME, % of the eye distance", 100.0),
+    "celeba_aligned": ("NME, % of the eye distance", 100.0),
+    "faces68": ("NME, % of the eye distance", 100.0),
+    "cub": ("mean distance, % of the width", 100.0),
+    "h36m": ("mean distance, % of the width", 100.0),
+    "deepfashion": ("landmarks within 6 of 255 pixels, %, more is better", -100.0),
+    "taichi": ("sum of mean absolute errors, of 255 pixels", 1.0),
+}
+
+
+def published_score(
+    graph: AutoLink, data: str, *, root: Path | None = None, progress: Progress = no_progress
+) -> tuple[str, float]:
+    """What the number is, and the number, as the paper's Tables 1 and 2 have it: the set's own protocol, in its unit.
+
+    Raises ValueError for pictures without landmarks.
+    """
+    if data == "puppets":
+        return score_graph(graph, data, progress=progress)
+    fit, test = _annotated(graph, data, root, progress)
+    protocol = default_protocol(data, test.true.shape[1])
+    name, scale = _IN_TABLES[protocol]
+    return name, scale * report_landmarks(fit, test, protocol=protocol).score
+
+
+def _annotated(graph: AutoLink, data: str, root: Path | None, progress: Progress) -> tuple[Annotations, Annotations]:
+    fit, test = (annotate(graph, read_part(folder), progress=progress) for folder in find_folders(data, root=root))
+    return fit, test

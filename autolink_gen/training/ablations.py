@@ -1,4 +1,4 @@
-"""The paper's ablations of the graph learner, as settings over one recipe, and their tables."""
+"""The paper's ablations of the graph learner, as settings over one recipe, and tables of them and of benchmarks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from autolink_gen.data.sets import Figure
 
 Score = tuple[float, float]  # mean and standard deviation over seeds
 
@@ -109,3 +111,23 @@ def _written(score: Score | None, seeds: int) -> str:
     if score is None or not math.isfinite(score[0]):
         return "-"
     return f"{score[0]:.2f} ± {score[1]:.2f}" if seeds > 1 else f"{score[0]:.2f}"
+
+
+def benchmark_table(
+    data: str, num_keypoints: int, results: Mapping[str, Mapping[str, float]], published: Figure | None
+) -> str:
+    """What the seeds gave, by their names, their mean and deviation, and the published figure beside it.
+
+    The first value of each result is its score.
+    """
+    score = next(iter(next(iter(results.values()))))
+    values = [result[score] for result in results.values()]
+    mean = f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
+    theirs = [published.same_thickness, published.tuned] if published else [None, None]
+    same, tuned = ("-" if value is None else f"{value:g}" for value in theirs)
+    seeds = ", ".join(f"{name} {value:.2f}" for name, value in zip(results, values, strict=True))
+    return (
+        f"{data}, {num_keypoints} keypoints: {score}\n\n"
+        f"| here, {len(values)} {'seed' if len(values) == 1 else 'seeds'} | AutoLink, one thickness for all sets | "
+        f"AutoLink, thickness tuned |\n|---|---|---|\n| {mean} | {same} | {tuned} |\n\n{seeds}\n"
+    )

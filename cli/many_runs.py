@@ -1,0 +1,87 @@
+"""What the commands that train several graphs share: runs known by their settings, which processes divide."""
+
+import hashlib
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from autolink_gen.cli.shared import counted
+from autolink_gen.cli.training_options import launch_of, report_end
+
+if TYPE_CHECKING:
+    from autolink_gen.config import GraphRunConfig
+    from autolink_gen.models.autolink import AutoLink
+
+Values = dict[str, float]
+_FINISHED_BY = (None, "the time limit")
+
+seeds_option = click.option(
+    "--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each kind."
+)
+storage_option = click.option(
+    "--storage",
+    metavar="URL",
+    help="Database by which processes share the work, as Optuna takes it. [default: a file of SQLite in the folder]",
+)
+
+
+class GraphJob(NamedTuple):
+    """One run to train and score: its folder's name, its configuration."""
+
+    name: str
+    config: "GraphRunConfig"
+
+    def key(self, max_minutes: float | None) -> str:
+        """The name and a digest of all that the result depends on: other settings are another job.
+
+        Where the data lie does not count.
+        """
+        from autolink_gen.config import to_dict
+
+        values = to_dict(self.config)
+        values["data"].pop("root")
+        digest = hashlib.sha256(f"{values} {max_minutes}".encode()).hexdigest()[:8]
+        return f"{self.name} {digest}"
+
+
+def train_and_score(
+    job: GraphJob, folder: Path, options: dict[str, Any], score: Callable[["AutoLink"], tuple[str, float]]
+) -> Values:
+    """Train one run in its folder inside `folder` and score it; raises WorkStoppedError after a signal."""
+    from autolink_gen.checkpoints import load_graph_model
+    from autolink_gen.training.graph import train_graph
+    from autolink_gen.training.shared_work import WorkStoppedError
+
+    click.echo(f"run {job.name}")
+    run = train_graph(job.config, launch_of(options, folder / job.name))
+    if run.stopped_by not in _FINISHED_BY:
+        report_end(run)
+        raise WorkStoppedError(run.stopped_by)
+    name, value = score(load_graph_model(folder / job.name))
+    click.echo(f"  {name}: {value:.2f} after {counted(run.progress.step, 'step')}")
+    return {name: value, "steps": run.progress.step}
+
+
+def divide_work(
+    jobs: list[str],
+    do: Callable[[str], Values],
+    *,
+    folder: Path,
+    storage: str | None,
+    write: Callable[[Mapping[str, Values]], str],
+) -> None:
+    """Do the jobs that nobody has done, beside other processes, and print the last of the tables that `write` makes."""
+    from autolink_gen.training.shared_work import WorkStoppedError, work_through
+
+    folder.mkdir(parents=True, exist_ok=True)
+    click.echo(f"{counted(len(jobs), 'run')} in {folder}")
+    database = storage or f"sqlite:///{(folder / 'work.db').resolve()}"
+    try:
+        results = work_through(jobs, do, storage=database, on_done=lambda job, results: write(results))
+    except WorkStoppedError as stopped:
+        click.echo("repeat the command to go on")
+        click.get_current_context().exit(128 + signal.Signals[str(stopped)])
+    click.echo(write(results), nl=False)
