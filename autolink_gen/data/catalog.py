@@ -14,7 +14,8 @@ from torch.utils.data import ConcatDataset, Dataset
 from autolink_gen.data.clips import Clip, PuppetClip, list_clips
 from autolink_gen.data.folders import check_folder, is_image, walk_files
 from autolink_gen.data.frame_draws import FrameDraws
-from autolink_gen.data.images import FIT, ImageFolder, check_fit
+from autolink_gen.data.image_folder import ImageFolder
+from autolink_gen.data.images import FIT, check_fit
 from autolink_gen.data.mixture import Mixture
 from autolink_gen.data.publishing import PREPARED, find_layout
 from autolink_gen.data.sets import SETS, Embedded, PictureSet

@@ -1,22 +1,17 @@
-"""Folders of pictures: found, decoded, made square, and kept in memory once decoded."""
+"""Pictures: decoded from a file or from bytes, upright, in RGB; made square."""
 
-import logging
-import mmap
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
 from PIL import BmpImagePlugin, ExifTags, Image, JpegImagePlugin, PngImagePlugin
-from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
 
@@ -24,21 +19,20 @@ __all__ = [
     "FIT",
     "IMAGE_SUFFIXES",
     "ImageError",
-    "ImageFolder",
     "ImageHeader",
     "check_fit",
+    "decode_image",
     "fit_square",
     "list_images",
     "read_header",
     "read_image",
 ]
 
-logger = logging.getLogger(__name__)
-
 FIT = Literal["crop", "pad", "stretch"]
 MAX_PIXELS = 100_000_000
 CACHE_BYTES = 2**30
 PAD_GREY = 127
+_EMPTY = "the file is empty (0 bytes)"
 
 _DECODING_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
@@ -59,7 +53,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_UNSEEN, _CACHED, _BAD = 0, 1, 2
 
 
 class ImageError(ValueError):
@@ -71,8 +64,12 @@ class ImageError(ValueError):
     reason: str = ""
 
 
-def _image_error(path: Path, reason: str, *, remedy: str) -> ImageError:
-    error = ImageError(f"cannot read {path}: {reason}; {remedy}")
+class _TooManyPixelsError(ValueError):
+    pass
+
+
+def _image_error(name: str | Path, reason: str, *, remedy: str) -> ImageError:
+    error = ImageError(f"cannot read {name}: {reason}; {remedy}")
     error.reason = reason
     return error
 
@@ -109,17 +106,34 @@ def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int
     """
     path = Path(path)
     try:
-        with path.open("rb") as handle, _no_warnings():
-            image = _open(handle)
-            full_size = image.size
-            if min_side is not None:
-                image.draft(None, (2 * min_side, 2 * min_side))
-            _check_size(path, image, full_size, max_pixels)
-            return _upright(image, _to_rgb(image))
-    except ImageError:
-        raise
+        with path.open("rb") as handle:
+            return _decode(handle, min_side=min_side, max_pixels=max_pixels)
     except _DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+
+
+def decode_image(
+    content: bytes, name: str, *, remedy: str, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Decode a picture from the bytes of its file, as `read_image` does.
+
+    Raises:
+        ImageError: as `read_image` does, with `name` for the file and with `remedy`.
+    """
+    try:
+        return _decode(BytesIO(content), min_side=min_side, max_pixels=max_pixels)
+    except _DECODING_ERRORS as error:
+        raise _image_error(name, _reason(error) if content else _EMPTY, remedy=remedy) from error
+
+
+def _decode(handle: BinaryIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
+    with _no_warnings():
+        image = _open(handle)
+        full_size = image.size
+        if min_side is not None:
+            image.draft(None, (2 * min_side, 2 * min_side))
+        _check_size(image, full_size, max_pixels)
+        return _upright(image, _to_rgb(image))
 
 
 @contextmanager
@@ -134,7 +148,9 @@ def _unreadable(path: Path, error: Exception) -> ImageError:
     remedy = f"remove or replace it (`autolink-gen data check {path.parent}` lists all such files)"
     if isinstance(error, FileNotFoundError):
         remedy = "see that the path is right"
-    return _image_error(path, _reason(path, error), remedy=remedy)
+    if isinstance(error, _TooManyPixelsError):
+        remedy = f"shrink it (for example `magick mogrify -resize 2048x2048 {path.name}`) or remove it"
+    return _image_error(path, _reason_of_file(path, error), remedy=remedy)
 
 
 def _open(handle: BinaryIO) -> Image.Image:
@@ -146,18 +162,16 @@ def _open(handle: BinaryIO) -> Image.Image:
     return Image.open(handle)
 
 
-def _check_size(path: Path, image: Image.Image, full_size: tuple[int, int], max_pixels: int) -> None:
+def _check_size(image: Image.Image, full_size: tuple[int, int], max_pixels: int) -> None:
     # A progressive JPEG keeps the coefficients of the whole picture in memory, however much it is reduced.
     width, height = full_size if "progressive" in image.info else image.size
     if width * height > max_pixels:
-        raise _image_error(
-            path,
-            f"{full_size[0]} x {full_size[1]} pixels are too many, the limit is {max_pixels:,} in all",
-            remedy=f"shrink it (for example `magick mogrify -resize 2048x2048 {path.name}`) or remove it",
+        raise _TooManyPixelsError(
+            f"{full_size[0]} x {full_size[1]} pixels are too many, the limit is {max_pixels:,} in all"
         )
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason_of_file(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, PermissionError):
@@ -165,7 +179,11 @@ def _reason(path: Path, error: Exception) -> str:
     if path.is_dir():
         return "it is a folder"
     if path.is_file() and path.stat().st_size == 0:
-        return "the file is empty (0 bytes)"
+        return _EMPTY
+    return _reason(error)
+
+
+def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "its content is no picture that is known here, whatever its name says"
     return str(error) or type(error).__name__
@@ -228,109 +246,3 @@ def check_fit(fit: str) -> None:
     """ValueError unless `fit` is one of the three ways to make a picture square."""
     if fit not in get_args(FIT):
         raise ValueError(f"fit is {fit!r}; it must be one of {', '.join(get_args(FIT))}")
-
-
-class ImageFolder(Dataset[Tensor]):
-    """The pictures below a folder, as uint8 tensors (3, image_size, image_size), RGB.
-
-    `paths` holds the files in the order of the indices. Decoded pictures are kept in memory, up to
-    `cache_bytes` bytes; forked loader workers share that memory. A file that cannot be read is logged once,
-    listed in `bad_files`, and replaced by the next readable one.
-
-    Raises:
-        ValueError: the folder is missing or holds no picture, or an argument is out of range.
-        ValueError: when read, if more than `max_bad_share` of the files (and more than one) are unreadable.
-    """
-
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        image_size: int,
-        fit: FIT = "crop",
-        cache_bytes: int = CACHE_BYTES,
-        max_bad_share: float = 0.05,
-    ) -> None:
-        check_fit(fit)
-        if image_size < 1:
-            raise ValueError(f"image_size is {image_size}; it must be at least 1 pixel")
-        self.folder = Path(folder).expanduser()
-        self.paths = list_images(folder)
-        self.image_size = image_size
-        self.fit: FIT = fit
-        self.cache_bytes = cache_bytes
-        self.max_bad_share = max_bad_share
-        self._make_memory(cache_bytes)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> UInt8[Tensor, "3 S S"]:
-        count = len(self.paths)
-        if not -count <= index < count:
-            raise IndexError(f"picture {index} of {count}")
-        if self._cached is None:  # unpickled in a spawned worker
-            worker = get_worker_info()
-            self._make_memory(self.cache_bytes // (worker.num_workers if worker else 1))
-        for offset in range(count):
-            picture = self._picture((index + offset) % count)
-            if picture is not None:
-                return torch.from_numpy(picture)
-        raise ValueError(self._too_many_bad())
-
-    @property
-    def bad_files(self) -> list[Path]:
-        """The files found unreadable so far, here or in a forked worker."""
-        if self._cached is None:
-            return []
-        return [self.paths[i] for i in np.flatnonzero(self._state == _BAD)]
-
-    def _picture(self, index: int) -> np.ndarray | None:
-        """The decoded picture (3, S, S), the caller's own copy, or None where the file is bad."""
-        if self._state[index] == _CACHED:
-            return self._cached[index].copy()
-        if self._state[index] == _BAD:
-            return None
-        try:
-            image = read_image(self.paths[index], min_side=self.image_size)
-        except ImageError as error:
-            self._count_bad(index, error)
-            return None
-        square = np.asarray(fit_square(image, size=self.image_size, fit=self.fit))
-        picture = np.ascontiguousarray(square.transpose(2, 0, 1))
-        if index < len(self._cached):
-            self._cached[index] = picture
-            self._state[index] = _CACHED
-            return self._cached[index].copy()
-        return picture
-
-    def _count_bad(self, index: int, error: ImageError) -> None:
-        self._state[index] = _BAD
-        if len(self.bad_files) > max(1, self.max_bad_share * len(self.paths)):
-            raise ValueError(self._too_many_bad()) from error
-        logger.warning("%s; the next readable picture takes its place", error)
-
-    def _too_many_bad(self) -> str:
-        bad = self.bad_files
-        names = ", ".join(str(path) for path in bad[:5]) + (", ..." if len(bad) > 5 else "")
-        return (
-            f"{len(bad)} of the {len(self.paths)} pictures in {self.folder} cannot be read ({names}); "
-            f"`autolink-gen data check {self.folder}` lists them with the reasons: remove or replace them"
-        )
-
-    def _make_memory(self, cache_bytes: int) -> None:
-        """Reserve the cache; pages take memory once written, and forked workers write into the same ones."""
-        shape = 3, self.image_size, self.image_size
-        room = min(len(self.paths), cache_bytes // int(np.prod(shape)))
-        self._state = _shared_zeros((len(self.paths),))
-        self._cached = _shared_zeros((room, *shape))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_state": None, "_cached": None}
-
-
-def _shared_zeros(shape: tuple[int, ...]) -> np.ndarray:
-    count = int(np.prod(shape))
-    if count == 0:
-        return np.zeros(shape, np.uint8)
-    return np.frombuffer(mmap.mmap(-1, count), np.uint8).reshape(shape)

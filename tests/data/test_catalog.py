@@ -14,7 +14,7 @@ from autolink_gen.data.catalog import (
     open_dataset,
     open_held_out,
 )
-from autolink_gen.data.images import ImageFolder
+from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.synthetic import Puppets
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from autolink_gen.data.images import ImageFolder, list_images
+from autolink_gen.data.folders import list_images
+from autolink_gen.data.image_folder import ImageFolder
 
 RED = (255, 0, 0)
 
