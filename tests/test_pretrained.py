@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 
 from autolink_gen import pretrained
+from autolink_gen.cache import cache_folder, locked
 from autolink_gen.losses.perceptual import RandomFeatures
 from autolink_gen.pretrained import (
-    cache_folder,
     cached_file,
     find_weights,
     inspect_cache,
@@ -303,7 +303,7 @@ def test_a_cache_that_cannot_be_written_is_said_before_anything_is_fetched(archi
 def test_only_one_process_fetches_at_a_time(pip):
     fcntl = pytest.importorskip("fcntl", reason="this system has no fcntl, so no lock")
     folder = cache_folder()
-    with pretrained._locked(folder):
+    with locked("weights"):
         assert_locked(fcntl, folder)
     with (folder / "weights.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -315,17 +315,15 @@ def assert_locked(fcntl, folder: Path):
 
 
 def test_who_waited_for_the_lock_takes_what_the_other_fetched(archive, monkeypatch):
-    locked = pretrained._locked
-
-    def wait_while_another_installs(folder):
+    def wait_while_another_installs(name):
         install_weights_unlocked(archive)
-        return locked(folder)
+        return locked(name)
 
     def install_weights_unlocked(source):
-        monkeypatch.setattr(pretrained, "_locked", locked)
+        monkeypatch.setattr(pretrained, "locked", locked)
         install_weights("first", source)
 
-    monkeypatch.setattr(pretrained, "_locked", wait_while_another_installs)
+    monkeypatch.setattr(pretrained, "locked", wait_while_another_installs)
     # pip would fail the test: see `folders`.
     assert inspect_cache(find_weights("first").stem).state == "verified"
 
