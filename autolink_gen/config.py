@@ -21,7 +21,7 @@ def _require(condition: bool, name: str, rule: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which pictures: ``name`` is a data set of the catalogue or a folder, ``root`` where such sets lie."""
+    """Which pictures: ``name`` is a data set of the catalogue, a folder or shards, ``root`` where such sets lie."""
 
     name: str = "puppets"
     root: str | None = None

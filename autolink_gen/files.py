@@ -9,11 +9,18 @@ from jaxtyping import UInt8
 from PIL import Image
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], *, check: Callable[[Path], object]) -> None:
+def write_atomically(
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    check: Callable[[Path], object],
+    remedy: str = "free some space or choose another --out",
+) -> None:
     """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
 
     ``write`` fills a temporary file beside the target, which is synchronised to disk and read back by
-    ``check`` before it takes the target's name. Raises OSError (a full disk, say) with the target untouched.
+    ``check`` before it takes the target's name. Raises OSError (a full disk, say) that ends with ``remedy``, with
+    the target untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -24,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, check: Call
         temporary.replace(path)
         sync_folder(path.parent)
     except (OSError, ValueError) as error:  # ValueError: what check says of a file that it cannot read
-        raise OSError(f"could not write {path}: {error}; free some space or choose another --out") from error
+        raise OSError(f"could not write {path}: {error}; {remedy}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -19,6 +19,8 @@ from autolink_gen.data.images import FIT, check_fit
 from autolink_gen.data.mixture import Mixture
 from autolink_gen.data.publishing import PREPARED, find_layout
 from autolink_gen.data.sets import SETS, Embedded, PictureSet
+from autolink_gen.data.shard_names import is_address, is_shards, is_there
+from autolink_gen.data.shards import open_shards
 from autolink_gen.data.synthetic import Puppets, Split
 from autolink_gen.data.trees import found_tree
 from autolink_gen.data.video import is_video
@@ -42,7 +44,7 @@ def open_dataset(
     seed: int = 0,
     classes: Sequence[str] = (),
 ) -> Dataset[Tensor]:
-    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it) or by its folder.
+    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it), by its folder, or by its shards.
 
     "A+B" opens both, and gives as many pictures of the one as of the other.
 
@@ -54,14 +56,16 @@ def open_dataset(
         ValueError: no such set or folder, no pictures in it, or a layout other than the set's.
     """
     check_fit(fit)
+    _check_split(split)
     if len(names := parts_of(data)) > 1:
         several = [
             open_dataset(name, root=root, split=split, image_size=image_size, fit=fit, seed=seed, classes=classes)
             for name in names
         ]
         return Mixture(several)
+    if has_shards(data):
+        return open_shards(own_path(data) or data, image_size=image_size, fit=fit, classes=classes)
     if isinstance(CATALOG.get(str(data)), Embedded):
-        _check_split(split)
         if classes:
             raise ValueError(f"{data} has no classes; leave --classes out")
         return Puppets(image_size=image_size, seed=seed, split="train" if split == "train" else "test")
@@ -114,6 +118,8 @@ def open_held_out(
     if len(names := parts_of(data)) > 1:
         several = [open_held_out(name, root=root, image_size=image_size, fit=fit, classes=classes) for name in names]
         return Mixture([part for part in several if part is not None]) if None not in several else None
+    if has_shards(data):
+        return None
     if not isinstance(CATALOG.get(str(data)), Embedded):
         train, test = (find_pictures(data, root=root, split=split) for split in ("train", "test"))
         if train == test:
@@ -151,6 +157,8 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     """
     _check_split(split)
     text = str(data)
+    if has_shards(data):
+        raise ValueError(f"--data {text} names shards, which hold pictures, not clips or landmarks; give a folder")
     own = own_path(data)
     if own is not None:
         return _split_of_folder(check_folder(own), split)
@@ -164,8 +172,8 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
 
 
 def parts_of(data: str | Path) -> list[str | Path]:
-    """The data sets and folders that "A+B" names; a folder with a plus in its own name is one."""
-    if isinstance(data, Path) or Path(data).expanduser().exists():
+    """The data sets and folders that "A+B" names; a folder, or shards, with a plus in its own name is one."""
+    if isinstance(data, Path) or is_there(data):
         return [data]
     parts = [part.strip() for part in data.split("+")]
     return [*parts] if all(parts) else [data]
@@ -176,7 +184,12 @@ def own_path(data: str | Path) -> Path | None:
     text = str(data)
     path = Path(text).expanduser()
     looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
-    return path if path.exists() and (looks_like_path or text not in CATALOG) else None
+    return path if not is_address(text) and path.exists() and (looks_like_path or text not in CATALOG) else None
+
+
+def has_shards(data: str | Path) -> bool:
+    """Whether `data` names shards: tar files, addresses, or a folder of the user's with nothing else in it."""
+    return is_shards(own_path(data) or data)
 
 
 def data_root(root: Path | None = None) -> tuple[Path, str] | None:

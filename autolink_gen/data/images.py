@@ -126,7 +126,7 @@ def decode_image(
         raise _image_error(name, _reason(error) if content else _EMPTY, remedy=remedy) from error
 
 
-def _decode(handle: BinaryIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
+def _decode(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
     with _no_warnings():
         image = _open(handle)
         full_size = image.size
@@ -153,7 +153,7 @@ def _unreadable(path: Path, error: Exception) -> ImageError:
     return _image_error(path, _reason_of_file(path, error), remedy=remedy)
 
 
-def _open(handle: BinaryIO) -> Image.Image:
+def _open(handle: BinaryIO | BytesIO) -> Image.Image:
     head = handle.read(16)
     handle.seek(0)
     for magic, opener in _OPENERS.items():

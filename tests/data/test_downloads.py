@@ -1,0 +1,165 @@
+"""Shards of a web server: fetched once, gone on with when cut, whole or not there."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tar_files import numbered, write_tar
+
+from autolink_gen.cache import cache_folder
+from autolink_gen.data import downloads
+from autolink_gen.data.catalog import open_dataset
+from autolink_gen.data.downloads import cached_path, fetch
+
+
+class Server(ThreadingHTTPServer):
+    """Serves files from memory; each of the first answers is cut after as many bytes as `cuts` says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.cuts: list[int] = []
+        self.version: str | None = '"1"'
+        self.asked: list[tuple[str, str | None]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append((self.path, wanted))
+        content = self.server.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        start = 0
+        if wanted and self.server.version and self.headers.get("If-Range") == self.server.version:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if self.server.version:
+            self.send_header("ETag", self.server.version)
+        self.end_headers()
+        end = start + self.server.cuts.pop(0) if self.server.cuts else len(content)
+        self.wfile.write(content[start:end])
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the screen."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of two shards, and a cache of our own."""
+    monkeypatch.setenv("AUTOLINK_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    with Server() as running:
+        for number in range(2):
+            shard = write_tar(tmp_path / "shard.tar", numbered(3 * number, 3 * number + 2))
+            running.files[f"/s-{number}.tar"] = shard.read_bytes()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def _cached() -> list[str]:
+    return sorted(path.name.partition("-")[2] for path in (cache_folder() / "shards").iterdir())
+
+
+def _fetch(server: Server) -> bytes:
+    return fetch(f"{server.address}/s-0.tar", check=Path.stat).read_bytes()
+
+
+def test_shards_are_fetched_once(server: Server) -> None:
+    data = f"{server.address}/s-{{0..1}}.tar"
+
+    for _ in range(2):
+        dataset = open_dataset(data, image_size=8)
+        assert [int(dataset[index][0, 0, 0]) for index in range(6)] == [0, 1, 2, 3, 4, 5]
+        assert [path for path, _ in server.asked] == ["/s-0.tar", "/s-1.tar"]
+    assert _cached() == ["s-0.tar", "s-1.tar"]
+    assert dataset.name_of(4) == f"004.png in {server.address}/s-1.tar"
+
+
+def test_addresses_of_the_same_name_are_kept_apart(server: Server) -> None:
+    server.files["/s-0.tar?v=2"] = server.files["/s-1.tar"]
+    two = [open_dataset(f"{server.address}/s-0.tar{more}", image_size=8) for more in ("", "?v=2")]
+    assert [int(dataset[0][0, 0, 0]) for dataset in two] == [0, 3]
+
+
+def test_a_cut_transfer_goes_on_where_it_stopped(server: Server) -> None:
+    server.cuts = [1000, 500]
+    assert _fetch(server) == server.files["/s-0.tar"]
+    assert [wanted for _, wanted in server.asked] == [None, "bytes=1000-", "bytes=1500-"]
+
+
+def test_a_file_that_cannot_be_told_to_be_the_same_is_fetched_anew(server: Server) -> None:
+    server.cuts, server.version = [1000], None
+    assert _fetch(server) == server.files["/s-0.tar"]
+    assert [wanted for _, wanted in server.asked] == [None, None]
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = downloads._receive
+
+    def change_after(*args) -> None:
+        try:
+            plain(*args)
+        finally:
+            server.version, server.files["/s-0.tar"] = '"2"', server.files["/s-1.tar"]
+
+    server.cuts = [1000]
+    monkeypatch.setattr(downloads, "_receive", change_after)
+    assert _fetch(server) == server.files["/s-1.tar"]
+    assert [wanted for _, wanted in server.asked] == [None, "bytes=1000-"]
+
+
+def test_a_transfer_that_is_cut_again_and_again_leaves_nothing(server: Server) -> None:
+    server.cuts = [1000, 500, 500]
+    with pytest.raises(ValueError, match=r"cannot fetch http://.*s-0\.tar: .*check the address and the connection"):
+        _fetch(server)
+    assert len(server.asked) == 3 and _cached() == []
+    assert _fetch(server) == server.files["/s-0.tar"]
+
+
+def test_leftovers_of_a_killed_process_are_cleared(server: Server) -> None:
+    path = cached_path(f"{server.address}/s-0.tar")
+    path.parent.mkdir(parents=True)
+    path.with_name(f".{path.name}.1.tmp").touch()
+    _fetch(server)
+    assert _cached() == ["s-0.tar"]
+
+
+def test_a_missing_file_and_a_missing_server(server: Server) -> None:
+    with pytest.raises(ValueError, match=r"s-2\.tar: the server answers 404 Not Found; check the address"):
+        open_dataset(f"{server.address}/s-{{1..2}}.tar", image_size=8)
+    assert _cached() == ["s-1.tar"]
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(ValueError, match=r"cannot fetch .*refused"):
+        _fetch(server)
+
+
+def test_a_page_in_the_place_of_a_shard_is_not_kept(server: Server) -> None:
+    server.files["/s-0.tar"] = b"<html>log in first</html>" * 100
+    with pytest.raises(ValueError, match=r"^http://.*/s-0\.tar is no tar file, whatever its name says"):
+        open_dataset(f"{server.address}/s-0.tar", image_size=8)
+    assert _cached() == []
+
+
+def test_a_full_disk_names_the_cache(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(downloads, "_receive", full)
+    with pytest.raises(OSError, match="No space left on device; free some space or set AUTOLINK_GEN_CACHE"):
+        _fetch(server)
+    assert _cached() == []
