@@ -1,7 +1,8 @@
-"""`autolink-gen data`: look at pictures before training on them, make frames of videos, and videos of puppets."""
+"""`autolink-gen data`: look at pictures and pack them, make frames of videos, and videos of puppets."""
 
 import json
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ _SHOWN = 10
 
 @click.group()
 def data() -> None:
-    """Look at pictures and data sets before training on them; make frames of videos, and videos of puppets."""
+    """Look at pictures and data sets before training, pack them; make frames of videos, and videos of puppets."""
 
 
 data.add_command(info)
@@ -55,6 +56,37 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
         raise click.ClickException(f"none of the pictures in {folder} can be read; give others")
     if report.unreadable:
         click.echo("remove, replace or shrink what is unreadable; training passes over a few such files")
+
+
+@data.command(short_help="Pack the pictures of a folder into shards (.tar).")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT.tar", type=click.Path(path_type=Path))
+@click.option("--per-shard", type=click.IntRange(min=1),
+              help="Make several shards, OUT-000000.tar and so on, of so many pictures each.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace OUT.tar, with --per-shard every OUT-NNNNNN.tar.")
+def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> None:
+    """Pack the pictures below DIR, as they are, into shards in WebDataset's form: few large files for many small ones.
+
+    Training commands take shards as --data, from disk or from a web server. Nothing in DIR is changed.
+
+    \b
+    Examples:
+      autolink-gen data pack ./my_pictures my_pictures.tar
+      autolink-gen data pack ./my_pictures my_pictures.tar --per-shard 10000
+    """
+    from autolink_gen.data.shard_writing import pack_pictures
+
+    packed = pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
+    shards = "" if len(packed.files) == 1 else f"{len(packed.files)} shards, "
+    size = f"{packed.num_bytes / 2**20:.1f} MiB"
+    click.echo(f"wrote {counted(packed.num_pictures, 'picture')} ({size}) in {shards}{packed.pattern}")
+    if packed.unreadable:
+        click.echo(f"left out {counted(len(packed.unreadable), 'picture')} that cannot be read:")
+        for bad in packed.unreadable[:_SHOWN]:
+            click.echo(f"  {bad.path}: {bad.reason}")
+        if len(packed.unreadable) > _SHOWN:
+            click.echo(f"  ... and {len(packed.unreadable) - _SHOWN} more (autolink-gen data check {folder})")
+    click.echo(f"next: autolink-gen learn-graph --data {shlex.quote(packed.pattern)}")
 
 
 @data.command("prepare-videos", short_help="Make small frames of videos, which training reads quickly.")

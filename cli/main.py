@@ -23,7 +23,7 @@ COMMANDS = {
     "train-transfer": "Train a network that moves one person's video with another's.",
     "transfer": "Make one person's video do what another's does.",
     "import-official": "Turn a checkpoint of the AutoLink authors into a run.",
-    "data": "Look at data sets and folders of pictures.",
+    "data": "Look at data sets and folders of pictures, prepare them, pack them.",
     "weights": "List and fetch the weights that perceptual losses need.",
 }
 
