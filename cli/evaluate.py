@@ -135,8 +135,11 @@ def _take_own_data(path: Path, options: dict[str, Any]) -> None:
 
 def _label(data: str) -> str:
     """What to call the outputs: the data set's name, or the folder's and that of the one above."""
-    from autolink_gen.data.catalog import own_path
+    from autolink_gen.data.catalog import has_shards, own_path
+    from autolink_gen.data.shard_names import shards_label
 
+    if has_shards(data):
+        return "-".join(shards_label(data))
     own = own_path(data)
     parts = own.resolve().parts[-2:] if own is not None else Path(data).parts
     return "-".join(part.strip("/\\:.") for part in parts)
@@ -147,12 +150,12 @@ def _label(data: str) -> str:
 
 def _is_labelled(options: dict[str, Any]) -> bool:
     """Whether the pictures have a table of landmarks, or the options speak of one."""
-    from autolink_gen.data.catalog import find_pictures, parts_of
+    from autolink_gen.data.catalog import find_pictures, has_shards, parts_of
     from autolink_gen.data.landmarks import landmark_places
 
     if any(options[name] is not None for name in _LANDMARK_OPTIONS):
         return True
-    if len(parts_of(options["data"])) > 1:
+    if len(parts_of(options["data"])) > 1 or has_shards(options["data"]):
         return False
     folder = find_pictures(options["data"], root=options["data_root"], split="test")
     return any(place.is_file() for place in landmark_places(folder))

@@ -154,7 +154,11 @@ def _is_same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 def _way_to(data: str) -> tuple[str, ...]:
     """The folders that lead to the pictures, or the name of a set, without its split or class."""
+    from autolink_gen.data.shard_names import is_shards, whole_name
+
     folder = Path(data)
+    if is_shards(data):
+        return (whole_name(data),)
     if not folder.is_dir():
         return (data.partition("/")[0],)
     parts = folder.resolve().parts

@@ -17,7 +17,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DATA = click.option(
     "--data",
-    help="A named data set, a folder of pictures or videos, or several: A+B. [default: the recipe's; puppets]",
+    help="A named data set, a folder of pictures or videos, shards (.tar), or several: A+B. "
+    "[default: the recipe's; puppets]",
 )
 _OPTIONS = (
     click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."),
@@ -95,22 +96,29 @@ def say(text: str) -> None:
 
 
 def whole_path(data: str | None) -> str | None:
-    """Folders as paths that hold wherever a later command is typed; names of data sets as they are."""
-    from autolink_gen.data.catalog import own_path, parts_of
+    """Folders and shards as paths that hold wherever a later command is typed; names of data sets as they are."""
+    from autolink_gen.data.catalog import has_shards, own_path, parts_of
+    from autolink_gen.data.shard_names import whole_name
 
     if not data:
         return data
-    folders = [(own_path(part), str(part)) for part in parts_of(data)]
-    return "+".join(str(own.resolve()) if own is not None and own.is_dir() else name for own, name in folders)
+    own = [(str(part), own_path(part)) for part in parts_of(data)]
+    whole = [whole_name(name) if has_shards(name) or (path and path.is_dir()) else name for name, path in own]
+    return "+".join(whole)
 
 
 def data_label(data: str) -> str:
     """What a run on these data is called: the set's name or the folder's, with the one above where that says little."""
-    from autolink_gen.data.catalog import parts_of
+    from autolink_gen.data.catalog import has_shards, own_path, parts_of
+    from autolink_gen.data.shard_names import shards_label
 
     if len(several := parts_of(data)) > 1:
         return "+".join(data_label(str(part)) for part in several)
-    parts = Path(data).resolve().parts if Path(data).is_dir() else (data.replace("/", "-"),)
+    own = own_path(data)
+    if own is not None and own.is_dir():
+        parts = own.resolve().parts
+    else:
+        parts = ("", *shards_label(data)) if has_shards(data) else (data.replace("/", "-"),)
     generic = parts[-1] in ("train", "test", "val", "images", "img")
     return "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]
 

@@ -1,0 +1,121 @@
+"""`autolink-gen data pack`, and the commands that take shards as --data: names of runs, paths kept, refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+from autolink_gen.cli.main import cli
+from autolink_gen.cli.training_options import data_label, whole_path
+
+TINY = ("model.width=0.05", "model.sigma2=1e-2", "loss.features=random", "loss.resize=null", "training.batch_size=2")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: five pictures in `birds`, and their shards."""
+    monkeypatch.chdir(tmp_path)
+    Path("birds").mkdir()
+    for number in range(5):
+        noise = np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(f"birds/{number}.png")
+    run("data", "pack", "birds", "birds.tar", "--per-shard", "2")
+    return tmp_path
+
+
+def run(*arguments: object, expect: int = 0) -> str:
+    result = CliRunner().invoke(cli, list(map(str, arguments)))
+    assert result.exit_code == expect, result.output
+    return result.output
+
+
+def learn_graph(data: str, *arguments: object) -> str:
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    return run("learn-graph", "--recipe", "paper", "--image-size", 64, "--num-keypoints", 3, "--steps", 2,
+               "--data", data, *settings, *arguments)  # fmt: skip
+
+
+def test_pack_says_what_it_wrote_and_what_to_type_next(home: Path) -> None:
+    size = Path("birds/0.png").stat().st_size
+    output = run("data", "pack", "birds", "out/b.tar")
+    assert output.splitlines() == [
+        f"wrote 5 pictures ({Path('out/b.tar').stat().st_size / 2**20:.1f} MiB) in out/b.tar",
+        "next: autolink-gen learn-graph --data out/b.tar",
+    ]
+    assert Path("out/b.tar").stat().st_size > 5 * size
+    output = run("data", "pack", "birds", "out/b.tar", "--per-shard", 2)
+    assert "MiB) in 3 shards, out/b-{000000..000002}.tar\n" in output
+    assert output.endswith("next: autolink-gen learn-graph --data 'out/b-{000000..000002}.tar'\n")
+
+
+def test_pack_names_what_it_leaves_out(home: Path) -> None:
+    Path("birds/5.jpg").touch()
+    output = run("data", "pack", "birds", "b.tar")
+    assert "left out 1 picture that cannot be read:\n  birds/5.jpg: the file is empty (0 bytes)\n" in output
+
+
+def test_pack_refuses_in_one_line(home: Path) -> None:
+    for arguments, message in (
+        (("birds", "birds.tar", "--per-shard", 2), "Error: birds-000000.tar is there already; give --overwrite"),
+        (("birds", "birds/b.tar"), "Error: birds/b.tar lies in birds, whose pictures are packed"),
+        (("none", "b.tar"), "Error: there is no folder none"),
+    ):
+        assert run("data", "pack", *arguments, expect=1).startswith(message)
+    assert "wrote 5 pictures" in run("data", "pack", "birds", "birds.tar", "--per-shard", 4, "--overwrite")
+    assert sorted(path.name for path in home.glob("*.tar")) == ["birds-000000.tar", "birds-000001.tar"]
+
+
+def test_a_run_on_shards_is_named_goes_on_and_is_evaluated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"run: {Path('runs/graph/birds-k3')}\n" in learn_graph("birds-{000000..000002}.tar")
+    settings = yaml.safe_load(Path("runs/graph/birds-k3/config.yaml").read_text())
+    assert settings["data"]["name"] == str(home.resolve() / "birds-{000000..000002}.tar")
+    assert "finished already, at step 2" in learn_graph("./birds-{000000..000002}.tar")
+
+    (home / "elsewhere").mkdir()
+    monkeypatch.chdir(home / "elsewhere")
+    assert "circle" not in run("view-graph", home / "runs" / "graph" / "birds-k3")
+    output = run("evaluate", home / "runs" / "graph" / "birds-k3")
+    assert "keypoints of 5 moved pictures" in output
+    output = run("evaluate", home / "runs" / "graph" / "birds-k3", "--data", home / "birds-000000.tar", "--few-shot", 1,
+                 expect=1)  # fmt: skip
+    assert "names shards, which hold pictures, not clips or landmarks; give a folder" in output
+
+
+def test_a_graph_of_other_shards_is_not_taken_for_one_of_the_same(home: Path) -> None:
+    learn_graph("birds-000000.tar", "--name", "one")
+    options = ("--recipe", "cpu", "--steps", 1, "--dry-run")
+    assert "note:" not in run("train-gan", "--data", "birds-000000.tar", *options)
+    assert "note: that graph was learned on" in run("train-gan", "--data", "birds-000001.tar", *options)
+
+
+def test_pose_transfer_asks_for_clips(home: Path) -> None:
+    learn_graph("birds-000000.tar")
+    output = run("train-transfer", "--data", "birds-000000.tar", "--recipe", "cpu", "--steps", 1, expect=1)
+    assert "birds-000000.tar names shards, which hold pictures, not clips or landmarks; give a folder" in output
+
+
+@pytest.mark.parametrize(
+    ("data", "label"),
+    [
+        ("birds-{000000..000002}.tar", "birds"),
+        ("birds-*.tar", "birds"),
+        ("birds-000000.tar", "birds-000000"),
+        ("/a/birds/train-{0..9}.tar", "birds-train"),
+        ("https://host/birds/pics-{0..9}.tar?key=1", "pics"),
+        ("faces68+birds-*.tar", "faces68+birds"),
+        (".", "HOME"),
+    ],
+)
+def test_what_runs_on_shards_are_called(home: Path, data: str, label: str) -> None:
+    assert data_label(data) == label.replace("HOME", home.name)
+
+
+def test_paths_of_shards_are_kept_whole(home: Path) -> None:
+    whole = str(home.resolve())
+    assert whole_path("birds-*.tar+faces68") == f"{whole}/birds-*.tar+faces68"
+    assert whole_path("birds-000000.tar") == f"{whole}/birds-000000.tar"
+    assert whole_path("https://host/a.tar") == "https://host/a.tar"
+    assert whole_path(".") == whole
