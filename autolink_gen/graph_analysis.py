@@ -1,4 +1,6 @@
-"""What a learned graph says: which keypoints belong together."""
+"""What a learned graph says: which keypoints belong together, and which are left without some of them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -28,6 +30,28 @@ def cluster_keypoints(
     if num_clusters in (1, count):
         return np.arange(count) if num_clusters == count else np.zeros(count, dtype=np.int64)
     return _numbered_by_first(_spectral_labels(weights, num_clusters, seed))
+
+
+def keypoints_left(
+    edge_weights: Float[ndarray, "K K"] | Float[Tensor, "K K"], num_clusters: int, dropped: Sequence[int]
+) -> Int[ndarray, "L"]:
+    """The keypoints that are in none of the ``dropped`` clusters, numbered as by :func:`cluster_keypoints`.
+
+    Raises ValueError for a cluster that does not exist, and where fewer than two keypoints are left.
+    """
+    labels = cluster_keypoints(edge_weights, num_clusters)
+    found = int(labels.max()) + 1
+    for number in dropped:
+        if not 0 <= number < found:
+            there = f"they are 0 to {found - 1}" if found > 1 else "0 is the only one"
+            shown = f"autolink-gen view-graph --clusters {num_clusters} shows which keypoints each has"
+            raise ValueError(f"there is no cluster {number}, {there}: {shown}")
+    left = np.flatnonzero(~np.isin(labels, list(dropped)))
+    if len(left) < 2:
+        rest = f"keypoint {left[0]} alone" if len(left) else "no keypoint"
+        named = ", ".join(map(str, sorted(set(dropped))))
+        raise ValueError(f"without cluster {named} of {found} {rest} is left, and an edge needs two: drop fewer")
+    return left
 
 
 def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autolink_gen.graph_analysis import cluster_keypoints
+from autolink_gen.graph_analysis import cluster_keypoints, keypoints_left
 
 
 def _blocks(*sizes: int, noise: float = 0.0) -> np.ndarray:
@@ -69,3 +69,31 @@ def test_a_wrong_number_is_refused_with_both_numbers(num_clusters: int) -> None:
 def test_weights_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         cluster_keypoints(np.full((3, 3), np.nan), 2)
+
+
+def test_what_is_left_without_some_clusters_is_counted_by_their_numbers() -> None:
+    weights = _blocks(3, 2, 4, noise=0.01)
+    assert keypoints_left(weights, 3, [1]).tolist() == [0, 1, 2, 5, 6, 7, 8]
+    assert keypoints_left(weights, 3, [2, 0, 0]).tolist() == [3, 4]
+    assert keypoints_left(weights, 3, []).tolist() == list(range(9))
+    order = np.random.default_rng(1).permutation(9)
+    shuffled = weights[order][:, order]
+    labels = cluster_keypoints(shuffled, 3)
+    for number in range(3):
+        assert keypoints_left(shuffled, 3, [number]).tolist() == np.flatnonzero(labels != number).tolist()
+
+
+@pytest.mark.parametrize(
+    ("num_clusters", "dropped", "message"),
+    [
+        (2, [2], "there is no cluster 2, they are 0 to 1: autolink-gen view-graph --clusters 2"),
+        (2, [-1], "there is no cluster -1"),
+        (1, [1], "there is no cluster 1, 0 is the only one"),
+        (2, [0, 1], "without cluster 0, 1 of 2 no keypoint is left"),
+        (2, [0], "without cluster 0 of 2 keypoint 3 alone is left, and an edge needs two"),
+        (5, [0], "clusters must be from 1 to the number of keypoints, 4"),
+    ],
+)
+def test_what_cannot_be_left_out_is_named(num_clusters: int, dropped: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        keypoints_left(_blocks(3, 1), num_clusters, dropped)

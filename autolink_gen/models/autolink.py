@@ -1,5 +1,7 @@
 """AutoLink: the detector, the learned graph and the decoder as one model (He, Wandt, Rhodin, NeurIPS 2022)."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,6 +19,7 @@ from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.masking import random_block_mask
 
 IMAGE_SIZES = (64, 128, 256)
+_NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its gradient
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,26 @@ class AutoLink(WithQuickCopy):
         """Strength of each edge, after softplus: symmetric, the diagonal zero."""
         upper = F.softplus(self.raw_edge_weights * self.config.edge_weight_rate).triu(1)
         return upper + upper.T
+
+    def without_keypoints(self, indices: Sequence[int]) -> "AutoLink":
+        """A copy whose edges to these keypoints weigh nothing, so that no edge map shows them.
+
+        The keypoints keep their numbers, and the detector finds them all. Raises ValueError for a keypoint that does
+        not exist, where no edge is left, and for a graph that is drawn without edges.
+        """
+        left_out, count = sorted(set(indices)), self.config.num_keypoints
+        if left_out and not (left_out[0] >= 0 and left_out[-1] < count):
+            raise ValueError(f"keypoints to leave out must be from 0 to {count - 1}, got {left_out}")
+        if left_out and self.config.drawing == "points":
+            raise ValueError("a graph that is drawn without edges (model.drawing=points) shows all keypoints")
+        result = copy.deepcopy(self)
+        with torch.no_grad():
+            for index in left_out:
+                result.raw_edge_weights[index, :] = _NO_EDGE / self.config.edge_weight_rate
+                result.raw_edge_weights[:, index] = _NO_EDGE / self.config.edge_weight_rate
+        if left_out and not (result.edge_weights > 0).any():
+            raise ValueError(f"without the keypoints {left_out} no edge is left: leave fewer out")
+        return result
 
     def edge_map(
         self,

@@ -1,7 +1,7 @@
-"""Heatmaps to keypoints (AutoLink eq. 1), and keypoints to pixels and back."""
+"""Heatmaps to keypoints (AutoLink eq. 1), keypoints to pixels and back, and which keypoints a graph links."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from kornia.geometry.subpix import spatial_expectation2d, spatial_softmax2d
 from torch import Tensor
 
@@ -14,6 +14,15 @@ def soft_argmax(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K 2"]:
     # Half precision would round the coordinates to the pixel.
     precise = heatmaps.float() if heatmaps.dtype in (torch.float16, torch.bfloat16) else heatmaps
     return spatial_expectation2d(spatial_softmax2d(precise), normalized_coordinates=True)
+
+
+def linked_keypoints(edge_weights: Float[Tensor, "K K"]) -> Int[Tensor, "L"]:
+    """Indices of the keypoints that have an edge, in order; of all keypoints where none has.
+
+    Keypoints that were left out of a graph have no edge: an edge map does not show them.
+    """
+    has_edge = (edge_weights.detach() > 0).any(dim=0)
+    return (has_edge if has_edge.any() else ~has_edge).nonzero().squeeze(1)
 
 
 def to_pixels(keypoints: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int) -> Float[Tensor, "*batch 2"]:

@@ -33,7 +33,7 @@ def keypoint_flow(
     they were, the flow is the identity.
     """
     grid = pixel_grid(size, like=here).reshape(1, -1, 1, 2)
-    logits = strengths.clamp_min(_LEAST).log() - (grid - here[:, None]).square().sum(-1) / sigma2
+    logits = _logits(strengths) - (grid - here[:, None]).square().sum(-1) / sigma2
     moving = F.pad(logits, (0, 1), value=_STILL).softmax(dim=-1)[..., :-1].sum(-1, keepdim=True)
     shares = logits.softmax(dim=-1)  # (B, places, K)
     steps = there - here
@@ -48,6 +48,12 @@ def keypoint_flow(
 def warp(maps: Float[Tensor, "B C H W"], flow: Float[Tensor, "B h w 2"]) -> Float[Tensor, "B C h w"]:
     """Maps looked at where ``flow`` says, bilinearly; beyond the border the border goes on."""
     return F.grid_sample(maps, flow, padding_mode="border", align_corners=True)
+
+
+def _logits(strengths: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
+    """Faint keypoints count a little; those of strength 0, left out of the graph, do not where others do."""
+    left_out = (strengths == 0) & (strengths > 0).any()
+    return strengths.clamp_min(_LEAST).log().masked_fill(left_out, -torch.inf)
 
 
 def _products(one: Float[Tensor, "B N 2"], other: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 4"]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from autolink_gen.ops.keypoints import from_pixels, soft_argmax, to_pixels
+from autolink_gen.ops.keypoints import from_pixels, linked_keypoints, soft_argmax, to_pixels
 
 
 def test_a_peak_is_found_in_x_y_order():
@@ -44,3 +44,10 @@ def test_pixels_there_and_back():
 def test_a_picture_of_one_pixel_has_no_coordinates():
     with pytest.raises(ValueError, match="at least 2, got 1 x 5"):
         from_pixels(torch.zeros(1, 2), width_px=1, height_px=5)
+
+
+def test_keypoints_with_edges_are_found():
+    weights = torch.zeros(5, 5)
+    assert linked_keypoints(weights).tolist() == [0, 1, 2, 3, 4], "where none has an edge, all count"
+    weights[1, 4] = weights[4, 1] = 1e-30
+    assert linked_keypoints(weights.requires_grad_()).tolist() == [1, 4]

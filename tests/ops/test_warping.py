@@ -94,3 +94,14 @@ def test_keypoints_without_edges_carry_nothing():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(Exception, match="keypoint_flow"):
         keypoint_flow(torch.zeros(3, 2), torch.zeros(3, 2), torch.ones(3), sigma2=0.1, size=4)
+
+
+def test_a_keypoint_that_was_left_out_carries_nothing_wherever_it_goes():
+    here, there = points((-0.5, 0.0), (0.5, 0.0), (0.0, 0.5)), points((-0.4, 0.0), (0.5, 0.1), (0.9, -0.9))
+    strengths = torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
+    with_it = keypoint_flow(here.requires_grad_(), there, strengths, sigma2=0.1, size=9)
+    alone = keypoint_flow(here[:, :2], there[:, :2], strengths[:2], sigma2=0.1, size=9)
+    assert torch.allclose(with_it, alone)
+    with_it.sum().backward()
+    assert here.grad.isfinite().all() and (here.grad[0, 2] == 0).all()
+    assert keypoint_flow(here, there, strengths * 0, sigma2=0.1, size=4).isfinite().all()
