@@ -17,6 +17,7 @@ from autolink_gen.evaluation.images import (
     kernel_distance,
     spread_batches,
 )
+from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.progress import Progress, no_progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -144,11 +145,14 @@ def evaluate_gan(
 def structure_of(
     painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: GraphModel
 ) -> Structure:
-    """How well pictures in [-1, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random."""
-    detected = _detect(graph, _batches(painted))
+    """How well pictures in [-1, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random.
+
+    Keypoints without edges do not count: the painter is not shown where they should be.
+    """
+    detected, linked = _detect(graph, _batches(painted)), linked_keypoints(graph.edge_weights)
     both = []
     for wanted in (keypoints, keypoints[elsewhere(len(keypoints))]):
-        distances = (detected - wanted).norm(dim=-1).mean(dim=1)
+        distances = (detected - wanted)[:, linked].norm(dim=-1).mean(dim=1)
         both.append(float(distances.median()) / 2 * 100)
     return Structure(*both)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolink_gen.evaluation.detection import GraphModel
+from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.progress import Progress, no_progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -140,7 +141,7 @@ def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, 
     start = max(1, len(frames) // _SOURCE_PART)
     count = min(source_frames, start)
     pool = torch.tensor([i * start // count for i in range(count)])
-    nearest = pool[_distances(poses[start:, None], poses[pool][None]).argmin(dim=1)]
+    nearest = pool[_distances(model.graph, poses[start:, None], poses[pool][None]).argmin(dim=1)]
     asked = poses[start:].split(_BATCH)
     first = model.look_at(frames[:1].to(poses))
     near = (model.look_at(frames[lent].to(poses)) for lent in nearest.split(_BATCH))
@@ -169,7 +170,7 @@ def _score(model: TransferModel, shown: Tensor, true: Tensor, poses: Tensor, per
         psnr=float(-10 * squared.log10()),
         ssim=float(similarity),
         lpips=float(lpips.mean()),
-        akd_graph=float(_distances(detected, poses).mean()) / 2 * 100,
+        akd_graph=float(_distances(model.graph, detected, poses).mean()) / 2 * 100,
     )
 
 
@@ -177,13 +178,16 @@ def _cross(model: TransferModel, source: Tensor, source_pose: Tensor, driver: Te
     """The distance in % of the width of what was painted from the driver's poses, and that of the source itself."""
     look = model.look_at(source.to(driver))
     detected = _detect(model.graph, torch.cat([model.paint(asked, look) for asked in driver.split(_BATCH)]))
-    return tuple(float(_distances(found, driver).mean()) / 2 * 100 for found in (detected, source_pose))  # type: ignore[return-value]
+    own, copied = (_distances(model.graph, found, driver).mean() for found in (detected, source_pose))
+    return float(own) / 2 * 100, float(copied) / 2 * 100
 
 
 def _detect(graph: GraphModel, frames: Tensor) -> Float[Tensor, "T K 2"]:
     return torch.cat([graph.detect(part.to(graph.edge_weights)) for part in frames.split(_BATCH)])
 
 
-def _distances(one: Float[Tensor, "*#shape K 2"], other: Float[Tensor, "*#shape K 2"]) -> Float[Tensor, "*shape"]:
-    """The mean distance of keypoints, in units of [-1, 1]."""
-    return (one - other).norm(dim=-1).mean(dim=-1)
+def _distances(
+    graph: GraphModel, one: Float[Tensor, "*#shape K 2"], other: Float[Tensor, "*#shape K 2"]
+) -> Float[Tensor, "*shape"]:
+    """The mean distance of keypoints, in units of [-1, 1], without those that have no edges to paint on."""
+    return (one - other)[..., linked_keypoints(graph.edge_weights), :].norm(dim=-1).mean(dim=-1)

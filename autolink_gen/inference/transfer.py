@@ -20,6 +20,7 @@ from autolink_gen.graph_analysis import cluster_keypoints
 from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion, spread
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz import to_uint8
 
@@ -50,8 +51,11 @@ def save_transfer(path: Path, transfer: "Transfer") -> None:
 
 
 def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
-    """The cluster of each keypoint; ValueError for more clusters than keypoints."""
-    return torch.from_numpy(np.ascontiguousarray(cluster_keypoints(graph.edge_weights, num_clusters))).long()
+    """The cluster of each keypoint, 0 where it has no edges; ValueError for more clusters than keypoints with edges."""
+    weights = graph.edge_weights.detach().cpu()
+    labels, linked = torch.zeros(len(weights), dtype=torch.long), linked_keypoints(weights)
+    labels[linked] = torch.from_numpy(cluster_keypoints(weights[linked][:, linked], num_clusters).astype(np.int64))
+    return labels
 
 
 def is_blank(pixels: UInt8[ndarray, "_ _ 3"]) -> bool:
@@ -129,6 +133,11 @@ class Transfer(nn.Module):
     def strengths(self) -> Float[Tensor, " K"]:
         """How much of the object each keypoint is, and so carries along."""
         return keypoint_strengths(self.graph.edge_weights.detach())
+
+    @property
+    def linked(self) -> Int[ndarray, "L"]:
+        """The keypoints that have edges: those that are painted on, and by which poses are compared."""
+        return linked_keypoints(self.graph.edge_weights).cpu().numpy()
 
     @property
     def usual_size(self) -> int:
@@ -237,7 +246,9 @@ class Animator:
         self.source_poses: Float[ndarray, "M K 2"] = self.appearance.keypoints.double().cpu().numpy()
         self._filter = OneEuroFilter() if motion.smooth else None
         self._reference = motion.reference
-        self._usual_spread = float(np.median([spread(pose) for pose in transfer.poses.cpu().numpy()] or [0.0]))
+        self._linked = transfer.linked
+        spreads = [spread(pose[self._linked]) for pose in transfer.poses.cpu().numpy()]
+        self._usual_spread = float(np.median(spreads or [0.0]))
         self._last: ndarray | None = None
         self._chosen = 0
 
@@ -268,7 +279,7 @@ class Animator:
         if self._reference is None:
             self._reference = smooth
         points = self._moved(smooth)
-        distances = np.linalg.norm(self.source_poses - points, axis=2).mean(axis=1)
+        distances = np.linalg.norm((self.source_poses - points)[:, self._linked], axis=2).mean(axis=1)
         nearest = int(distances.argmin())
         if distances[nearest] < _SWITCH * distances[self._chosen]:  # a change must be worth the flicker
             self._chosen = nearest
@@ -277,11 +288,16 @@ class Animator:
 
     def _moved(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
         assert self._reference is not None
-        source, scales = self.source_poses[0], self.motion.adapt_scale
+        whole, scales = self.source_poses[0].copy(), self.motion.adapt_scale
+        source, reference, driver = (points[self._linked] for points in (whole, self._reference, keypoints))
         if self.motion.relative:
-            return RelativeMotion(source, self._reference, adapt_scale=scales)(keypoints)
-        return absolute_motion(keypoints, source=source, reference=self._reference, adapt_scale=scales)
+            moved = RelativeMotion(source, reference, adapt_scale=scales)(driver)
+        else:
+            moved = absolute_motion(driver, source=source, reference=reference, adapt_scale=scales)
+        whole[self._linked] = moved
+        return whole
 
     def _plausible(self, keypoints: Float[ndarray, "K 2"]) -> bool:
         """Whether a pose is finite and not much smaller than those trained on, as on an empty frame."""
-        return bool(np.isfinite(keypoints).all() and spread(keypoints) >= _MIN_SHARE * self._usual_spread)
+        seen = keypoints[self._linked]
+        return bool(np.isfinite(seen).all() and spread(seen) >= _MIN_SHARE * self._usual_spread)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
@@ -67,7 +68,8 @@ def best_reference(
 ) -> Float[ndarray, "K 2"]:
     """The driver's pose that is most like the source's, of 50 frames spread over it."""
     poses = transfer.detect([_cut(pixels, crop) for pixels in driver.spread(_SEARCHED)])
-    return min(poses, key=lambda pose: pose_distance(pose, source))
+    linked = transfer.linked
+    return min(poses, key=lambda pose: pose_distance(pose[linked], source[linked]))
 
 
 def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
@@ -75,7 +77,9 @@ def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> 
     pictures = [picture for picture in pictures if not is_blank(picture)]
     if len({picture.shape for picture in pictures}) != 1:
         return None
-    crop = find_crop(pictures, transfer.detect, transfer.poses.double().cpu().numpy())
+    linked = transfer.linked
+    usual = np.array([pose[linked] for pose in transfer.poses.double().cpu().numpy()])
+    crop = find_crop(pictures, lambda seen: transfer.detect(seen)[:, linked], usual)
     whole = middle_square(pictures[0])
     shift = max(abs(crop.left - whole.left), abs(crop.top - whole.top))
     return None if max(shift, abs(crop.side - whole.side)) < _ALIKE * whole.side else crop

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from autolink_gen.losses.adversarial import keypoint_distances, structure_loss
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.training.augment import Nudge
 
 
@@ -30,11 +31,12 @@ class StructureTerm:
     A detector looked at always the same way can be pleased by strokes that mean nothing to anyone else; one that
     sees the picture turned, scaled and shifted, each time otherwise, much less. And a painted picture need not be
     clearer than real ones, moved likewise: where the detector itself wavers, more could be had by strokes alone.
-    Differs: the paper has no such term.
+    Keypoints without edges do not count: no edge map shows where they should be. Differs: the paper has no such term.
     """
 
     def __init__(self, graph: AutoLink) -> None:
         self.graph, self.nudge = graph, Nudge()
+        self.linked = linked_keypoints(graph.edge_weights)
 
     def __call__(
         self,
@@ -56,6 +58,6 @@ class StructureTerm:
 
     def _distances(
         self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
-    ) -> Float[Tensor, " K"]:
+    ) -> Float[Tensor, " L"]:
         seen, wanted = self.nudge(pictures, keypoints, seed=seed)
-        return keypoint_distances(self.graph.locate(seen), wanted)
+        return keypoint_distances(self.graph.locate(seen), wanted)[self.linked]

@@ -27,19 +27,19 @@ class Blobs(Dataset):
 
 
 class Brightest(AutoLink):
-    """Its three keypoints lie at the brightest pixel."""
+    """Its keypoints lie at the brightest pixel."""
 
     def detect(self, images):
         flat = images.mean(1).flatten(1).argmax(1)
         place = torch.stack([flat % 64, flat // 64], dim=1).float() / 63 * 2 - 1
-        return place[:, None].expand(-1, 3, -1).contiguous()
+        return place[:, None].expand(-1, self.config.num_keypoints, -1).contiguous()
 
 
 class Erratic(Brightest):
     """Its keypoints have nothing to do with where the square is."""
 
     def detect(self, images):
-        return (images.mean((2, 3))[:, None, :2] * 1e4).sin().expand(-1, 3, -1).contiguous()
+        return (images.mean((2, 3))[:, None, :2] * 1e4).sin().expand(-1, self.config.num_keypoints, -1).contiguous()
 
 
 class Obedient(Gan):
@@ -146,3 +146,13 @@ def test_each_picture_is_compared_with_one_other(count):
 def test_one_picture_is_too_few():
     with pytest.raises(ValueError, match="1 picture is too few to evaluate a GAN on"):
         evaluate_gan(gan_of(Obedient), Blobs(1), others=None, extractors={}, perceptual=lambda a, b: a)
+
+
+def test_keypoints_that_were_left_out_of_the_graph_do_not_count():
+    whole = Brightest(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
+    pictures = torch.stack([Blobs(6)[index] for index in range(6)]).float() / 127.5 - 1
+    asked = whole.detect(pictures)
+    asked[:, 1] += 0.5  # on the background, say
+    assert structure_of(pictures, asked, graph=whole).percent == pytest.approx(0.5 * 2**0.5 / 2 * 100 / 3)
+    left = structure_of(pictures, asked, graph=whole.without_keypoints([1]))
+    assert left.percent == pytest.approx(0, abs=1e-4) and left.shuffled_percent > 5

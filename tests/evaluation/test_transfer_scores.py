@@ -96,3 +96,24 @@ def test_too_little_is_refused(clips):
         evaluate_transfer(DotPainter(), [], perceptual=squares)
     with pytest.raises(ValueError, match="short has fewer than two frames"):
         evaluate_transfer(DotPainter(), [*clips, ("short", clips[0][1][:1])], perceptual=squares)
+
+
+def test_keypoints_that_were_left_out_of_the_graph_do_not_count(clips):
+    class Wandering(DotGraph):
+        """Its second keypoint follows the shade of the picture."""
+
+        edge_weights = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+
+        def detect(self, images):
+            found = super().detect(images)
+            wandering = images.mean((1, 2, 3))[:, None, None].expand(-1, 1, 2) * 5
+            return torch.cat([found[:, :1], wandering, found[:, 1:]], dim=1)
+
+    painter = DotPainter(off=0.2)
+    plain = evaluate_transfer(painter, clips, perceptual=squares)
+    painter.graph = Wandering()
+    dropped = evaluate_transfer(painter, clips, perceptual=squares)
+    assert plain.to_dict() == dropped.to_dict()
+    painter.graph.edge_weights = torch.ones(3, 3)
+    whole = evaluate_transfer(painter, clips, perceptual=squares)
+    assert abs(whole.cross_percent - plain.cross_percent) > 0.5

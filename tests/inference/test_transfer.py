@@ -117,6 +117,27 @@ def test_the_source_frame_in_the_nearest_pose_lends_itself(told):
     assert [frame.source for frame in found] == [0, 1, 1, 0], "and it does not change for a trifle"
 
 
+@pytest.mark.parametrize("motion", [Motion(), Motion(adapt_scale=True), Motion(relative=False, adapt_scale=True)])
+def test_a_keypoint_that_was_left_out_of_the_graph_changes_nothing(told, motion):
+    less = make(all_scales=True, warps=True, source_edges=True)
+    less = Transfer(less.graph.without_keypoints([1]), less.network, less.labels, less.poses)
+    painted = []
+    for place in ([0.5, -0.5], [0.0, 0.1], [9.0, -9.0]):
+        poses = [POSE, POSE * (-1, 1), POSE * 1.5, 0.45 * POSE + 0.55 * POSE * (-1, 1), POSE * 0.01]
+        told[:] = [np.stack([pose[0], place, pose[2]]) for pose in poses]
+        painted.append(Animator(less, frames(2), motion)([(0.04 * number, frames(1)[0]) for number in range(3)]))
+    for one, *others in zip(*painted, strict=True):
+        assert all((one.source, one.held) == (other.source, other.held) for other in others)
+        assert all(np.abs(one.pixels.astype(int) - other.pixels).max() <= 1 for other in others)
+
+
+def test_channels_are_of_clusters_of_what_is_left_of_the_graph():
+    graph = make().graph.without_keypoints([0])
+    assert cluster_labels(graph, 2).tolist() == [0, 0, 1]
+    with pytest.raises(ValueError, match="from 1 to the number of keypoints, 2; got 3"):
+        cluster_labels(graph, 3)
+
+
 def test_smoothing_follows_the_times(told):
     told[:] = [POSE, POSE, POSE + 0.1]
     animator = Animator(make(), frames(1), Motion(relative=False, smooth=True))

@@ -82,6 +82,17 @@ def test_what_is_as_clear_as_real_pictures_loses_nothing(graph):
     assert found.metrics == {"structure": found.painted, "real_structure": found.real}
 
 
+def test_keypoints_that_were_left_out_of_the_graph_do_not_count(monkeypatch):
+    monkeypatch.setattr(AutoLink, "locate", lambda self, pictures: centres(pictures).expand(-1, 3, -1))
+    whole = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=SIZE, width=0.05))
+    asked = torch.cat([ASKED, -ASKED[:, :1]], dim=1)
+    clear = blobs(ASKED[:, :1])
+    missed = StructureTerm(whole)(clear, asked, clear, torch.cat([ASKED, ASKED[:, :1]], dim=1), seed=1)
+    found = StructureTerm(whole.without_keypoints([2]))(clear, asked, clear, asked, seed=1)
+    assert float(missed.loss) > 0.1 and float(found.loss) < 5e-3
+    assert float(found.painted) < 5e-3 and float(found.real) < 5e-3
+
+
 def test_its_gradient_moves_the_picture(graph):
     asked = torch.tensor([[[0.2, 0.0], [0.2, 0.0]]])
     start = torch.zeros(1, 1, 2, requires_grad=True)
