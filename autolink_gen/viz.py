@@ -7,10 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from autolink_gen.ops.keypoints import linked_keypoints
 
 Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
 Points = Float[ndarray, "K 2"] | Float[Tensor, "K 2"]
@@ -61,11 +64,12 @@ def draw_graph(
     """Draw keypoints as dots and edges as lines over a copy of a picture.
 
     Keypoints are (x, y) in [-1, 1], -1 and 1 the centres of the outer pixels; those that are not finite are
-    left out. Opacity and width of an edge follow its weight divided by the largest one (AutoLink, Figure 1);
-    edges below the share `threshold` of the largest are left out, and all are where no weight is positive.
-    Pictures whose shorter side has less than `min_side` pixels are enlarged by a whole factor. With `colours`
-    (RGB, one a keypoint) an edge between two keypoints of one colour takes it; other edges are white. A dot's
-    radius is ``dot_px`` where the shorter side has 192 pixels or less, and grows with it.
+    left out, and so are those without edges where others have some. Opacity and width of an edge follow its
+    weight divided by the largest one (AutoLink, Figure 1); edges below the share `threshold` of the largest are
+    left out, and all are where no weight is positive. Pictures whose shorter side has less than `min_side` pixels
+    are enlarged by a whole factor. With `colours` (RGB, one a keypoint) an edge between two keypoints of one
+    colour takes it; other edges are white. A dot's radius is ``dot_px`` where the shorter side has 192 pixels or
+    less, and grows with it.
     """
     canvas, points = _enlarged(picture, _numpy(keypoints), min_side=min_side)
     unit = max(1.0, min(canvas.shape[:2]) / 192)
@@ -74,7 +78,8 @@ def draw_graph(
         edge_colours = [_shared_colour(colours, i, j) for i, j, _ in edges]
         _draw_edges(canvas, points, edges, edge_colours, unit)
     dots = keypoint_colours(len(points)) if colours is None else colours
-    for point, dot in zip(points, dots, strict=True):
+    for index in range(len(points)) if edge_weights is None else _linked(edge_weights):
+        point, dot = points[index], dots[index]
         for box, distance in _stroke(point, point, dot_px * unit, canvas.shape):
             rimmed = _mix(canvas[box], np.zeros(3, np.uint8), _cover(distance, dot_px * unit))
             canvas[box] = _mix(rimmed, dot, _cover(distance, 0.75 * dot_px * unit))
@@ -175,19 +180,26 @@ def graph_on_mean_pose(
     threshold: float = 0.0,
     side_px: int = 640,
     colours: UInt8[ndarray, "K 3"] | None = None,
+    legend: Sequence[tuple[str, ndarray]] = (),
 ) -> Picture:
-    """Draw the graph on the mean pose, (x, y) in [-1, 1], numbered, magnified to fill a dark square."""
-    points = _numpy(mean_keypoints)
-    low, high = points.min(axis=0), points.max(axis=0)
+    """Draw the graph on the mean pose, (x, y) in [-1, 1], numbered, magnified to fill a dark square.
+
+    `legend` names colours, in the upper left corner. Keypoints without edges are left out where others have some.
+    """
+    points, linked = _numpy(mean_keypoints), _linked(edge_weights)
+    low, high = points[linked].min(axis=0), points[linked].max(axis=0)
     reach = max(float((high - low).max()) / 2, 1e-6)
     points = (points - (low + high) / 2) / reach * 0.8
     blank = np.full((side_px, side_px, 3), 28, np.uint8)
     drawn = draw_graph(blank, points, edge_weights, threshold=threshold, colours=colours)
     image = Image.fromarray(drawn)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=side_px / 36)
-    for index, point in enumerate((points + 1) / 2 * (side_px - 1)):
-        place = (point[0] + side_px / 45, point[1] - side_px / 45)
+    for index in linked:
+        x, y = (points[index] + 1) / 2 * (side_px - 1)
+        place = (x + side_px / 45, y - side_px / 45)
         pen.text(place, str(index), "white", font, "lb", stroke_width=2, stroke_fill="black")
+    for row, (text, colour) in enumerate(legend):
+        pen.text((side_px / 60, side_px / 60 + row * side_px / 30), text, tuple(colour.tolist()), font)
     return np.asarray(image)
 
 
@@ -207,6 +219,11 @@ def painted_grid(
 def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128, padding: int = 4) -> Picture:
     """Rows of square uint8 pictures, all brought to one size, `padding` pixels apart."""
     return picture_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows], padding=padding)
+
+
+def _linked(edge_weights: Weights) -> list[int]:
+    linked: list[int] = linked_keypoints(torch.from_numpy(_numpy(edge_weights))).tolist()
+    return linked
 
 
 def _numpy(values: ndarray | Tensor) -> ndarray:

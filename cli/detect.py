@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen.cli.cluster_choice import (
+    ClusterChoice,
+    cluster_choice,
+    drop_options,
+    left_out,
+    without_clusters,
+    without_text,
+)
 from autolink_gen.cli.shared import counted, pick_device
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
               "[default: the newest run in runs/graph]")  # fmt: skip
 @click.option("--regressor", "regressor_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
               help="Also find named landmarks, with the map that evaluate wrote.")  # fmt: skip
+@drop_options
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default="detections",
               show_default=True, help="Folder to write to.")  # fmt: skip
 @click.option("--edges/--no-edges", default=True, show_default=True, help="Draw the edges too.")
@@ -42,6 +51,8 @@ def detect(
     paths: tuple[Path, ...],
     run: str | None,
     regressor_file: Path | None,
+    clusters: int | None,
+    dropped_clusters: tuple[int, ...],
     out: Path,
     edges: bool,
     threshold: float,
@@ -58,28 +69,36 @@ def detect(
     file, frame, time_s, width_px, height_px, x0_px, y0_px, x1_px, ...; the JSON also holds the edges with
     their weights. Files that cannot be read are skipped and reported.
 
+    Keypoints left out with --drop-cluster are not drawn, have no columns and no edges, and are null in the
+    JSON; the others keep their numbers. A regressor still looks at all of them, as it was fitted on all.
+
     \b
     Examples:
       autolink-gen detect my_pictures film.mp4 --out found --threshold 0.2
+      autolink-gen detect my_pictures --clusters 2 --drop-cluster 1
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
-    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.checkpoints import find_run
     from autolink_gen.inference.keypoint_files import KeypointFiles
     from autolink_gen.inference.sources import find_sources
 
+    choice = cluster_choice(clusters, dropped_clusters)
     sources = find_sources(paths, out=out)
     found_run = find_run("graph", run)
-    model = load_graph_model(found_run, device=pick_device(device))
+    model, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
     newest = "" if run else ", the newest run"
-    click.echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}")
-    regressor = None if regressor_file is None else _regressor(regressor_file, model)
+    click.echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}{without_text(model, choice)}")
+    dropped = left_out(model)
     weights = model.edge_weights.detach().cpu().numpy()
     names = () if regressor is None else regressor.names
-    with KeypointFiles(out, model_name=str(found_run), edge_weights=weights, landmark_names=names) as files:
+    with KeypointFiles(
+        out, model_name=str(found_run), edge_weights=weights, dropped=dropped, landmark_names=names
+    ) as files:
         task = _Task(
             model,
             files,
             regressor=regressor,
+            dropped=dropped,
             out=out if overlays else None,
             edge_weights=weights if edges else None,
             threshold=threshold,
@@ -89,6 +108,18 @@ def detect(
         task.detect_all(sources)
         _report_skipped(files, num_sources=len(sources))
     _report(task, num_sources=len(sources))
+
+
+def _loaded(
+    run: Path, choice: ClusterChoice | None, regressor_file: Path | None, *, device: str
+) -> tuple["AutoLink", "LandmarkRegressor | None"]:
+    """The graph without the clusters that are left out, and the regressor, which was fitted on the whole graph."""
+    from autolink_gen.checkpoints import load_graph_model
+
+    whole = load_graph_model(run)
+    model = without_clusters(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
+    regressor = None if regressor_file is None else _regressor(regressor_file, whole.to(device))
+    return model.to(device).prepare_for_inference(), regressor
 
 
 def _regressor(file: Path, model: "AutoLink") -> "LandmarkRegressor":
@@ -124,6 +155,7 @@ class _Task:
     model: "AutoLink"
     files: "KeypointFiles"
     regressor: "LandmarkRegressor | None"
+    dropped: list[int]
     out: Path | None
     edge_weights: "np.ndarray | None"
     threshold: float
@@ -210,7 +242,8 @@ class _Task:
 
         from autolink_gen.viz import draw_graph
 
-        drawn = draw_graph(found.source.pixels, found.keypoints, self.edge_weights, threshold=self.threshold)
+        keypoints = found.without(self.dropped).keypoints
+        drawn = draw_graph(found.source.pixels, keypoints, self.edge_weights, threshold=self.threshold)
         if landmarks is None:
             return drawn
         white = np.full((len(landmarks), 3), 255, np.uint8)

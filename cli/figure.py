@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.cluster_choice import left_out
 from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar
 
 if TYPE_CHECKING:
@@ -108,4 +109,5 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
     if not options["points"]:
         return list(tiles)
     places = keypoints.double().cpu().numpy()
+    places[:, left_out(graph)] = float("nan")
     return [draw_graph(tile, points, min_side=size, dot_px=2.0) for tile, points in zip(tiles, places, strict=True)]

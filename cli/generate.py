@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.shared import counted, pick_device, progress_bar
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def generate(*, run: str | None, source: Path | None, out: Path, device: str | N
     found = find_run("gan", run)
     gan = load_gan(found, device=pick_device(device))
     count = gan.graph.config.num_keypoints
-    click.echo(f"model: {found} ({count} keypoints)" + ("" if run else ", the newest run"))
+    newest = "" if run else ", the newest run"
+    click.echo(f"model: {found} ({count} keypoints){newest}{without_text(gan.graph)}")
     edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
     names, styles = _styles(gan, options)
     painter = _Painter(gan, edits, names, styles, out=out)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, left_out, without_clusters, without_text
 from autolink_gen.cli.shared import run_settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--data", metavar="DATA", help="Data set or folder for the mean pose. [default: the run's own]")
 @click.option("--data-root", metavar="DIR", type=_FOLDER, help="Where the named data sets lie.")
 @click.option("--clusters", type=click.IntRange(1), metavar="N",
-              help="Part the keypoints into N clusters; 2 part object from background.")  # fmt: skip
+              help="Part the keypoints into N clusters; 2 part object from background. "
+              "[default: 2 with --drop-cluster, else none]")  # fmt: skip
+@click.option("--drop-cluster", "dropped_clusters", type=int, multiple=True, metavar="C",
+              help="Show what is left without cluster C; repeat it for several.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Show edges whose weight is at least this share of the largest.")  # fmt: skip
 def view_graph(
@@ -32,6 +36,7 @@ def view_graph(
     data: str | None,
     data_root: Path | None,
     clusters: int | None,
+    dropped_clusters: tuple[int, ...],
     threshold: float,
 ) -> None:
     """Show a learned graph: its edge matrix, its edges by weight, and the graph on the mean pose.
@@ -43,32 +48,39 @@ def view_graph(
 
     With --clusters the keypoints are parted by spectral clustering of the edge weights, so that strong edges
     lie inside a cluster and weak ones between; --clusters 2 parts the object from the background (AutoLink,
-    Figure 7c).
+    Figure 7c). Clusters are numbered by the lowest keypoint in them, the same each time; detect, train-gan and
+    train-transfer leave those out that --drop-cluster names.
 
     \b
-    Example:
+    Examples:
       autolink-gen view-graph faces --clusters 2
+      autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
     from autolink_gen.charts import edge_matrix_figure
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.graph_analysis import cluster_keypoints
-    from autolink_gen.viz import graph_on_mean_pose, keypoint_colours, strong_edges
+    from autolink_gen.viz import strong_edges
 
     found = find_run("graph", run)
-    model = load_graph_model(found)
+    whole = load_graph_model(found)
+    choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
+    if choice is not None:
+        clusters = choice.clusters
+    model = without_clusters(whole, choice)
+    labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
-    click.echo(f"model: {found} ({len(weights)} keypoints)" + ("" if run else ", the newest run"))
-    labels = None if clusters is None else cluster_keypoints(weights, clusters)
+    newest = "" if run else ", the newest run"
+    click.echo(f"model: {found} ({len(weights)} keypoints){newest}{without_text(model, choice)}")
     pose = _own_pose(model, found, data_root) if data is None else _pose(model, data, data_root)
-    colours = None if labels is None else keypoint_colours(int(labels.max()) + 1)[labels]
     _print_edges(weights, strong_edges(weights, threshold=threshold), threshold)
-    if labels is not None:
+    if labels is not None and clusters is not None:
         _print_clusters(labels)
+        if choice is None:
+            _print_next(labels, weights, clusters=clusters, run=run)
     folder = out or (found if found.is_dir() else found.parent) / "graph"
-    drawn = graph_on_mean_pose(pose, weights, threshold=threshold, colours=colours)
     _write_picture(folder / "edge_matrix.png", edge_matrix_figure(weights))
-    _write_picture(folder / "graph.png", drawn)
-    _write_csv(folder / "edges.csv", weights, labels)
+    _write_picture(folder / "graph.png", _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
+    _write_csv(folder / "edges.csv", weights, labels, without=left_out(model))
 
 
 def _pose(
@@ -107,6 +119,19 @@ def _circle(num_keypoints: int) -> "np.ndarray":
     return np.stack([np.sin(angles), -np.cos(angles)], axis=1)
 
 
+def _drawn(
+    pose: "np.ndarray", weights: "np.ndarray", labels: "np.ndarray | None", *, threshold: float, dropped: Sequence[int]
+) -> "np.ndarray":
+    """The graph on a pose, with a colour a cluster, and which is which."""
+    from autolink_gen.viz import graph_on_mean_pose, keypoint_colours
+
+    if labels is None:
+        return graph_on_mean_pose(pose, weights, threshold=threshold)
+    palette = keypoint_colours(int(labels.max()) + 1)
+    legend = [(f"cluster {number}", colour) for number, colour in enumerate(palette) if number not in dropped]
+    return graph_on_mean_pose(pose, weights, threshold=threshold, colours=palette[labels], legend=legend)
+
+
 def _print_edges(weights: "np.ndarray", edges: Sequence[tuple[int, int, float]], threshold: float) -> None:
     num_all = len(weights) * (len(weights) - 1) // 2
     click.echo(f"{len(edges)} of {num_all} edges have at least {threshold:.0%} of the largest weight:")
@@ -121,6 +146,18 @@ def _print_clusters(labels: "np.ndarray") -> None:
         click.echo(f"cluster {cluster}: keypoints {members}")
 
 
+def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, run: str | None) -> None:
+    """What to type to leave a cluster out, with the faintest one as an example."""
+    strengths = {c: weights.max(axis=0)[labels == c].mean() for c in set(labels.tolist()) if (labels != c).sum() > 1}
+    if not strengths:  # there is none without which two keypoints are left
+        return
+    faintest = min(strengths, key=lambda cluster: (strengths[cluster], cluster))
+    model, options = f"--model {run} " if run else "", ClusterChoice(clusters, (faintest,)).options
+    click.echo(f"to leave one out, such as cluster {faintest}, which has the faintest edges:")
+    click.echo(f"  autolink-gen detect PICTURES {model}{options}")
+    click.echo(f"  train-gan, train-transfer and view-graph take {options} too")
+
+
 def _write_picture(path: Path, picture: "np.ndarray") -> None:
     from autolink_gen.files import write_picture
 
@@ -128,7 +165,7 @@ def _write_picture(path: Path, picture: "np.ndarray") -> None:
     click.echo(f"wrote {path}")
 
 
-def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None") -> None:
+def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None", *, without: Sequence[int]) -> None:
     from autolink_gen.files import write_text_atomically
     from autolink_gen.viz import edges_by_weight
 
@@ -136,6 +173,8 @@ def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None") -
     largest = edges[0][2] or 1.0
     header, rows = "keypoint_a,keypoint_b,weight,share_of_largest", []
     for i, j, weight in edges:
+        if i in without or j in without:
+            continue
         ends = "" if labels is None else f",{labels[i]},{labels[j]}"
         rows.append(f"{i},{j},{weight:.6g},{weight / largest:.6g}{ends}")
     if labels is not None:

@@ -189,7 +189,7 @@ def test_a_painted_grid_has_the_pictures_above_and_a_row_a_style() -> None:
 
 def test_mean_pose_is_magnified_and_keeps_its_shape() -> None:
     small = np.array([[-0.1, 0.0], [0.1, 0.0], [0.0, 0.05]]) + 0.3
-    drawn = viz.graph_on_mean_pose(small, _weights(3, {(0, 1): 1.0}), side_px=401)
+    drawn = viz.graph_on_mean_pose(small, _weights(3, {(0, 1): 1.0, (0, 2): 0.01}), side_px=401)
     colours = viz.keypoint_colours(3)
     assert drawn.shape == (401, 401, 3)
     assert (drawn[160, 40] == colours[0]).all()  # the widest pair spans 0.8 of the picture
@@ -200,3 +200,18 @@ def test_mean_pose_is_magnified_and_keeps_its_shape() -> None:
 def test_a_mean_pose_in_one_point_is_drawn() -> None:
     drawn = viz.graph_on_mean_pose(np.zeros((2, 2)), np.ones((2, 2)), side_px=201)
     assert (drawn[100, 100] == viz.keypoint_colours(2)[1]).all()
+
+
+def test_keypoints_without_edges_are_left_out_and_clusters_named() -> None:
+    keypoints = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, 0.5]])
+    drawn = viz.draw_graph(_grey(), keypoints, _weights(3, {(0, 1): 1.0}), threshold=1.0)
+    assert (drawn[140:] == 90).all() and (drawn[100, 50] == viz.keypoint_colours(1)[0]).all()
+    apart = np.array([[-0.1, 0.0], [0.1, 0.0], [9.0, 9.0]])
+    weights = _weights(3, {(0, 1): 1.0})
+    plain = viz.graph_on_mean_pose(apart, weights, side_px=401)
+    assert (plain[200, 40] == viz.keypoint_colours(1)[0]).all(), "the far one counts neither for the size"
+    colour = np.array([250, 10, 20], np.uint8)
+    named = viz.graph_on_mean_pose(apart, weights, side_px=401, legend=[("cluster 0", colour)])
+    changed = (named != plain).any(axis=2)
+    assert changed[:30, :100].any() and not changed[40:].any()
+    assert (named[changed] == colour).all(axis=1).any()

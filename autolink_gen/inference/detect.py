@@ -1,7 +1,7 @@
 """Keypoints of pictures and videos, in pixels of the original; memory does not grow with a video's length."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,12 @@ class Detection:
     def normalised(self, points_px: Float[ndarray, "P 2"]) -> Float[ndarray, "P 2"]:
         """Points in pixels of the original as (x, y) in [-1, 1]."""
         return points_px * 2 / np.maximum([self.width_px - 1, self.height_px - 1], 1) - 1
+
+    def without(self, dropped: Sequence[int]) -> "Detection":
+        """The same with keypoints left out: their places become NaN, the others keep their numbers."""
+        keypoints_px = self.keypoints_px.copy()
+        keypoints_px[list(dropped)] = np.nan
+        return replace(self, keypoints_px=keypoints_px)
 
 
 def landmarks_px(regressor: LandmarkRegressor, found: Detection) -> Float[ndarray, "P 2"]:

@@ -24,9 +24,11 @@ class KeypointFiles:
     The CSV has the columns file, frame, time_s (empty for a picture), width_px, height_px, x0_px, y0_px,
     x1_px, ...: pixels of the original, (0, 0) the centre of its first pixel. The JSON has the same under
     "pictures", beside "model", "num_keypoints", "edges" (every pair of keypoints and its weight, the heaviest
-    first) and "skipped" (files that could not be read, with the reason). Named landmarks, where there are any,
-    follow as <name>_x_px, <name>_y_px, and in the JSON by name under "landmarks_px". Both take their names when the
-    block ends well; until then, and after an error, the folder holds what it held, or is gone where there was none.
+    first) and "skipped" (files that could not be read, with the reason). Keypoints that are ``dropped`` have no
+    columns and no edges, and are null in the JSON, which lists them under "dropped"; the others keep their
+    numbers. Named landmarks, where there are any, follow as <name>_x_px, <name>_y_px, and in the JSON by name under
+    "landmarks_px". Both take their names when the block ends well; until then, and after an error, the folder holds
+    what it held, or is gone where there was none.
     """
 
     def __init__(
@@ -35,23 +37,30 @@ class KeypointFiles:
         *,
         model_name: str,
         edge_weights: Float[ndarray, "K K"],
+        dropped: Sequence[int] = (),
         landmark_names: Sequence[str] = (),
     ) -> None:
         self.paths = (folder / "keypoints.csv", folder / "keypoints.json")
         self.num_records = 0
         self.skipped: list[tuple[Path, str]] = []
         self._landmark_names = tuple(landmark_names)
+        self._kept = [k for k in range(len(edge_weights)) if k not in set(dropped)]
         self._places = (0, 0, 0)
         self._made_folder = None if folder.exists() else folder
         folder.mkdir(parents=True, exist_ok=True)
         self._temporary = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in self.paths]
         self._csv, self._json = (_open(path) for path in self._temporary)
-        names = [f"{axis}{k}_px" for k in range(len(edge_weights)) for axis in "xy"]
+        names = [f"{axis}{k}_px" for k in self._kept for axis in "xy"]
         names += [f"{name}_{axis}_px" for name in landmark_names for axis in "xy"]
         self._write_row(["file", "frame", "time_s", "width_px", "height_px", *names])
-        edges = [{"keypoints": [i, j], "weight": weight} for i, j, weight in edges_by_weight(edge_weights)]
+        edges = [
+            {"keypoints": [i, j], "weight": weight}
+            for i, j, weight in edges_by_weight(edge_weights)
+            if i in self._kept and j in self._kept
+        ]
         lines = ",\n".join(f"  {json.dumps(edge)}" for edge in edges)
         self._json.write(f'{{\n "model": {json.dumps(model_name)},\n "num_keypoints": {len(edge_weights)},\n')
+        self._json.write(f' "dropped": {json.dumps(sorted(dropped))},\n')
         self._json.write(f' "edges": [\n{lines}\n ],\n "pictures": [')
 
     def __enter__(self) -> "KeypointFiles":
@@ -85,9 +94,11 @@ class KeypointFiles:
             "height_px": found.height_px,
         }
         points = _rounded(found.keypoints_px)
+        kept = [points[k] for k in self._kept]
+        listed = [point if k in self._kept else None for k, point in enumerate(points)]
         named = dict(zip(self._landmark_names, [] if landmarks_px is None else _rounded(landmarks_px), strict=True))
-        self._write_row([*record.values(), *(value for point in (*points, *named.values()) for value in point)])
-        values = {**record, "keypoints_px": points, **({"landmarks_px": named} if named else {})}
+        self._write_row([*record.values(), *(value for point in (*kept, *named.values()) for value in point)])
+        values = {**record, "keypoints_px": listed, **({"landmarks_px": named} if named else {})}
         self._json.write(f"{',' if self.num_records else ''}\n  {json.dumps(values)}")
         self.num_records += 1
 

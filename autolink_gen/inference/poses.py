@@ -15,6 +15,7 @@ from torch import Tensor
 from autolink_gen.data.images import read_image
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.keypoints import linked_keypoints
 
 _WANTED = (
     'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json that `autolink-gen detect` writes'
@@ -33,13 +34,14 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
     """The poses in a file: a picture's own, detected, or those of a JSON file of numbers.
 
     Such a file holds {"keypoints": [[x, y], ...]} in [-1, 1], or a list of such poses under "keypoints", or is what
-    `autolink-gen detect` wrote. Raises ValueError for another form, another number of keypoints, or values out of
-    range.
+    `autolink-gen detect` wrote. Keypoints that such a file leaves out are put at (0, 0) where the graph has no edges
+    to them either. Raises ValueError for another form, another number of keypoints, keypoints that are missing, or
+    values out of range.
     """
     if not path.exists():
         raise ValueError(f"there is no file {path}; give a picture, a video or a file of keypoints that exists")
     if path.suffix.lower() == ".json":
-        return _read_json(path, num_keypoints=graph.config.num_keypoints)
+        return _read_json(path, graph)
     if path.is_dir():
         raise ValueError(
             f"{path} is a folder: give one picture or video of it, or run autolink-gen detect {path} and give the "
@@ -50,7 +52,7 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
     return [Pose(path.stem, torch.from_numpy(found.keypoints).float())]
 
 
-def _read_json(path: Path, *, num_keypoints: int) -> list[Pose]:
+def _read_json(path: Path, graph: AutoLink) -> list[Pose]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -58,7 +60,9 @@ def _read_json(path: Path, *, num_keypoints: int) -> list[Pose]:
     poses = _listed(values, path)
     if not poses:
         raise ValueError(f"{path} holds no pose")
-    return [Pose(name, _checked(points, path, num_keypoints)) for name, points in poses]
+    count = graph.config.num_keypoints
+    painted_on = set(linked_keypoints(graph.edge_weights).tolist())
+    return [Pose(name, _checked(_filled(points, path, painted_on), path, count)) for name, points in poses]
 
 
 def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
@@ -74,9 +78,26 @@ def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
         raise ValueError(f"{path} does not hold keypoints: {_WANTED}") from None
 
 
-def _normalised(item: dict[str, Any]) -> list[list[float]]:
+def _normalised(item: dict[str, Any]) -> list[list[float] | None]:
     spans = [max(1, item["width_px"] - 1), max(1, item["height_px"] - 1)]
-    return [[2 * value / span - 1 for value, span in zip(point, spans, strict=True)] for point in item["keypoints_px"]]
+    return [point and _scaled(point, spans) for point in item["keypoints_px"]]
+
+
+def _scaled(point: list[float], spans: list[int]) -> list[float]:
+    return [2 * value / span - 1 for value, span in zip(point, spans, strict=True)]
+
+
+def _filled(points: Any, path: Path, painted_on: set[int]) -> Any:
+    """The points with (0, 0) for those that were left out, which must be none that is ``painted_on``."""
+    if not isinstance(points, list) or None not in points:
+        return points
+    missing = [index for index, point in enumerate(points) if point is None]
+    if wanted := sorted(painted_on.intersection(missing)):
+        raise ValueError(
+            f"{path} leaves out the keypoints {', '.join(map(str, wanted))}, which the GAN paints on: detect them "
+            f"without --drop-cluster, or train the GAN with the same --drop-cluster"
+        )
+    return [[0.0, 0.0] if point is None else point for point in points]
 
 
 def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"]:

@@ -90,3 +90,14 @@ def test_an_error_leaves_the_old_files_and_nothing_else(tmp_path: Path) -> None:
         "keypoints.csv": "old",
         "keypoints.json": "old",
     }
+
+
+def test_keypoints_that_are_left_out_keep_the_numbers_of_the_others(tmp_path: Path) -> None:
+    with KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS, dropped=[1]) as files:
+        files.add(_found("a.jpg"))
+    rows, data = _read(tmp_path)
+    assert list(rows[0])[5:] == ["x0_px", "y0_px", "x2_px", "y2_px"]
+    assert list(rows[0].values())[5:] == ["0.0", "5.0", "-1.5", "7.0"]
+    assert data["pictures"][0]["keypoints_px"] == [[0.0, 5.0], None, [-1.5, 7.0]]
+    assert data["edges"] == [{"keypoints": [0, 2], "weight": 0.1}]
+    assert (data["num_keypoints"], data["dropped"]) == (3, [1])

@@ -126,3 +126,15 @@ def test_the_way_between_passes_its_stops():
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, graph, name):
     with pytest.raises(ValueError, match=rf"^there is no file .*{name}; give a picture"):
         read_poses(tmp_path / name, graph)
+
+
+def test_keypoints_that_detect_left_out_must_be_none_that_is_painted_on(tmp_path, graph):
+    item = {"file": "a.jpg", "frame": 0, "width_px": 101, "height_px": 101}
+    file = written(tmp_path, {"pictures": [{**item, "keypoints_px": [[50.0, 75.0], None, [62.5, 37.5]]}]})
+    with pytest.raises(ValueError, match="leaves out the keypoints 1, which the GAN paints on: detect them without"):
+        read_poses(file, graph)
+    (pose,) = read_poses(file, graph.without_keypoints([1]))
+    assert torch.allclose(pose.keypoints, torch.tensor([POSE[0], [0.0, 0.0], POSE[2]]))
+    nothing = written(tmp_path, {"pictures": [{**item, "keypoints_px": None}]})
+    with pytest.raises(ValueError, match="does not hold keypoints"):
+        read_poses(nothing, graph)
