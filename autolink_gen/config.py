@@ -154,10 +154,17 @@ class GraphRunConfig:
 
 @dataclass(frozen=True)
 class GraphChoice:
-    """The graph that a generator paints on, as found in ``run`` when the run began; the run keeps a copy of it."""
+    """The graph that a generator paints on, as found in ``run`` when the run began; the run keeps a copy of it.
+
+    ``dropped`` are the keypoints that are left out of the copy, those of ``dropped_clusters`` where the whole graph is
+    parted into ``clusters``.
+    """
 
     run: str = ""
     num_keypoints: int = 0
+    clusters: int = 0
+    dropped_clusters: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def evaluate_gan_run(
         extractors["inception"] = inception_features(options["fid_weights"])
     data, training, held_out = _data(path, gan, options)
     real = held_out if held_out is not None else training
-    click.echo(f"model: {path}; {'held-out' if held_out is not None else 'training'} pictures of {data}")
+    which = "held-out" if held_out is not None else "training"
+    click.echo(f"model: {path}{without_text(gan.graph)}; {which} pictures of {data}")
     report = evaluate_gan(
         gan,
         real,

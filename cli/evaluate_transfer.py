@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def evaluate_transfer_run(
     path = find_run("transfer", run)
     transfer = load_transfer(path, device=pick_device(device))
     data, clips = _clips(path, transfer, options)
-    click.echo(f"model: {path}; {len(clips)} clips of {data}")
+    click.echo(f"model: {path}{without_text(transfer.graph)}; {len(clips)} clips of {data}")
     shown: list[Painted] = []
     report = evaluate_transfer(
         transfer,

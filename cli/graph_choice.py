@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
+from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, without_clusters, without_text
 from autolink_gen.cli.shared import run_settings
 from autolink_gen.cli.training_options import (
     default_recipe,
@@ -19,7 +20,7 @@ from autolink_gen.cli.training_options import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from autolink_gen.config import GanRunConfig, TransferRunConfig
+    from autolink_gen.config import GanRunConfig, GraphChoice, TransferRunConfig
     from autolink_gen.models.autolink import AutoLink
     from autolink_gen.training.engine import Run
     from autolink_gen.training.launch import Launch
@@ -72,8 +73,9 @@ class Painter(Generic[Config]):
 
         data = whole_path(options["data"]) or "puppets"
         folder = self.folder_of(options, data)
-        graph, named = _own_graph(options, folder) or _named_graph(options, data, self.called)
-        config = with_graph(self.configure(recipe, options, graph), graph, run=named)
+        dropped = cluster_choice(options["clusters"], options["dropped_clusters"])
+        graph, chosen = _own_graph(options, folder, dropped) or _named_graph(options, data, self.called, dropped)
+        config = with_graph(self.configure(recipe, options, graph), graph, chosen)
         return config, graph, self.folder_of(options, config.data.name)
 
     def dry_run(self, recipe: str, options: dict[str, Any]) -> None:
@@ -87,6 +89,8 @@ class Painter(Generic[Config]):
             if options["graph_run"] is not None:
                 raise
             say("# no graph yet: autolink-gen learn-graph makes one")
+            if choice := cluster_choice(options["clusters"], options["dropped_clusters"]):
+                say(f"# {choice} of its keypoints will be left out")
             config = self.configure(recipe, options, None)
             folder = self.folder_of(options, config.data.name)
         else:
@@ -106,31 +110,52 @@ def painter_settings(
     return merge(values, parse_overrides(options["settings"]))
 
 
-def _own_graph(options: dict[str, Any], folder: Path) -> tuple["AutoLink", str] | None:
-    """The graph of the run that is gone on with, where no graph is named; None where there is no such run."""
+def _own_graph(
+    options: dict[str, Any], folder: Path, dropped: ClusterChoice | None
+) -> tuple["AutoLink", "GraphChoice"] | None:
+    """The graph of the run that is gone on with, where no graph is named; None where there is no such run.
+
+    The copy has lost what was left out of it, so that the clusters are compared by their numbers.
+    """
+    from autolink_gen.config import GraphChoice, build
     from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
 
     graph = kept_graph(folder) if options["resume"] and options["graph_run"] is None else None
     if graph is None:
         return None
-    say(f"graph: {folder / GRAPH_NAME}, the run's own")
-    return graph, str(run_settings(folder, "graph").get("run", ""))
+    chosen = build(GraphChoice, run_settings(folder, "graph"))
+    if dropped is not None and (dropped.clusters, dropped.dropped) != (chosen.clusters, chosen.dropped_clusters):
+        theirs = ClusterChoice(chosen.clusters, chosen.dropped_clusters)
+        has = f"leaves {theirs} of its graph out" if theirs.dropped else "leaves no cluster of its graph out"
+        raise click.BadParameter(
+            f"the run in {folder} {has}, and --drop-cluster now names {dropped}: give "
+            f"{theirs.options if theirs.dropped else 'no --drop-cluster'} to go on, another --name for a new run, or "
+            f"--fresh to move the old one aside",
+            param_hint="--drop-cluster",
+        )
+    say(f"graph: {folder / GRAPH_NAME}, the run's own{without_text(graph, dropped)}")
+    return graph, chosen
 
 
-def _named_graph(options: dict[str, Any], data: str, called: str) -> tuple["AutoLink", str]:
+def _named_graph(
+    options: dict[str, Any], data: str, called: str, dropped: ClusterChoice | None
+) -> tuple["AutoLink", "GraphChoice"]:
     from autolink_gen.checkpoints import find_run, finished_runs, load_graph_model
+    from autolink_gen.config import GraphChoice
 
     found, why = find_run("graph", options["graph_run"], runs=options["out"]), ""
     if options["graph_run"] is None:
         runs = finished_runs("graph", runs=options["out"])
         fitting = next((run for run in runs if (name := _learned_on(run)) and not _is_new(data, name)), None)
         found, why = (fitting, ", the newest run on this data") if fitting else (found, ", the newest run")
-    graph = load_graph_model(found)
-    say(f"graph: {found} ({graph.config.num_keypoints} keypoints{why})")
+    graph = without_clusters(load_graph_model(found), dropped)
+    say(f"graph: {found} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}")
     learned_on = _learned_on(found)
     if learned_on and _is_new(data, learned_on):
         say(f"note: that graph was learned on {learned_on}, and {called} is trained on {data}")
-    return graph, str(found)
+    if dropped is None:
+        return graph, GraphChoice(run=str(found))
+    return graph, GraphChoice(run=str(found), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
 
 
 def _learned_on(run: Path) -> str:

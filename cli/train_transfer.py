@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.cluster_choice import drop_options
 from autolink_gen.cli.graph_choice import Painter, painter_settings
 from autolink_gen.cli.training_options import data_label, given_settings, training_options
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--graph", "graph_run", metavar="RUN",
               help="Graph run, by name or folder. [default: the newest one on this data, else the newest]")  # fmt: skip
+@drop_options
 @click.option("--image-size", type=int, help="Pixels, the graph's own size. [default: that]")
 @click.option("--batch-size", type=int, help="Pairs of frames a step, over all devices.")
 def train_transfer(**options: Any) -> None:

@@ -14,7 +14,9 @@ log = logging.getLogger(__name__)
 
 _MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
 _MAY_CHANGE |= {"training.log_every", "training.max_bad_steps", "data.root", "data.workers", "loss.weights"}
-_MAY_CHANGE |= {"graph.run", "progress.pictures"}  # a run keeps a copy of its graph, which is compared instead
+_MAY_CHANGE |= {"progress.pictures"}
+# A run keeps a copy of its graph, which is compared instead; so are the keypoints left out, by whichever clusters.
+_MAY_CHANGE |= {"graph.run", "graph.clusters", "graph.dropped_clusters"}
 
 
 def drop_later_lines(path: Path, step: int) -> None:

@@ -7,8 +7,9 @@ from typing import TypeVar
 import torch
 
 from autolink_gen.checkpoints import GRAPH_NAME, load_graph_model, save_model
-from autolink_gen.config import GanRunConfig, TransferRunConfig
+from autolink_gen.config import GanRunConfig, GraphChoice, TransferRunConfig
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.keypoints import linked_keypoints
 
 PaintingConfig = TypeVar("PaintingConfig", GanRunConfig, TransferRunConfig)
 
@@ -23,10 +24,11 @@ def check_size(size: int, graph: AutoLink) -> None:
         )
 
 
-def with_graph(config: PaintingConfig, graph: AutoLink, *, run: str) -> PaintingConfig:
-    """The configuration with the graph that is painted on written down."""
-    choice = replace(config.graph, run=run, num_keypoints=graph.config.num_keypoints)
-    return replace(config, graph=choice)
+def with_graph(config: PaintingConfig, graph: AutoLink, choice: GraphChoice) -> PaintingConfig:
+    """The configuration with the graph that is painted on written down: the choice of it, and what is left of it."""
+    count = graph.config.num_keypoints
+    dropped = tuple(sorted(set(range(count)) - set(linked_keypoints(graph.edge_weights).tolist())))
+    return replace(config, graph=replace(choice, num_keypoints=count, dropped=dropped))
 
 
 def keep_graph(folder: Path, graph: AutoLink) -> None:

@@ -1,0 +1,160 @@
+"""`--drop-cluster` where something is trained to paint on a graph: what is kept, gone on with, and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from autolink_gen import load_gan, load_transfer
+from autolink_gen.checkpoints import load_graph_model, save_model
+from autolink_gen.cli.main import cli
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.ops.keypoints import linked_keypoints
+
+CONFIG = AutoLinkConfig(num_keypoints=5, image_size=64, width=0.05, sigma2=1e-2)
+SETTINGS = {
+    "gan": ("model.width=0.02", "model.style_size=8", "loss.structure=0.1", "progress.pictures=0"),
+    "transfer": (
+        "model.width=0.05",
+        "model.appearance_width=0.05",
+        "model.warps=true",
+        "model.clusters=2",
+        "loss.discriminator_width=0.02",
+        "perceptual.features=random",
+        "adversarial.structure=0.1",
+        "progress.pictures=0",
+    ),
+}
+KINDS = pytest.mark.parametrize("kind", SETTINGS)
+
+
+def run(*arguments: object, expect: int = 0) -> str:
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == expect, result.output
+    return " ".join(result.output.split()) if expect else result.output
+
+
+def train(kind: str, *arguments: object, expect: int = 0) -> str:
+    settings = [word for setting in (*SETTINGS[kind], "training.log_every=1") for word in ("--set", setting)]
+    given = ("--batch-size", 2, *arguments)
+    return run(f"train-{kind}", "--recipe", "cpu", *settings, *given, expect=expect)
+
+
+def make_graph(folder: Path) -> None:
+    """Strong edges between the keypoints 0, 2 and 4, weaker ones between 1 and 3, faint ones elsewhere."""
+    torch.manual_seed(0)
+    model = AutoLink(CONFIG)
+    raw = torch.full((5, 5), -9.0)
+    for i, j, value in ((0, 2, 3.0), (0, 4, 2.0), (2, 4, 1.0), (1, 3, 0.5)):
+        raw[i, j] = value
+    with torch.no_grad():
+        model.raw_edge_weights.copy_(raw / CONFIG.edge_weight_rate)
+    save_model(folder / "model.safetensors", model)
+    (folder / "config.yaml").write_text("data: {name: puppets}\n")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a graph and with a GAN and a transfer network of a step each that leave a cluster of it out."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_graph(Path("runs/graph/puppets-k5"))
+        for kind in SETTINGS:
+            output = train(kind, "--steps", 1, "--drop-cluster", 1)
+            said = "graph: runs/graph/puppets-k5 (5 keypoints, the newest run on this data), without cluster 1 of 2"
+            assert f"{said}, keypoints 1, 3\n" in output
+        train("gan", "--steps", 1, "--name", "whole")
+    return folder
+
+
+@pytest.fixture
+def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(place)
+    return place
+
+
+@KINDS
+def test_the_copy_of_the_graph_and_the_configuration_tell_what_is_left_out(here: Path, kind: str) -> None:
+    folder = Path("runs") / kind / "puppets"
+    kept = load_graph_model(folder / "graph.safetensors")
+    assert linked_keypoints(kept.edge_weights).tolist() == [0, 2, 4]
+    choice = yaml.safe_load((folder / "config.yaml").read_text())["graph"]
+    assert (choice["clusters"], choice["dropped_clusters"], choice["dropped"]) == (2, [1], [1, 3])
+    loaded = load_gan(folder) if kind == "gan" else load_transfer(folder)
+    assert torch.equal(loaded.graph.edge_weights, kept.edge_weights)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(abs(row["loss"]) < 1e6 and row["structure"] >= 0 for row in rows)
+    whole = yaml.safe_load(Path("runs/gan/whole/config.yaml").read_text())["graph"]
+    assert (whole["clusters"], whole["dropped_clusters"], whole["dropped"]) == (0, [], [])
+
+
+@KINDS
+def test_it_goes_on_with_the_same_choice_or_none_named(here: Path, kind: str) -> None:
+    folder = Path("runs") / kind / "puppets"
+    own = f"graph: {folder}/graph.safetensors, the run's own, without"
+    assert f"{own} keypoints 1, 3\n" in train(kind, "--steps", 2)
+    before = (folder / "config.yaml").read_text()
+    assert f"{own} cluster 1 of 2, keypoints 1, 3\n" in train(kind, "--steps", 2, "--drop-cluster", 1)
+    named = train(kind, "--steps", 2, "--drop-cluster", 1, "--clusters", 2, "--graph", "puppets-k5")
+    assert "finished already, at step 2" in named
+    assert (folder / "config.yaml").read_text() == before
+
+
+@KINDS
+def test_it_refuses_another_choice(here: Path, kind: str) -> None:
+    folder = Path("runs") / kind
+    given = ("--steps", 9)
+    other = train(kind, *given, "--drop-cluster", 0, expect=2)
+    assert f"the run in {folder}/puppets leaves cluster 1 of 2 of its graph out, and --drop-cluster now names" in other
+    assert "cluster 0 of 2: give --clusters 2 --drop-cluster 1 to go on, another --name for a new run, or" in other
+    taken = train(kind, *given, "--graph", "puppets-k5", expect=1)
+    assert "graph.dropped was [1, 3], now []" in taken
+
+
+def test_a_run_on_the_whole_graph_stays_on_it(here: Path) -> None:
+    refused = train("gan", "--steps", 9, "--drop-cluster", 1, "--name", "whole", expect=2)
+    assert (
+        "the run in runs/gan/whole leaves no cluster of its graph out, and --drop-cluster now names cluster 1 of 2"
+        in refused
+    )
+    assert "give no --drop-cluster to go on" in refused
+
+
+def test_a_run_from_before_there_was_a_choice_goes_on(here: Path) -> None:
+    file = Path("runs/gan/whole/config.yaml")
+    values = yaml.safe_load(file.read_text())
+    for name in ("clusters", "dropped_clusters", "dropped"):
+        del values["graph"][name]
+    file.write_text(yaml.safe_dump(values))
+    assert "going on from step 1 of 2" in train("gan", "--steps", 2, "--name", "whole")
+
+
+@KINDS
+def test_a_dry_run_prints_it(here: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = train(kind, "--dry-run", "--drop-cluster", 1, "--name", "new")
+    assert "dropped:\n  - 1\n  - 3\n" in output and "dropped_clusters:\n  - 1\n" in output
+    monkeypatch.chdir(tmp_path)
+    alone = run(f"train-{kind}", "--recipe", "paper", "--dry-run", "--clusters", 3, "--drop-cluster", 2)
+    assert "# no graph yet" in alone and "# cluster 2 of 3 of its keypoints will be left out" in alone
+    assert "--clusters 2 leaves nothing out by itself" in train(kind, "--clusters", 2, expect=2)
+
+
+@KINDS
+def test_a_wrong_cluster_makes_no_run(here: Path, kind: str) -> None:
+    refused = train(kind, "--steps", 1, "--drop-cluster", 2, "--name", "none", expect=2)
+    assert "there is no cluster 2, they are 0 to 1" in refused
+    assert not (Path("runs") / kind / "none").exists()
+
+
+def test_its_graph_can_be_looked_at_and_detects_what_is_left(here: Path, tmp_path: Path) -> None:
+    output = run("view-graph", "runs/gan/puppets", "--out", tmp_path)
+    assert "(5 keypoints), without keypoints 1, 3" in output and "3 of 10 edges" in output
+    output = run("generate", "--model", "puppets", "--seeds", "0", "--grid", "rows=seeds,cols=poses", "--out", tmp_path)
+    assert "(5 keypoints), without keypoints 1, 3" in output
+    run("detect", tmp_path / "grid.png", "--model", "runs/gan/puppets", "--out", tmp_path / "found")
+    assert "x2_px" in (tmp_path / "found/keypoints.csv").read_text().partition("\n")[0]
+    assert "x1_px" not in (tmp_path / "found/keypoints.csv").read_text()
