@@ -43,6 +43,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "consistency 0.1": {"views": {"consistency": 0.1}},
     "consistency 0.5": {"views": {"consistency": 0.5}},
     "lr 2e-3": {"optimiser": {"lr": 2e-3}},
+    "batch 4": {"training": {"batch_size": 4}},
+    "decoder 1/16": {"model": {"decoder_width": 0.0625}},
+    "features at 96": {"loss": {"resize": 96}},
 }
 _BASE = {"training": {"save_every": 10_000, "grid_every": 10_000}}
 _FEW, _MORE = 4, 34  # steps whose difference in time is that of a step
@@ -100,7 +103,7 @@ def scores(
     """The score of each variant and seed, trained unless it was before."""
     for seed in range(seeds):
         for name in names:
-            folder = out / f"{name.replace(' ', '-')}-{budget[name]}-seed{seed}"
+            folder = out / f"{name.replace(' ', '-').replace('/', '-')}-{budget[name]}-seed{seed}"
             config = configure(VARIANTS[name], data, steps=budget[name], seed=seed, keypoints=keypoints)
             run = train_graph(config, Launch(folder))
             if run.stopped_by:
