@@ -116,7 +116,7 @@ class Samples:
             few = pictures[: self.num_samples]
             mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
             result = model(few, mask)
-            overlays = draw_graphs(few, result.keypoints, model.edge_weights)
+            overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
             grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
         model.train(was_training)
@@ -135,5 +135,10 @@ class Samples:
 def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:
     """The learned graph on each of some pictures in [-1, 1], as one uint8 picture."""
     keypoints = model.detector(pictures)
-    drawn = draw_graphs(pictures, keypoints, model.edge_weights)
+    drawn = draw_graphs(pictures, keypoints, _drawn_edges(model))
     return picture_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
+
+
+def _drawn_edges(model: AutoLink) -> Float[Tensor, "K K"] | None:
+    """The edges to draw for users; none of a model that is shown keypoints alone, whose edges never learn."""
+    return None if model.config.drawing == "points" else model.edge_weights
