@@ -70,24 +70,26 @@ def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mappin
 
 
 def grid_chart(
-    places: Sequence[tuple[str, str, tuple[float, float]]], *, rows: str, columns: str, score: str
+    places: Sequence[tuple[str, str, tuple[float, float] | None]], *, rows: str, columns: str, score: str
 ) -> Picture:
     """Draw an ablation: bars of its rows, or, where there are columns, a line over them for each row.
 
-    ``places`` are (row, column, (mean, deviation)), the deviations drawn as error bars; "" is no column.
+    ``places`` are (row, column, (mean, deviation)) in the order to draw them, the deviations drawn as error bars; ""
+    is no column, None a place that has no value yet.
     """
+    known = [(row, column, value) for row, column, value in places if value is not None]
     figure = _figure(7.0, 4.0)
     axes = figure.add_subplot()
-    names = list(dict.fromkeys(row for row, _, _ in places))
+    names = list(dict.fromkeys(row for row, _, _ in known))
     if not columns:
-        means, deviations = zip(*(value for _, _, value in places), strict=True)
+        means, deviations = zip(*(value for _, _, value in known), strict=True)
         axes.barh(names, means, xerr=deviations, color="tab:blue", alpha=0.8)
         axes.invert_yaxis()
         axes.set(xlabel=score)
     else:
         order = list(dict.fromkeys(column for _, column, _ in places))
         for name in names:
-            line = [(order.index(column), *value) for row, column, value in places if row == name]
+            line = [(order.index(column), *value) for row, column, value in known if row == name]
             at, means, deviations = zip(*line, strict=True)
             axes.errorbar(at, means, yerr=deviations, marker="o", capsize=3, label=f"{name} {rows}")
         axes.set(xticks=range(len(order)), xticklabels=order, xlabel=columns, ylabel=score)

@@ -62,6 +62,7 @@ class _Grid:
     options: dict[str, Any]
     folder: Path = field(init=False)
     data: str = field(init=False)
+    recipe: str = field(init=False)
     root: Path | None = field(init=False)
     jobs: dict[str, tuple[GraphJob, "Cell"]] = field(init=False)
 
@@ -70,8 +71,8 @@ class _Grid:
         from autolink_gen.recipes import merge, parse_overrides, read_recipe
 
         options = self.options
-        recipe = options["recipe"] or default_recipe("graph", options["data"])
-        base = merge(read_recipe("graph", recipe), given_settings(options))
+        self.recipe = options["recipe"] or default_recipe("graph", options["data"])
+        base = merge(read_recipe("graph", self.recipe), given_settings(options))
         base = merge(base, parse_overrides(options["settings"]))
         first = build(GraphRunConfig, base)
         self.folder = options["out"] / "ablate" / (options["name"] or f"{self.what}-{data_label(first.data.name)}")
@@ -93,6 +94,13 @@ class _Grid:
 
         return score_graph(graph, self.data, root=self.root, progress=progress_bar)
 
+    def _what_of(self) -> str:
+        """What all runs have in common."""
+        (job, _), *_ = self.jobs.values()
+        length, minutes = job.config.training, self.options["max_minutes"]
+        limit = f", {minutes:g} minutes at most" if minutes else ""
+        return f"{self.data}, recipe {self.recipe}, {length.steps} steps of {length.batch_size} pictures{limit}"
+
     def write(self, results: Mapping[str, Mapping[str, float]]) -> str:
         """Write the table and the plot of what is done so far; the table."""
         from autolink_gen.charts import grid_chart
@@ -106,9 +114,9 @@ class _Grid:
                 (score, value), *_ = results[key].items()
                 found.setdefault(cell.label, []).append(value)
         scores = summarise(found)
-        table = markdown_table(self.ablation, scores, score=score, seeds=self.num_seeds)
+        table = markdown_table(self.ablation, scores, score=score, seeds=self.num_seeds) + f"\n{self._what_of()}\n"
         write_text_atomically(self.folder / "table.md", table)
-        places = [(cell.row, cell.column, scores[cell.label]) for cell in self.ablation.cells if cell.label in scores]
+        places = [(cell.row, cell.column, scores.get(cell.label)) for cell in self.ablation.cells]
         write_picture(
             self.folder / "plot.png",
             grid_chart(places, rows=self.ablation.rows, columns=self.ablation.columns, score=score),

@@ -41,13 +41,14 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
     options["data"] = data
     configs = [_configure(data, options, seed) for seed in range(num_seeds)]
     first = configs[0]
+    count = first.model.num_keypoints
+    folder = options["out"] / "benchmark" / (options["name"] or f"{data_label(first.data.name)}-k{count}")
     if options["dry_run"]:
-        click.echo(to_yaml(first), nl=False)
+        seeds = ", ".join(str(config.training.seed) for config in configs)
+        click.echo(f"# {folder}, seeds {seeds}\n{to_yaml(first)}", nl=False)
         return
     root = Path(first.data.root) if first.data.root else None
     check_scorable(first.data.name, root=root)
-    count = first.model.num_keypoints
-    folder = options["out"] / "benchmark" / (options["name"] or f"{data_label(first.data.name)}-k{count}")
     named = [GraphJob(f"seed{config.training.seed}", config) for config in configs]
     jobs = {job.key(options["max_minutes"]): job for job in named}
 

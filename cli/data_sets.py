@@ -38,12 +38,13 @@ def info(name: str | None, data_root: Path | None) -> None:
         return
     for line in _facts(name, entry):
         click.echo(line)
+    given = f" --data-root {data_root}" if data_root else ""
     try:
         folder = find_pictures(name, root=data_root)
     except ValueError as error:
         click.echo(f"here: no ({str(error).splitlines()[0]})")
     else:
-        click.echo(f"here: {folder}\nnext: autolink-gen learn-graph --data {name}")
+        click.echo(f"here: {folder}\nnext: autolink-gen learn-graph --data {name}{given}")
 
 
 @click.command(short_help="Make a published set ready, as the paper's protocol needs it.")
@@ -70,7 +71,11 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool) -> Non
     base = existing_root(name, data_root, make=download)
     if download:
         download_set(entry, base)
-    parts = prepare_set(name, entry, base, size=size, progress=progress_bar)
+    try:
+        parts = prepare_set(name, entry, base, size=size, progress=progress_bar)
+    except KeyboardInterrupt:
+        click.echo("stopped; repeat the command to go on")
+        click.get_current_context().exit(130)
     for part in parts:
         for line in _lines(part, entry.counts.get(part.name)):
             click.echo(line)
@@ -91,14 +96,14 @@ def _facts(name: str, entry: "PictureSet") -> list[str]:
     from autolink_gen.data.catalog import expected_tree
     from autolink_gen.data.trees import shortened
 
-    pairs = [("get it from", entry.where), ("licence", entry.licence), ("size", entry.size)]
+    pairs = [("get it from", entry.where), ("licence", entry.licence), ("size", entry.size), ("form", entry.form)]
     lines = [f"{title}: {text}" for title, text in pairs if text]
     if entry.counts:
         lines.append("published parts: " + ", ".join(f"{part} {count:,}" for part, count in entry.counts.items()))
     folders = " or ".join(dict.fromkeys([name, *entry.homes]))
     lines.append(f"expected in the data root, in a folder {folders}:")
-    direct = "\n".join(expected_tree(entry, split) for split in ("train", "test") if entry.train)
-    lines += dict.fromkeys(direct.splitlines())
+    direct = [expected_tree(entry, split).replace("\n", " or") for split in ("train", "test") if entry.train]
+    lines += dict.fromkeys(direct)
     for number, layout in enumerate(entry.layouts):
         lines += ["or:"] if number else ["and, with landmarks:"] if direct else []
         lines += [f"  {line}" for line in shortened(layout.tree)]
@@ -115,6 +120,8 @@ def _lines(part: "PreparedPart", published: int | None) -> list[str]:
     if published is not None:
         agrees = "as published" if part.total == published else f"published: {published:,}; this is another selection"
         lines.append(f"  {agrees}")
+    if part.removed:
+        lines.append(f"  {counted(part.removed, 'picture')} of an earlier call removed: the set lists them no more")
     if part.errors:
         lines.append(f"  {counted(len(part.errors), 'picture')} could not be read: {part.errors[0]}")
     return lines

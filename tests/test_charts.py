@@ -28,3 +28,11 @@ def test_a_curve_of_distances_shows_its_levels() -> None:
     plain, marked = (charts.distance_curve(rows, key="fd", marks=marks) for marks in ({}, {"floor": 3.0}))
     assert plain.shape == marked.shape
     assert (plain != marked).any()
+
+
+def test_columns_keep_their_order_while_places_are_missing() -> None:
+    full = [("a", "1", (3.0, 0.0)), ("a", "2", (2.0, 0.0)), ("b", "1", (4.0, 0.0)), ("b", "2", (1.0, 0.0))]
+    names = {"rows": "row", "columns": "column", "score": "score"}
+    missing = charts.grid_chart([("a", "1", None), *full[1:]], **names)
+    assert (missing != charts.grid_chart(full, **names)).any()
+    assert (missing != charts.grid_chart(full[1:], **names)).any(), "without its place the columns would be swapped"

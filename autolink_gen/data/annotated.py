@@ -224,20 +224,31 @@ def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts
     With `test_class` the first three classes are learned from, as SCOPS has it, and that one of them is the test part.
     Differs: the authors first trim pictures to multiples of 16 pixels, which moves a box by up to 7.
     """
-    files = {int(number): name for number, name in _rows(home / "images.txt")}
-    classes = {int(number): int(label) for number, label in _rows(home / "image_class_labels.txt")}
-    is_train = {int(number): flag == "1" for number, flag in _rows(home / "train_test_split.txt")}
-    boxes = {int(number): tuple(map(float, box)) for number, *box in _rows(home / "bounding_boxes.txt")}
-    points: dict[int, list[tuple[float, float]]] = {}
-    for number, _, x, y, shown in _rows(home / "parts" / "part_locs.txt"):
-        points.setdefault(int(number), []).append((float(x), float(y)) if shown == "1" else (np.nan, np.nan))
+    files = {number: name for number, (name,) in _by_number(home / "images.txt", columns=1).items()}
+    lists = ("image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
+    classes, train_flags = (_by_number(home / name, columns=1) for name in lists[:2])
+    boxes = _by_number(home / lists[2], columns=4)
+    points = _cub_points(home / "parts" / "part_locs.txt")
+    tables = [table.keys() for table in (classes, train_flags, boxes, points)]
     parts: Parts = {"train": [], "test": []}
     for index, file in files.items():
-        part = "train" if is_train[index] else "test"
-        if test_class is None or classes[index] in (_CUB_CLASSES if part == "train" else (test_class,)):
-            name, box = Path(file).with_suffix("").as_posix(), _square(boxes[index])
+        for name, known in zip((*lists, "parts/part_locs.txt"), tables, strict=True):
+            if index not in known:
+                raise ValueError(f"{home / name} has no row for picture {index}, {file}; it is cut: unpack it again")
+        part = "train" if train_flags[index] == ["1"] else "test"
+        if test_class is None or int(classes[index][0]) in (_CUB_CLASSES if part == "train" else (test_class,)):
+            box = _square(_floats(boxes[index], home / lists[-1]))
+            name = Path(file).with_suffix("").as_posix()
             parts[part].append(Annotated(name, home / "images" / file, np.array(points[index], dtype=float), box=box))
     return parts
+
+
+def _cub_points(file: Path) -> dict[int, list[tuple[float, float]]]:
+    points: dict[int, list[tuple[float, float]]] = {}
+    for number, _, x, y, shown in _rows(file, columns=5):
+        place = _floats((x, y), file)
+        points.setdefault(int(number), []).append((place[0], place[1]) if shown == "1" else (np.nan, np.nan))
+    return points
 
 
 def _square(box: Sequence[float]) -> Box:
@@ -264,23 +275,43 @@ def _mat(file: Path, name: str) -> ndarray:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}, which the set should have; unpack it again")
     try:
         return np.asarray(loadmat(file)[name])
     except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise ValueError(f"{file} is no MATLAB file with {name} ({error}); unpack or fetch it again") from error
+        raise ValueError(f"{file} is no MATLAB file with the variable {name}; unpack or fetch it again") from error
 
 
-def _rows(file: Path) -> list[list[str]]:
-    rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if len({len(row) for row in rows}) != 1:
-        raise ValueError(f"{file} must hold rows of equally many words; it is damaged or another file")
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is no text ({error.reason} at byte {error.start}); fetch it again") from error
+
+
+def _rows(file: Path, *, columns: int) -> list[list[str]]:
+    rows = [line.split() for line in _text(file).splitlines() if line.strip()]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != columns or not row[0].isdigit():
+            raise ValueError(f"{file}, row {number}: a number and {columns - 1} more words were expected, not {row}")
     return rows
+
+
+def _by_number(file: Path, *, columns: int) -> dict[int, list[str]]:
+    return {int(number): rest for number, *rest in _rows(file, columns=columns + 1)}
+
+
+def _floats(words: Sequence[str], file: Path) -> list[float]:
+    if not _are_numbers(words):
+        raise ValueError(f"{file}: {' '.join(words)} should be numbers; fetch the file again")
+    return [float(word) for word in words]
 
 
 def _numbers_by_name(file: Path, *, columns: int) -> dict[str, list[float]]:
     """Rows of a name and so many numbers; other rows, as counts and headings, are passed over."""
     found = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in _text(file).splitlines():
         words = line.split()
         if len(words) == columns + 1 and _are_numbers(words[1:]):
             found[words[0]] = [float(word) for word in words[1:]]
@@ -295,4 +326,4 @@ def _are_numbers(words: Iterable[str]) -> bool:
 
 def _names(file: Path) -> list[str]:
     """The first word of each line."""
-    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.split()[0] for line in _text(file).splitlines() if line.strip()]

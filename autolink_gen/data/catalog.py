@@ -17,7 +17,7 @@ from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT, check_fit
 from autolink_gen.data.mixture import Mixture
-from autolink_gen.data.publishing import PREPARED, find_layout
+from autolink_gen.data.publishing import PREPARED, find_layout, is_prepared
 from autolink_gen.data.sets import SETS, Embedded, PictureSet
 from autolink_gen.data.shard_names import is_address, is_shards, is_there
 from autolink_gen.data.shards import open_shards
@@ -228,9 +228,9 @@ def _check_split(split: str) -> None:
 def unknown_set(text: str) -> str:
     """What to say of a name that no set has: the near ones, and all."""
     close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
-    guess = f"did you mean {' or '.join(close)}? " if close else ""
+    guess = f". Did you mean {' or '.join(close)}?" if close else "."
     return (
-        f"{text!r} is neither a data set nor a folder that exists; {guess}The data sets are "
+        f"{text!r} is neither a data set nor a folder that exists{guess} The data sets are "
         f"{', '.join(CATALOG)}; for pictures of your own give their folder, for example --data ./my_pictures"
     )
 
@@ -261,7 +261,7 @@ def existing_root(name: str, root: Path | None = None, *, make: bool = False) ->
 def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) -> Path:
     base = existing_root(name, root)
     prepared = base / PREPARED / name / split
-    if prepared.is_dir():
+    if prepared.is_dir() and is_prepared(name, base):
         return prepared
     if not entry.train:
         return _not_prepared(name, entry, base, split)
@@ -290,11 +290,11 @@ def _source(root: Path | None) -> str:
 def _not_prepared(name: str, entry: PictureSet, base: Path, split: str) -> Path:
     """The folder that stands in for a part that is no part of its own; ValueError where nothing is made ready."""
     train = base / PREPARED / name / "train"
-    if split == "fit" and train.is_dir():
+    if split == "fit" and train.is_dir() and is_prepared(name, base):
         return train
     find_layout(name, entry, base)  # which shows both trees where the set is not there at all
     raise ValueError(
-        f"--data {name} is made ready first: type `autolink-gen data prepare {name} --data-root {base}`, once"
+        f"--data {name} is made ready first, to the end: type `autolink-gen data prepare {name} --data-root {base}`"
     )
 
 

@@ -62,7 +62,7 @@ def prepare_videos(
         raise ValueError(f"fps is {fps}; it must be positive")
     source = check_folder(source)
     videos = _list_videos(source)
-    note_settings(target, {"size": size, "fit": fit, "fps": fps})
+    _note_settings(target, {"size": size, "fit": fit, "fps": fps})
     stems = Counter(video.with_suffix("") for video in videos)
     places = [video if stems[video.with_suffix("")] > 1 else video.with_suffix("") for video in videos]
     pairs = [(video, target / place.relative_to(source)) for video, place in zip(videos, places, strict=True)]
@@ -70,7 +70,7 @@ def prepare_videos(
     return list(progress(_each(work, pairs, processes=processes), len(pairs), "videos"))
 
 
-def note_settings(target: Path, settings: dict[str, Any]) -> None:
+def _note_settings(target: Path, settings: dict[str, Any]) -> None:
     """Write down how the frames are made; ValueError where those that are there were made otherwise."""
     file = target / SETTINGS_NAME
     if file.is_file():

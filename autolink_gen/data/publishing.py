@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,14 +18,17 @@ from numpy import ndarray
 from PIL import Image
 
 from autolink_gen.data.annotated import Annotated, Box, located
+from autolink_gen.data.folders import walk_files
 from autolink_gen.data.images import ImageError, read_header, read_image
-from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE, note_settings
+from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE
 from autolink_gen.data.sets import Layout, PictureSet
 from autolink_gen.data.trees import missing_from, tree_error
-from autolink_gen.files import write_text_atomically
+from autolink_gen.files import write_atomically
 from autolink_gen.progress import Progress, no_progress
 
 PREPARED = "prepared"  # the folder of the data root where sets made ready lie
+_STATE_NAME = "prepared.json"
+_REMEDY = "free some space and repeat the command"
 _BLACK_BELOW = 128
 _MAX_BAD_SHARE = 0.05
 _QUALITY = 95
@@ -31,12 +36,16 @@ _QUALITY = 95
 
 @dataclass(frozen=True)
 class PreparedPart:
-    """What became of one part: pictures written now, those that were there, and why others could not be read."""
+    """What became of one part: pictures written now, those that were there, and why others could not be read.
+
+    `removed` pictures were there and are no longer in the set's lists.
+    """
 
     name: str
     folder: Path
     written: int
     were_there: int
+    removed: int
     errors: tuple[str, ...]
 
     @property
@@ -52,7 +61,8 @@ def find_layout(name: str, entry: PictureSet, base: Path) -> tuple[Path, Layout]
         for layout in entry.layouts:
             if not missing_from(home, layout.tree, located):
                 return home, layout
-    raise tree_error(name, [layout.tree for layout in entry.layouts], homes[0] if homes else base, located)
+    trees = [layout.tree for layout in entry.layouts]
+    raise tree_error(name, trees, homes[0] if homes else base, located, homes=(*entry.homes, name))
 
 
 def prepare_set(
@@ -61,7 +71,7 @@ def prepare_set(
     """Write the parts of a published set below `base`/prepared/`name`, as JPEG of (size, size) pixels.
 
     Pictures are stretched, as in the authors' code. Those that are there are kept, so that an interrupted call may be
-    repeated. One that cannot be read is left out, with its landmarks.
+    repeated, but for those that are in the set's lists no more. One that cannot be read is left out.
 
     Raises:
         ValueError: the set is not below `base` in a published form, pictures are there that were made otherwise, or
@@ -69,22 +79,65 @@ def prepare_set(
         OSError: they cannot be written.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"size is {size}; it must be {MIN_SIZE} to {MAX_SIZE} pixels")
+        raise ValueError(f"--size is {size}; it must be {MIN_SIZE} to {MAX_SIZE} pixels")
     home, layout = find_layout(name, entry, base)
     parts = layout.read(home, progress)
     for part, pictures in parts.items():
         _check(f"{name}, part {part}", pictures, home)
     target = base / PREPARED / name
-    note_settings(target, {"size": size})
-    return [_prepare_part(part, parts[part], target, entry.names, size, progress) for part in parts]
+    found = _state(target)
+    if found and found.get("size") != size:
+        raise ValueError(
+            f"{target} holds pictures of {found.get('size')} pixels, not {size}; remove that folder to make them anew"
+        )
+    _note(target, size, complete=False)
+    prepared = [_prepare_part(part, parts[part], target, entry.names, size, progress) for part in parts]
+    _note(target, size, complete=True)
+    return prepared
+
+
+def is_prepared(name: str, base: Path) -> bool:
+    """Whether a set was made ready, to the end."""
+    return bool(_state(base / PREPARED / name).get("complete"))
+
+
+def _state(target: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((target / _STATE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _note(target: Path, size: int, *, complete: bool) -> None:
+    _write_text(target / _STATE_NAME, json.dumps({"size": size, "complete": complete}) + "\n")
+
+
+def _write_text(file: Path, text: str) -> None:
+    write_atomically(file, lambda to: to.write_text(text, encoding="utf-8"), check=Path.read_text, remedy=_REMEDY)
 
 
 def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
+    """ValueError where the lists of a part name no picture, or one twice, or give landmarks of no sense."""
     if not pictures:
-        raise ValueError(f"{home} holds no pictures for {part}; see that the set is unpacked whole")
+        raise ValueError(f"the lists in {home} name no pictures for {part}; see that they are whole")
     name, count = Counter(picture.name for picture in pictures).most_common(1)[0]
     if count > 1:
         raise ValueError(f"{home} lists {name} {count} times for {part}; its lists are damaged")
+    counts = Counter(len(picture.points) for picture in pictures if picture.points is not None)
+    usual = counts.most_common(1)[0][0] if counts else 0
+    for picture in pictures:
+        if picture.points is None:
+            continue
+        if len(picture.points) != usual:
+            raise ValueError(
+                f"{home}: {picture.name} has {len(picture.points)} landmarks and others {usual}; its lists are damaged"
+            )
+        if picture.length and np.nanmax(np.abs(picture.points), initial=0) > 2 * picture.length:
+            raise ValueError(
+                f"{home}: landmarks of {picture.name} go up to {np.nanmax(picture.points):g}, and they are in units of "
+                f"which the picture has {picture.length:g}; give them as `autolink-gen data info` says"
+            )
 
 
 def _prepare_part(
@@ -102,9 +155,18 @@ def _prepare_part(
         else:
             found.append((picture, outcome))
     if any(outcome.points is not None for _, outcome in found):
-        write_text_atomically(target / f"landmarks_{part}.csv", _table(found, names))
+        _write_text(target / f"landmarks_{part}.csv", _table(found, names))
     written = sum(outcome.written for _, outcome in found)
-    return PreparedPart(part, folder, written, len(found) - written, tuple(errors))
+    removed = _remove_others(folder, {f"{picture.name}.jpg" for picture, _ in found})
+    return PreparedPart(part, folder, written, len(found) - written, removed, tuple(errors))
+
+
+def _remove_others(folder: Path, names: set[str]) -> int:
+    """Delete what an earlier call wrote for other lists: it might be in another part now."""
+    others = [path for path in walk_files(folder) if path.relative_to(folder).as_posix() not in names]
+    for path in others:
+        path.unlink()
+    return len(others)
 
 
 def _each(work: "partial[_Outcome]", pictures: Sequence[Annotated]) -> Iterator["_Outcome"]:
@@ -147,7 +209,7 @@ def _write(target: Path, picture: Image.Image) -> None:
         picture.save(temporary, format="JPEG", quality=_QUALITY)
         temporary.replace(target)
     except OSError as error:
-        raise OSError(f"could not write {target}: {error}; free some space and repeat the command") from error
+        raise OSError(f"could not write {target}: {error}; {_REMEDY}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -56,9 +56,10 @@ class PictureSet:
     `videos`: its files are videos.
 
     Sets with `layouts` are made ready by `autolink-gen data prepare`, all of them or, as Tai-Chi, their annotated
-    pictures. `homes` are the names that the set's folder may have, beside its own. `counts` are the published numbers
-    of pictures of each part, `protocol` is its protocol of :mod:`autolink_gen.evaluation.landmarks`, `names` are
-    those of its landmarks. `settings` over a recipe are those that the published runs had on this set.
+    pictures. `form` says how their landmarks are written, `homes` are the names that the set's folder may have, beside
+    its own. `counts` are the published numbers of pictures of each part, `protocol` is its protocol of
+    :mod:`autolink_gen.evaluation.landmarks`, `names` are those of its landmarks. `settings` over a recipe are those
+    that the published runs had on this set.
     """
 
     about: str
@@ -71,6 +72,7 @@ class PictureSet:
     where: str = ""
     licence: str = ""
     size: str = ""
+    form: str = ""
     layouts: tuple[Layout, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     protocol: str | None = None
@@ -109,6 +111,7 @@ def _human36m(about: str, figure: Figure, *, masked: bool) -> PictureSet:
         where="http://vision.imar.ro/human3.6m, then cropped to the person, in the tree of the authors' code",
         licence="free for academic use, after registration",
         size="about 20 GB cropped",
+        form="keypoints_2d (32, 2) in each .mat, (row, column) in [0, 1]; BackgroudMask is spelled so",
         layouts=(Layout(tuple(tree), partial(read_human36m, masked=masked)),),
         protocol="h36m",
         figures=(figure,),
@@ -152,7 +155,8 @@ SETS: dict[str, Embedded | PictureSet] = {
         train=(),
         test=(),
         homes=("celeba",),
-        where="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; MAFL's lists: .../projects/TCDCN.html",
+        where="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, "
+        "MAFL's lists: https://mmlab.ie.cuhk.edu.hk/projects/TCDCN.html",
         licence="non-commercial research",
         size="1.4 GB",
         layouts=(_celeba("img_align_celeba", "list_landmarks_align_celeba.txt"),),
@@ -168,7 +172,8 @@ SETS: dict[str, Embedded | PictureSet] = {
         train=(),
         test=(),
         homes=("celeba_wild", "celeba_wild_raw", "celeba"),
-        where="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; MAFL's lists: .../projects/TCDCN.html",
+        where="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, "
+        "MAFL's lists: https://mmlab.ie.cuhk.edu.hk/projects/TCDCN.html",
         licence="non-commercial research",
         size="10 GB, or 2.5 GB as celeba_wild.h5",
         layouts=(
@@ -190,6 +195,7 @@ SETS: dict[str, Embedded | PictureSet] = {
         where="https://github.com/theRealSuperMario/unsupervised-disentangling (custom_datasets/deepfashion)",
         licence="non-commercial research",
         size="about 0.5 GB",
+        form="files in the second column of the .csv, [{keypoints: [[x, y], ...]}, ...] in 255ths in the .json",
         layouts=(
             Layout(
                 ("img/<folder>/*.jpg", "data_train.csv", "data_train.json", "data_test.csv", "data_test.json"),
@@ -208,6 +214,7 @@ SETS: dict[str, Embedded | PictureSet] = {
         where="https://github.com/AliaksandrSiarohin/motion-cosegmentation",
         licence="by the videos' owners; for research",
         size="about 15 GB of frames",
+        form="tables of pandas with the columns file_name and value (18, 2), (x, y) in 255ths, -1 unlabelled",
         layouts=(
             Layout(
                 ("landmark/taichi_train_gt.pkl", "landmark/taichi_test_gt.pkl", "eval_images/taichi-256/train/*.png",

@@ -12,16 +12,28 @@ def missing_from(home: Path, tree: Sequence[str], located: Callable[[Path, str],
 
 
 def tree_error(
-    name: str, trees: Sequence[Sequence[str]], home: Path, located: Callable[[Path, str], Path]
+    name: str,
+    trees: Sequence[Sequence[str]],
+    home: Path,
+    located: Callable[[Path, str], Path],
+    *,
+    homes: Sequence[str],
 ) -> ValueError:
-    """What a set should look like, in each of its forms, what is missing of the nearest, and what there is."""
-    nearest = min(trees, key=lambda tree: len(missing_from(home, tree, located)) / len(tree))
+    """What a set should look like, in each of its forms, what is missing of the nearest, and what there is.
+
+    ``homes`` are the names that the set's folder may have, the usual one first.
+    """
+    nearest = min(reversed(trees), key=lambda tree: len(missing_from(home, tree, located)) / len(tree))
     missing = missing_from(home, nearest, located)
-    forms = "\nor:\n".join("\n".join(f"  {name}/{line}" for line in shortened(tree)) for tree in trees)
     more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    forms = "\nor:\n".join("\n".join(f"  {homes[0]}/{line}" for line in shortened(tree)) for tree in trees)
+    named = f"\nthe folder may be called {', '.join(homes)}" if len(homes) > 1 else ""
+    above = (home / _fixed(missing[0])).parent
+    inside = f"\n{found_tree(above)}" if above != home and above.is_dir() else ""
     return ValueError(
         f"{home} does not hold {name} as it is published: {_fixed(missing[0])} is missing{more}; "
-        f"`autolink-gen data info {name}` says where to get it\nexpected:\n{forms}\nfound:\n{found_tree(home)}"
+        f"`autolink-gen data info {name}` says where to get it\nexpected:\n{forms}{named}\nfound:\n"
+        f"{found_tree(home)}{inside}"
     )
 
 

@@ -37,6 +37,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             writer.writerow(["file", *(f"{axis}{point}" for point in range(5) for axis in "xy")])
             for number in range(count):
                 writer.writerow([f"{number}.png", *generator.random(10).round(3)])
+    (tmp_path / "prepared/celeba-wild/prepared.json").write_text('{"size": 64, "complete": true}')
     return tmp_path
 
 

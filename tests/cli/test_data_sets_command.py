@@ -71,7 +71,7 @@ def test_a_set_is_prepared_found_and_learned_from(tmp_path):
     [
         (("prepare", "puppets"), "puppets needs no preparing"),
         (("prepare", "faces68"), "faces68 needs no preparing"),
-        (("prepare", "flower"), "'flower' is neither a data set nor a folder that exists; did you mean flowers"),
+        (("prepare", "flower"), "'flower' is neither a data set nor a folder that exists. Did you mean flowers"),
         (("info", "nope"), "'nope' is neither a data set"),
         (("prepare", "flowers"), "holds no|does not hold flowers as it is published: jpg is missing, and 1 more"),
         (("prepare", "deepfashion", "--download"), "torchvision has no download of this set"),
@@ -82,6 +82,16 @@ def test_mistakes_are_named(words, message, tmp_path):
     assert result.exit_code != 0 and "Traceback" not in result.output
     assert re.search(message, " ".join(result.output.split()))
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+    def stop(*given, **more):
+        raise KeyboardInterrupt
+
+    flowers(tmp_path)
+    monkeypatch.setattr("autolink_gen.data.publishing.prepare_set", stop)
+    result = call("prepare", "flowers", "--data-root", str(tmp_path))
+    assert result.exit_code == 130 and "repeat the command to go on" in result.output
 
 
 def test_an_unreadable_picture_is_reported(tmp_path):

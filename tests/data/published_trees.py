@@ -9,6 +9,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from autolink_gen.data.publishing import PreparedPart, prepare_set
+from autolink_gen.data.sets import SETS, PictureSet
+
 WHITE_BOX = (10, 20, 30, 40)  # left, top, width, height of the bird
 H36M_ACTIVITY = "Walking 1.54138969"
 
@@ -156,3 +159,10 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "cub-all": cub,
     "flowers": flowers,
 }
+
+
+def prepare(name: str, root: Path, *, size: int = 16) -> list[PreparedPart]:
+    """Make a tree ready."""
+    entry = SETS[name]
+    assert isinstance(entry, PictureSet)
+    return prepare_set(name, entry, root, size=size)

@@ -180,7 +180,7 @@ def test_wrong_settings_are_named(nobody_says_where: Path, content: str, message
 
 def test_an_unknown_name_lists_the_names_and_the_near_ones() -> None:
     with pytest.raises(
-        ValueError, match=r"'facs68' is neither .* did you mean faces68\? .*--data \./my_pictures"
+        ValueError, match=r"'facs68' is neither .* Did you mean faces68\? .*--data \./my_pictures"
     ) as error:
         open_dataset("facs68", image_size=8)
     assert ", ".join(CATALOG) in str(error.value)
@@ -188,7 +188,7 @@ def test_an_unknown_name_lists_the_names_and_the_near_ones() -> None:
 
 @pytest.mark.parametrize("data", ["nowhere/to/be/found", "./my_own_pictures", "qqqq"])
 def test_a_folder_that_is_not_there_gets_no_guess(data: str) -> None:
-    with pytest.raises(ValueError, match=f"{data!r} is neither a data set nor a folder that exists; The data sets"):
+    with pytest.raises(ValueError, match=f"{data!r} is neither a data set nor a folder that exists. The data sets"):
         open_dataset(data, image_size=8)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from published_trees import BUILDERS, H36M_ACTIVITY, celeba_h5
+from published_trees import BUILDERS, H36M_ACTIVITY, celeba_h5, prepare
 from torch.utils.data import Dataset
 
 from autolink_gen.data.catalog import find_pictures, open_dataset
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import find_landmarks_csv, read_landmarks_csv
-from autolink_gen.data.publishing import PreparedPart, download_set, prepare_set
+from autolink_gen.data.publishing import download_set
 from autolink_gen.data.sets import SETS, PictureSet
 from autolink_gen.evaluation.parts import find_folders, read_part
 
@@ -32,12 +32,6 @@ COUNTS = {
     "cub-all": {"train": 4, "test": 4},
     "flowers": {"train": 4, "test": 1},  # the large test split is learned from
 }
-
-
-def prepare(name: str, root: Path, *, size: int = 16) -> list[PreparedPart]:
-    entry = SETS[name]
-    assert isinstance(entry, PictureSet)
-    return prepare_set(name, entry, root, size=size)
 
 
 def test_every_set_with_layouts_is_tested() -> None:
@@ -83,9 +77,46 @@ def test_a_wrong_tree_is_shown_beside_the_right_one(name: str, tmp_path: Path) -
     with pytest.raises(ValueError, match=f"does not hold {name} as it is published") as error:
         prepare(name, tmp_path)
     expected, found = str(error.value).split("expected:")[1].split("found:")
-    assert f"{name}/" in expected and gone.name in expected + str(error.value)
+    assert name in expected and home.name in expected and gone.name in str(error.value)
     assert f"{home.name}/" in found and f"{home.name}/{gone.name}" not in found
     assert not (tmp_path / "prepared").exists()
+
+
+def test_what_lies_where_something_is_missing_is_shown(tmp_path: Path) -> None:
+    home = BUILDERS["human36m-nobg"](tmp_path)
+    (home / "S6/BackgroudMask").rename(home / "S6/BackgroundMask")
+    with pytest.raises(ValueError, match="S6/BackgroudMask is missing") as error:
+        prepare("human36m-nobg", tmp_path)
+    assert "S6/BackgroundMask/" in str(error.value)
+
+
+def test_other_lists_leave_nothing_of_the_first_behind(tmp_path: Path) -> None:
+    home = BUILDERS["celeba-aligned"](tmp_path)
+    right = (home / "MAFL/testing.txt").read_text()
+    (home / "MAFL/testing.txt").write_text(right.splitlines()[0])
+    prepare("celeba-aligned", tmp_path)
+    (home / "MAFL/testing.txt").write_text(right)
+    parts = prepare("celeba-aligned", tmp_path)
+    files = [{path.name for path in part.folder.iterdir()} for part in parts]
+    assert [len(part) for part in files] == [6, 3, 3] and not files[0] & files[2]
+    assert [part.removed for part in parts] == [2, 0, 0]
+
+
+def test_a_set_that_is_not_finished_is_not_taken_for_ready(tmp_path: Path) -> None:
+    home = BUILDERS["deepfashion"](tmp_path)
+    files = [home / f"img/WOMEN/test_{number}.jpg" for number in range(2)]
+    whole = [file.read_bytes() for file in files]
+    for file in files:
+        file.write_text("no picture")
+    with pytest.raises(ValueError, match="2 pictures of test cannot be read"):
+        prepare("deepfashion", tmp_path)
+    assert len(list((tmp_path / "prepared/deepfashion/train").rglob("*.jpg"))) == 3
+    with pytest.raises(ValueError, match="made ready first, to the end"):
+        find_pictures("deepfashion", root=tmp_path)
+    for file, content in zip(files, whole, strict=True):
+        file.write_bytes(content)
+    assert [part.were_there for part in prepare("deepfashion", tmp_path)] == [3, 0]
+    assert find_pictures("deepfashion", root=tmp_path) == tmp_path / "prepared/deepfashion/train"
 
 
 def first_landmarks(name: str, root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -200,49 +231,8 @@ def test_a_repeated_call_goes_on_and_says_so(tmp_path: Path) -> None:
     again = prepare("cub-all", tmp_path)
     assert [(part.written, part.were_there) for part in again] == [(0, 4), (1, 3)]
     assert (tmp_path / "prepared/cub-all/landmarks_test.csv").read_bytes() == table
-    with pytest.raises(ValueError, match="give another folder"):
+    with pytest.raises(ValueError, match="holds pictures of 16 pixels, not 32; remove that folder"):
         prepare("cub-all", tmp_path, size=32)
-
-
-def test_one_bad_picture_is_left_out_with_its_landmarks(tmp_path: Path) -> None:
-    home = BUILDERS["deepfashion"](tmp_path)
-    (home / "img/WOMEN/train_1.jpg").write_text("no picture")
-    train = prepare("deepfashion", tmp_path)[0]
-    assert (train.total, len(train.errors)) == (2, 1) and "train_1.jpg" in train.errors[0]
-    assert len(read_part(train.folder)) == 2
-    for number in (0, 2):
-        (home / f"img/WOMEN/train_{number}.jpg").write_text("no picture")
-    shutil.rmtree(tmp_path / "prepared")
-    with pytest.raises(ValueError, match="2 pictures of train cannot be read"):
-        prepare("deepfashion", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "content", "message"),
-    [
-        ("celeba-aligned", "list_landmarks_align_celeba.txt", "nothing", "no rows of a name and 10 numbers"),
-        ("celeba-aligned", "MAFL/testing.txt", "other.jpg\n", "has no row for other.jpg"),
-        ("celeba-wild", "list_bbox_celeba.txt", "a.jpg 1 2 3 4", "has no row for 000001.jpg"),
-        ("deepfashion", "data_test.json", "[1]", r"must be a list of objects with keypoints"),
-        ("deepfashion", "data_test.json", "[]", "names 2 pictures and .* has 0 rows"),
-        ("cub-all", "bounding_boxes.txt", "1 2\n1 2 3\n", "rows of equally many words"),
-        ("flowers", "setid.mat", "text", "is no MATLAB file with tstid"),
-        ("human36m", "S11/Landmarks/Walking 1.54138969/1.mat", "text", "is no MATLAB file with keypoints_2d"),
-        ("taichi", "landmark/taichi_test_gt.pkl", "text", "is no pickle of a table"),
-    ],
-)
-def test_damaged_annotations_are_named(name: str, file: str, content: str, message: str, tmp_path: Path) -> None:
-    home = BUILDERS[name](tmp_path)
-    (home / file).write_text(content)
-    with pytest.raises(ValueError, match=message):
-        prepare(name, tmp_path)
-
-
-def test_pictures_that_are_listed_twice_are_refused(tmp_path: Path) -> None:
-    home = BUILDERS["deepfashion"](tmp_path)
-    (home / "data_test.csv").write_text(",filename\n0,WOMEN/test_0.jpg\n1,WOMEN/test_0.jpg\n")
-    with pytest.raises(ValueError, match="lists WOMEN/test_0 2 times for deepfashion, part test"):
-        prepare("deepfashion", tmp_path)
 
 
 def test_the_size_has_limits(tmp_path: Path) -> None:
@@ -300,4 +290,4 @@ def test_sets_that_are_read_as_they_are(
 def test_settings_are_written_down(tmp_path: Path) -> None:
     BUILDERS["flowers"](tmp_path)
     prepare("flowers", tmp_path)
-    assert json.loads((tmp_path / "prepared/flowers/prepared.json").read_text()) == {"size": 16}
+    assert json.loads((tmp_path / "prepared/flowers/prepared.json").read_text()) == {"size": 16, "complete": True}
