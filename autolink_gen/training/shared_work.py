@@ -64,7 +64,7 @@ def _open(storage: str, heartbeat_s: int) -> "Study":
         raise ValueError(
             f"sharing work needs Optuna ({error}); install it: pip install 'autolink-gen[ablate]'"
         ) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it warns of a job that was told to stop with a traceback
     for attempt in range(_ATTEMPTS):
         try:
             return _study(storage, heartbeat_s)

@@ -218,7 +218,7 @@ def assert_one_line(result: Result, message: str) -> None:
         (["--max-minutes", "0"], "max_minutes must be positive, got 0"),
         (["--devices", "nine"], "cannot run on devices=nine"),
         (["--devices", "0"], "cannot run on devices=0"),
-        (["--data", "facs68"], "did you mean faces68?"),
+        (["--data", "facs68"], "Did you mean faces68?"),
     ],
 )
 def test_a_wrong_setting_is_one_line(pictures: Path, arguments: list[str], message: str) -> None:

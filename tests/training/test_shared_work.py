@@ -59,7 +59,7 @@ def test_each_job_is_done_once_and_remembered(tmp_path):
     assert done == ["a", "bb", "ccc"], "a job that is done is not done again"
 
 
-def test_a_job_that_failed_is_done_when_the_command_is_repeated(tmp_path):
+def test_a_job_that_failed_is_done_when_the_command_is_repeated(tmp_path, capfd):
     def fails(job: str) -> dict[str, float]:
         raise WorkStoppedError(job) if job == "bb" else ValueError(job)
 
@@ -67,6 +67,7 @@ def test_a_job_that_failed_is_done_when_the_command_is_repeated(tmp_path):
         work_through(["a", "bb"], fails, storage=url(tmp_path))
     with pytest.raises(WorkStoppedError, match="bb"):
         work_through(["bb"], fails, storage=url(tmp_path))
+    assert "Traceback" not in capfd.readouterr().err
     assert set(work_through(["a", "bb"], lambda job: {"x": 1.0}, storage=url(tmp_path))) == {"a", "bb"}
 
 
