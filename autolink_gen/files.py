@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+_REMEDY = "free some space or choose another --out"
+
 
 def write_atomically(
     path: Path,
     write: Callable[[Path], object],
     *,
     check: Callable[[Path], object],
-    remedy: str = "free some space or choose another --out",
+    remedy: str = _REMEDY,
 ) -> None:
     """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
 
@@ -52,12 +54,13 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_text_atomically(path: Path, text: str) -> None:
+def write_text_atomically(path: Path, text: str, *, remedy: str = _REMEDY) -> None:
     """Write a text file, in UTF-8, as :func:`write_atomically` does."""
     write_atomically(
         path,
         lambda target: target.write_text(text, encoding="utf-8"),
         check=lambda target: target.read_text(encoding="utf-8"),
+        remedy=remedy,
     )
 
 

@@ -23,7 +23,7 @@ from autolink_gen.data.images import ImageError, read_header, read_image
 from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE
 from autolink_gen.data.sets import Layout, PictureSet
 from autolink_gen.data.trees import missing_from, tree_error
-from autolink_gen.files import write_atomically
+from autolink_gen.files import write_text_atomically
 from autolink_gen.progress import Progress, no_progress
 
 PREPARED = "prepared"  # the folder of the data root where sets made ready lie
@@ -110,11 +110,8 @@ def _state(target: Path) -> dict[str, Any]:
 
 
 def _note(target: Path, size: int, *, complete: bool) -> None:
-    _write_text(target / _STATE_NAME, json.dumps({"size": size, "complete": complete}) + "\n")
-
-
-def _write_text(file: Path, text: str) -> None:
-    write_atomically(file, lambda to: to.write_text(text, encoding="utf-8"), check=Path.read_text, remedy=_REMEDY)
+    text = json.dumps({"size": size, "complete": complete}) + "\n"
+    write_text_atomically(target / _STATE_NAME, text, remedy=_REMEDY)
 
 
 def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
@@ -155,7 +152,7 @@ def _prepare_part(
         else:
             found.append((picture, outcome))
     if any(outcome.points is not None for _, outcome in found):
-        _write_text(target / f"landmarks_{part}.csv", _table(found, names))
+        write_text_atomically(target / f"landmarks_{part}.csv", _table(found, names), remedy=_REMEDY)
     written = sum(outcome.written for _, outcome in found)
     removed = _remove_others(folder, {f"{picture.name}.jpg" for picture, _ in found})
     return PreparedPart(part, folder, written, len(found) - written, removed, tuple(errors))

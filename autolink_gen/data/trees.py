@@ -39,9 +39,9 @@ def tree_error(
 
 def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
     """The first lines of a tree, and how many more there are."""
-    return (
-        list(tree) if len(tree) <= limit else [*tree[: limit - 1], f"... and {len(tree) - limit + 1} more like these"]
-    )
+    if len(tree) <= limit:
+        return list(tree)
+    return [*tree[: limit - 1], f"... and {len(tree) - limit + 1} more like these"]
 
 
 def found_tree(folder: Path, *, limit: int = _SHOWN) -> str:

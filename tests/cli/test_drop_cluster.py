@@ -8,28 +8,15 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from clustered_graph import two_clusters
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.inference.generate import Gan, save_gan
 from autolink_gen.landmark_regressor import LandmarkRegressor, graph_mark
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig, Generator
-
-CONFIG = AutoLinkConfig(num_keypoints=5, image_size=64, width=0.05)
-
-
-def two_clusters() -> AutoLink:
-    """Strong edges between the keypoints 0, 2 and 4, weaker ones between 1 and 3, faint ones elsewhere."""
-    torch.manual_seed(0)
-    model = AutoLink(CONFIG)
-    raw = torch.full((5, 5), -9.0)
-    for i, j, value in ((0, 2, 3.0), (0, 4, 2.0), (2, 4, 1.0), (1, 3, 0.5)):
-        raw[i, j] = value
-    with torch.no_grad():
-        model.raw_edge_weights.copy_(raw / CONFIG.edge_weight_rate)
-    return model
 
 
 @pytest.fixture

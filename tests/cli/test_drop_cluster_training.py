@@ -7,14 +7,13 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from clustered_graph import two_clusters
 
 from autolink_gen import load_gan, load_transfer
 from autolink_gen.checkpoints import load_graph_model, save_model
 from autolink_gen.cli.main import cli
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.ops.keypoints import linked_keypoints
 
-CONFIG = AutoLinkConfig(num_keypoints=5, image_size=64, width=0.05, sigma2=1e-2)
 SETTINGS = {
     "gan": ("model.width=0.02", "model.style_size=8", "loss.structure=0.1", "progress.pictures=0"),
     "transfer": (
@@ -44,15 +43,8 @@ def train(kind: str, *arguments: object, expect: int = 0) -> str:
 
 
 def make_graph(folder: Path) -> None:
-    """Strong edges between the keypoints 0, 2 and 4, weaker ones between 1 and 3, faint ones elsewhere."""
-    torch.manual_seed(0)
-    model = AutoLink(CONFIG)
-    raw = torch.full((5, 5), -9.0)
-    for i, j, value in ((0, 2, 3.0), (0, 4, 2.0), (2, 4, 1.0), (1, 3, 0.5)):
-        raw[i, j] = value
-    with torch.no_grad():
-        model.raw_edge_weights.copy_(raw / CONFIG.edge_weight_rate)
-    save_model(folder / "model.safetensors", model)
+    """A run of the graph of two clusters, learned on puppets."""
+    save_model(folder / "model.safetensors", two_clusters(sigma2=1e-2))
     (folder / "config.yaml").write_text("data: {name: puppets}\n")
 
 
