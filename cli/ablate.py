@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.many_runs import GraphJob, divide_work, seeds_option, storage_option, train_and_score
+from autolink_gen.cli.many_runs import (
+    GraphJob,
+    common_settings,
+    divide_work,
+    seeds_option,
+    storage_option,
+    train_and_score,
+)
 from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
 
@@ -94,13 +101,6 @@ class _Grid:
 
         return score_graph(graph, self.data, root=self.root, progress=progress_bar)
 
-    def _what_of(self) -> str:
-        """What all runs have in common."""
-        (job, _), *_ = self.jobs.values()
-        length, minutes = job.config.training, self.options["max_minutes"]
-        limit = f", {minutes:g} minutes at most" if minutes else ""
-        return f"{self.data}, recipe {self.recipe}, {length.steps} steps of {length.batch_size} pictures{limit}"
-
     def write(self, results: Mapping[str, Mapping[str, float]]) -> str:
         """Write the table and the plot of what is done so far; the table."""
         from autolink_gen.charts import grid_chart
@@ -114,7 +114,9 @@ class _Grid:
                 (score, value), *_ = results[key].items()
                 found.setdefault(cell.label, []).append(value)
         scores = summarise(found)
-        table = markdown_table(self.ablation, scores, score=score, seeds=self.num_seeds) + f"\n{self._what_of()}\n"
+        (job, _), *_ = self.jobs.values()
+        common = common_settings(job.config, self.recipe, self.options["max_minutes"])
+        table = markdown_table(self.ablation, scores, score=score, seeds=self.num_seeds) + f"\n{common}\n"
         write_text_atomically(self.folder / "table.md", table)
         places = [(cell.row, cell.column, scores.get(cell.label)) for cell in self.ablation.cells]
         write_picture(

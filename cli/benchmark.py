@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.many_runs import GraphJob, divide_work, seeds_option, storage_option, train_and_score
+from autolink_gen.cli.many_runs import (
+    GraphJob,
+    common_settings,
+    divide_work,
+    seeds_option,
+    storage_option,
+    train_and_score,
+)
 from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, run_options
 
@@ -39,7 +46,8 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
     from autolink_gen.evaluation.score import check_scorable, published_score
 
     options["data"] = data
-    configs = [_configure(data, options, seed) for seed in range(num_seeds)]
+    recipe = options["recipe"] or default_recipe("graph", data)
+    configs = [_configure(data, recipe, options, seed) for seed in range(num_seeds)]
     first = configs[0]
     count = first.model.num_keypoints
     folder = options["out"] / "benchmark" / (options["name"] or f"{data_label(first.data.name)}-k{count}")
@@ -60,17 +68,17 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
         lambda key: train_and_score(jobs[key], folder, options, score),
         folder=folder,
         storage=storage,
-        write=partial(_write, jobs, folder, data, count),
+        write=partial(_write, jobs, folder, data, common_settings(first, recipe, options["max_minutes"])),
     )
     click.echo(f"wrote {folder / 'table.md'}")
 
 
-def _configure(data: str, options: dict[str, Any], number: int) -> "GraphRunConfig":
+def _configure(data: str, recipe: str, options: dict[str, Any], number: int) -> "GraphRunConfig":
     from autolink_gen.config import GraphRunConfig, build
     from autolink_gen.recipes import merge, parse_overrides, read_recipe
 
     entry = _entry(data)
-    values = read_recipe("graph", options["recipe"] or default_recipe("graph", data))
+    values = read_recipe("graph", recipe)
     if entry is not None:
         values = merge(values, dict(entry.settings))
         if entry.figures and entry.figures[0].num_keypoints:
@@ -89,14 +97,15 @@ def _entry(data: str) -> "PictureSet | None":
 
 
 def _write(
-    jobs: Mapping[str, GraphJob], folder: Path, data: str, count: int, results: Mapping[str, Mapping[str, float]]
+    jobs: Mapping[str, GraphJob], folder: Path, data: str, common: str, results: Mapping[str, Mapping[str, float]]
 ) -> str:
     """Write the table of the seeds that are done; the table."""
     from autolink_gen.files import write_text_atomically
     from autolink_gen.training.ablations import benchmark_table
 
+    count = next(iter(jobs.values())).config.model.num_keypoints
     found = {job.name: results[key] for key, job in jobs.items() if key in results}
-    table = benchmark_table(data, count, found, _figure(data, count))
+    table = benchmark_table(data, count, found, _figure(data, count)) + f"\n{common}\n"
     write_text_atomically(folder / "table.md", table)
     return table
 

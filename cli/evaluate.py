@@ -91,7 +91,8 @@ def _evaluate_graph(
     if options["data"] is None:
         _take_own_data(path, options)
     data = options["data"]
-    folder, label = (path if path.is_dir() else path.parent) / "evaluation", _label(data)
+    folder = (path if path.is_dir() else path.parent) / "evaluation"
+    label = _label(data) + _trial(options)
     regressor_file = options["regressor"] or folder / f"{label}-regressor.json"
     if data == "puppets":
         scores, predictions = _on_puppets(graph, options, regressor_file=regressor_file)
@@ -143,6 +144,12 @@ def _label(data: str) -> str:
     own = own_path(data)
     parts = own.resolve().parts[-2:] if own is not None else Path(data).parts
     return "-".join(part.strip("/\\:.") for part in parts)
+
+
+def _trial(options: dict[str, Any]) -> str:
+    """What a trial on fewer pictures has after its outputs' name, so that it replaces none of the whole evaluation."""
+    limits = {"fit": options["max_fit"], "test": options["max_test"]}
+    return "".join(f"-{part}{limit}" for part, limit in limits.items() if limit is not None)
 
 
 # ---- without labels ----

@@ -33,11 +33,16 @@ def evaluate_landmarks(
     graph: "AutoLink", options: dict[str, Any], *, regressor_file: Path
 ) -> tuple[dict[str, Any], "Predictions"]:
     """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
-    from autolink_gen.evaluation.parts import annotate, find_folders, read_part
+    from autolink_gen.evaluation.parts import OnePartError, annotate, find_folders, read_part
     from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
     from autolink_gen.landmark_regressor import landmark_names
 
-    fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
+    try:
+        fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
+    except OnePartError as error:
+        raise OnePartError(
+            f"{error}, or give --fit-data DIR, pictures with landmarks to fit the regression on"
+        ) from error
     parts = {
         "fit": read_part(fit_folder, landmarks=options["fit_landmarks"], limit=options["max_fit"]),
         "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
@@ -54,10 +59,11 @@ def evaluate_landmarks(
         for name, part in parts.items()
     )
     report = report_landmarks(fit, test, protocol=protocol)
-    for line in _landmark_lines(report):
+    own_names = parts["fit"].table.names
+    for line in _landmark_lines(report, own_names):
         click.echo(line)
     scores = report.to_dict()
-    names = parts["fit"].table.names or landmark_names(fit.true.shape[1])
+    names = own_names or landmark_names(fit.true.shape[1])
     scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
     write_regressor(graph, fit, names=names, file=regressor_file)
     return scores, _landmark_predictions(parts["test"], fit, test, report)
@@ -73,6 +79,8 @@ def few_shot_scores(
 
     if counts is None:
         return {}
+    if too_many := [count for count in counts if count and count > len(fit.true)]:
+        click.echo(f"few-shot: {', '.join(map(str, too_many))} are more than the {len(fit.true)} pictures to fit on")
     numbers = [len(fit.true) if count is None else count for count in counts]
     found = few_shot(fit, test, numbers, by_eyes=by_eyes, progress=progress_bar)
     length = "eye distance" if by_eyes else "picture's width"
@@ -96,13 +104,16 @@ def write_regressor(graph: "AutoLink", fit: "Annotations", *, names: tuple[str, 
     click.echo(f"wrote {file}: landmarks from keypoints, for autolink-gen detect --regressor")
 
 
-def _landmark_lines(report: "LandmarkReport") -> list[str]:
-    from autolink_gen.evaluation.report import FACE_PARTS
+def _landmark_lines(report: "LandmarkReport", names: Sequence[str] | None) -> list[str]:
+    """What is printed of a report; landmarks by their ``names`` where they have some."""
+    from autolink_gen.evaluation.report import FACE_PARTS, IN_TABLES
 
+    what, scale = IN_TABLES[report.protocol]
     name, length = ("NME", "eye distance") if report.by_eyes else ("mean distance", "picture's width")
     mean_pose = f"mean pose {report.error_mean_pose_percent:.1f} %"
     lines = [
-        f"protocol {report.protocol}: {report.score:.6g} (mean pose {report.score_mean_pose:.6g})",
+        f"protocol {report.protocol}, {what}: {scale * report.score:.2f} "
+        f"(mean pose {scale * report.score_mean_pose:.2f})",
         f"{name}: {report.error_percent:.2f} % of the {length} ({mean_pose})",
         f"PCK@{report.pck_threshold:g} of the {length}: {report.pck_percent:.1f} %",
         f"mean absolute error of a coordinate: {report.mae_percent:.2f} % of the picture's size",
@@ -113,6 +124,8 @@ def _landmark_lines(report: "LandmarkReport") -> list[str]:
         lines.append(f"  {part} {first}-{last}, mean {mean:.1f}: {_row(errors[first : last + 1])}")
     if report.parts_percent():
         return lines
+    if names:
+        return lines + [f"  {landmark}: {error:.1f}" for landmark, error in zip(names, errors, strict=True)]
     starts = range(0, len(errors), _PER_LINE)
     return lines + [f"  from {start}: {_row(errors[start : start + _PER_LINE])}" for start in starts]
 

@@ -47,6 +47,13 @@ class GraphJob(NamedTuple):
         return f"{self.name} {digest}"
 
 
+def common_settings(config: "GraphRunConfig", recipe: str, max_minutes: float | None) -> str:
+    """What runs that differ in one thing have in common, to stand below their table."""
+    length = config.training
+    limit = f", {max_minutes:g} minutes at most" if max_minutes else ""
+    return f"{config.data.name}, recipe {recipe}, {length.steps} steps of {length.batch_size} pictures{limit}"
+
+
 def train_and_score(
     job: GraphJob, folder: Path, options: dict[str, Any], score: Callable[["AutoLink"], tuple[str, float]]
 ) -> Values:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -153,7 +154,9 @@ def _parameters_by_block(network: "nn.Module") -> list[tuple[str, int]]:
     return rows
 
 
-def launch_of(options: dict[str, Any], folder: Path) -> "Launch":
+def launch_of(
+    options: dict[str, Any], folder: Path, *, announce: Callable[[int], None] = lambda step: None
+) -> "Launch":
     """Where and on what to run, as the options say."""
     from autolink_gen.training.launch import Launch
 
@@ -164,20 +167,16 @@ def launch_of(options: dict[str, Any], folder: Path) -> "Launch":
         precision=options["precision"],
         max_minutes=options["max_minutes"],
         fresh=not options["resume"],
+        announce=announce,
     )
 
 
-def announce_resume(launch: "Launch", *, steps: int) -> int:
-    """Say what a repeated command finds; returns the step of the newest save, 0 where there is none."""
-    from autolink_gen.training.saves import step_folders
-
-    found = [] if launch.fresh else step_folders(launch.folder / "checkpoints")
-    step = int(found[-1].name.removeprefix("step-")) if found else 0
+def _announce_resume(step: int, *, steps: int) -> None:
+    """Say what a repeated command finds: a run of so many steps at this one."""
     if step >= steps:
         say(f"finished already, at step {step}: more --steps go on, --fresh starts anew")
     elif step:
         say(f"going on from step {step} of {steps}")
-    return step
 
 
 def run_and_report(
@@ -191,14 +190,12 @@ def run_and_report(
     score: Callable[["Run"], None] = lambda run: None,
 ) -> None:
     """Train, then say how it ended, which ``files`` of the run's folder hold what, and the command to type next."""
-    launch = launch_of(options, folder)
-    first = announce_resume(launch, steps=steps)
-    run = train(launch)
+    run = train(launch_of(options, folder, announce=partial(_announce_resume, steps=steps)))
     if not run.fabric.is_global_zero:
         return
     report_end(run)
     score(run)
-    verb = "wrote" if run.progress.step > first else "kept"
+    verb = "wrote" if run.progress.step > run.first_step else "kept"
     for name, text in files.items():
         if (folder / name).is_file():
             click.echo(f"{verb} {folder / name}: {text}")

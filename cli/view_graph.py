@@ -19,7 +19,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.command("view-graph")
 @click.argument("run", required=False)
-@click.option("--out", metavar="DIR", type=_FOLDER, help="Folder to write to. [default: graph, in the run's]")
+@click.option("--out", metavar="DIR", type=_FOLDER, help="Folder to write to. "
+              "[default: graph in the run's; graph-without-1-of-2 where cluster 1 of 2 is left out]")  # fmt: skip
 @click.option("--data", metavar="DATA", help="Data set or folder for the mean pose. [default: the run's own]")
 @click.option("--data-root", metavar="DIR", type=_FOLDER, help="Where the named data sets lie.")
 @click.option("--clusters", type=click.IntRange(1), metavar="N",
@@ -77,7 +78,8 @@ def view_graph(
         _print_clusters(labels)
         if choice is None:
             _print_next(labels, weights, clusters=clusters, run=run)
-    folder = out or (found if found.is_dir() else found.parent) / "graph"
+    name = "graph" if choice is None else f"graph-without-{'-'.join(map(str, choice.dropped))}-of-{choice.clusters}"
+    folder = out or (found if found.is_dir() else found.parent) / name
     _write_picture(folder / "edge_matrix.png", edge_matrix_figure(weights))
     _write_picture(folder / "graph.png", _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
     _write_csv(folder / "edges.csv", weights, labels, without=left_out(model))

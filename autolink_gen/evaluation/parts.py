@@ -15,6 +15,10 @@ from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.progress import Progress, no_progress
 
 
+class OnePartError(ValueError):
+    """Evaluation needs pictures to fit on and others to test on, and there is one part only."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Annotated pictures: `paths` in the order of the `table` that was read from `table_path`."""
@@ -36,7 +40,7 @@ def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path |
     """The folders of the fit part and of the test part, for a named data set or a folder.
 
     Without `fit_data` the fit part is the set's own, or its train split; of a folder called test or val it is the
-    folder train beside it, and the other way round. Raises ValueError where that leaves one of the two open.
+    folder train beside it, and the other way round. Raises OnePartError where that leaves one of the two open.
     """
     test = find_pictures(data, root=root, split="test").absolute()
     if fit_data is not None:
@@ -49,9 +53,8 @@ def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path |
     else:
         test = held_out_beside(test) or test
     if fit == test or not fit.is_dir():
-        raise ValueError(
-            f"{test} holds one part and evaluation needs two: call it test and put a folder train beside it, "
-            f"or give --fit-data DIR, pictures with landmarks to fit the regression on"
+        raise OnePartError(
+            f"{test} holds one part and evaluation needs two, with landmarks: call it test and put a folder train beside it"
         )
     return fit, test
 

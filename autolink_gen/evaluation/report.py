@@ -23,6 +23,16 @@ from autolink_gen.evaluation.landmarks import (
     share_within,
 )
 
+# What the paper's tables hold of a protocol's score: its name, and what to multiply with.
+IN_TABLES = {
+    "celeba_wild": ("NME, % of the eye distance", 100.0),
+    "celeba_aligned": ("NME, % of the eye distance", 100.0),
+    "faces68": ("NME, % of the eye distance", 100.0),
+    "cub": ("mean distance, % of the width", 100.0),
+    "h36m": ("mean distance, % of the width", 100.0),
+    "deepfashion": ("landmarks within 6 of 255 pixels, %, more is better", -100.0),
+    "taichi": ("sum of mean absolute errors, of 255 pixels", 1.0),
+}
 # Landmarks in [0, 1] times this are in the unit of the protocol.
 PROTOCOL_SCALES = {"deepfashion": 255.0, "taichi": 255.0}
 PCK_OF_EYES, PCK_OF_WIDTH = 0.1, 0.05

@@ -6,7 +6,7 @@ from autolink_gen.data.landmarks import find_landmarks_csv
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.parts import annotate, find_folders, read_part
 from autolink_gen.evaluation.puppets import evaluate_puppets
-from autolink_gen.evaluation.report import default_protocol, report_landmarks
+from autolink_gen.evaluation.report import IN_TABLES, default_protocol, report_landmarks
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.progress import Progress, no_progress
 
@@ -33,18 +33,6 @@ def score_graph(
     return name, report.error_percent
 
 
-# What the paper's tables hold of a protocol's score: its name, and what to multiply with.
-_IN_TABLES = {
-    "celeba_wild": ("NME, % of the eye distance", 100.0),
-    "celeba_aligned": ("NME, % of the eye distance", 100.0),
-    "faces68": ("NME, % of the eye distance", 100.0),
-    "cub": ("mean distance, % of the width", 100.0),
-    "h36m": ("mean distance, % of the width", 100.0),
-    "deepfashion": ("landmarks within 6 of 255 pixels, %, more is better", -100.0),
-    "taichi": ("sum of mean absolute errors, of 255 pixels", 1.0),
-}
-
-
 def published_score(
     graph: AutoLink, data: str, *, root: Path | None = None, progress: Progress = no_progress
 ) -> tuple[str, float]:
@@ -56,7 +44,7 @@ def published_score(
         return score_graph(graph, data, progress=progress)
     fit, test = _annotated(graph, data, root, progress)
     protocol = default_protocol(data, test.true.shape[1])
-    name, scale = _IN_TABLES[protocol]
+    name, scale = IN_TABLES[protocol]
     return name, scale * report_landmarks(fit, test, protocol=protocol).score
 
 

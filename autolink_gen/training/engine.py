@@ -83,6 +83,8 @@ class Run:
         self._all_finite = True
         self._waited_s = 0.0
         self._restore()
+        self.first_step = self.progress.step
+        launch.announce(self.first_step)
 
     @property
     def usable(self) -> nn.Module:

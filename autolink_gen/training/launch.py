@@ -1,5 +1,6 @@
 """Starting a run: where it runs, on what devices, and each process's share of a batch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from lightning_fabric import Fabric
 
 @dataclass(frozen=True)
 class Launch:
-    """Where and on what a run runs; none of it changes what the run computes on one device."""
+    """Where and on what a run runs; none of it changes what the run computes on one device.
+
+    ``announce`` is told the step that the run goes on from, 0 for a new one, once its folder is seen to fit.
+    """
 
     folder: Path
     devices: int | str = "auto"
@@ -18,6 +22,7 @@ class Launch:
     max_minutes: float | None = None
     fresh: bool = False
     progress: bool = True
+    announce: Callable[[int], None] = lambda step: None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:

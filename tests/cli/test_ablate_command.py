@@ -87,4 +87,5 @@ def test_pictures_without_landmarks_cannot_be_scored(here: Path) -> None:
         Image.new("RGB", (70, 70), (80 * number, 0, 0)).save(f"photos/{number}.png")
     result = ablate("variants", "--data", "photos", "--recipe", "cpu", "--steps", 1)
     assert result.exit_code == 1 and "landmarks" in result.output and "Traceback" not in result.output
+    assert "--fit-data" not in result.output, "ablate has no such option"
     assert "run " not in result.output, "before anything is trained"

@@ -65,6 +65,7 @@ def test_view_graph_shows_what_is_left(here: Path) -> None:
     assert [(row["keypoint_a"], row["keypoint_b"]) for row in left] == [("0", "2"), ("0", "4"), ("2", "4")]
     assert len(whole) == 10 and whole[0] == left[0]
     assert Path("whole/graph.png").read_bytes() != Path("left/graph.png").read_bytes()
+    assert "/graph-without-1-of-2/graph.png" in run("view-graph", "--data", "pictures", "--drop-cluster", 1)
 
 
 def test_detect_leaves_keypoints_out_and_keeps_the_numbers_of_the_others(here: Path) -> None:

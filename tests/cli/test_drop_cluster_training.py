@@ -105,6 +105,9 @@ def test_it_refuses_another_choice(here: Path, kind: str) -> None:
     assert "cluster 0 of 2: give --clusters 2 --drop-cluster 1 to go on, another --name for a new run, or" in other
     taken = train(kind, *given, "--graph", "puppets-k5", expect=1)
     assert "graph.dropped was [1, 3], now []" in taken
+    assert "going on" not in taken and "finished already" not in train(
+        kind, "--steps", 2, "--graph", "puppets-k5", expect=1
+    )
 
 
 def test_a_run_on_the_whole_graph_stays_on_it(here: Path) -> None:

@@ -68,7 +68,10 @@ def test_named_set_prints_scores_and_writes_them(faces: Path, home: Path) -> Non
     assert len(scores["per_landmark_percent"]) == 68
     assert np.mean(scores["per_landmark_percent"]) == pytest.approx(scores["nme_percent"])
     assert set(scores["parts_percent"]) == {"jaw", "brows", "nose", "eyes", "mouth"}
-    assert f"NME: {scores['nme_percent']:.2f} % of the eye distance (mean pose " in result.output
+    said = f"protocol faces68, NME, % of the eye distance: {scores['nme_percent']:.2f} (mean pose "
+    assert (
+        said in result.output and f"NME: {scores['nme_percent']:.2f} % of the eye distance (mean pose " in result.output
+    )
     assert f"mouth 48-67, mean {scores['parts_percent']['mouth']:.1f}: " in result.output
     assert f"wrote {home / 'out' / 'scores.json'}" in result.output
     picture = np.asarray(Image.open("runs/graph/tiny/evaluation/faces68.png"))
@@ -97,12 +100,13 @@ def test_scores_are_those_of_the_model_and_the_table(faces: Path, home: Path) ->
 
 
 def test_few_labelled_pictures_and_the_map_that_detect_takes(faces: Path, home: Path) -> None:
-    chosen = ("--data", "faces68", "--data-root", faces, "--few-shot", "1, 5,all", "--json", "scores.json")
+    chosen = ("--data", "faces68", "--data-root", faces, "--few-shot", "1, 5,all,70", "--json", "scores.json")
     result = evaluate("tiny", *chosen)
 
     assert result.exit_code == 0, result.output
     few = json.loads(Path("scores.json").read_text())["few_shot"]
     assert [(score["num_pictures"], score["draws"]) for score in few] == [(1, 10), (5, 10), (20, 1)]
+    assert "few-shot: 70 are more than the 20 pictures to fit on" in result.output
     assert f"1 picture{few[0]['mean_percent']:>11.2f} ± {few[0]['deviation_percent']:.2f} (10 draws)" in result.output
     file = home / "runs/graph/tiny/evaluation/faces68-regressor.json"
     assert f"wrote {file.relative_to(home)}: landmarks from keypoints" in result.output
@@ -129,6 +133,7 @@ def test_landmarks_keep_the_names_that_the_tables_give(faces: Path) -> None:
     result = evaluate("tiny", "--data", "faces68", "--data-root", faces, "--regressor", "map.json")
     assert result.exit_code == 0, result.output
     assert json.loads(Path("map.json").read_text())["names"] == ["chin"]
+    assert "mean distance of each landmark, in %:\n  chin: " in result.output
 
 
 def test_folder_takes_its_sibling_to_fit_on(faces: Path) -> None:
@@ -161,7 +166,7 @@ def test_options_choose_pictures_tables_and_protocol(home: Path) -> None:
     assert "mean_distance_percent" in scores
     assert "nme_percent" not in scores
     assert "mean distance of each landmark, in %:\n  from 0: " in result.output
-    assert (home / "runs/graph/tiny/evaluation" / f"{home.name}-there.png").is_file()
+    assert (home / "runs/graph/tiny/evaluation" / f"{home.name}-there-fit18-test5.png").is_file()
 
 
 def test_few_pictures_to_fit_on_are_mentioned(faces: Path) -> None:
@@ -182,11 +187,11 @@ def test_puppets_are_the_default_and_stand_beside_an_untrained_network(home: Pat
     assert set(scores["untrained"]) == set(scores) - {"model", "data", "untrained", "equivariance", "few_shot"}
     assert [score["num_pictures"] for score in scores["few_shot"]] == [2]
     assert scores["equivariance"]["num_pictures"] == 5
-    names = json.loads(Path("runs/graph/tiny/evaluation/puppets-regressor.json").read_text())["names"]
+    names = json.loads(Path("runs/graph/tiny/evaluation/puppets-fit30-test5-regressor.json").read_text())["names"]
     assert len(names) == 13 and "left_wrist" in names
     error, untrained = scores["joint_error_percent"], scores["untrained"]["joint_error_percent"]
     assert f"joint error: {error:.2f} % of the picture's width (untrained {untrained:.2f} %" in result.output
-    assert Image.open("runs/graph/tiny/evaluation/puppets.png").size[0] > 5 * 200
+    assert Image.open("runs/graph/tiny/evaluation/puppets-fit30-test5.png").size[0] > 5 * 200
 
 
 def test_a_run_is_scored_on_its_own_data(faces: Path, home: Path) -> None:
@@ -229,7 +234,7 @@ def test_pictures_without_landmarks_are_moved(faces: Path, home: Path) -> None:
         (["--max-fit", "0"], "0 is not in the range"),
         (["--few-shot", "1,few"], "'1,few' must be numbers of pictures from 1 on, or all, as in 1,5,10,50,all"),
         (["missing"], "there is no run missing"),
-        (["--data", "alone"], "holds one part and evaluation needs two"),
+        (["--data", "alone"], "put a folder train beside it, or give --fit-data DIR"),
         (["--data", "data/faces68/test", "--picture", "best.docx"], "best.docx must end in .png"),
     ],
 )
