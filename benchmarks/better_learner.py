@@ -81,13 +81,19 @@ def configure(settings: Mapping[str, Any], data: str, *, steps: int, seed: int, 
 
 
 def step_costs(names: list[str], data: str, *, rounds: int, keypoints: int) -> dict[str, float]:
-    """Seconds of processor time that a step of each variant takes: medians of interleaved rounds."""
-    taken: dict[str, list[float]] = {name: [] for name in names}
+    """What a step of each variant takes, in steps of the recipe: medians of interleaved rounds of processor time.
+
+    Variants with other rates alone do the same work.
+    """
+    same = {name: 1.0 for name in names if set(VARIANTS[name]) <= {"optimiser"}}
+    timed = ["recipe", *(name for name in names if name not in same)]
+    taken: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(rounds):
-        for name in names:
+        for name in timed:
             few, more = (_cpu_time(VARIANTS[name], data, steps, keypoints) for steps in (_FEW, _MORE))
             taken[name].append((more - few) / (_MORE - _FEW))
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    return {name: seconds / medians["recipe"] for name, seconds in medians.items()} | same
 
 
 def _cpu_time(settings: Mapping[str, Any], data: str, steps: int, keypoints: int) -> float:
@@ -133,9 +139,7 @@ def main(data: str, data_root: Path | None, every: int | None, only: str, steps:
     costs_file = out / "costs.json"  # measured once, so that a repeated command goes on with the same steps
     costs = json.loads(costs_file.read_text()) if costs_file.is_file() else {}
     if missing := [name for name in names if name not in costs]:
-        reference = [] if "recipe" in missing else ["recipe"]  # measured again beside them
-        found = step_costs([*reference, *missing], data, rounds=rounds, keypoints=keypoints)
-        costs |= {name: found[name] / found["recipe"] for name in found}
+        costs |= step_costs(missing, data, rounds=rounds, keypoints=keypoints)
         out.mkdir(parents=True, exist_ok=True)
         write_text_atomically(costs_file, json.dumps(costs))
     budget = {name: round(steps / costs[name]) for name in names}
