@@ -61,8 +61,8 @@ class LandmarkRegressor:
         """Read what :meth:`save` wrote; raises ValueError that names the file where it is something else."""
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
-            if values["kind"] != _KIND:
-                raise ValueError(f"its kind is {values['kind']!r}")
+            if not isinstance(values, dict) or values.get("kind") != _KIND:
+                raise ValueError("it is JSON of another kind")
             names = tuple(map(str, values["names"]))
             coefficients = np.array(values["coefficients"], dtype=np.float64)
             if coefficients.ndim != 3 or coefficients.shape[1:] != (len(names), 2) or not len(coefficients) % 2:

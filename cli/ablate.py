@@ -19,6 +19,7 @@ from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
 
 if TYPE_CHECKING:
+    from autolink_gen.config import GraphRunConfig
     from autolink_gen.models.autolink import AutoLink
     from autolink_gen.training.ablations import Ablation, Cell
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("what", type=click.Choice(["variants", "thickness", "masking"]))
 @training_options
+@click.option("--num-keypoints", type=int, help="How many; not for thickness, which tries several.")
 @click.option("--batch-size", type=int, help="Pictures a step.")
 @seeds_option
 @storage_option
@@ -45,10 +47,11 @@ def ablate(what: str, num_seeds: int, storage: str | None, **options: Any) -> No
     from autolink_gen.evaluation.score import check_scorable
     from autolink_gen.training.ablations import ABLATIONS
 
+    if what == "thickness" and options["num_keypoints"] is not None:
+        raise click.UsageError("ablate thickness tries 4, 8 and 16 keypoints; leave --num-keypoints out")
     grid = _Grid(what, ABLATIONS[what], num_seeds, options)
     if options["dry_run"]:
-        for job, cell in grid.jobs.values():
-            click.echo(f"{job.name}: {dict(cell.settings)}")
+        grid.show()
         return
     check_scorable(grid.data, root=grid.root)
     divide_work(list(grid.jobs), grid.train_and_score, folder=grid.folder, storage=storage, write=grid.write)
@@ -70,6 +73,7 @@ class _Grid:
     folder: Path = field(init=False)
     data: str = field(init=False)
     recipe: str = field(init=False)
+    base: "GraphRunConfig" = field(init=False)
     root: Path | None = field(init=False)
     jobs: dict[str, tuple[GraphJob, "Cell"]] = field(init=False)
 
@@ -79,9 +83,10 @@ class _Grid:
 
         options = self.options
         self.recipe = options["recipe"] or default_recipe("graph", options["data"])
-        base = merge(read_recipe("graph", self.recipe), given_settings(options))
+        given = given_settings(options, model={"num_keypoints": options["num_keypoints"]})
+        base = merge(read_recipe("graph", self.recipe), given)
         base = merge(base, parse_overrides(options["settings"]))
-        first = build(GraphRunConfig, base)
+        self.base = first = build(GraphRunConfig, base)
         self.folder = options["out"] / "ablate" / (options["name"] or f"{self.what}-{data_label(first.data.name)}")
         self.data, self.root = first.data.name, Path(first.data.root) if first.data.root else None
         self.jobs = {}
@@ -91,6 +96,15 @@ class _Grid:
                 config = build(GraphRunConfig, merge(merge(base, dict(cell.settings)), seeded))
                 job = GraphJob(f"{cell.label}-seed{config.training.seed}", config)
                 self.jobs[job.key(options["max_minutes"])] = job, cell
+
+    def show(self) -> None:
+        """Print the configuration that all runs share, and what each changes in it."""
+        from autolink_gen.config import to_yaml
+
+        click.echo(f"# recipe: {self.recipe}\n# {self.folder}\n{to_yaml(self.base)}", nl=False)
+        for job, cell in self.jobs.values():
+            changes = " ".join(f"{group}.{name}={v}" for group, own in cell.settings.items() for name, v in own.items())
+            click.echo(f"# {job.name}: {changes or 'as above'}")
 
     def train_and_score(self, key: str) -> dict[str, float]:
         """Train one run and score it."""

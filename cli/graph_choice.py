@@ -73,7 +73,7 @@ class Painter(Generic[Config]):
 
         data = whole_path(options["data"]) or "puppets"
         folder = self.folder_of(options, data)
-        dropped = cluster_choice(options["clusters"], options["dropped_clusters"])
+        dropped = _settled_choice(options, folder)
         graph, chosen = _own_graph(options, folder, dropped) or _named_graph(options, data, self.called, dropped)
         config = with_graph(self.configure(recipe, options, graph), graph, chosen)
         return config, graph, self.folder_of(options, config.data.name)
@@ -110,31 +110,43 @@ def painter_settings(
     return merge(values, parse_overrides(options["settings"]))
 
 
+def _settled_choice(options: dict[str, Any], folder: Path) -> ClusterChoice | None:
+    """The clusters to leave out: those named, else those that the run that is gone on with leaves out.
+
+    A run's copy of its graph has lost what was left out of it, so that choices are compared by the clusters' numbers.
+    BadParameter where both are there and differ.
+    """
+    from autolink_gen.config import GraphChoice, build
+
+    named = cluster_choice(options["clusters"], options["dropped_clusters"])
+    settings = run_settings(folder, "graph") if options["resume"] else {}
+    if not settings:
+        return named
+    chosen = build(GraphChoice, settings)
+    before = ClusterChoice(chosen.clusters, chosen.dropped_clusters) if chosen.dropped_clusters else None
+    if named not in (None, before):
+        has = f"leaves {before} of its graph out" if before else "leaves no cluster of its graph out"
+        raise click.BadParameter(
+            f"the run in {folder} {has}, and --drop-cluster now names {named}: give "
+            f"{before.options if before else 'no --drop-cluster'} to go on, another --name for a new run, or "
+            f"--fresh to move the old one aside",
+            param_hint="--drop-cluster",
+        )
+    return before
+
+
 def _own_graph(
     options: dict[str, Any], folder: Path, dropped: ClusterChoice | None
 ) -> tuple["AutoLink", "GraphChoice"] | None:
-    """The graph of the run that is gone on with, where no graph is named; None where there is no such run.
-
-    The copy has lost what was left out of it, so that the clusters are compared by their numbers.
-    """
+    """The graph of the run that is gone on with, where no graph is named; None where there is no such run."""
     from autolink_gen.config import GraphChoice, build
     from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
 
     graph = kept_graph(folder) if options["resume"] and options["graph_run"] is None else None
     if graph is None:
         return None
-    chosen = build(GraphChoice, run_settings(folder, "graph"))
-    if dropped is not None and (dropped.clusters, dropped.dropped) != (chosen.clusters, chosen.dropped_clusters):
-        theirs = ClusterChoice(chosen.clusters, chosen.dropped_clusters)
-        has = f"leaves {theirs} of its graph out" if theirs.dropped else "leaves no cluster of its graph out"
-        raise click.BadParameter(
-            f"the run in {folder} {has}, and --drop-cluster now names {dropped}: give "
-            f"{theirs.options if theirs.dropped else 'no --drop-cluster'} to go on, another --name for a new run, or "
-            f"--fresh to move the old one aside",
-            param_hint="--drop-cluster",
-        )
     say(f"graph: {folder / GRAPH_NAME}, the run's own{without_text(graph, dropped)}")
-    return graph, chosen
+    return graph, build(GraphChoice, run_settings(folder, "graph"))
 
 
 def _named_graph(

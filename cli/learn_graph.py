@@ -83,14 +83,18 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
     from dataclasses import replace
 
     from autolink_gen.training import seeds
+    from autolink_gen.training.folders import move_aside
 
     first, count = config.training.seed, options["num_seeds"]
-    if options["keep_best"] and (folder / seeds.SEEDS_NAME).is_file() and options["resume"]:
-        say(f"finished already: {folder} holds the best of the seeds; another --name starts anew")
-        return
+    numbers = range(first, first + count)
+    if options["keep_best"] and (folder / seeds.SEEDS_NAME).is_file():
+        if options["resume"]:
+            seeds.check_kept(folder, config, numbers)
+            say(f"finished already: {folder} holds the best of the seeds; --fresh starts anew")
+            return
+        move_aside(folder)
     if options["keep_best"]:
         seeds.check_free(folder)
-    numbers = range(first, first + count)
     folders = [folder.with_name(f"{folder.name}-seed{number}") for number in numbers]
     minutes = options["max_minutes"] and options["max_minutes"] / count
     for number, own in zip(numbers, folders, strict=True):

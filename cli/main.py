@@ -28,6 +28,16 @@ COMMANDS = {
 }
 
 
+class _AboveBars(logging.Handler):
+    """Writes to the standard error, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and help alone, so that ``--help`` imports none of them."""
 
@@ -76,7 +86,7 @@ def cli(debug: bool) -> None:
       autolink-gen learn-graph
       autolink-gen view-graph
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[_AboveBars()])
     logging.captureWarnings(True)
     if not debug:
         warnings.simplefilter("ignore")  # libraries' notes to programmers

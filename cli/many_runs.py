@@ -89,6 +89,5 @@ def divide_work(
     try:
         results = work_through(jobs, do, storage=database, on_done=lambda job, results: write(results))
     except WorkStoppedError as stopped:
-        click.echo("repeat the command to go on")
         click.get_current_context().exit(128 + signal.Signals[str(stopped)])
     click.echo(write(results), nl=False)

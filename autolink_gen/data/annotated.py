@@ -309,12 +309,17 @@ def _floats(words: Sequence[str], file: Path) -> list[float]:
 
 
 def _numbers_by_name(file: Path, *, columns: int) -> dict[str, list[float]]:
-    """Rows of a name and so many numbers; other rows, as counts and headings, are passed over."""
+    """Rows of a name and so many numbers, below a count and headings; ValueError for a row that is neither."""
     found = {}
-    for line in _text(file).splitlines():
+    for number, line in enumerate(_text(file).splitlines(), start=1):
         words = line.split()
         if len(words) == columns + 1 and _are_numbers(words[1:]):
             found[words[0]] = [float(word) for word in words[1:]]
+        elif words and (found or Path(words[0]).suffix):  # above the pictures no word is a file's name
+            raise ValueError(
+                f"{file}, row {number}: a name and {columns} numbers were expected, not {line.strip()[:60]!r}; fetch "
+                f"the file again"
+            )
     if not found:
         raise ValueError(f"{file} has no rows of a name and {columns} numbers; it is damaged or another file")
     return found

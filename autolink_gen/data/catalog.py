@@ -227,7 +227,7 @@ def _check_split(split: str) -> None:
 
 def unknown_set(text: str) -> str:
     """What to say of a name that no set has: the near ones, and all."""
-    close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
+    close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.6)
     guess = f". Did you mean {' or '.join(close)}?" if close else "."
     return (
         f"{text!r} is neither a data set nor a folder that exists{guess} The data sets are "

@@ -21,15 +21,20 @@ def tree_error(
 ) -> ValueError:
     """What a set should look like, in each of its forms, what is missing of the nearest, and what there is.
 
-    ``homes`` are the names that the set's folder may have, the usual one first.
+    ``homes`` are the names that the set's folder may have, the usual one first; ``home`` is one of these, or the
+    folder above.
     """
+    top = home.name if home.name in homes else f"{home.name}/{homes[0]}"
     nearest = min(reversed(trees), key=lambda tree: len(missing_from(home, tree, located)) / len(tree))
     missing = missing_from(home, nearest, located)
     more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-    forms = "\nor:\n".join("\n".join(f"  {homes[0]}/{line}" for line in shortened(tree)) for tree in trees)
+    forms = "\nor:\n".join("\n".join(f"  {top}/{line}" for line in shortened(tree)) for tree in trees)
     named = f"\nthe folder may be called {', '.join(homes)}" if len(homes) > 1 else ""
     above = (home / _fixed(missing[0])).parent
-    inside = f"\n{found_tree(above)}" if above != home and above.is_dir() else ""
+    folders = [path for path in home.iterdir() if path.is_dir()]
+    if above == home and len(folders) == 1:  # an archive unpacked into a folder of its name, perhaps
+        above = folders[0]
+    inside = f"\n{found_tree(above, top=home)}" if above != home and above.is_dir() else ""
     return ValueError(
         f"{home} does not hold {name} as it is published: {_fixed(missing[0])} is missing{more}; "
         f"`autolink-gen data info {name}` says where to get it\nexpected:\n{forms}{named}\nfound:\n"
@@ -44,13 +49,14 @@ def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
     return [*tree[: limit - 1], f"... and {len(tree) - limit + 1} more like these"]
 
 
-def found_tree(folder: Path, *, limit: int = _SHOWN) -> str:
-    """What is in a folder, a line each, folders with a slash."""
+def found_tree(folder: Path, *, top: Path | None = None, limit: int = _SHOWN) -> str:
+    """What is in a folder, a line each, folders with a slash; named from ``top`` on, a folder above, where given."""
     inside = sorted(folder.iterdir())
-    lines = [f"  {folder.name}/{path.name}{'/' if path.is_dir() else ''}" for path in inside[:limit]]
+    name = folder.relative_to((top or folder).parent).as_posix()
+    lines = [f"  {name}/{path.name}{'/' if path.is_dir() else ''}" for path in inside[:limit]]
     if len(inside) > limit:
         lines.append(f"  ... and {len(inside) - limit} more")
-    return "\n".join(lines) or f"  {folder.name}/ is empty"
+    return "\n".join(lines) or f"  {name}/ is empty"
 
 
 def _fixed(line: str) -> str:

@@ -54,7 +54,8 @@ def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path |
         test = held_out_beside(test) or test
     if fit == test or not fit.is_dir():
         raise OnePartError(
-            f"{test} holds one part and evaluation needs two, with landmarks: call it test and put a folder train beside it"
+            f"{test} holds one part and evaluation needs two, with landmarks: call it test and put a folder train "
+            f"beside it"
         )
     return fit, test
 

@@ -12,11 +12,12 @@ from autolink_gen.recipes import read_yaml
 
 log = logging.getLogger(__name__)
 
-_MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
-_MAY_CHANGE |= {"training.log_every", "training.max_bad_steps", "data.root", "data.workers", "loss.weights"}
-_MAY_CHANGE |= {"progress.pictures"}
+# Settings with which a run may be gone on with.
+MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
+MAY_CHANGE |= {"training.log_every", "training.max_bad_steps", "data.root", "data.workers", "loss.weights"}
+MAY_CHANGE |= {"progress.pictures"}
 # A run keeps a copy of its graph, which is compared instead; so are the keypoints left out, by whichever clusters.
-_MAY_CHANGE |= {"graph.run", "graph.clusters", "graph.dropped_clusters"}
+MAY_CHANGE |= {"graph.run", "graph.clusters", "graph.dropped_clusters"}
 
 
 def drop_later_lines(path: Path, step: int) -> None:
@@ -44,12 +45,12 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> None:
     if in_the_way:
         raise ValueError(f"{in_the_way} is a file: choose another --name or --out")
     if fresh and file.exists():
-        aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists())
-        folder.rename(aside)
-        log.warning("the run that was in %s is now in %s", folder, aside)
+        move_aside(folder)
     if file.exists():
         old = build(type(config), read_yaml(file.read_text(), source=str(file)))
-        differences = sorted(_differences(to_dict(old), to_dict(config)))
+        differences = sorted(
+            text for name, text in differences_of(to_dict(old), to_dict(config)) if name not in MAY_CHANGE
+        )
         if differences:
             raise ValueError(
                 f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
@@ -61,6 +62,13 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> None:
     write_text_atomically(file, to_yaml(config))
 
 
+def move_aside(folder: Path) -> None:
+    """Give a run's folder another name, which no folder has."""
+    aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists())
+    folder.rename(aside)
+    log.warning("the run that was in %s is now in %s", folder, aside)
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,9 +76,10 @@ def _make(folder: Path) -> None:
         raise OSError(f"cannot make the run's folder {folder}: {error.strerror}; choose another --out") from error
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def differences_of(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The settings that differ, as in data.flip, and what to say of each."""
     for name, value in new.items():
         if isinstance(value, dict):
-            yield from _differences(old[name], value, f"{prefix}{name}.")
-        elif old[name] != value and prefix + name not in _MAY_CHANGE:
-            yield f"{prefix}{name} was {old[name]}, now {value}"
+            yield from differences_of(old[name], value, f"{prefix}{name}.")
+        elif old[name] != value:
+            yield prefix + name, f"{prefix}{name} was {old[name]}, now {value}"

@@ -45,7 +45,10 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
             strategy=strategy,
         )
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(f"cannot run on devices={launch.devices}, precision={launch.precision}: {error}") from error
+        raise ValueError(
+            f"cannot run with --devices {launch.devices} --precision {launch.precision}: {error}; --devices auto takes "
+            f"what there is"
+        ) from error
     fabric.launch()
     torch.manual_seed(seed)
     return fabric

@@ -13,17 +13,21 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import load_graph_model
-from autolink_gen.config import GraphRunConfig
+from autolink_gen.config import GraphRunConfig, build, to_dict
 from autolink_gen.data.catalog import open_held_out
 from autolink_gen.evaluation.images import spread_batches
 from autolink_gen.files import write_text_atomically
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.progress import Progress, no_progress
+from autolink_gen.recipes import read_yaml
 from autolink_gen.training.batches import open_pictures, step_generator
+from autolink_gen.training.folders import MAY_CHANGE, differences_of
 from autolink_gen.training.graph import make_loss
 
 _MAX_PICTURES = 256
 _BATCH = 16
+# Settings of the best run that say nothing of what was asked for; how long it is does.
+_OF_NO_ACCOUNT = MAY_CHANGE - {"training.steps"} | {"training.seed"}
 _MASKS = 3  # the stream of random numbers of the masks that runs are compared on
 SEEDS_NAME = "seeds.json"
 
@@ -76,6 +80,26 @@ def spread(losses: Sequence[SeedLoss]) -> tuple[float, float]:
 def write_losses(file: Path, losses: Sequence[SeedLoss]) -> None:
     """The losses of all seeds as JSON, the best first."""
     write_text_atomically(file, json.dumps([asdict(one) for one in losses], indent=1) + "\n")
+
+
+def check_kept(folder: Path, config: GraphRunConfig, seeds: Sequence[int]) -> None:
+    """ValueError unless ``folder`` holds the best of just these seeds, trained with the same settings."""
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    kept = build(GraphRunConfig, read_yaml(text, source=str(folder / "config.yaml")))
+    differences = dict(differences_of(to_dict(kept), to_dict(config)))
+    told = [differences[name] for name in sorted(differences) if name not in _OF_NO_ACCOUNT]
+    theirs = sorted(one["seed"] for one in json.loads((folder / SEEDS_NAME).read_text(encoding="utf-8")))
+    if theirs != sorted(seeds):
+        told.append(f"the seeds were {_named(theirs)}, now {_named(sorted(seeds))}")
+    if told:
+        raise ValueError(
+            f"{folder} holds the best of several seeds with other settings: {'; '.join(told)}. Give another --name, "
+            f"or --fresh to move it aside and train all anew"
+        )
+
+
+def _named(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def check_free(target: Path) -> None:

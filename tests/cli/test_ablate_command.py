@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -54,11 +55,14 @@ def test_the_variants_become_a_table_and_a_plot(here: Path) -> None:
 
 
 def test_a_dry_run_names_the_runs(here: Path) -> None:
-    result = ablate("masking", "--seeds", 2, "--seed", 3, "--dry-run")
+    result = ablate("masking", "--seeds", 2, "--seed", 3, "--num-keypoints", 6, "--dry-run")
     assert result.exit_code == 0, result.output
-    assert len(result.output.splitlines()) == 32
-    assert "4-0.5-seed3: {'model': {'mask_grid': 4, 'mask_ratio': 0.5}}" in result.output
-    assert "32-0.97-seed4" in result.output and not Path("runs").exists()
+    config = yaml.safe_load(result.output)
+    assert (config["training"]["seed"], config["model"]["num_keypoints"]) == (3, 6)
+    assert len([line for line in result.output.splitlines() if "mask_grid=" in line]) == 32
+    assert "# 4-0.5-seed3: model.mask_grid=4 model.mask_ratio=0.5\n" in result.output
+    assert "leave --num-keypoints out" in ablate("thickness", "--num-keypoints", 6).output
+    assert "# 32-0.97-seed4" in result.output and not Path("runs").exists()
 
 
 def test_a_stop_is_said_and_the_rest_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

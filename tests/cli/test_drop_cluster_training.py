@@ -88,11 +88,12 @@ def test_the_copy_of_the_graph_and_the_configuration_tell_what_is_left_out(here:
 def test_it_goes_on_with_the_same_choice_or_none_named(here: Path, kind: str) -> None:
     folder = Path("runs") / kind / "puppets"
     own = f"graph: {folder}/graph.safetensors, the run's own, without"
-    assert f"{own} keypoints 1, 3\n" in train(kind, "--steps", 2)
+    assert f"{own} cluster 1 of 2, keypoints 1, 3\n" in train(kind, "--steps", 2)
     before = (folder / "config.yaml").read_text()
     assert f"{own} cluster 1 of 2, keypoints 1, 3\n" in train(kind, "--steps", 2, "--drop-cluster", 1)
-    named = train(kind, "--steps", 2, "--drop-cluster", 1, "--clusters", 2, "--graph", "puppets-k5")
-    assert "finished already, at step 2" in named
+    for cluster in ((), ("--drop-cluster", 1, "--clusters", 2)):
+        named = train(kind, "--steps", 2, "--graph", "puppets-k5", *cluster)
+        assert "finished already, at step 2" in named and "without cluster 1 of 2, keypoints 1, 3" in named
     assert (folder / "config.yaml").read_text() == before
 
 
@@ -103,11 +104,9 @@ def test_it_refuses_another_choice(here: Path, kind: str) -> None:
     other = train(kind, *given, "--drop-cluster", 0, expect=2)
     assert f"the run in {folder}/puppets leaves cluster 1 of 2 of its graph out, and --drop-cluster now names" in other
     assert "cluster 0 of 2: give --clusters 2 --drop-cluster 1 to go on, another --name for a new run, or" in other
-    taken = train(kind, *given, "--graph", "puppets-k5", expect=1)
-    assert "graph.dropped was [1, 3], now []" in taken
-    assert "going on" not in taken and "finished already" not in train(
-        kind, "--steps", 2, "--graph", "puppets-k5", expect=1
-    )
+    assert other == train(kind, *given, "--graph", "puppets-k5", "--drop-cluster", 0, expect=2)
+    changed = train(kind, "--steps", 2, "--seed", 5, expect=1)
+    assert "training.seed was 0, now 5" in changed and "finished already" not in changed
 
 
 def test_a_run_on_the_whole_graph_stays_on_it(here: Path) -> None:

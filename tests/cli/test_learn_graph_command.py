@@ -103,6 +103,13 @@ def test_of_several_seeds_the_best_is_kept(pictures: Path) -> None:
     kept = build(GraphRunConfig, yaml.safe_load(Path("runs/graph/photos-k3/config.yaml").read_text()))
     assert kept.training.seed == losses[0]["seed"]
     assert "finished already: runs/graph/photos-k3 holds the best of the seeds" in learn_graph(*command).output
+    for other, message in ((("--steps", 3), "training.steps was 1, now 3"),
+                           (("--seeds", 3), "the seeds were 0, 1, now 0, 1, 2")):  # fmt: skip
+        refused = learn_graph(*command, *other)
+        assert refused.exit_code == 1 and message in refused.output and "finished" not in refused.output
+    anew = learn_graph(*command, "--steps", 2, "--fresh")
+    assert anew.exit_code == 0 and Path("runs/graph/photos-k3.old1/seeds.json").is_file(), anew.output
+    assert "at step 2" not in anew.output and "kept seed" in anew.output
     Path("runs/graph/photos-k3/seeds.json").unlink()
     refused = learn_graph(*command)
     assert refused.exit_code == 1 and "runs/graph/photos-k3 exists; choose another --name" in refused.output
@@ -216,8 +223,8 @@ def assert_one_line(result: Result, message: str) -> None:
         (["--set", "optimiser.lr"], "--set takes NAME=VALUE, as in optimiser.lr=1e-3, got 'optimiser.lr'"),
         (["--set", "training.steps=many"], "training.steps: Input should be a valid integer"),
         (["--max-minutes", "0"], "max_minutes must be positive, got 0"),
-        (["--devices", "nine"], "cannot run on devices=nine"),
-        (["--devices", "0"], "cannot run on devices=0"),
+        (["--devices", "nine"], "cannot run with --devices nine"),
+        (["--devices", "0"], "cannot run with --devices 0"),
         (["--data", "facs68"], "Did you mean faces68?"),
     ],
 )

@@ -1,5 +1,6 @@
 """The group: help that is quick and ends with an example, errors of one line, tracebacks on demand."""
 
+import logging
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from autolink_gen.checkpoints import FORMAT
-from autolink_gen.cli.main import COMMANDS, cli
+from autolink_gen.cli.main import COMMANDS, _AboveBars, cli
 
 
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -109,3 +110,14 @@ def test_errors_of_the_system_are_one_line_and_bugs_are_not(monkeypatch):
     monkeypatch.setattr("autolink_gen.cli.weights.weights", fail_with(BrokenPipeError(32, "Broken pipe")))
     closed = CliRunner().invoke(cli, ["weights"])
     assert (closed.exit_code, closed.output) == (1, ""), "what reads the output, such as head, has seen enough"
+
+
+def test_warnings_stand_above_progress_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    from tqdm import tqdm
+
+    handler = _AboveBars()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    with tqdm(total=2, desc="steps"):
+        handler.handle(logging.makeLogRecord({"levelname": "WARNING", "msg": "cannot read a.jpg"}))
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert "WARNING: cannot read a.jpg" in lines

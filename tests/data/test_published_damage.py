@@ -30,6 +30,12 @@ def test_one_bad_picture_is_left_out_with_its_landmarks(tmp_path: Path) -> None:
     ("name", "file", "content", "message"),
     [
         ("celeba-aligned", "list_landmarks_align_celeba.txt", "nothing", "no rows of a name and 10 numbers"),
+        (
+            "celeba-aligned",
+            "list_landmarks_align_celeba.txt",
+            f"1\nx y\na.jpg{' 7' * 10}\nb.jpg 7 x\n",
+            "row 4: a name",
+        ),
         ("celeba-aligned", "MAFL/testing.txt", "other.jpg\n", "has no row for other.jpg"),
         ("celeba-wild", "list_bbox_celeba.txt", "a.jpg 1 2 3 4", "has no row for 000001.jpg"),
         ("deepfashion", "data_test.json", "[1]", r"must be a list of objects with keypoints"),

@@ -82,6 +82,25 @@ def test_a_wrong_tree_is_shown_beside_the_right_one(name: str, tmp_path: Path) -
     assert not (tmp_path / "prepared").exists()
 
 
+def test_a_folder_too_many_is_shown(tmp_path: Path) -> None:
+    home = BUILDERS["cub-all"](tmp_path)
+    home.rename(tmp_path / "unpacked")
+    home.mkdir()
+    (tmp_path / "unpacked").rename(home / "cub")
+    with pytest.raises(ValueError, match=r"found:\n  CUB_200_2011/cub/\n  CUB_200_2011/cub/bounding_boxes.txt\n"):
+        prepare("cub-all", tmp_path)
+
+
+def test_expected_and_found_begin_alike(tmp_path: Path) -> None:
+    (tmp_path / "celeba-wild").mkdir()
+    with pytest.raises(ValueError, match=r"\n  celeba-wild/img_celeba(.|\n)*found:\n  celeba-wild/ is empty"):
+        prepare("celeba-wild", tmp_path)
+    (tmp_path / "celeba-wild").rmdir()
+    top = tmp_path.name
+    with pytest.raises(ValueError, match=rf"\n  {top}/flowers-102/jpg(.|\n)*found:\n  {top}/here/"):
+        prepare("flowers", tmp_path)
+
+
 def test_what_lies_where_something_is_missing_is_shown(tmp_path: Path) -> None:
     home = BUILDERS["human36m-nobg"](tmp_path)
     (home / "S6/BackgroudMask").rename(home / "S6/BackgroundMask")
