@@ -25,7 +25,6 @@ def info(name: str | None, data_root: Path | None) -> None:
       autolink-gen data info
       autolink-gen data info celeba-wild --data-root ~/data
     """
-    from autolink_gen.data.catalog import find_pictures
     from autolink_gen.data.sets import SETS, PictureSet
 
     if name is None:
@@ -38,6 +37,8 @@ def info(name: str | None, data_root: Path | None) -> None:
         return
     for line in _facts(name, entry):
         click.echo(line)
+    from autolink_gen.data.catalog import find_pictures
+
     given = f" --data-root {data_root}" if data_root else ""
     try:
         folder = find_pictures(name, root=data_root)
@@ -84,8 +85,7 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool) -> Non
 
 
 def _entry(name: str) -> "Embedded | PictureSet":
-    from autolink_gen.data.catalog import unknown_set
-    from autolink_gen.data.sets import SETS
+    from autolink_gen.data.sets import SETS, unknown_set
 
     if name not in SETS:
         raise click.BadParameter(unknown_set(name), param_hint="NAME")

@@ -1,6 +1,5 @@
 """The named data sets: where the pictures of each lie, and how a name or a folder becomes a data set."""
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT, check_fit
 from autolink_gen.data.mixture import Mixture
 from autolink_gen.data.publishing import PREPARED, find_layout, is_prepared
-from autolink_gen.data.sets import SETS, Embedded, PictureSet
+from autolink_gen.data.sets import SETS, Embedded, PictureSet, unknown_set
 from autolink_gen.data.shard_names import is_address, is_shards, is_there
 from autolink_gen.data.shards import open_shards
 from autolink_gen.data.synthetic import Puppets, Split
@@ -27,7 +26,6 @@ from autolink_gen.data.video import is_video
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 SPLITS = ("train", "test", "fit")
-CATALOG = SETS
 HELD_OUT_NAMES = ("test", "val")  # what a folder beside train is called
 
 
@@ -44,7 +42,7 @@ def open_dataset(
     seed: int = 0,
     classes: Sequence[str] = (),
 ) -> Dataset[Tensor]:
-    """Open a data set by its name in `CATALOG` ("afhq/cat" for one class of it), by its folder, or by its shards.
+    """Open a data set by its name in `SETS` ("afhq/cat" for one class of it), by its folder, or by its shards.
 
     "A+B" opens both, and gives as many pictures of the one as of the other.
 
@@ -65,7 +63,7 @@ def open_dataset(
         return Mixture(several)
     if has_shards(data):
         return open_shards(own_path(data) or data, image_size=image_size, fit=fit, classes=classes)
-    if isinstance(CATALOG.get(str(data)), Embedded):
+    if isinstance(SETS.get(str(data)), Embedded):
         if classes:
             raise ValueError(f"{data} has no classes; leave --classes out")
         return Puppets(image_size=image_size, seed=seed, split="train" if split == "train" else "test")
@@ -81,7 +79,7 @@ def open_dataset(
 def open_clips(
     data: str | Path, *, root: Path | None = None, split: str = "train", image_size: int, seed: int = 0
 ) -> list[Clip]:
-    """The clips of a data set by its name in `CATALOG` or by its folder, or of several, as in "A+B".
+    """The clips of a data set by its name in `SETS` or by its folder, or of several, as in "A+B".
 
     They are videos, folders of frames, or puppets.
     `seed` and `image_size` (pixels) matter only to puppets.
@@ -95,7 +93,7 @@ def open_clips(
             for name in names
             for clip in open_clips(name, root=root, split=split, image_size=image_size, seed=seed)
         ]
-    if isinstance(CATALOG.get(str(data)), Embedded):
+    if isinstance(SETS.get(str(data)), Embedded):
         _check_split(split)
         part: Split = "train" if split == "train" else "test"
         return [PuppetClip(index, seed=seed, size=image_size, split=part) for index in range(PUPPET_CLIPS[part])]
@@ -120,7 +118,7 @@ def open_held_out(
         return Mixture([part for part in several if part is not None]) if None not in several else None
     if has_shards(data):
         return None
-    if not isinstance(CATALOG.get(str(data)), Embedded):
+    if not isinstance(SETS.get(str(data)), Embedded):
         train, test = (find_pictures(data, root=root, split=split) for split in ("train", "test"))
         if train == test:
             beside = held_out_beside(train)
@@ -133,7 +131,7 @@ def open_held_out(
 def holds_clips_out(data: str | Path, *, root: Path | None = None) -> bool:
     """Whether a data set of clips has a part that training on it does not see; of "A+B", whether one has."""
     return any(
-        isinstance(CATALOG.get(str(part)), Embedded)
+        isinstance(SETS.get(str(part)), Embedded)
         or find_pictures(part, root=root, split="train") != find_pictures(part, root=root, split="test")
         for part in parts_of(data)
     )
@@ -147,7 +145,7 @@ def held_out_beside(folder: Path) -> Path | None:
 
 
 def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "train") -> Path:
-    """The folder that holds a split's pictures, for a name in `CATALOG` or a folder of the user's.
+    """The folder that holds a split's pictures, for a name in `SETS` or a folder of the user's.
 
     A folder of the user's that holds `train` and one of `test`, `val` is split so; any other is used whole
     for every split.
@@ -163,7 +161,7 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     if own is not None:
         return _split_of_folder(check_folder(own), split)
     name, _, part = text.partition("/")
-    entry = CATALOG.get(name)
+    entry = SETS.get(name)
     if entry is None:
         raise ValueError(f"--data {unknown_set(text)}")
     if isinstance(entry, Embedded):
@@ -184,7 +182,7 @@ def own_path(data: str | Path) -> Path | None:
     text = str(data)
     path = Path(text).expanduser()
     looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
-    return path if not is_address(text) and path.exists() and (looks_like_path or text not in CATALOG) else None
+    return path if not is_address(text) and path.exists() and (looks_like_path or text not in SETS) else None
 
 
 def has_shards(data: str | Path) -> bool:
@@ -223,16 +221,6 @@ def settings_file() -> Path:
 def _check_split(split: str) -> None:
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
-
-
-def unknown_set(text: str) -> str:
-    """What to say of a name that no set has: the near ones, and all."""
-    close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.6)
-    guess = f". Did you mean {' or '.join(close)}?" if close else "."
-    return (
-        f"{text!r} is neither a data set nor a folder that exists{guess} The data sets are "
-        f"{', '.join(CATALOG)}; for pictures of your own give their folder, for example --data ./my_pictures"
-    )
 
 
 def _split_of_folder(folder: Path, split: str) -> Path:

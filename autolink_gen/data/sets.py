@@ -1,5 +1,6 @@
 """The table of named data sets: what each is, where it is to be had, how its files lie, what was published on it."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -295,3 +296,13 @@ SETS: dict[str, Embedded | PictureSet] = {
         size="about 250 GB",
     ),
 }  # fmt: skip
+
+
+def unknown_set(text: str) -> str:
+    """What to say of a name that no set has: the near ones, and all."""
+    close = difflib.get_close_matches(text.lower(), SETS, n=2, cutoff=0.6)
+    guess = f". Did you mean {' or '.join(close)}?" if close else "."
+    return (
+        f"{text!r} is neither a data set nor a folder that exists{guess} The data sets are "
+        f"{', '.join(SETS)}; for pictures of your own give their folder, for example --data ./my_pictures"
+    )

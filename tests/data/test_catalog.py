@@ -6,15 +6,9 @@ import pytest
 from picture_files import save_picture
 from torch.utils.data import Dataset
 
-from autolink_gen.data.catalog import (
-    CATALOG,
-    Embedded,
-    data_root,
-    find_pictures,
-    open_dataset,
-    open_held_out,
-)
+from autolink_gen.data.catalog import data_root, find_pictures, open_dataset, open_held_out
 from autolink_gen.data.image_folder import ImageFolder
+from autolink_gen.data.sets import SETS, Embedded
 from autolink_gen.data.synthetic import Puppets
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
@@ -26,9 +20,9 @@ def _files(dataset: Dataset, base: Path) -> list[str]:
 
 
 def test_the_table_describes_each_set() -> None:
-    assert {"puppets", "faces68", "taichi", "afhq"} <= set(CATALOG)
-    assert all(entry.about for entry in CATALOG.values())
-    assert isinstance(CATALOG["puppets"], Embedded)
+    assert {"puppets", "faces68", "taichi", "afhq"} <= set(SETS)
+    assert all(entry.about for entry in SETS.values())
+    assert isinstance(SETS["puppets"], Embedded)
 
 
 def test_puppets_need_no_files() -> None:
@@ -183,7 +177,7 @@ def test_an_unknown_name_lists_the_names_and_the_near_ones() -> None:
         ValueError, match=r"'facs68' is neither .* Did you mean faces68\? .*--data \./my_pictures"
     ) as error:
         open_dataset("facs68", image_size=8)
-    assert ", ".join(CATALOG) in str(error.value)
+    assert ", ".join(SETS) in str(error.value)
 
 
 @pytest.mark.parametrize("data", ["nowhere/to/be/found", "./my_own_pictures", "qqqq"])
