@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "decoder 1/16": {"model": {"decoder_width": 0.0625}},
     "features at 96": {"loss": {"resize": 96}},
     "heatmaps at 5e-3": {"optimiser": {"heatmap_lr": 5e-3}},
+    "three of them": {"optimiser": {"lr": 2e-3, "heatmap_lr": 5e-3}, "loss": {"resize": 96}},
 }
 _BASE = {"training": {"save_every": 10_000, "grid_every": 10_000}}
 _FEW, _MORE = 4, 34  # steps whose difference in time is that of a step
