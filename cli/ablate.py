@@ -1,5 +1,6 @@
 """``autolink-gen ablate``: the paper's ablations, by one process or by many."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,8 @@ class _Grid:
 
         click.echo(f"# recipe: {self.recipe}\n# {self.folder}\n{to_yaml(self.base)}", nl=False)
         for job, cell in self.jobs.values():
-            changes = " ".join(f"{group}.{name}={v}" for group, own in cell.settings.items() for name, v in own.items())
+            values = [(f"{group}.{name}", value) for group, own in cell.settings.items() for name, value in own.items()]
+            changes = " ".join(f"{name}={json.dumps(value)}" for name, value in values)
             click.echo(f"# {job.name}: {changes or 'as above'}")
 
     def train_and_score(self, key: str) -> dict[str, float]:
