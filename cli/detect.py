@@ -247,5 +247,5 @@ class _Task:
         if landmarks is None:
             return drawn
         white = np.full((len(landmarks), 3), 255, np.uint8)
-        dot_px = 2.0 if len(landmarks) <= 20 else 1.2
+        dot_px = 2.0 if len(landmarks) <= 20 else 1.5
         return draw_graph(drawn, found.normalised(landmarks), colours=white, dot_px=dot_px)
