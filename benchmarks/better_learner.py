@@ -87,7 +87,8 @@ def step_costs(names: list[str], data: str, *, rounds: int, keypoints: int) -> d
     Variants with other rates alone do the same work.
     """
     same = {name: 1.0 for name in names if set(VARIANTS[name]) <= {"optimiser"}}
-    timed = ["recipe", *(name for name in names if name not in same)]
+    timed = [name for name in names if name not in same]
+    timed = ["recipe", *timed] if timed else []
     taken: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(rounds):
         for name in timed:

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.many_runs import (
-    GraphJob,
-    common_settings,
-    divide_work,
-    seeds_option,
-    storage_option,
-    train_and_score,
-)
+from autolink_gen.cli.many_runs import GraphJob, common_settings, divide_work, many_runs_options, train_and_score
 from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
 
@@ -30,8 +23,7 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--num-keypoints", type=int, help="How many; not for thickness, which tries several.")
 @click.option("--batch-size", type=int, help="Pictures a step.")
-@seeds_option
-@storage_option
+@many_runs_options
 def ablate(what: str, num_seeds: int, storage: str | None, **options: Any) -> None:
     """Train and score the graph learner with one thing changed at a time, and write the paper's table.
 

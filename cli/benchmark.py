@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.many_runs import (
-    GraphJob,
-    common_settings,
-    divide_work,
-    seeds_option,
-    storage_option,
-    train_and_score,
-)
+from autolink_gen.cli.many_runs import GraphJob, common_settings, divide_work, many_runs_options, train_and_score
 from autolink_gen.cli.shared import progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, run_options
 
@@ -29,8 +22,7 @@ if TYPE_CHECKING:
 @run_options
 @click.option("--num-keypoints", type=int, help="How many. [default: the paper's for this set]")
 @click.option("--batch-size", type=int, help="Pictures a step.")
-@seeds_option
-@storage_option
+@many_runs_options
 def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) -> None:
     """Train a graph on DATA, score it by the set's own protocol, over several seeds, and print the paper's table.
 

@@ -26,6 +26,11 @@ class ClusterChoice:
         return f"cluster{'s' if len(self.dropped) > 1 else ''} {named} of {self.clusters}"
 
     @property
+    def label(self) -> str:
+        """It as a part of a folder's name."""
+        return f"without-{'-'.join(map(str, self.dropped))}-of-{self.clusters}"
+
+    @property
     def options(self) -> str:
         """What to type for it."""
         return " ".join([f"--clusters {self.clusters}", *(f"{_DROP} {number}" for number in self.dropped)])

@@ -116,13 +116,10 @@ def _settled_choice(options: dict[str, Any], folder: Path) -> ClusterChoice | No
     A run's copy of its graph has lost what was left out of it, so that choices are compared by the clusters' numbers.
     BadParameter where both are there and differ.
     """
-    from autolink_gen.config import GraphChoice, build
-
     named = cluster_choice(options["clusters"], options["dropped_clusters"])
-    settings = run_settings(folder, "graph") if options["resume"] else {}
-    if not settings:
+    chosen = _recorded_choice(folder) if options["resume"] else None
+    if chosen is None:
         return named
-    chosen = build(GraphChoice, settings)
     before = ClusterChoice(chosen.clusters, chosen.dropped_clusters) if chosen.dropped_clusters else None
     if named not in (None, before):
         has = f"leaves {before} of its graph out" if before else "leaves no cluster of its graph out"
@@ -135,18 +132,26 @@ def _settled_choice(options: dict[str, Any], folder: Path) -> ClusterChoice | No
     return before
 
 
+def _recorded_choice(folder: Path) -> "GraphChoice | None":
+    """The graph that the run in a folder stands on; None where there is no run."""
+    from autolink_gen.config import GraphChoice, build
+
+    settings = run_settings(folder, "graph")
+    return build(GraphChoice, settings) if settings else None
+
+
 def _own_graph(
     options: dict[str, Any], folder: Path, dropped: ClusterChoice | None
 ) -> tuple["AutoLink", "GraphChoice"] | None:
     """The graph of the run that is gone on with, where no graph is named; None where there is no such run."""
-    from autolink_gen.config import GraphChoice, build
     from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
 
     graph = kept_graph(folder) if options["resume"] and options["graph_run"] is None else None
-    if graph is None:
+    chosen = _recorded_choice(folder)
+    if graph is None or chosen is None:
         return None
     say(f"graph: {folder / GRAPH_NAME}, the run's own{without_text(graph, dropped)}")
-    return graph, build(GraphChoice, run_settings(folder, "graph"))
+    return graph, chosen
 
 
 def _named_graph(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from autolink_gen.cli.shared import counted
-from autolink_gen.cli.training_options import launch_of, report_end
+from autolink_gen.cli.training_options import Command, launch_of, report_end
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 Values = dict[str, float]
 _FINISHED_BY = (None, "the time limit")
 
-seeds_option = click.option(
-    "--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each kind."
-)
-storage_option = click.option(
-    "--storage",
-    metavar="URL",
-    help="Database by which processes share the work, as Optuna takes it. [default: a file of SQLite in the folder]",
-)
+
+def many_runs_options(command: Command) -> Command:
+    """Add ``--seeds`` and ``--storage`` to a command that trains several graphs."""
+    seeds = click.option("--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True,
+                         help="Runs of each kind.")  # fmt: skip
+    storage = click.option("--storage", metavar="URL", help="Database by which processes share the work, as Optuna "
+                           "takes it. [default: a file of SQLite in the folder]")  # fmt: skip
+    return seeds(storage(command))
 
 
 class GraphJob(NamedTuple):

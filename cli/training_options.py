@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,9 +155,7 @@ def _parameters_by_block(network: "nn.Module") -> list[tuple[str, int]]:
     return rows
 
 
-def launch_of(
-    options: dict[str, Any], folder: Path, *, announce: Callable[[int], None] = lambda step: None
-) -> "Launch":
+def launch_of(options: dict[str, Any], folder: Path) -> "Launch":
     """Where and on what to run, as the options say."""
     from autolink_gen.training.launch import Launch
 
@@ -167,7 +166,6 @@ def launch_of(
         precision=options["precision"],
         max_minutes=options["max_minutes"],
         fresh=not options["resume"],
-        announce=announce,
     )
 
 
@@ -190,7 +188,7 @@ def run_and_report(
     score: Callable[["Run"], None] = lambda run: None,
 ) -> None:
     """Train, then say how it ended, which ``files`` of the run's folder hold what, and the command to type next."""
-    run = train(launch_of(options, folder, announce=partial(_announce_resume, steps=steps)))
+    run = train(replace(launch_of(options, folder), announce=partial(_announce_resume, steps=steps)))
     if not run.fabric.is_global_zero:
         return
     report_end(run)

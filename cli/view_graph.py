@@ -42,15 +42,14 @@ def view_graph(
 ) -> None:
     """Show a learned graph: its edge matrix, its edges by weight, and the graph on the mean pose.
 
-    RUN is a run's name or folder, or its weights; without it the newest run is taken; for the folder of a GAN run,
-    the graph that it paints on. Written to --out:
-    edge_matrix.png, a heat map of the weights; graph.png, the graph on the mean pose of pictures (keypoints
-    on a circle where the run's own cannot be opened); edges.csv, all edges, the heaviest first.
+    RUN is a run's name or folder, or its weights; without it the newest run is taken; for the folder of a GAN run, the
+    graph that it paints on. Written to --out: edge_matrix.png, a heat map of the weights; graph.png, the graph on the
+    mean pose of pictures (keypoints on a circle where the run's own cannot be opened); edges.csv, all edges, the
+    heaviest first.
 
-    With --clusters the keypoints are parted by spectral clustering of the edge weights, so that strong edges
-    lie inside a cluster and weak ones between; --clusters 2 parts the object from the background (AutoLink,
-    Figure 7c). Clusters are numbered by the lowest keypoint in them, the same each time; detect, train-gan and
-    train-transfer leave those out that --drop-cluster names.
+    With --clusters the keypoints are parted by spectral clustering of the edge weights, so that strong edges lie
+    inside a cluster and weak ones between; --clusters 2 parts the object from the background (Figure 7c). Clusters are
+    numbered by the lowest keypoint in them; detect, train-gan and train-transfer leave out what --drop-cluster names.
 
     \b
     Examples:
@@ -65,21 +64,19 @@ def view_graph(
     found = find_run("graph", run)
     whole = load_graph_model(found)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
-    if choice is not None:
-        clusters = choice.clusters
+    clusters = choice.clusters if choice else clusters
     model = without_clusters(whole, choice)
     labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
-    newest = "" if run else ", the newest run"
-    click.echo(f"model: {found} ({len(weights)} keypoints){newest}{without_text(model, choice)}")
+    click.echo(f"model: {found} ({len(weights)} keypoints){'' if run else ', the newest run'}"
+               f"{without_text(model, choice)}")  # fmt: skip
     pose = _own_pose(model, found, data_root) if data is None else _pose(model, data, data_root)
     _print_edges(weights, strong_edges(weights, threshold=threshold), threshold)
     if labels is not None and clusters is not None:
         _print_clusters(labels)
         if choice is None:
             _print_next(labels, weights, clusters=clusters, run=run)
-    name = "graph" if choice is None else f"graph-without-{'-'.join(map(str, choice.dropped))}-of-{choice.clusters}"
-    folder = out or (found if found.is_dir() else found.parent) / name
+    folder = out or (found if found.is_dir() else found.parent) / (f"graph-{choice.label}" if choice else "graph")
     _write_picture(folder / "edge_matrix.png", edge_matrix_figure(weights))
     _write_picture(folder / "graph.png", _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
     _write_csv(folder / "edges.csv", weights, labels, without=left_out(model))

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +46,22 @@ def open_folder(folder: Path, config: Any, *, fresh: bool) -> None:
         raise ValueError(f"{in_the_way} is a file: choose another --name or --out")
     if fresh and file.exists():
         move_aside(folder)
-    if file.exists():
-        old = build(type(config), read_yaml(file.read_text(), source=str(file)))
-        differences = sorted(
-            text for name, text in differences_of(to_dict(old), to_dict(config)) if name not in MAY_CHANGE
+    if file.exists() and (differences := changed_settings(folder, config, but=MAY_CHANGE)):
+        raise ValueError(
+            f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
+            f"another --name for a new run, or --fresh to move the old one aside"
         )
-        if differences:
-            raise ValueError(
-                f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
-                f"another --name for a new run, or --fresh to move the old one aside"
-            )
     _make(folder)
     for leftover in (*folder.glob(".*.tmp"), *folder.glob("samples/.*.tmp")):  # of a run that was killed
         leftover.unlink(missing_ok=True)
     write_text_atomically(file, to_yaml(config))
+
+
+def changed_settings(folder: Path, config: Any, *, but: Collection[str]) -> list[str]:
+    """What to say of each setting of a configuration that the run in a folder has otherwise, ``but`` for some."""
+    file = folder / "config.yaml"
+    old = build(type(config), read_yaml(file.read_text(), source=str(file)))
+    return [text for name, text in sorted(_differences(to_dict(old), to_dict(config))) if name not in but]
 
 
 def move_aside(folder: Path) -> None:
@@ -76,10 +78,10 @@ def _make(folder: Path) -> None:
         raise OSError(f"cannot make the run's folder {folder}: {error.strerror}; choose another --out") from error
 
 
-def differences_of(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The settings that differ, as in data.flip, and what to say of each."""
     for name, value in new.items():
         if isinstance(value, dict):
-            yield from differences_of(old[name], value, f"{prefix}{name}.")
+            yield from _differences(old[name], value, f"{prefix}{name}.")
         elif old[name] != value:
             yield prefix + name, f"{prefix}{name} was {old[name]}, now {value}"

@@ -13,15 +13,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import load_graph_model
-from autolink_gen.config import GraphRunConfig, build, to_dict
+from autolink_gen.config import GraphRunConfig
 from autolink_gen.data.catalog import open_held_out
 from autolink_gen.evaluation.images import spread_batches
 from autolink_gen.files import write_text_atomically
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.progress import Progress, no_progress
-from autolink_gen.recipes import read_yaml
 from autolink_gen.training.batches import open_pictures, step_generator
-from autolink_gen.training.folders import MAY_CHANGE, differences_of
+from autolink_gen.training.folders import MAY_CHANGE, changed_settings
 from autolink_gen.training.graph import make_loss
 
 _MAX_PICTURES = 256
@@ -84,10 +83,7 @@ def write_losses(file: Path, losses: Sequence[SeedLoss]) -> None:
 
 def check_kept(folder: Path, config: GraphRunConfig, seeds: Sequence[int]) -> None:
     """ValueError unless ``folder`` holds the best of just these seeds, trained with the same settings."""
-    text = (folder / "config.yaml").read_text(encoding="utf-8")
-    kept = build(GraphRunConfig, read_yaml(text, source=str(folder / "config.yaml")))
-    differences = dict(differences_of(to_dict(kept), to_dict(config)))
-    told = [differences[name] for name in sorted(differences) if name not in _OF_NO_ACCOUNT]
+    told = changed_settings(folder, config, but=_OF_NO_ACCOUNT)
     theirs = sorted(one["seed"] for one in json.loads((folder / SEEDS_NAME).read_text(encoding="utf-8")))
     if theirs != sorted(seeds):
         told.append(f"the seeds were {_named(theirs)}, now {_named(sorted(seeds))}")
