@@ -1,14 +1,48 @@
 """Files that are whole or not there: written beside their target, read back, and only then given its name."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from autolink_gen.text import printable, shown
+
 _REMEDY = "free some space or choose another --out"
+
+
+class BadFileError(ValueError):
+    """A file that cannot be read for what it should be; the message names it, the reason and the remedy."""
+
+
+@contextmanager
+def reading(name: str | Path, kind: str, *, remedy: str) -> Iterator[None]:
+    """Make one BadFileError of whatever a parser raises over a file: "NAME is no readable KIND: why; REMEDY".
+
+    A damaged or hostile file makes parsers raise anything at all, MemoryError and RecursionError included, and each
+    kind of file has one net, which is this. A BadFileError passes as it is.
+    """
+    try:
+        yield
+    except BadFileError:
+        raise
+    except Exception as error:
+        raise BadFileError(f"{printable(str(name))} is no readable {kind}: {reason_of(error)}; {remedy}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one printable line: the system's words, or the first line, or else its kind."""
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown(lines[0]) if lines else type(error).__name__
 
 
 def write_atomically(

@@ -1,0 +1,43 @@
+"""What comes from strangers' files, made fit for a terminal, a table or a message."""
+
+import reprlib
+import unicodedata
+
+MAX_SHOWN = 200  # characters of a value in a message
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet take a cell for a formula
+_UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (that turn the writing direction, say), lone surrogates
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""The text with control characters escaped, a newline as ``\n``, but for those to ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(one) if one not in keep and unicodedata.category(one) in _UNSAFE else one for one in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def shown(value: object, *, most: int = MAX_SHOWN) -> str:
+    """How a message shows a value that a file holds: cut in length, in depth and in the number of items."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = most
+    text = printable(value if isinstance(value, str) else short.repr(value))
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def to_cell(text: str) -> str:
+    """Text as a cell of a CSV: printable, with a ' before what a spreadsheet would take for a formula."""
+    cell = printable(text)
+    return f"'{cell}" if _is_formula(cell) else cell
+
+
+def from_cell(cell: str) -> str:
+    """What :func:`to_cell` made a cell of, but for control characters."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    """Whether it begins as a formula does, or as one that is quoted already."""
+    return cell.lstrip("'").startswith(_FORMULA)

@@ -1,0 +1,37 @@
+import pytest
+
+from autolink_gen.text import from_cell, printable, shown, to_cell
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vögel/bird 1.jpg", "vögel/bird 1.jpg"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("two\nlines\t", r"two\nlines\t"),
+        ("gpj.\u202etxt", r"gpj.\u202etxt"),
+        ("\udcff.jpg", r"\udcff.jpg"),
+    ],
+)
+def test_control_characters_are_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+    assert printable(text).isprintable()
+
+
+def test_what_is_to_be_kept_is_kept() -> None:
+    assert printable("one\n\x07two", keep="\n") == "one\n\\x07two"
+
+
+def test_a_value_is_cut() -> None:
+    nested: list = [[] for _ in range(10**5)]
+    for _ in range(200):
+        nested = [nested, nested]
+    for value in (nested, "x" * 10**6, 10**1000, {"a": nested}):
+        assert len(shown(value)) <= 200
+    assert shown(3.5) == "3.5"
+
+
+@pytest.mark.parametrize("name", ["=1+2.jpg", "+a", "-b", "@sum(1)", "bird.jpg", "'quoted.jpg", "'=1", ""])
+def test_a_cell_is_no_formula_and_reads_back(name: str) -> None:
+    assert not to_cell(name).startswith(("=", "+", "-", "@"))
+    assert from_cell(to_cell(name)) == name
