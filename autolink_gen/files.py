@@ -42,7 +42,10 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shown(lines[0]) if lines else type(error).__name__
+    kind = type(error).__name__
+    if not lines or isinstance(error, LookupError):  # whose text may be a key alone
+        return f"{kind}: {shown(lines[0])}" if lines else kind
+    return shown(lines[0])
 
 
 def write_atomically(

@@ -1,33 +1,38 @@
 """The authors' Lightning checkpoints, read without executing anything in them."""
 
-import argparse
-from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from autolink_gen.checkpoints import UNREADABLE, import_official
+from autolink_gen.checkpoints import import_official
+from autolink_gen.files import BadFileError, reading
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.pickles import Call, Pairs
+from autolink_gen.text import shown
+from autolink_gen.torch_files import Makers, RefusedError, read_torch_file, to_dict
+
+_PARSING = ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
+            "lightning_fabric.utilities.data", "lightning.fabric.utilities.data")  # fmt: skip
+_REMEDY = "it is damaged or of another kind: give the authors' .ckpt whole"
 
 
-class _Name(str):
-    """Stands for a path."""
+def _settings(call: Call, convert: Callable[[Any], Any]) -> dict[Any, Any]:
+    """The items of one of Lightning's dictionaries, or the attributes of a namespace."""
+    given = [pair for state in (*call.arguments, *call.states) if isinstance(state, Pairs) for pair in state.pairs]
+    return to_dict([*given, *call.pairs], convert)
 
-    def __new__(cls, *parts: str) -> "_Name":
-        return super().__new__(cls, "/".join(parts))
+
+def _path(call: Call, convert: Callable[[Any], Any]) -> str:
+    return "/".join(part for part in call.arguments if isinstance(part, str))
 
 
-# OrderedDict stands for Lightning's dictionaries: torch.load fills no other subclass of dict.
-_HARMLESS: list[Any] = [
-    (OrderedDict, "pytorch_lightning.utilities.parsing.AttributeDict"),
-    (OrderedDict, "lightning.pytorch.utilities.parsing.AttributeDict"),
-    (OrderedDict, "lightning_fabric.utilities.data.AttributeDict"),
-    (OrderedDict, "lightning.fabric.utilities.data.AttributeDict"),
-    (_Name, "pathlib.PosixPath"),
-    (_Name, "pathlib.WindowsPath"),
-    argparse.Namespace,
-]
+# Harmless classes, by name: none of them is made.
+_MAKERS: Makers = {
+    "argparse.Namespace": _settings,
+    "pathlib.PosixPath": _path,
+    "pathlib.WindowsPath": _path,
+    **{f"{module}.AttributeDict": _settings for module in _PARSING},
+}
 
 
 def read_official(path: Path) -> AutoLink:
@@ -39,28 +44,16 @@ def read_official(path: Path) -> AutoLink:
     if not path.is_file():
         raise ValueError(f"there is no checkpoint {path}")
     try:
-        with torch.serialization.safe_globals(_HARMLESS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except UNREADABLE as error:
-        if "GLOBAL" in str(error):
-            raise ValueError(
-                f"{path} is refused: it wants more than weights and plain containers ({_reason(error)})"
-            ) from None
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint: it is damaged or of another kind; give the authors' .ckpt whole"
-        ) from None
+        content = read_torch_file(path, remedy=_REMEDY, makers=_MAKERS)
+    except RefusedError as error:
+        wanted = shown(error.wanted)
+        raise BadFileError(f"{path} is refused: it wants more than weights and plain containers ({wanted})") from None
     parts = content if isinstance(content, dict) else {}
     parameters = parts.get("hyper_parameters")
-    parameters = vars(parameters) if isinstance(parameters, argparse.Namespace) else parameters
     if not isinstance(parts.get("state_dict"), dict) or not isinstance(parameters, dict):
         raise ValueError(f"{path} is no Lightning checkpoint: it has no state_dict and hyper_parameters")
-    try:
-        return import_official(parts["state_dict"], parameters)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def _reason(error: Exception) -> str:
-    return next(line.strip() for line in str(error).splitlines() if "GLOBAL" in line)
+    with reading(path, "checkpoint of AutoLink", remedy=_REMEDY):
+        try:
+            return import_official(parts["state_dict"], parameters)
+        except ValueError as error:
+            raise BadFileError(f"{path}: {error}") from None

@@ -6,9 +6,7 @@ numpy arrays), and that package's source archive. All give tensors under torchvi
 """
 
 import hashlib
-import io
 import os
-import pickle
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from autolink_gen.files import sync_file
+from autolink_gen.files import reading, sync_file
 from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, VGG16Features
+from autolink_gen.pickles import Call, Name, Pairs, is_array, read_pickle, to_array
+from autolink_gen.text import shown
+from autolink_gen.torch_files import read_torch_file, to_dict
 
 Tensors = dict[str, Tensor]
 
@@ -132,30 +133,26 @@ def read_flax_checkpoint(network: Network, data: bytes, *, origin: str) -> Tenso
 
 
 def unpickle_arrays(data: bytes, *, origin: str) -> Any:
-    """What a pickle of plain containers and numpy arrays holds; ValueError when it asks for anything else."""
-    try:
-        return _ArrayUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as problem:
-        raise ValueError(f"{origin} is not a safe pickle of numpy arrays: {problem}") from problem
+    """What a pickle of plain dictionaries, lists and numpy arrays holds; ValueError when it asks for anything else."""
+    with reading(origin, "pickle of numpy arrays", remedy="fetch it again"):
+        return _plain(read_pickle(data), {})
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that admits numpy's array constructors and nothing else."""
+def _plain(node: Any, made: dict[int, Any]) -> Any:
+    """Dictionaries, lists and arrays of records; each record once, however often it stands there."""
+    if isinstance(node, Call | Name):
+        return to_array(node) if isinstance(node, Call) and is_array(node) else _refuse(node)
+    if isinstance(node, Pairs | list | tuple) and id(node) not in made:
+        if isinstance(node, Pairs):
+            made[id(node)] = to_dict(node.pairs, lambda value: _plain(value, made))
+        else:
+            made[id(node)] = [_plain(value, made) for value in node]
+    return made.get(id(node), node)
 
-    # numpy hands out its constructor; the module it lives in was renamed from numpy.core to numpy._core.
-    _reconstruct = np.empty(0).__reduce__()[0]
-    _admitted = {  # noqa: RUF012
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    }
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """The constructor of that name; UnpicklingError for every name but the admitted ones."""
-        if (module_name, global_name) not in self._admitted:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}, which no weights need")
-        return self._admitted[module_name, global_name]
+def _refuse(node: Call | Name) -> None:
+    name = node.text if isinstance(node, Name) else node.name
+    raise ValueError(f"it asks for {shown(name)}, which no weights need")
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -201,23 +198,17 @@ def check_digest(path: Path, tensors: Tensors) -> None:
 
 
 def _header(path: Path) -> dict[str, str]:
-    with safe_open(path, framework="pt") as file:
+    with reading(path, "safetensors file", remedy="fetch it again"), safe_open(path, framework="pt") as file:
         return dict(file.metadata() or {})
 
 
 def _load_safetensors(path: Path) -> Tensors:
-    try:
+    with reading(path, "safetensors file", remedy="it is damaged: fetch it again"):
         return load_file(path)
-    except SafetensorError as problem:
-        raise ValueError(f"{path} is damaged ({problem}): fetch it again") from problem
 
 
 def _load_state_dict(path: Path) -> Mapping[str, Tensor]:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as problem:
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise ValueError(f"{path} is damaged or not a file of plain weights ({reason}): fetch it again") from problem
+    loaded = read_torch_file(path, remedy="fetch it again")
     if not isinstance(loaded, Mapping):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, not a dict of tensors: give torchvision's file")
     return loaded

@@ -114,7 +114,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_nothing_runs(model, tmp
     torch.save(lightning(model, HYPER_PARAMETERS, extra=Trap(mark)), tmp_path / "trap.ckpt")
     torch.load(tmp_path / "trap.ckpt", weights_only=False)  # the trap works
     mark.unlink()
-    with pytest.raises(ValueError, match=r"trap\.ckpt is refused: it wants more than weights.*GLOBAL") as error:
+    with pytest.raises(ValueError, match=r"trap\.ckpt is refused: it wants more than weights") as error:
         read_official(tmp_path / "trap.ckpt")
     assert not mark.exists()
     assert "\n" not in str(error.value)
@@ -128,7 +128,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_nothing_runs(model, tmp
 def test_a_file_that_is_no_checkpoint(tmp_path, content):
     (tmp_path / "odd.ckpt").write_bytes(content)
     with pytest.raises(
-        ValueError, match=r"odd\.ckpt cannot be read as a checkpoint: .*give the authors' \.ckpt"
+        ValueError, match=r"odd\.ckpt is no readable file of torch\.save: .*give the authors' \.ckpt"
     ) as error:
         read_official(tmp_path / "odd.ckpt")
     assert "\n" not in str(error.value)
@@ -138,7 +138,7 @@ def test_a_checkpoint_cut_short(model, tmp_path):
     torch.save(lightning(model, HYPER_PARAMETERS), tmp_path / "cut.ckpt")
     whole = (tmp_path / "cut.ckpt").read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.ckpt cannot be read as a checkpoint"):
+    with pytest.raises(ValueError, match=r"cut\.ckpt is no readable file of torch\.save"):
         read_official(tmp_path / "cut.ckpt")
 
 

@@ -10,7 +10,7 @@ from autolink_gen.files import BadFileError, reading
     [
         (struct.error("unpack requires 4 bytes"), "unpack requires 4 bytes"),
         (AssertionError(), "AssertionError"),
-        (IndexError("first\nsecond"), "first"),
+        (IndexError("first\nsecond"), "IndexError: first"),
         (OverflowError("too\x1b large"), r"too\x1b large"),
         (RecursionError("maximum"), "nested too deeply"),
         (MemoryError(), "more memory"),

@@ -110,21 +110,21 @@ def test_names_of_numpy_1_are_understood(checkpoint):
 def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, network):
     trace = tmp_path / "was-here"
     data = pickle.dumps({"Tiny_0": Malicious(f"touch {trace}")})
-    with pytest.raises(ValueError, match=r"not a safe pickle of numpy arrays: it asks for \w+\.system"):
+    with pytest.raises(ValueError, match=r"pickle of numpy arrays: it asks for \w+\.system"):
         unpickle_arrays(data, origin="test")
     # Nor when someone has pinned its hash, nor inside torchvision's form.
     pinned = dataclasses.replace(network, checkpoint_sha256=hashlib.sha256(data).hexdigest())
-    with pytest.raises(ValueError, match="not a safe pickle"):
+    with pytest.raises(ValueError, match=r"it asks for \w+\.system"):
         read_flax_checkpoint(pinned, data, origin="test")
     torch.save({"features.0.weight": Malicious(f"touch {trace}")}, tmp_path / "bad.pth")
-    with pytest.raises(ValueError, match=r"bad\.pth is damaged or not a file of plain weights"):
+    with pytest.raises(ValueError, match=r"bad\.pth is refused: .*\.system"):
         read_weights(network, tmp_path / "bad.pth")
     assert not trace.exists()
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x03}q", b"no pickle at all"])
 def test_bytes_that_are_no_pickle_are_refused(data):
-    with pytest.raises(ValueError, match="here is not a safe pickle"):
+    with pytest.raises(ValueError, match="here is no readable pickle"):
         unpickle_arrays(data, origin="here")
 
 
@@ -147,7 +147,7 @@ def test_an_archive_without_the_member_or_cut_short_is_refused(tmp_path, network
 def test_a_damaged_file_is_refused(tmp_path, network, suffix):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(b"\x00" * 100)
-    with pytest.raises(ValueError, match=rf"weights{suffix} is damaged"):
+    with pytest.raises(ValueError, match=rf"weights{suffix} is no readable .*fetch it again"):
         read_weights(network, path)
 
 

@@ -46,8 +46,8 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"text", "is no pickle of a table"),
-        (b"", "is no pickle of a table"),
+        (b"text", "no readable pickle of a table"),
+        (b"", "no readable pickle of a table"),
         (pickle.dumps([1, 2]), "holds no table with the columns value"),
         (pickle.dumps(pd.DataFrame({"other": [1]})), "holds no table with the columns value"),
         (pickle.dumps(np.array(["value"], object)), "the values of value are in a form that is not known"),
