@@ -4,11 +4,8 @@ A reader takes the set's folder and gives its parts: ``train`` to learn from, ``
 where that is another part, ``test``. Nothing is decoded here; :mod:`autolink_gen.data.publishing` does that.
 """
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,20 @@ from numpy import ndarray
 
 from autolink_gen.data.frame_pickles import read_frame
 from autolink_gen.data.images import read_header
+from autolink_gen.data.inner_names import inner_name
+from autolink_gen.data.list_files import (
+    floats,
+    names_in,
+    numbers_by_name,
+    read_csv,
+    read_json,
+    row_of,
+    rows_by_number,
+    rows_of,
+    whole,
+)
+from autolink_gen.data.mat_files import read_mat
+from autolink_gen.files import BadFileError, reading
 from autolink_gen.progress import Progress
 
 _IN_FOLDERS = ("", "Anno", "Img", "Eval")  # CelebA's own folders; torchvision lays the files flat
@@ -25,6 +36,7 @@ _MIN_FACE_SHARE = 0.3
 _H36M_TRAIN, _H36M_TEST = (1, 5, 6, 7, 8, 9), (11,)
 _H36M_ACTIVITIES = ("Directions", "Discussion", "Posing", "Waiting", "Greeting", "Walking")
 _CUB_CLASSES = (1, 2, 3)
+_MOST_FLOWERS = 99_999
 
 Box = tuple[float, float, float, float]
 Parts = dict[str, list["Annotated"]]
@@ -62,8 +74,8 @@ def read_celeba(home: Path, progress: Progress, *, pictures: str, landmarks: str
     Training pictures are those of MAFL/celebA_training.txt, or the train partition, or all. With `boxes` only pictures
     whose face takes at least 30 % of the area are kept.
     """
-    points = _numbers_by_name(located(home, landmarks), columns=10)
-    mafl = {part: _names(home / "MAFL" / f"{file}.txt") for part, file in (("fit", "training"), ("test", "testing"))}
+    points = numbers_by_name(located(home, landmarks), columns=10)
+    mafl = {part: names_in(home / "MAFL" / f"{file}.txt") for part, file in (("fit", "training"), ("test", "testing"))}
     known = {name for names in mafl.values() for name in names}
     names = {"train": [name for name in _celeba_training(home, points) if name not in known], **mafl}
     folder = located(home, pictures)
@@ -82,9 +94,9 @@ def read_celeba(home: Path, progress: Progress, *, pictures: str, landmarks: str
 def _celeba_training(home: Path, points: Mapping[str, Sequence[float]]) -> list[str]:
     theirs, partition = home / "MAFL" / "celebA_training.txt", located(home, "list_eval_partition.txt")
     if theirs.is_file():
-        return _names(theirs)
+        return names_in(theirs)
     if partition.is_file():
-        return [name for name, (number,) in _numbers_by_name(partition, columns=1).items() if number == 0]
+        return [name for name, (number,) in numbers_by_name(partition, columns=1).items() if number == 0]
     return list(points)
 
 
@@ -92,9 +104,9 @@ def _with_large_faces(
     home: Path, folder: Path, boxes: Path, names: Mapping[str, Sequence[str]], progress: Progress
 ) -> set[str]:
     """The pictures whose face takes 30 % of the area or more (AutoLink sec. 4.1)."""
-    faces = _numbers_by_name(boxes, columns=4)
+    faces = numbers_by_name(boxes, columns=4)
     file = home / "list_imsize_celeba.txt"  # made by the authors; headers say the same, more slowly
-    sizes = _numbers_by_name(file, columns=2) if file.is_file() else {}
+    sizes = numbers_by_name(file, columns=2) if file.is_file() else {}
     wanted = [name for part in names.values() for name in part]
     found = set()
     for name in progress(wanted, len(wanted), "sizes"):
@@ -108,39 +120,6 @@ def _with_large_faces(
         if faces[name][2] * faces[name][3] >= _MIN_FACE_SHARE * area:
             found.add(name)
     return found
-
-
-def read_celeba_h5(home: Path, progress: Progress) -> Parts:
-    """The authors' celeba_wild.h5: pictures (3, 128, 128), landmarks (row, column) in pixels.
-
-    Raises ValueError where h5py is not installed or the file lacks one of its six arrays.
-    """
-    file = home / "celeba_wild.h5"
-    try:
-        import h5py
-    except ImportError as error:
-        raise ValueError(f"reading {file} needs h5py ({error}): pip install 'autolink-gen[data]'") from error
-    try:
-        opened = h5py.File(file, "r")
-        arrays = {part: (opened[f"{name}_img"], opened[f"{name}_landmark"]) for part, name in
-                  (("train", "train"), ("fit", "mafl_train"), ("test", "mafl_test"))}  # fmt: skip
-    except (OSError, KeyError) as error:
-        raise ValueError(
-            f"{file} is not the authors' celeba_wild.h5 ({error}); make it anew or fetch it again"
-        ) from error
-    return {
-        part: [
-            Annotated(
-                f"{index:06d}", partial(_h5_picture, pictures, index), np.asarray(points[index])[:, ::-1].astype(float)
-            )
-            for index in range(len(pictures))
-        ]
-        for part, (pictures, points) in arrays.items()
-    }
-
-
-def _h5_picture(pictures: Any, index: int) -> UInt8[ndarray, "H W 3"]:
-    return np.ascontiguousarray(np.asarray(pictures[index]).astype(np.uint8).transpose(1, 2, 0))
 
 
 # ---- people ----
@@ -166,11 +145,12 @@ def read_human36m(home: Path, progress: Progress, *, masked: bool) -> Parts:
 
 def _human36m(frame: Path, *, masked: bool) -> Annotated:
     folder, subject = frame.parent.name, frame.parents[2]
-    points = _mat(subject / "Landmarks" / folder / f"{frame.stem}.mat", "keypoints_2d")
+    table = subject / "Landmarks" / folder / f"{frame.stem}.mat"
+    points = _points(read_mat(table, "keypoints_2d"), str(table))
     # BackgroudMask: so it is spelled in the tree.
     mask = subject / "BackgroudMask" / folder / f"{frame.stem}.png" if masked else None
     name = f"{subject.name}/{folder}/{frame.stem}"
-    return Annotated(name, frame, points.astype(float)[:, ::-1], length=1.0, mask=mask)
+    return Annotated(name, frame, points[:, ::-1], length=1.0, mask=mask)
 
 
 def read_deepfashion(home: Path, progress: Progress) -> Parts:
@@ -180,37 +160,62 @@ def read_deepfashion(home: Path, progress: Progress) -> Parts:
 
 def _deepfashion(home: Path, part: str) -> list[Annotated]:
     table, landmarks = home / f"data_{part}.csv", home / f"data_{part}.json"
-    with table.open(newline="", encoding="utf-8") as file:
-        names = [row[1].strip() for row in list(csv.reader(file))[1:] if len(row) > 1]
-    try:
-        points = [
-            np.asarray(row["keypoints"], dtype=float) for row in json.loads(landmarks.read_text(encoding="utf-8"))
-        ]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{landmarks} must be a list of objects with keypoints [[x, y], ...]: {error}") from error
+    names = [
+        inner_name(row[1].strip(), row_of(table, number))
+        for number, row in enumerate(read_csv(table)[1:], start=2)
+        if len(row) > 1
+    ]
+    rows = read_json(landmarks)
+    if not isinstance(rows, list):
+        raise BadFileError(f"{landmarks} must be a list of objects with keypoints [[x, y], ...]")
+    points = [_points(_keypoints(row), row_of(landmarks, number)) for number, row in enumerate(rows, start=1)]
     if len(names) != len(points):
         raise ValueError(f"{table} names {len(names)} pictures and {landmarks} has {len(points)} rows; they must agree")
     return [
-        Annotated(Path(name).with_suffix("").as_posix(), home / "img" / name, found, length=255.0)
+        Annotated(_without_ending(name), home / "img" / name, found, length=255.0)
         for name, found in zip(names, points, strict=True)
     ]
+
+
+def _keypoints(row: Any) -> Any:
+    return row.get("keypoints") if isinstance(row, dict) else None
+
+
+def _points(value: Any, where: str) -> Float[ndarray, "P 2"]:
+    """Landmarks as a file gives them, NaN or a finite number each; BadFileError for anything else."""
+    with reading(where, "row of landmarks", remedy="it must be a list of objects with keypoints [[x, y], ...]"):
+        points = np.array(value, dtype=float)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"numbers of the shape {points.shape}")
+        if np.isinf(points).any():
+            raise ValueError("a number is too large")
+        return points
+
+
+def _without_ending(name: str) -> str:
+    return Path(name).with_suffix("").as_posix()
 
 
 def read_taichi(home: Path, progress: Progress) -> Parts:
     """Tai-Chi's evaluation frames, 5000 to fit on and 300 to test on, with 18 landmarks in 255ths, -1 unlabelled."""
     parts: Parts = {}
     for part, name in (("fit", "train"), ("test", "test")):
-        frame = read_frame(home / "landmark" / f"taichi_{name}_gt.pkl", ("file_name", "value"))
+        table = home / "landmark" / f"taichi_{name}_gt.pkl"
+        frame = read_frame(table, ("file_name", "value"))
         folder = home / "eval_images" / "taichi-256" / name
-        parts[part] = [
-            Annotated(Path(str(file)).with_suffix("").as_posix(), folder / str(file), _unlabelled(value), length=255.0)
-            for file, value in zip(frame["file_name"], frame["value"], strict=True)
-        ]
+        if len(frame["file_name"]) != len(frame["value"]):
+            raise BadFileError(f"{table}: its columns have different lengths; fetch it again")
+        parts[part] = []
+        for number, (name_read, value) in enumerate(zip(frame["file_name"], frame["value"], strict=True), start=1):
+            where = row_of(table, number)
+            file, points = inner_name(name_read, where), _unlabelled(value, where)
+            parts[part].append(Annotated(_without_ending(file), folder / file, points, length=255.0))
     return parts
 
 
-def _unlabelled(value: Any) -> Float[ndarray, "P 2"]:
-    points = np.array(value, dtype=float).reshape(-1, 2)
+def _unlabelled(value: Any, where: str) -> Float[ndarray, "P 2"]:
+    with reading(where, "row of landmarks", remedy="fetch it again"):
+        points = _points(np.array(value, dtype=float).reshape(-1, 2), where)
     points[(points == -1).any(axis=1)] = np.nan
     return points
 
@@ -224,10 +229,13 @@ def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts
     With `test_class` the first three classes are learned from, as SCOPS has it, and that one of them is the test part.
     Differs: the authors first trim pictures to multiples of 16 pixels, which moves a box by up to 7.
     """
-    files = {number: name for number, (name,) in _by_number(home / "images.txt", columns=1).items()}
+    files = {
+        number: inner_name(name, f"{home / 'images.txt'}, picture {number}")
+        for number, (name,) in rows_by_number(home / "images.txt", columns=1).items()
+    }
     lists = ("image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
-    classes, train_flags = (_by_number(home / name, columns=1) for name in lists[:2])
-    boxes = _by_number(home / lists[2], columns=4)
+    classes, train_flags = (rows_by_number(home / name, columns=1) for name in lists[:2])
+    boxes = rows_by_number(home / lists[2], columns=4)
     points = _cub_points(home / "parts" / "part_locs.txt")
     tables = [table.keys() for table in (classes, train_flags, boxes, points)]
     parts: Parts = {"train": [], "test": []}
@@ -236,17 +244,18 @@ def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts
             if index not in known:
                 raise ValueError(f"{home / name} has no row for picture {index}, {file}; it is cut: unpack it again")
         part = "train" if train_flags[index] == ["1"] else "test"
-        if test_class is None or int(classes[index][0]) in (_CUB_CLASSES if part == "train" else (test_class,)):
-            box = _square(_floats(boxes[index], home / lists[-1]))
-            name = Path(file).with_suffix("").as_posix()
-            parts[part].append(Annotated(name, home / "images" / file, np.array(points[index], dtype=float), box=box))
+        wanted = _CUB_CLASSES if part == "train" else (test_class,)
+        if test_class is None or whole(classes[index][0], home / lists[0]) in wanted:
+            box = _square(floats(boxes[index], home / lists[-1]))
+            known_points = np.array(points[index], dtype=float)
+            parts[part].append(Annotated(_without_ending(file), home / "images" / file, known_points, box=box))
     return parts
 
 
 def _cub_points(file: Path) -> dict[int, list[tuple[float, float]]]:
     points: dict[int, list[tuple[float, float]]] = {}
-    for number, _, x, y, shown in _rows(file, columns=5):
-        place = _floats((x, y), file)
+    for number, _, x, y, shown in rows_of(file, columns=5):
+        place = floats((x, y), file)
         points.setdefault(int(number), []).append((place[0], place[1]) if shown == "1" else (np.nan, np.nan))
     return points
 
@@ -263,72 +272,13 @@ def read_flowers(home: Path, progress: Progress) -> Parts:
     """Oxford Flowers 102 as the authors use it: the large test split to learn from, the train split to test on."""
     return {
         part: [Annotated(f"image_{number:05d}", home / "jpg" / f"image_{number:05d}.jpg") for number in
-               _mat(home / "setid.mat", name).ravel().tolist()]
+               _flower_numbers(home / "setid.mat", name)]
         for part, name in (("train", "tstid"), ("test", "trnid"))
     }  # fmt: skip
 
 
-# ---- files ----
-
-
-def _mat(file: Path, name: str) -> ndarray:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    if not file.is_file():
-        raise ValueError(f"there is no file {file}, which the set should have; unpack it again")
-    try:
-        return np.asarray(loadmat(file)[name])
-    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise ValueError(f"{file} is no MATLAB file with the variable {name}; unpack or fetch it again") from error
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text ({error.reason} at byte {error.start}); fetch it again") from error
-
-
-def _rows(file: Path, *, columns: int) -> list[list[str]]:
-    rows = [line.split() for line in _text(file).splitlines() if line.strip()]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != columns or not row[0].isdigit():
-            raise ValueError(f"{file}, row {number}: a number and {columns - 1} more words were expected, not {row}")
-    return rows
-
-
-def _by_number(file: Path, *, columns: int) -> dict[int, list[str]]:
-    return {int(number): rest for number, *rest in _rows(file, columns=columns + 1)}
-
-
-def _floats(words: Sequence[str], file: Path) -> list[float]:
-    if not _are_numbers(words):
-        raise ValueError(f"{file}: {' '.join(words)} should be numbers; fetch the file again")
-    return [float(word) for word in words]
-
-
-def _numbers_by_name(file: Path, *, columns: int) -> dict[str, list[float]]:
-    """Rows of a name and so many numbers, below a count and headings; ValueError for a row that is neither."""
-    found = {}
-    for number, line in enumerate(_text(file).splitlines(), start=1):
-        words = line.split()
-        if len(words) == columns + 1 and _are_numbers(words[1:]):
-            found[words[0]] = [float(word) for word in words[1:]]
-        elif words and (found or Path(words[0]).suffix):  # above the pictures no word is a file's name
-            raise ValueError(
-                f"{file}, row {number}: a name and {columns} numbers were expected, not {line.strip()[:60]!r}; fetch "
-                f"the file again"
-            )
-    if not found:
-        raise ValueError(f"{file} has no rows of a name and {columns} numbers; it is damaged or another file")
-    return found
-
-
-def _are_numbers(words: Iterable[str]) -> bool:
-    return all(word.lstrip("-").replace(".", "", 1).isdigit() for word in words)
-
-
-def _names(file: Path) -> list[str]:
-    """The first word of each line."""
-    return [line.split()[0] for line in _text(file).splitlines() if line.strip()]
+def _flower_numbers(file: Path, name: str) -> list[int]:
+    numbers = read_mat(file, name).ravel()
+    if ((numbers < 0) | (numbers > _MOST_FLOWERS) | (numbers != np.floor(numbers))).any():
+        raise BadFileError(f"{file}: {name} should hold numbers of pictures; fetch it again")
+    return [int(number) for number in numbers]

@@ -10,13 +10,13 @@ from typing import Any
 from autolink_gen.data.annotated import (
     Parts,
     read_celeba,
-    read_celeba_h5,
     read_cub,
     read_deepfashion,
     read_flowers,
     read_human36m,
     read_taichi,
 )
+from autolink_gen.data.celeba_h5 import read_celeba_h5
 from autolink_gen.progress import Progress
 
 

@@ -92,7 +92,7 @@ def deepfashion(root: Path) -> Path:
     return home
 
 
-def _old_frame(columns: dict[str, list]) -> dict:
+def old_frame(columns: dict[str, list]) -> dict:
     """What is inside a DataFrame that pandas before 1.3 has pickled."""
     values = np.empty((len(columns), len(next(iter(columns.values())))), object)
     for row, column in enumerate(columns.values()):
@@ -111,7 +111,7 @@ def taichi(root: Path) -> Path:
             _picture(home / "eval_images/taichi-256" / part / name)
         points = [np.tile([51.0, 102.0], (18, 1)) for _ in names]
         points[0][-1] = -1
-        state = _old_frame({"file_name": names, "value": points})
+        state = old_frame({"file_name": names, "value": points})
         (home / "landmark").mkdir(exist_ok=True)
         (home / "landmark" / f"taichi_{part}_gt.pkl").write_bytes(pickle.dumps(state))
     return home

@@ -59,9 +59,9 @@ def test_one_bad_picture_is_left_out_with_its_landmarks(tmp_path: Path) -> None:
             f"[{POINT.format('1, 900')}, {POINT.format('1, 2')}]",
             "go up to 900, and they are in units of which the picture has 255",
         ),
-        ("flowers", "setid.mat", "text", "is no MATLAB file with the variable tstid"),
+        ("flowers", "setid.mat", "text", "setid.mat is no readable MATLAB file with the variable tstid"),
         ("human36m", "S11/Landmarks/Walking 1.54138969/1.mat", "text", "with the variable keypoints_2d"),
-        ("taichi", "landmark/taichi_test_gt.pkl", "text", "is no pickle of a table"),
+        ("taichi", "landmark/taichi_test_gt.pkl", "text", "pkl is no readable pickle of a table"),
     ],
 )
 def test_damaged_annotations_are_named(name: str, file: str, content: str, message: str, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_damaged_annotations_are_named(name: str, file: str, content: str, messa
 def test_a_list_that_is_no_text_is_named(tmp_path: Path) -> None:
     home = BUILDERS["celeba-aligned"](tmp_path)
     (home / "MAFL/training.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"training\.txt is no text"):
+    with pytest.raises(ValueError, match=r"training\.txt is no readable text"):
         prepare("celeba-aligned", tmp_path)
 
 

@@ -216,7 +216,7 @@ def test_the_authors_h5_is_read(tmp_path: Path) -> None:
 def test_another_h5_is_refused(tmp_path: Path) -> None:
     (tmp_path / "celeba_wild").mkdir()
     (tmp_path / "celeba_wild/celeba_wild.h5").write_text("no HDF5")
-    with pytest.raises(ValueError, match=r"celeba_wild.h5 is not the authors'"):
+    with pytest.raises(ValueError, match=r"celeba_wild\.h5 is no readable celeba_wild\.h5 of the authors"):
         prepare("celeba-wild", tmp_path)
 
 

@@ -1,0 +1,81 @@
+"""CelebA as the authors' code packs it, in one HDF5 file: its arrays are checked before anything of them is read."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from autolink_gen.data.annotated import Annotated, Parts
+from autolink_gen.files import BadFileError, reading
+from autolink_gen.progress import Progress
+
+_PARTS = (("train", "train"), ("fit", "mafl_train"), ("test", "mafl_test"))
+_REMEDY = "make it anew or fetch it again"
+_MAX_PICTURES, _MAX_SIDE, _NUM_POINTS = 300_000, 1024, 5
+_MAX_CHUNK_BYTES = 64 * 2**20
+_MAX_RATIO = 1100  # deflate packs to a thousandth at best
+
+
+def read_celeba_h5(home: Path, progress: Progress) -> Parts:
+    """The authors' celeba_wild.h5: pictures (3, 128, 128), landmarks (row, column) in pixels.
+
+    Raises ValueError where h5py is not installed, the file lacks one of its six arrays, or one of them has another
+    form, declares more than the file holds, or lies in another file.
+    """
+    file = home / "celeba_wild.h5"
+    try:
+        import h5py
+    except ImportError as error:
+        raise ValueError(f"reading {file} needs h5py ({error}): pip install 'autolink-gen[data]'") from error
+    if not file.is_file():
+        raise BadFileError(f"there is no file {file}; {_REMEDY}")
+    with reading(file, "celeba_wild.h5 of the authors", remedy=_REMEDY):
+        opened = h5py.File(file, "r")
+        return {part: _part(opened, name, file) for part, name in _PARTS}
+
+
+def _part(opened: Any, name: str, file: Path) -> list[Annotated]:
+    pictures, landmarks = (_dataset(opened, f"{name}_{kind}") for kind in ("img", "landmark"))
+    count = len(pictures)
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1] != 3:
+        raise ValueError(f"{name}_img is {pictures.dtype} {pictures.shape}, not uint8 (N, 3, 128, 128)")
+    if not 0 < min(pictures.shape[2:]) <= max(pictures.shape[2:]) <= _MAX_SIDE:
+        raise ValueError(f"the pictures of {name}_img have {pictures.shape[2:]} pixels, not up to {_MAX_SIDE} a side")
+    if landmarks.dtype.kind not in "iuf" or landmarks.shape != (count, _NUM_POINTS, 2):
+        raise ValueError(f"{name}_landmark is {landmarks.dtype} {landmarks.shape}, not ({count}, {_NUM_POINTS}, 2)")
+    points = np.asarray(landmarks[:], dtype=float)[:, :, ::-1]
+    if np.isinf(points).any():
+        raise ValueError(f"{name}_landmark holds values that are no numbers")
+    return [
+        Annotated(f"{index:06d}", partial(_picture, pictures, index, file), points[index]) for index in range(count)
+    ]
+
+
+def _dataset(opened: Any, name: str) -> Any:
+    """An array that lies in the file itself and is no larger than what the file holds can be."""
+    import h5py
+
+    link = opened.get(name, getlink=True)
+    if link is None:
+        raise ValueError(f"it has no {name}")
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"{name} is a link to another place")
+    found = opened[name]
+    if not isinstance(found, h5py.Dataset) or not found.shape or len(found) > _MAX_PICTURES:
+        raise ValueError(f"{name} is no array of up to {_MAX_PICTURES:,} pictures")
+    if found.external or found.is_virtual:
+        raise ValueError(f"the values of {name} lie in another file")
+    if math.prod(found.chunks or (1,)) * found.dtype.itemsize > _MAX_CHUNK_BYTES:
+        raise ValueError(f"{name} is stored in pieces of more than {_MAX_CHUNK_BYTES:,} bytes")
+    if found.nbytes > _MAX_RATIO * found.id.get_storage_size():
+        raise ValueError(f"{name} declares {found.nbytes:,} bytes, which it does not hold")
+    return found
+
+
+def _picture(pictures: Any, index: int, file: Path) -> UInt8[ndarray, "H W 3"]:
+    with reading(file, f"set of pictures at number {index}", remedy=_REMEDY):
+        return np.ascontiguousarray(np.asarray(pictures[index]).transpose(1, 2, 0))

@@ -1,0 +1,282 @@
+"""Published sets whose files were made to do harm: names that lead out, arrays that declare more than they hold."""
+
+import json
+import pickle
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from published_trees import BUILDERS, celeba_h5, old_frame, prepare
+
+from autolink_gen.data.inner_names import inner_name
+from autolink_gen.data.list_files import are_numbers, names_in, numbers_by_name, read_bytes
+from autolink_gen.data.mat_files import read_mat
+from autolink_gen.files import BadFileError
+
+pytestmark = pytest.mark.usefixtures("nobody_says_where")
+
+WICKED = (
+    "../../stolen",
+    "/etc/stolen",
+    "a/../../stolen",
+    "..",
+    "C:stolen",
+    "a\\..\\stolen",
+    "\0",
+    "a\x1b[31m",
+    "x" * 300,
+)
+
+
+@pytest.mark.parametrize("name", [*WICKED, "", ".", "a/", "a\nb", "\ud800", "a\u2028b", "a/" * 600 + "b", None, 7])
+def test_a_name_that_leads_elsewhere_is_refused(name: Any) -> None:
+    with pytest.raises(BadFileError, match=r"list\.txt, row 7"):
+        inner_name(name, "list.txt, row 7")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "./a.jpg", "WOMEN/a b.jpg", "ä/日本.png", "..a/b..jpg", "clip#1:2.png", "=a"]
+)
+def test_a_name_inside_is_taken_as_it_is(name: str) -> None:
+    assert inner_name(name, "list.txt, row 7") == name
+
+
+def _tell(home: Path, file: str, before: str, after: str) -> None:
+    path = home / file
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+LISTS = [
+    ("celeba-aligned", "list_landmarks_align_celeba.txt", "000003.jpg", "row 5"),
+    ("celeba-aligned", "MAFL/training.txt", "000007.jpg", "row 1"),
+    ("celeba-wild", "list_bbox_celeba.txt", "000002.jpg", "row 4"),
+    ("deepfashion", "data_train.csv", "WOMEN/train_1.jpg", "row 3"),
+    ("cub-all", "images.txt", "001.Bird/Bird_0001.jpg", "picture 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "before", "row"), LISTS)
+@pytest.mark.parametrize("wicked", ["../../stolen.jpg", "/etc/stolen.jpg", "C:stolen.jpg", "a\\stolen.jpg"])
+def test_lists_name_nothing_outside(name: str, file: str, before: str, row: str, wicked: str, tmp_path: Path) -> None:
+    _tell(BUILDERS[name](tmp_path), file, before, wicked)
+    with pytest.raises(BadFileError, match=f"{Path(file).name}, {row}: .*stolen"):
+        prepare(name, tmp_path)
+    assert not (tmp_path / "prepared").exists() and not list(tmp_path.parent.glob("stolen*"))
+
+
+@pytest.mark.parametrize("wicked", ["../../stolen.png", "/etc/stolen.png", 7])
+def test_pickled_tables_name_nothing_outside(wicked: Any, tmp_path: Path) -> None:
+    table = BUILDERS["taichi"](tmp_path) / "landmark/taichi_test_gt.pkl"
+    points = [np.tile([51.0, 102.0], (18, 1)) for _ in range(2)]
+    table.write_bytes(pickle.dumps(old_frame({"file_name": ["clip#0.png", wicked], "value": points})))
+    with pytest.raises(BadFileError, match=r"taichi_test_gt\.pkl, row 2: "):
+        prepare("taichi", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("data_test.json", b"[" * 100_000),
+        ("data_test.json", b"[" + b"9" * 5000 + b"]"),
+        ("data_test.json", b"\xff\xfe{"),
+        ("data_test.json", b'{"keypoints": 1}'),
+        ("data_test.json", b'[{"keypoints": [[1, 2], [3]]}]'),
+        ("data_test.json", b'[{"keypoints": [[1, 1e999]]}]'),
+        ("data_test.json", b'[{"keypoints": [[1, -Infinity]]}]'),
+        ("data_test.json", b'[{"keypoints": [[1, ' + b"9" * 400 + b"]]}]"),
+        ("data_test.json", b'[{"keypoints": "abc"}]'),
+        ("data_test.csv", b'"' + b"x" * 200_000 + b'"\n'),
+        ("data_test.csv", b",file\n0,a\0b.jpg\n"),
+        ("data_test.csv", b"\xff\xfe,file\n"),
+    ],
+)
+def test_what_a_parser_raises_is_one_line(file: str, content: bytes, tmp_path: Path) -> None:
+    home = BUILDERS["deepfashion"](tmp_path)
+    (home / file).write_bytes(content)
+    with pytest.raises(BadFileError, match=file) as error:
+        prepare("deepfashion", tmp_path)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "word", ["٣", "1e999", "nan", "inf", "1_0", "0x1", "", "-", ".", "1" * 5000, "²", "1e-", "--1"]
+)
+def test_words_that_are_no_plain_numbers(word: str) -> None:
+    assert not are_numbers([word])
+    assert are_numbers(["1", "-1.5", "+.5", "2.", "1e3", "0"])
+
+
+def test_a_number_that_is_none_names_its_row(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text("2\nx y\na.jpg 1 2\nb.jpg 1 \x1b[2J٣\n")
+    with pytest.raises(BadFileError, match=r"list\.txt, row 4") as error:
+        numbers_by_name(file, columns=2)
+    assert "\x1b" not in str(error.value)
+
+
+def test_lists_that_do_not_end_are_not_read(tmp_path: Path) -> None:
+    link = tmp_path / "list.txt"
+    link.symlink_to("/dev/zero")
+    with pytest.raises(BadFileError, match=r"no file .*list\.txt"):
+        names_in(link)
+    (tmp_path / "long.txt").write_bytes(b"x" * 101)
+    with pytest.raises(BadFileError, match=r"long\.txt has more than 100 bytes"):
+        read_bytes(tmp_path / "long.txt", most=100)
+    assert len(read_bytes(tmp_path / "long.txt", most=101)) == 101
+
+
+# ---- MATLAB ----
+
+
+def _element(kind: int, content: bytes) -> bytes:
+    return struct.pack("<II", kind, len(content)) + content
+
+
+def _matrix(name: bytes, shape: tuple[int, int], values: bytes, *, mat_class: int = 6, values_type: int = 9) -> bytes:
+    """A variable of version 5: flags, dimensions, name, values (miDOUBLE)."""
+    inside = _element(6, struct.pack("<II", mat_class, 0)) + _element(5, struct.pack("<ii", *shape))
+    return _element(14, inside + _element(1, name + b"\0" * (-len(name) % 8)) + _element(values_type, values))
+
+
+def _mat(file: Path, *elements: bytes) -> Path:
+    file.write_bytes(b"MATLAB 5.0".ljust(124) + struct.pack("<H", 0x0100) + b"IM" + b"".join(elements))
+    return file
+
+
+def _packed(element: bytes) -> bytes:
+    return _element(15, zlib.compress(element))
+
+
+def _peak_mib(work: Callable[[], object]) -> float:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pack", [lambda element: element, _packed])
+def test_arrays_are_read_packed_or_not(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    values = struct.pack("<4d", 1, 2, 3, 4)
+    file = _mat(
+        tmp_path / "a.mat", pack(_matrix(b"other000", (2, 2), values)), pack(_matrix(b"tstid000", (2, 2), values))
+    )
+    assert read_mat(file, "tstid000").tolist() == [[1, 3], [2, 4]]
+    with pytest.raises(BadFileError, match="it has no trnid"):
+        read_mat(file, "trnid")
+
+
+def test_a_matlab_file_does_not_take_what_it_declares(tmp_path: Path) -> None:
+    bomb = _packed(_matrix(b"tstid000", (1, 2**27), b"\0" * 2**27))
+    cells = _matrix(b"tstid000", (2**14, 2**14), b"", mat_class=1)
+    structure = _matrix(b"tstid000", (2**14, 2**14), b"", mat_class=2)
+    numbers = _matrix(b"tstid000", (2**14, 2**14), b"\0" * 8)
+    tag = struct.pack("<II", 14, 2**32 - 1)
+    for number, elements in enumerate(([bomb], [cells], [structure], [numbers], [_packed(cells)], [tag], [tag[:4]])):
+        file = _mat(tmp_path / f"{number}.mat", *elements)
+
+        def read(file: Path = file) -> None:
+            with pytest.raises(BadFileError, match="no readable MATLAB file with the variable tstid000"):
+                read_mat(file, "tstid000")
+
+        assert file.stat().st_size < 2**20 and _peak_mib(read) < 200
+
+
+@pytest.mark.parametrize("values", [[[1.5]], [[-1]], [[1e9]], [[np.inf]], [[np.nan]], "text", {"a": 1}, [[1j]]])
+def test_flowers_are_numbered_by_numbers(values: Any, tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    home = BUILDERS["flowers"](tmp_path)
+    savemat(home / "setid.mat", {"trnid": [[2]], "tstid": values})
+    with pytest.raises(BadFileError, match=r"setid\.mat"):
+        prepare("flowers", tmp_path)
+
+
+# ---- HDF5 ----
+
+
+def _outside(file: h5py.File, folder: Path) -> None:
+    with h5py.File(folder / "other.h5", "w") as other:
+        other["secret"] = np.zeros((2, 3, 128, 128), np.uint8)
+    file["train_img"] = h5py.ExternalLink(str(folder / "other.h5"), "secret")
+
+
+def _raw(file: h5py.File, folder: Path) -> None:
+    (folder / "secret.txt").write_bytes(b"s" * (2 * 3 * 128 * 128))
+    where = [(str(folder / "secret.txt"), 0, h5py.h5f.UNLIMITED)]
+    file.create_dataset("train_img", (2, 3, 128, 128), np.uint8, external=where)
+
+
+def _virtual(file: h5py.File, folder: Path) -> None:
+    with h5py.File(folder / "other.h5", "w") as other:
+        other["secret"] = np.zeros((2, 3, 128, 128), np.uint8)
+    layout = h5py.VirtualLayout((2, 3, 128, 128), np.uint8)
+    layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "secret", (2, 3, 128, 128))
+    file.create_virtual_dataset("train_img", layout)
+
+
+def _soft(file: h5py.File, folder: Path) -> None:
+    file["train_img"] = h5py.SoftLink("/mafl_test_img")
+
+
+def _declared(file: h5py.File, folder: Path) -> None:
+    file.create_dataset("train_img", (200_000, 3, 128, 128), np.uint8, chunks=(1, 3, 128, 128))
+
+
+def _endless(file: h5py.File, folder: Path) -> None:
+    file.create_dataset("train_img", (2**40, 3, 128, 128), np.uint8, chunks=(1, 3, 128, 128))
+
+
+def _large_piece(file: h5py.File, folder: Path) -> None:
+    zeros = np.zeros((2, 3, 128, 128), np.uint8)
+    file.create_dataset(
+        "train_img", data=zeros, maxshape=(None, 3, 128, 128), chunks=(2000, 3, 128, 128), compression=9
+    )
+
+
+def _floats(file: h5py.File, folder: Path) -> None:
+    file["train_img"] = np.zeros((2, 3, 128, 128))
+
+
+def _group(file: h5py.File, folder: Path) -> None:
+    file.create_group("train_img")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_outside, _raw, _virtual, _soft, _declared, _endless, _large_piece, _floats, _group],
+    ids=lambda f: f.__name__,
+)
+def test_an_h5_gives_only_what_it_holds(make: Callable[[h5py.File, Path], None], tmp_path: Path) -> None:
+    file = celeba_h5(tmp_path) / "celeba_wild.h5"
+    with h5py.File(file, "a") as opened:
+        del opened["train_img"]
+        make(opened, tmp_path)
+    with pytest.raises(BadFileError, match=r"celeba_wild\.h5 is no readable .*train_img"):
+        prepare("celeba-wild", tmp_path)
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_landmarks_of_an_h5_are_numbers(tmp_path: Path) -> None:
+    file = celeba_h5(tmp_path) / "celeba_wild.h5"
+    with h5py.File(file, "a") as opened:
+        opened["train_landmark"][0, 0, 0] = np.inf
+    with pytest.raises(BadFileError, match="train_landmark"):
+        prepare("celeba-wild", tmp_path)
+
+
+def test_landmark_files_are_json_by_themselves(tmp_path: Path) -> None:
+    home = BUILDERS["deepfashion"](tmp_path)
+    rows = json.loads((home / "data_test.json").read_text())
+    rows[0]["keypoints"][0] = [float("nan"), 3]
+    (home / "data_test.json").write_text(json.dumps(rows))
+    assert [part.total for part in prepare("deepfashion", tmp_path)] == [3, 2]
