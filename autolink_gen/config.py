@@ -1,5 +1,6 @@
 """Run configurations: frozen dataclasses, made from the values of recipes, saved with the run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Literal, TypeVar
@@ -8,15 +9,20 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from autolink_gen.models.autolink import AutoLinkConfig
+from autolink_gen.models.blocks import check_width
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferConfig
+from autolink_gen.text import shown
 
 Config = TypeVar("Config")
+# No run needs more, and a stranger's recipe may ask for anything.
+MAX_WORKERS, MAX_COUNT, MAX_VIEWS = 256, 10**9, 64
+_SHOWN = 5  # problems of a configuration that one message lists
 
 
 def _require(condition: bool, name: str, rule: str, value: object) -> None:
     if not condition:
-        raise ValueError(f"{name} must be {rule}, got {value}")
+        raise ValueError(f"{name} must be {rule}, got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.flip <= 1, "data.flip", "in [0, 1]", self.flip)
-        _require(self.workers >= 0, "data.workers", "0 or more", self.workers)
+        _require(0 <= self.workers <= MAX_WORKERS, "data.workers", f"0 to {MAX_WORKERS}", self.workers)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class LossConfig:
     weights: str | None = None  # a file with the features' weights; None: found or fetched
 
     def __post_init__(self) -> None:
-        _require(self.resize is None or self.resize >= 32, "loss.resize", "at least 32 pixels", self.resize)
+        fits = self.resize is None or 32 <= self.resize <= 2048
+        _require(fits, "loss.resize", "at least 32 pixels and at most 2048", self.resize)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,9 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "edge_weight_lr", "heatmap_lr", "mapping_lr"):
-            _require((rate := getattr(self, name)) is None or rate > 0, f"optimiser.{name}", "positive", rate)
+            _require(
+                (rate := getattr(self, name)) is None or 0 < rate < math.inf, f"optimiser.{name}", "positive", rate
+            )
         _require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
         _require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
         _require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)
@@ -106,7 +115,10 @@ class RunLengthConfig:
             "log_every",
             "max_bad_steps",
         ):
-            _require(getattr(self, name) >= 1, f"training.{name}", "at least 1", getattr(self, name))
+            value = getattr(self, name)
+            _require(value >= 1, f"training.{name}", "at least 1", value)
+            _require(value <= MAX_COUNT, f"training.{name}", f"at most {MAX_COUNT:,}", value)
+        _require(abs(self.seed) < 2**63, "training.seed", "a number of 63 bits", self.seed)
         _require(0 <= self.ema < 1, "training.ema", "in [0, 1)", self.ema)
 
 
@@ -119,7 +131,7 @@ class ThicknessConfig:
     until: float = 0.6
 
     def __post_init__(self) -> None:
-        _require(self.start is None or self.start > 0, "thickness.start", "positive", self.start)
+        _require(self.start is None or 0 < self.start < math.inf, "thickness.start", "positive", self.start)
         _require(0 <= self.hold <= self.until <= 1, "thickness.hold, thickness.until", "rising in [0, 1]", self)
 
 
@@ -135,8 +147,8 @@ class ViewsConfig:
     consistency: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.masks >= 1, "views.masks", "at least 1", self.masks)
-        _require(self.consistency >= 0, "views.consistency", "0 or more", self.consistency)
+        _require(1 <= self.masks <= MAX_VIEWS, "views.masks", f"1 to {MAX_VIEWS}", self.masks)
+        _require(0 <= self.consistency < math.inf, "views.consistency", "0 or more", self.consistency)
 
 
 @dataclass(frozen=True)
@@ -232,7 +244,8 @@ class ProgressConfig:
     pictures: int = 500
 
     def __post_init__(self) -> None:
-        _require(self.pictures == 0 or self.pictures >= 2, "progress.pictures", "0, or at least 2", self.pictures)
+        fits = self.pictures == 0 or 2 <= self.pictures <= MAX_COUNT
+        _require(fits, "progress.pictures", f"0, or from 2 to {MAX_COUNT:,}", self.pictures)
 
 
 @dataclass(frozen=True)
@@ -267,7 +280,7 @@ class TransferLossConfig:
     def __post_init__(self) -> None:
         for name in ("squared", "perceptual", "adversarial"):
             _require(getattr(self, name) >= 0, f"loss.{name}", "0 or more", getattr(self, name))
-        _require(self.discriminator_width > 0, "loss.discriminator_width", "positive", self.discriminator_width)
+        check_width("loss.discriminator_width", self.discriminator_width)
 
 
 @dataclass(frozen=True)
@@ -291,24 +304,35 @@ def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
     try:
         return adapter.validate_python(_with_known_keys(kind, dict(values)), strict=False)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
-            named = not name or message.startswith(f"{name}.")  # a group's own check names its field
-            lines.append(message if named else f"{name}: {message}{got}")
+        problems = error.errors(include_url=False, include_context=False)
+        lines = [_problem(problem) for problem in problems[:_SHOWN]]
+        lines += [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise ValueError("; ".join(lines)) from None
+    except (OverflowError, RecursionError, TypeError) as error:  # of numbers and nests that no setting has
+        raise ValueError(f"the settings hold a value that none can have: {shown(str(error))}") from None
+
+
+def _problem(problem: Any) -> str:
+    """What is wrong with one field."""
+    name = ".".join(shown(str(part)) for part in problem["loc"])
+    message = shown(problem["msg"].removeprefix("Value error, "), most=400)
+    value = shown(problem["input"])
+    got = f", got {repr(value) if isinstance(problem['input'], str) else value}"
+    got = "" if problem["type"] == "value_error" else got
+    named = not name or message.startswith(f"{name}.")  # a group's own check names its field
+    return message if named else f"{name}: {message}{got}"
 
 
 def _with_known_keys(kind: Any, values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     known = {name: item.type for name, item in kind.__dataclass_fields__.items()}
     for name, value in values.items():
         if name not in known:
-            raise ValueError(f"there is no setting {prefix}{name}; there are {', '.join(prefix + k for k in known)}")
+            raise ValueError(
+                f"there is no setting {prefix}{shown(name)}; there are {', '.join(prefix + k for k in known)}"
+            )
         if is_dataclass(known[name]):
             if not isinstance(value, Mapping):
-                raise ValueError(f"{prefix}{name} is a group of settings, got {value!r}")
+                raise ValueError(f"{prefix}{name} is a group of settings, got {shown(value)}")
             _with_known_keys(known[name], dict(value), f"{prefix}{name}.")
     return values
 

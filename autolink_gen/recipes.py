@@ -7,6 +7,11 @@ from typing import Any
 
 import yaml
 
+from autolink_gen.files import BadFileError, reading
+from autolink_gen.text import shown
+
+_MAX_BYTES = 2**16  # settings have some thousand, and a parser takes a second for a million
+
 
 def recipe_names(kind: str) -> list[str]:
     """The recipes of ``kind``: 'graph', 'gan' or 'transfer'."""
@@ -20,10 +25,7 @@ def read_recipe(kind: str, name: str) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ValueError(f"there is no recipe file {path}")
-        try:
-            return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not YAML: {error}") from None
+        return read_settings(path)
     names = recipe_names(kind)
     if name not in names:
         raise ValueError(f"there is no recipe {name!r}; there are {', '.join(names)}, or give a .yaml file")
@@ -31,15 +33,39 @@ def read_recipe(kind: str, name: str) -> dict[str, Any]:
     return read_yaml(text, source=f"{name}.yaml")
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds; raises ValueError that names it."""
+    with reading(path, "YAML", remedy="correct or replace it"):
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes, and settings at most {_MAX_BYTES:,}")
+        return read_yaml(path.read_text(encoding="utf-8"), source=str(path))
+
+
 def read_yaml(text: str, *, source: str) -> dict[str, Any]:
-    """The mapping that YAML text holds; raises ValueError that names the source."""
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+    """The mapping that YAML text holds; raises ValueError that names the source.
+
+    Aliases are refused: a few lines of them stand for more values than any memory holds.
+    """
+    with reading(source, "YAML", remedy="correct it"):
+        if len(text) > _MAX_BYTES:
+            raise ValueError(f"it has {len(text):,} characters, and settings at most {_MAX_BYTES:,}")
+        try:
+            values = yaml.load(text, _Loader)
+        except yaml.YAMLError as error:
+            raise BadFileError(f"{source} is not YAML: {shown(' '.join(str(error).split()))}") from None
     if not isinstance(values, dict):
-        raise ValueError(f"{source} must hold settings by name, got {type(values).__name__}")
+        raise BadFileError(f"{source} must hold settings by name, got {type(values).__name__}")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone, each written where it stands."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The next value; YAMLError for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias (*name), which settings do without: write the value out")
+        return super().compose_node(parent, index)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,8 +83,8 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name.strip():
-            raise ValueError(f"--set takes NAME=VALUE, as in optimiser.lr=1e-3, got {setting!r}")
-        value = read_yaml(f"value: {text}", source=f"--set {setting}")["value"]
+            raise ValueError(f"--set takes NAME=VALUE, as in optimiser.lr=1e-3, got {shown(setting)!r}")
+        value = read_yaml(f"value: {text}", source=f"--set {shown(setting)}")["value"]
         for part in reversed(name.strip().split(".")):
             value = {part: value}
         values = merge(values, value)

@@ -23,7 +23,10 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
     """How a message shows a value that a file holds: cut in length, in depth and in the number of items."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = most
-    text = printable(value if isinstance(value, str) else short.repr(value))
+    try:
+        text = printable(value if isinstance(value, str) else short.repr(value))
+    except ValueError:  # a number of more digits than Python writes
+        text = f"a number of type {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

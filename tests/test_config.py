@@ -20,7 +20,7 @@ from autolink_gen.config import (
     to_yaml,
 )
 from autolink_gen.models.autolink import AutoLinkConfig
-from autolink_gen.recipes import merge, parse_overrides, read_recipe, recipe_names
+from autolink_gen.recipes import merge, parse_overrides, read_recipe, read_yaml, recipe_names
 
 
 def recipe(name: str) -> GraphRunConfig:
@@ -74,7 +74,7 @@ def test_the_recipes_of_pose_transfer(name):
         ("pose.jitter_share=2", "pose.jitter_share must be in [0, 1], got 2"),
         ("pose.mix_share=-1", "pose.mix_share must be in [0, 1], got -1"),
         ("pose.jitter=-1", "pose.jitter must be 0 or more, got -1"),
-        ("progress.pictures=1", "progress.pictures must be 0, or at least 2, got 1"),
+        ("progress.pictures=1", "progress.pictures must be 0, or from 2 to 1,000,000,000, got 1"),
         ("model.image_size=96", "image_size must be one of"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_recipe_file_by_path(tmp_path):
     ("content", "message"),
     [
         (b"model: [1, 2\nfoo: }", r"mine\.yaml is not YAML: while parsing a flow sequence .*line 1"),
-        (b"\x89PNG\r\n\x1a\n\xff", r"mine\.yaml is not YAML: "),
+        (b"\x89PNG\r\n\x1a\n\xff", r"mine\.yaml is no readable YAML: "),
         (b"- a\n- b\n", r"mine\.yaml must hold settings by name, got list"),
         (b"", r"mine\.yaml must hold settings by name, got NoneType"),
     ],
@@ -208,10 +208,10 @@ def test_an_override_that_is_no_yaml_is_one_line():
         ("optimiser.clip_norm=-1", r"optimiser\.clip_norm must be positive, got -1"),
         ("optimiser.warmup_steps=-1", r"optimiser\.warmup_steps must be 0 or more, got -1"),
         ("data.flip=2", r"data\.flip must be in \[0, 1\], got 2"),
-        ("data.workers=-1", r"data\.workers must be 0 or more, got -1"),
+        ("data.workers=-1", r"data\.workers must be 0 to 256, got -1"),
         ("data.name=", r"data\.name: .*string, got None"),
         ("loss.features=resnet", r"loss\.features: .*'vgg16', 'alexnet' or 'random', got 'resnet'"),
-        ("loss.resize=8", r"loss\.resize must be at least 32 pixels, got 8"),
+        ("loss.resize=8", r"loss\.resize must be at least 32 .*got 8"),
         ("thickness.start=0", r"thickness\.start must be positive, got 0"),
         ("thickness.hold=0.9", r"thickness\.hold, thickness\.until must be rising in \[0, 1\]"),
         ("model.num_keypoints=1", r"model: num_keypoints must be from 2 to 64, got 1"),
@@ -246,3 +246,69 @@ def test_a_changed_configuration_comes_back_from_its_yaml():
     text = to_yaml(config)
     assert build(GraphRunConfig, yaml.safe_load(text)) == config
     assert list(yaml.safe_load(text)) == list(to_dict(config)) == [*GraphRunConfig.__dataclass_fields__]
+
+
+def anchors(depth: int) -> str:
+    """Some hundred bytes of YAML that stand for 9 to the power of ``depth`` texts."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, depth)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "mention"),
+    [
+        (anchors(9), "alias"),
+        ("training: &all {steps: 5}\nmodel:\n  <<: *all\n", "alias"),
+        ("a: " + "[" * 30_000, "nested"),
+        ("steps: 1\n" * 10**5, "characters"),
+        ("a: " + "9" * 5000, "digits"),
+        ("a: !!python/object/apply:os.system [ls]\n", "python/object"),
+        ("a: 2001-99-99\n", "month"),
+    ],
+)
+def test_yaml_that_asks_for_much_is_refused_in_one_line(text, mention):
+    with pytest.raises(ValueError, match=mention) as error:
+        read_yaml(text, source="here")
+    assert str(error.value).startswith("here") and len(str(error.value)) < 500 and str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("values", "mention"),
+    [
+        ({"training": {"steps": [[[["x" * 10**6]]]]}}, "training.steps"),
+        ({"training": {"steps": 10**10}}, "training.steps"),
+        ({"training": {"seed": 10**5000}}, "training.seed"),
+        ({"data": {"classes": [{}] * 10**4}}, "more"),
+        ({"data": {"workers": 10**6}}, "data.workers"),
+        ({"optimiser": {"lr": float("inf")}}, "optimiser.lr"),
+        ({"model": {"width": float("inf")}}, "width"),
+        ({"model": {"width": 1e9}}, "width"),
+        ({"model": {"sigma2": float("inf")}}, "sigma2"),
+        ({"x" * 10**6: 1}, "no setting"),
+        ({"model": "y" * 10**6}, "model"),
+    ],
+)
+def test_values_that_no_run_has_are_refused_in_one_short_line(values, mention):
+    with pytest.raises(ValueError, match=mention) as error:
+        build(GraphRunConfig, values)
+    assert len(str(error.value)) < 3000 and str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (GanRunConfig, {"model": {"style_size": 10**9}}),
+        (GanRunConfig, {"model": {"width": 1e6}}),
+        (GanRunConfig, {"model": {"discriminator_width": float("inf")}}),
+        (TransferRunConfig, {"model": {"clusters": 10**9}}),
+        (TransferRunConfig, {"model": {"appearance_width": 1e6}}),
+        (TransferRunConfig, {"loss": {"discriminator_width": 1e6}}),
+        (TransferRunConfig, {"progress": {"pictures": 10**12}}),
+    ],
+)
+def test_every_size_has_a_bound(kind, values):
+    (group,), (setting,) = values, next(iter(values.values()))
+    with pytest.raises(ValueError, match=setting):
+        build(kind, values)
+    assert group in kind.__dataclass_fields__

@@ -26,7 +26,7 @@ def test_a_value_is_cut() -> None:
     nested: list = [[] for _ in range(10**5)]
     for _ in range(200):
         nested = [nested, nested]
-    for value in (nested, "x" * 10**6, 10**1000, {"a": nested}):
+    for value in (nested, "x" * 10**6, 10**1000, 10**5000, {"a": [10**5000]}, {"a": nested}):
         assert len(shown(value)) <= 200
     assert shown(3.5) == "3.5"
 

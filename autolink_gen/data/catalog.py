@@ -1,12 +1,11 @@
 """The named data sets: where the pictures of each lie, and how a name or a folder becomes a data set."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-import yaml
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 
@@ -23,6 +22,7 @@ from autolink_gen.data.shards import open_shards
 from autolink_gen.data.synthetic import Puppets, Split
 from autolink_gen.data.trees import found_tree
 from autolink_gen.data.video import is_video
+from autolink_gen.recipes import read_settings
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 SPLITS = ("train", "test", "fit")
@@ -203,11 +203,8 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
     settings = settings_file()
     if not settings.is_file():
         return None
-    try:
-        content = yaml.safe_load(settings.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{settings} is not valid YAML ({error}); correct or remove it") from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("data_root", ""), str):
+    content = read_settings(settings) if settings.stat().st_size else {}
+    if not isinstance(content.get("data_root", ""), str):
         raise ValueError(f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it")
     found = content.get("data_root")
     return (Path(found).expanduser(), str(settings)) if found else None

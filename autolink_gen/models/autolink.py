@@ -1,6 +1,7 @@
 """AutoLink: the detector, the learned graph and the decoder as one model (He, Wandt, Rhodin, NeurIPS 2022)."""
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import start_convolutions
+from autolink_gen.models.blocks import check_width, start_convolutions
 from autolink_gen.models.detector import Detector
 from autolink_gen.models.folding import fold_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
@@ -58,13 +59,14 @@ class AutoLinkConfig:
             )
         if self.image_size not in IMAGE_SIZES:
             raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "decoder_width", "sigma2", "edge_weight_rate"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
+        for name in ("width", "decoder_width"):
+            check_width(name, getattr(self, name))
+        for name in ("sigma2", "edge_weight_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie in [0, 1), got {self.mask_ratio}")
-        if self.mask_grid < 1 or self.image_size % self.mask_grid:
+        if not 1 <= self.mask_grid <= self.image_size or self.image_size % self.mask_grid:
             raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
         if self.drawing == "points" and self.learn_sigma2 == "edge":
             raise ValueError("drawing=points has no edges to learn the thickness of; choose learn_sigma2=one or no")

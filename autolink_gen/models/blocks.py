@@ -6,6 +6,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 NEGATIVE_SLOPE = 0.2
+MAX_WIDTH = 16.0  # a network 16 times as wide as the paper's has hundreds of times its weights
+
+
+def check_width(name: str, value: float | None) -> None:
+    """ValueError unless a multiplier of channel counts, where there is one, is above 0 and at most 16."""
+    if value is not None and not 0 < value <= MAX_WIDTH:
+        raise ValueError(f"{name} must be positive and at most {MAX_WIDTH:g}, got {value}")
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -1,5 +1,6 @@
 """The generator: a simplified StyleGAN2 that paints on an edge map (AutoLink, Appendix C.1)."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,11 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import leaky_relu, scaled, start_convolutions
+from autolink_gen.models.blocks import check_width, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.modulation import StyledUp
 
 IMAGE_SIZES = (64, 128, 256)
 EDGE_MAP_SIZE = 32
+MAX_STYLE_SIZE = 8192
 CHANNELS = {8: 512, 16: 512, 32: 256, 64: 128, 128: 64, 256: 32}  # at each resolution, for width 1
 _START_SIZE = 8
 _EDGE_GAIN = 2.0
@@ -42,10 +44,12 @@ class GanConfig:
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:
             raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "discriminator_width", "style_size", "edge_power"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
+        for name in ("width", "discriminator_width"):
+            check_width(name, getattr(self, name))
+        if not 1 <= self.style_size <= MAX_STYLE_SIZE:
+            raise ValueError(f"style_size must be from 1 to {MAX_STYLE_SIZE}, got {self.style_size}")
+        if not 0 < self.edge_power < math.inf:
+            raise ValueError(f"edge_power must be positive, got {self.edge_power}")
 
 
 class Generator(nn.Module):

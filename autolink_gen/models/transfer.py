@@ -1,5 +1,6 @@
 """The pose-transfer network: one frame's edge map painted with another frame's appearance (AutoLink, Appendix C.2)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import Down, conv3x3, leaky_relu, scaled, start_convolutions
+from autolink_gen.models.blocks import Down, check_width, conv3x3, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.folding import fold_blocks
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.warping import keypoint_flow, warp
 
 IMAGE_SIZES = (64, 128, 256)
+MAX_CLUSTERS = 64  # there are no more keypoints
 _CORRECTION = 0.1  # of the flow, in normalised units, for 1 painted
 _MOVED_AT_FIRST = 1.5  # the logit of the moved source before training, beside 0 of the still one and of what is painted
 
@@ -45,11 +47,12 @@ class TransferConfig:
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:
             raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "appearance_width", "warp_sigma2"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.clusters < 1:
-            raise ValueError(f"clusters must be at least 1, got {self.clusters}")
+        for name in ("width", "appearance_width"):
+            check_width(name, getattr(self, name))
+        if not 0 < self.warp_sigma2 < math.inf:
+            raise ValueError(f"warp_sigma2 must be positive, got {self.warp_sigma2}")
+        if not 1 <= self.clusters <= MAX_CLUSTERS:
+            raise ValueError(f"clusters must be from 1 to {MAX_CLUSTERS}, got {self.clusters}")
 
 
 class AppearanceEncoder(nn.Module):

@@ -158,9 +158,9 @@ def test_settings_without_a_root_say_nothing(nobody_says_where: Path, content: s
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("data_root: [a\n", "is not valid YAML"),
+        ("data_root: [a\n", "is not YAML"),
         ("data_root: 3\n", "must hold a line such as `data_root: /path/to/data`"),
-        ("- data_root\n", "must hold a line such as `data_root: /path/to/data`"),
+        ("- data_root\n", "must hold settings by name"),
     ],
 )
 def test_wrong_settings_are_named(nobody_says_where: Path, content: str, message: str) -> None:

@@ -222,7 +222,7 @@ def test_one_picture_is_a_batch_of_one():
         ("num_keypoints", 1, "num_keypoints must be from 2 to 64, got 1"),
         ("num_keypoints", 65, "from 2 to 64, got 65"),
         ("image_size", 100, r"image_size must be one of \(64, 128, 256\), got 100"),
-        ("width", 0.0, "width must be positive, got 0"),
+        ("width", 0.0, "width must be positive and at most 16, got 0"),
         ("sigma2", -1.0, "sigma2 must be positive"),
         ("mask_ratio", 1.0, "mask_ratio must lie in"),
         ("mask_grid", 24, "mask_grid must divide image_size 128, got 24"),

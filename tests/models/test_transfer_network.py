@@ -139,7 +139,7 @@ def test_gradients_reach_every_weight():
     [
         ({"image_size": 100}, "image_size must be one of"),
         ({"width": 0.0}, "width must be positive"),
-        ({"clusters": 0}, "clusters must be at least 1"),
+        ({"clusters": 0}, "clusters must be from 1"),
     ],
 )
 def test_the_configuration_is_checked(changes, message):
