@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +112,11 @@ def write_picture(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
         raise ValueError(f"{path} must end in .png, .jpg or another picture's ending")
     image = Image.fromarray(picture)
     options = {"compress_level": 3} if kind == "PNG" else {}
-    write_atomically(path, lambda target: image.save(target, format=kind, **options), check=_check_picture)
+    write_atomically(
+        path, lambda target: image.save(target, format=kind, **options), check=partial(_check_picture, kind=kind)
+    )
 
 
-def _check_picture(path: Path) -> None:
-    with Image.open(path) as image:
+def _check_picture(path: Path, *, kind: str) -> None:
+    with Image.open(path, formats=(kind,)) as image:
         image.load()

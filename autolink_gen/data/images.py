@@ -1,19 +1,20 @@
 """Pictures: decoded from a file or from bytes, upright, in RGB; made square."""
 
-import struct
 import warnings
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
-import numpy as np
-from PIL import BmpImagePlugin, ExifTags, Image, JpegImagePlugin, PngImagePlugin
+from PIL import Image
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
+from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size, decode_picture, open_picture
+from autolink_gen.files import BadFileError, reading, reason_of
+from autolink_gen.limits import PIXELS_VARIABLE, max_pixels
+from autolink_gen.text import printable
 
 __all__ = [
     "FIT",
@@ -23,39 +24,21 @@ __all__ = [
     "check_fit",
     "decode_image",
     "fit_square",
+    "image_error",
     "list_images",
+    "open_ordinary",
+    "read_content",
     "read_header",
     "read_image",
 ]
 
 FIT = Literal["crop", "pad", "stretch"]
-MAX_PIXELS = 100_000_000
 CACHE_BYTES = 2**30
 PAD_GREY = 127
 _EMPTY = "the file is empty (0 bytes)"
 
-_DECODING_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-# Opened by hand: `Image.open` refuses big pictures before one can ask for a reduced decoding.
-_OPENERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
-    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
-    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
-    b"BM": BmpImagePlugin.BmpImageFile,
-}
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
-
-class ImageError(ValueError):
+class ImageError(BadFileError):
     """A picture that cannot be read; the message names the file, the reason and the remedy.
 
     `reason` is the reason alone.
@@ -64,12 +47,9 @@ class ImageError(ValueError):
     reason: str = ""
 
 
-class _TooManyPixelsError(ValueError):
-    pass
-
-
-def _image_error(name: str | Path, reason: str, *, remedy: str) -> ImageError:
-    error = ImageError(f"cannot read {name}: {reason}; {remedy}")
+def image_error(name: str | Path, reason: str, *, remedy: str) -> ImageError:
+    """The error of a picture, given its name, why it cannot be read and what to do."""
+    error = ImageError(f"cannot read {printable(str(name))}: {reason}; {remedy}")
     error.reason = reason
     return error
 
@@ -86,54 +66,85 @@ class ImageHeader:
 def read_header(path: str | Path) -> ImageHeader:
     """Read size and mode without decoding the picture; ImageError when the file is no picture."""
     path = Path(path)
-    try:
-        with path.open("rb") as handle, _no_warnings():
-            image = _open(handle)
-            return ImageHeader(*image.size, image.mode)
-    except _DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _decoding(path, remedy=_remedy(path)), _no_warnings(), open_ordinary(path) as handle:
+        image = open_picture(handle, max_pixels=max_pixels())
+        return ImageHeader(*image.size, image.mode)
 
 
-def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int | None = None) -> Image.Image:
     """Decode a picture of any mode into RGB, upright as its EXIF orientation says.
 
     Transparency is laid over white, 16-bit grey is scaled to 8 bits, colour profiles are not applied.
     With `min_side` (pixels) a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as both sides stay
-    at least twice `min_side`; without it the picture has the size of the file.
+    at least twice `min_side`; without it the picture has the size of the file. A file is what its content says,
+    whatever its name: JPEG, PNG, WebP, BMP, or the first frame of a GIF.
 
     Raises:
-        ImageError: the file cannot be decoded, or would give more than `max_pixels` pixels.
+        ImageError: the file cannot be decoded, or would give more than `max_pixels` pixels, the limit of
+            `limits.max_pixels` unless given; decoding takes ten bytes for each of them at most.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as handle:
-            return _decode(handle, min_side=min_side, max_pixels=max_pixels)
-    except _DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _decoding(path, remedy=_remedy(path)), open_ordinary(path) as handle:
+        return _decoded(handle, path, min_side=min_side, most=max_pixels, remedy=_shrink(path))
 
 
 def decode_image(
-    content: bytes, name: str, *, remedy: str, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+    content: bytes, name: str, *, remedy: str, min_side: int | None = None, max_pixels: int | None = None
 ) -> Image.Image:
     """Decode a picture from the bytes of its file, as `read_image` does.
 
     Raises:
         ImageError: as `read_image` does, with `name` for the file and with `remedy`.
     """
+    if not content:
+        raise image_error(name, _EMPTY, remedy=remedy)
+    with _decoding(name, remedy=remedy):
+        return _decoded(BytesIO(content), name, min_side=min_side, most=max_pixels, remedy=remedy)
+
+
+def read_content(path: Path) -> bytes:
+    """All bytes of a picture's file; ImageError where it cannot be read, or is too large for a picture."""
+    with _decoding(path, remedy=_remedy(path)), open_ordinary(path) as handle:
+        check_file_size(path.stat().st_size, max_pixels=max_pixels())
+        return handle.read()
+
+
+def open_ordinary(path: Path) -> BinaryIO:
+    """Open a file for reading; ImageError for what is no ordinary file with something in it, such as a pipe."""
+    if path.is_dir():
+        raise image_error(path, "it is a folder", remedy=_remedy(path))
+    if not path.exists():
+        raise image_error(path, "there is no such file", remedy="see that the path is right")
+    if not path.is_file():  # a pipe would be waited for, and a device never ends
+        raise image_error(path, "it is no ordinary file", remedy=_remedy(path))
+    if path.stat().st_size == 0:
+        raise image_error(path, _EMPTY, remedy=_remedy(path))
     try:
-        return _decode(BytesIO(content), min_side=min_side, max_pixels=max_pixels)
-    except _DECODING_ERRORS as error:
-        raise _image_error(name, _reason(error) if content else _EMPTY, remedy=remedy) from error
+        return path.open("rb")
+    except PermissionError as error:
+        raise image_error(path, "permission denied", remedy=_remedy(path)) from error
 
 
-def _decode(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
-    with _no_warnings():
-        image = _open(handle)
-        full_size = image.size
-        if min_side is not None:
-            image.draft(None, (2 * min_side, 2 * min_side))
-        _check_size(image, full_size, max_pixels)
-        return _upright(image, _to_rgb(image))
+def _decoded(handle: BinaryIO, name: str | Path, *, min_side: int | None, most: int | None, remedy: str) -> Image.Image:
+    most = max_pixels() if most is None else most
+    try:
+        with _no_warnings():
+            return decode_picture(handle, min_side=min_side, max_pixels=most)
+    except TooManyPixelsError as error:
+        raise image_error(name, str(error), remedy=f"{remedy}, or set {PIXELS_VARIABLE} to allow more") from error
+
+
+@contextmanager
+def _decoding(name: str | Path, *, remedy: str) -> Iterator[None]:
+    """Make an ImageError of whatever a decoder raises."""
+    try:
+        with reading(name, "picture", remedy=remedy):
+            yield
+    except ImageError:
+        raise
+    except BadFileError as error:
+        cause = error.__cause__ or error
+        raise image_error(name, reason_of(cause), remedy=remedy) from cause
 
 
 @contextmanager
@@ -144,72 +155,13 @@ def _no_warnings() -> Iterator[None]:
         yield
 
 
-def _unreadable(path: Path, error: Exception) -> ImageError:
-    remedy = f"remove or replace it (`autolink-gen data check {path.parent}` lists all such files)"
-    if isinstance(error, FileNotFoundError):
-        remedy = "see that the path is right"
-    if isinstance(error, _TooManyPixelsError):
-        remedy = f"shrink it (for example `magick mogrify -resize 2048x2048 {path.name}`) or remove it"
-    return _image_error(path, _reason_of_file(path, error), remedy=remedy)
+def _remedy(path: Path) -> str:
+    check = printable(str(path.parent))
+    return f"remove or replace it (`autolink-gen data check {check}` lists all such files)"
 
 
-def _open(handle: BinaryIO | BytesIO) -> Image.Image:
-    head = handle.read(16)
-    handle.seek(0)
-    for magic, opener in _OPENERS.items():
-        if head.startswith(magic):
-            return opener(handle)
-    return Image.open(handle)
-
-
-def _check_size(image: Image.Image, full_size: tuple[int, int], max_pixels: int) -> None:
-    # A progressive JPEG keeps the coefficients of the whole picture in memory, however much it is reduced.
-    width, height = full_size if "progressive" in image.info else image.size
-    if width * height > max_pixels:
-        raise _TooManyPixelsError(
-            f"{full_size[0]} x {full_size[1]} pixels are too many, the limit is {max_pixels:,} in all"
-        )
-
-
-def _reason_of_file(path: Path, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if path.is_dir():
-        return "it is a folder"
-    if path.is_file() and path.stat().st_size == 0:
-        return _EMPTY
-    return _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "its content is no picture that is known here, whatever its name says"
-    return str(error) or type(error).__name__
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
-        return image
-    if image.mode.startswith("I"):
-        grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _upright(original: Image.Image, image: Image.Image) -> Image.Image:
-    """Turn `image` as the EXIF data of `original` say; damaged EXIF data turn nothing."""
-    try:
-        orientation = original.getexif().get(ExifTags.Base.Orientation, 1)
-    except _DECODING_ERRORS:
-        return image
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+def _shrink(path: Path) -> str:
+    return f"shrink it (for example `magick mogrify -resize 2048x2048 {printable(path.name)}`), remove it"
 
 
 def fit_square(image: Image.Image, *, size: int, fit: FIT = "crop") -> Image.Image:
