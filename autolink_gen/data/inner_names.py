@@ -1,5 +1,6 @@
 """Names that strangers' lists give to files: paths that stay inside the folder that they are put below."""
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -47,4 +48,5 @@ def _num_bytes(text: str) -> int:
 
 def lies_inside(path: Path, folder: Path) -> bool:
     """Whether a path leads into a folder, or to it, once links are followed."""
-    return path.resolve().is_relative_to(folder.resolve())
+    # Path.resolve raises RuntimeError where links go round in a circle.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -18,16 +18,20 @@ from numpy import ndarray
 from PIL import Image
 
 from autolink_gen.data.annotated import Annotated, Box, located
-from autolink_gen.data.folders import walk_files
 from autolink_gen.data.images import ImageError, read_header, read_image
+from autolink_gen.data.inner_names import inner_name
+from autolink_gen.data.list_files import read_bytes
 from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE
 from autolink_gen.data.sets import Layout, PictureSet
 from autolink_gen.data.trees import missing_from, tree_error
-from autolink_gen.files import write_text_atomically
+from autolink_gen.data.written_files import PartFiles
+from autolink_gen.files import BadFileError, reading, write_text_atomically
 from autolink_gen.progress import Progress, no_progress
+from autolink_gen.text import from_cell, shown, to_cell
 
 PREPARED = "prepared"  # the folder of the data root where sets made ready lie
 _STATE_NAME = "prepared.json"
+_MAX_STATE_BYTES = 10_000
 _REMEDY = "free some space and repeat the command"
 _BLACK_BELOW = 128
 _MAX_BAD_SHARE = 0.05
@@ -71,11 +75,12 @@ def prepare_set(
     """Write the parts of a published set below `base`/prepared/`name`, as JPEG of (size, size) pixels.
 
     Pictures are stretched, as in the authors' code. Those that are there are kept, so that an interrupted call may be
-    repeated, but for those that are in the set's lists no more. One that cannot be read is left out.
+    repeated, but for those that an earlier call wrote and that are in the set's lists no more. One that cannot be read
+    is left out. Nothing that others put there is removed.
 
     Raises:
-        ValueError: the set is not below `base` in a published form, pictures are there that were made otherwise, or
-            more than 5 % of the pictures (and more than one) cannot be read.
+        ValueError: the set is not below `base` in a published form, pictures are there that were made otherwise or
+            by others, or more than 5 % of the pictures (and more than one) cannot be read.
         OSError: they cannot be written.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
@@ -91,7 +96,13 @@ def prepare_set(
             f"{target} holds pictures of {found.get('size')} pixels, not {size}; remove that folder to make them anew"
         )
     _note(target, size, complete=False)
-    prepared = [_prepare_part(part, parts[part], target, entry.names, size, progress) for part in parts]
+    files = {
+        part: PartFiles(target / part, [f"{picture.name}.jpg" for picture in pictures])
+        for part, pictures in parts.items()
+    }
+    for of_part in files.values():
+        of_part.check()
+    prepared = [_prepare_part(part, parts[part], files[part], entry.names, size, progress) for part in parts]
     _note(target, size, complete=True)
     return prepared
 
@@ -103,8 +114,9 @@ def is_prepared(name: str, base: Path) -> bool:
 
 def _state(target: Path) -> dict[str, Any]:
     try:
-        found = json.loads((target / _STATE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with reading(target / _STATE_NAME, "note", remedy="repeat the command"):
+            found = json.loads(read_bytes(target / _STATE_NAME, most=_MAX_STATE_BYTES))
+    except BadFileError:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -118,6 +130,12 @@ def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
     """ValueError where the lists of a part name no picture, or one twice, or give landmarks of no sense."""
     if not pictures:
         raise ValueError(f"the lists in {home} name no pictures for {part}; see that they are whole")
+    for picture in pictures:
+        inner_name(picture.name, str(home))
+        if from_cell(to_cell(picture.name)) != picture.name:  # it would be another one in the table of landmarks
+            raise ValueError(
+                f"{home}: '{shown(picture.name)}' has characters that cannot be shown; rename that picture"
+            )
     name, count = Counter(picture.name for picture in pictures).most_common(1)[0]
     if count > 1:
         raise ValueError(f"{home} lists {name} {count} times for {part}; its lists are damaged")
@@ -138,9 +156,10 @@ def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
 
 
 def _prepare_part(
-    part: str, pictures: Sequence[Annotated], target: Path, names: tuple[str, ...], size: int, progress: Progress
+    part: str, pictures: Sequence[Annotated], files: PartFiles, names: tuple[str, ...], size: int, progress: Progress
 ) -> PreparedPart:
-    folder = target / part
+    folder = files.folder
+    files.note()
     work = partial(_prepare, folder=folder, size=size)
     found: list[tuple[Annotated, _Outcome]] = []
     errors: list[str] = []
@@ -152,18 +171,10 @@ def _prepare_part(
         else:
             found.append((picture, outcome))
     if any(outcome.points is not None for _, outcome in found):
-        write_text_atomically(target / f"landmarks_{part}.csv", _table(found, names), remedy=_REMEDY)
+        write_text_atomically(folder.with_name(f"landmarks_{part}.csv"), _table(found, names), remedy=_REMEDY)
     written = sum(outcome.written for _, outcome in found)
-    removed = _remove_others(folder, {f"{picture.name}.jpg" for picture, _ in found})
+    removed = files.remove_others({f"{picture.name}.jpg" for picture, _ in found})
     return PreparedPart(part, folder, written, len(found) - written, removed, tuple(errors))
-
-
-def _remove_others(folder: Path, names: set[str]) -> int:
-    """Delete what an earlier call wrote for other lists: it might be in another part now."""
-    others = [path for path in walk_files(folder) if path.relative_to(folder).as_posix() not in names]
-    for path in others:
-        path.unlink()
-    return len(others)
 
 
 def _each(work: "partial[_Outcome]", pictures: Sequence[Annotated]) -> Iterator["_Outcome"]:
@@ -188,27 +199,29 @@ def _prepare(picture: Annotated, *, folder: Path, size: int) -> _Outcome:
     try:
         if target.is_file():
             whole = _size_of(picture)
-            return _Outcome(False, _points(picture, whole, _inside(picture.box, whole)))
+            return _Outcome(False, _points(picture, whole, _inside(picture, whole)))
         image = _pixels(picture)
-        box = _inside(picture.box, image.size)
+        box = _inside(picture, image.size)
         small = image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
         _write(target, small)
         return _Outcome(True, _points(picture, image.size, box))
-    except ImageError as error:
+    except (ImageError, BadFileError) as error:
         return _Outcome(False, error=str(error))
 
 
 def _write(target: Path, picture: Image.Image) -> None:
     """A file that is whole or not there; without the care for a power cut, which costs more than all else."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        picture.save(temporary, format="JPEG", quality=_QUALITY)
-        temporary.replace(target)
+        with temporary.open("xb") as file:  # never through a link that lies there
+            try:
+                picture.save(file, format="JPEG", quality=_QUALITY)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"could not write {target}: {error}; {_REMEDY}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _size_of(picture: Annotated) -> tuple[int, int]:
@@ -229,13 +242,19 @@ def _pixels(picture: Annotated) -> Image.Image:
     return Image.fromarray(np.where(shown, np.asarray(image), 0).astype(np.uint8))
 
 
-def _inside(box: Box | None, size: tuple[int, int]) -> Box:
+def _inside(picture: Annotated, size: tuple[int, int]) -> Box:
     """The part of a box that is in the picture; the whole picture where there is no box."""
     width, height = size
+    box = picture.box
     if box is None:
         return 0.0, 0.0, float(width), float(height)
     left, top, right, bottom = box
-    return max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
+    inside = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
+    if inside[2] - inside[0] < 1 or inside[3] - inside[1] < 1:
+        raise BadFileError(
+            f"the box {shown(box)} of {picture.name} is not in the picture; see that the lists are whole"
+        )
+    return inside
 
 
 def _points(picture: Annotated, size: tuple[int, int], box: Box) -> Float[ndarray, "P 2"] | None:
@@ -256,7 +275,7 @@ def _table(found: Iterable[tuple[Annotated, _Outcome]], names: tuple[str, ...]) 
     writer.writerow(["file", *(heads or [f"{axis}{point}" for point in range(count) for axis in "xy"])])
     for name, points in rows:
         values = ("" if np.isnan(value) else f"{value:.6g}" for value in points.ravel())
-        writer.writerow([f"{name}.jpg", *values])
+        writer.writerow([to_cell(f"{name}.jpg"), *values])
     return text.getvalue()
 
 
