@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from autolink_gen.files import write_text_atomically
+from autolink_gen.files import reading, write_text_atomically
 
 _KIND = "autolink-gen landmark regressor"
 _ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
@@ -59,7 +59,7 @@ class LandmarkRegressor:
     @classmethod
     def load(cls, file: Path) -> "LandmarkRegressor":
         """Read what :meth:`save` wrote; raises ValueError that names the file where it is something else."""
-        try:
+        with reading(file, "regressor", remedy="give one that `autolink-gen evaluate` wrote"):
             values = json.loads(file.read_text(encoding="utf-8"))
             if not isinstance(values, dict) or values.get("kind") != _KIND:
                 raise ValueError("it is JSON of another kind")
@@ -67,9 +67,9 @@ class LandmarkRegressor:
             coefficients = np.array(values["coefficients"], dtype=np.float64)
             if coefficients.ndim != 3 or coefficients.shape[1:] != (len(names), 2) or not len(coefficients) % 2:
                 raise ValueError(f"it has {len(names)} names and coefficients of the shape {coefficients.shape}")
+            if np.isinf(coefficients).any():
+                raise ValueError("its coefficients are not finite")
             return cls(names, coefficients, str(values["graph"]), int(values["num_pictures"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is no regressor that `autolink-gen evaluate` wrote ({error})") from error
 
     def check_graph(self, edge_weights: Float[Tensor, "K K"]) -> None:
         """ValueError unless it was fitted on the keypoints of this graph: those of another mean something else."""

@@ -81,6 +81,11 @@ def test_a_file_holds_all_of_it(keypoints, tmp_path):
     "content",
     [
         "no JSON",
+        "[" * 10**5,
+        json.dumps({"kind": "autolink-gen landmark regressor", "graph": "", "num_pictures": 1, "names": ["nose"],
+                    "coefficients": [[[10**400, 2]], [[1, 2]], [[1, 2]]]}),
+        json.dumps({"kind": "autolink-gen landmark regressor", "graph": "", "num_pictures": 1, "names": ["nose"],
+                    "coefficients": [[[1e999, 2]], [[1, 2]], [[1, 2]]]}),
         "[]",
         "{}",
         json.dumps({"kind": "something else"}),
@@ -90,7 +95,7 @@ def test_a_file_holds_all_of_it(keypoints, tmp_path):
 )  # fmt: skip
 def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "map.json").write_text(content)
-    with pytest.raises(ValueError, match=r"map\.json is no regressor that `autolink-gen evaluate` wrote"):
+    with pytest.raises(ValueError, match=r"map\.json is no readable regressor: .*`autolink-gen evaluate` wrote"):
         LandmarkRegressor.load(tmp_path / "map.json")
 
 

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolink_gen.data.images import read_image
+from autolink_gen.files import BadFileError, reading
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.text import shown
 
 _WANTED = (
     'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json that `autolink-gen detect` writes'
 )
+_NAME_LENGTH, _MAX_SEEDS = 100, 10_000
 
 
 @dataclass(frozen=True)
@@ -53,29 +57,32 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
 
 
 def _read_json(path: Path, graph: AutoLink) -> list[Pose]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as JSON: {error}; {_WANTED}") from error
-    poses = _listed(values, path)
-    if not poses:
-        raise ValueError(f"{path} holds no pose")
-    count = graph.config.num_keypoints
-    painted_on = set(linked_keypoints(graph.edge_weights).tolist())
-    return [Pose(name, _checked(_filled(points, path, painted_on), path, count)) for name, points in poses]
+    with reading(path, "JSON of keypoints", remedy=_WANTED):
+        poses = _listed(json.loads(path.read_text(encoding="utf-8")), path)
+        if not poses:
+            raise BadFileError(f"{path} holds no pose")
+        count = graph.config.num_keypoints
+        painted_on = set(linked_keypoints(graph.edge_weights).tolist())
+        return [Pose(name, _checked(_filled(points, path, painted_on), path, count)) for name, points in poses]
 
 
 def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
     """Names and keypoints in [-1, 1] of every pose in what a JSON file holds."""
     try:
         if isinstance(values, dict) and "pictures" in values:  # what detect wrote: pixels
-            return [(f"{Path(item['file']).stem}-{item['frame']}", _normalised(item)) for item in values["pictures"]]
+            return [(_name_of(item), _normalised(item)) for item in values["pictures"]]
         points = values["keypoints"]
         if isinstance(points[0][0], list):
             return [(f"{path.stem}-{index}", pose) for index, pose in enumerate(points)]
         return [(path.stem, points)]
     except (KeyError, TypeError, IndexError, ZeroDivisionError):
-        raise ValueError(f"{path} does not hold keypoints: {_WANTED}") from None
+        raise BadFileError(f"{path} does not hold keypoints: {_WANTED}") from None
+
+
+def _name_of(item: dict[str, Any]) -> str:
+    """What to call a pose of a picture or frame; files are named so, and the words are the file's own."""
+    name = f"{Path(item['file']).stem}-{item['frame']}"
+    return re.sub(r"[^\w.+-]", "_", name)[:_NAME_LENGTH]
 
 
 def _normalised(item: dict[str, Any]) -> list[list[float] | None]:
@@ -93,7 +100,7 @@ def _filled(points: Any, path: Path, painted_on: set[int]) -> Any:
         return points
     missing = [index for index, point in enumerate(points) if point is None]
     if wanted := sorted(painted_on.intersection(missing)):
-        raise ValueError(
+        raise BadFileError(
             f"{path} leaves out the keypoints {', '.join(map(str, wanted))}, which the GAN paints on: detect them "
             f"without --drop-cluster, or train the GAN with the same --drop-cluster"
         )
@@ -104,17 +111,27 @@ def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"
     try:
         keypoints = torch.tensor(points, dtype=torch.float32)
     except (ValueError, TypeError, RuntimeError):
-        raise ValueError(f"{path}: a pose is a list of [x, y], two numbers, got {str(points)[:80]}") from None
-    if keypoints.ndim != 2 or keypoints.shape[1] != 2 or len(keypoints) != num_keypoints:
-        raise ValueError(
-            f"{path} holds {len(points)} keypoints and the GAN's graph has {num_keypoints}: detect them with that graph"
+        raise BadFileError(f"{path}: a pose is a list of [x, y], two numbers, got {shown(points, most=80)}") from None
+    if (
+        not isinstance(points, list)
+        or keypoints.ndim != 2
+        or keypoints.shape[1] != 2
+        or len(keypoints) != num_keypoints
+    ):
+        raise BadFileError(
+            f"{path} holds {_count(points)} keypoints and the GAN's graph has {num_keypoints}: detect them with that "
+            f"graph"
         )
     if not keypoints.isfinite().all():
-        raise ValueError(f"{path} holds keypoints that are no finite numbers: mend or leave out that pose")
+        raise BadFileError(f"{path} holds keypoints that are no finite numbers: mend or leave out that pose")
     if keypoints.abs().max() > 1:
         worst = keypoints.abs().max().item()
-        raise ValueError(f"{path} holds keypoints outside [-1, 1] (the farthest at {worst:.3g}); scale them")
+        raise BadFileError(f"{path} holds keypoints outside [-1, 1] (the farthest at {worst:.3g}); scale them")
     return keypoints
+
+
+def _count(points: Any) -> int:
+    return len(points) if isinstance(points, list) else 0
 
 
 @dataclass(frozen=True)
@@ -183,17 +200,22 @@ def _parse_swap(text: str) -> tuple[int, int]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from ``0-15`` or ``0,3,8-11``; ValueError for another form."""
+    """Seeds from ``0-15`` or ``0,3,8-11``; ValueError for another form, or for more than 10,000."""
     try:
-        return [seed for part in text.split(",") for seed in _span(part)]
+        spans = [_span(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(f"--seeds takes numbers and spans that go up, as in 0-15 or 0,3,8-11, got {text!r}") from None
+        raise ValueError(
+            f"--seeds takes numbers and spans that go up, as in 0-15 or 0,3,8-11, got {shown(text)!r}"
+        ) from None
+    if sum(span.stop - span.start for span in spans) > _MAX_SEEDS:
+        raise ValueError(f"--seeds {shown(text)} are more than {_MAX_SEEDS:,}: give fewer")
+    return [seed for span in spans for seed in span]
 
 
-def _span(part: str) -> Iterable[int]:
+def _span(part: str) -> range:
     first, dash, last = part.partition("-")
     seeds = range(int(first), int(last if dash else first) + 1)
-    if not seeds:
+    if seeds.stop <= seeds.start or seeds.stop > 2**63:  # what a generator takes
         raise ValueError
     return seeds
 

@@ -40,6 +40,17 @@ def test_what_detect_writes_is_read_back_in_pixels(tmp_path, graph):
     assert torch.allclose(pose.keypoints, torch.tensor(POSE))
 
 
+@pytest.mark.parametrize(
+    ("file", "frame"),
+    [("a/cat.jpg", "/../../../evil"), ("\x1b[31m\0.jpg", 0), ("..", "/"), ("c:\\x", 1), ("x" * 999, 0)],
+)
+def test_a_pose_is_called_nothing_that_leads_elsewhere(tmp_path, graph, file, frame):
+    item = {"file": file, "frame": frame, "width_px": 101, "height_px": 101, "keypoints_px": [[0.0, 0.0]] * 3}
+    (pose,) = read_poses(written(tmp_path, {"pictures": [item]}), graph)
+    assert not {"/", "\\", "\0", "\x1b"} & set(pose.name) and len(pose.name) <= 100
+    assert (tmp_path / f"{pose.name}-seed0.png").resolve().parent == tmp_path.resolve()
+
+
 def test_a_picture_s_pose_is_what_the_graph_detects(tmp_path, graph):
     pixels = np.random.default_rng(0).integers(0, 256, (80, 90, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "cat.png")
@@ -51,7 +62,13 @@ def test_a_picture_s_pose_is_what_the_graph_detects(tmp_path, graph):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("{no json", "cannot be read as JSON"),
+        ("{no json", "no readable JSON"),
+        ("[" * 10**5, "nested too deeply"),
+        ('{"keypoints": [[1e999, 0], [0, 0], [0, 0]]}', "no finite numbers"),
+        ({"keypoints": 5}, "does not hold keypoints"),
+        ({"keypoints": [5, 5, 5]}, "does not hold keypoints"),
+        ({"keypoints": [[10**400, 0], [0, 0], [0, 0]]}, "int too large"),
+        ({"pictures": [{"file": 1, "frame": 0, "width_px": 9, "height_px": 9, "keypoints_px": POSE}]}, "does not hold"),
         ({"points": POSE}, "does not hold keypoints: give"),
         ([1, 2], "does not hold keypoints: give"),
         ({"keypoints": []}, "does not hold keypoints: give"),
@@ -108,6 +125,9 @@ def test_seeds_are_numbers_and_spans():
     assert parse_seeds("5,0-1") == [5, 0, 1]
     for text in ("a", "3-1", "", "1,,2"):
         with pytest.raises(ValueError, match="--seeds takes numbers and spans that go up"):
+            parse_seeds(text)
+    for text in ("0-10000", f"0-{10**30}", f"0,{10**30}"):
+        with pytest.raises(ValueError, match="--seeds"):
             parse_seeds(text)
 
 
