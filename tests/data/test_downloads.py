@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tar_files import numbered, write_tar
 
+from autolink_gen import web
 from autolink_gen.cache import cache_folder
-from autolink_gen.data import downloads
 from autolink_gen.data.catalog import open_dataset
 from autolink_gen.data.downloads import cached_path, fetch
 
@@ -108,16 +108,16 @@ def test_a_file_that_cannot_be_told_to_be_the_same_is_fetched_anew(server: Serve
 
 
 def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = downloads._receive
+    plain = web._receive
 
-    def change_after(*args) -> None:
+    def change_after(*args, **options) -> str:
         try:
-            plain(*args)
+            return plain(*args, **options)
         finally:
             server.version, server.files["/s-0.tar"] = '"2"', server.files["/s-1.tar"]
 
     server.cuts = [1000]
-    monkeypatch.setattr(downloads, "_receive", change_after)
+    monkeypatch.setattr(web, "_receive", change_after)
     assert _fetch(server) == server.files["/s-1.tar"]
     assert [wanted for _, wanted in server.asked] == [None, "bytes=1000-"]
 
@@ -133,9 +133,11 @@ def test_a_transfer_that_is_cut_again_and_again_leaves_nothing(server: Server) -
 def test_leftovers_of_a_killed_process_are_cleared(server: Server) -> None:
     path = cached_path(f"{server.address}/s-0.tar")
     path.parent.mkdir(parents=True)
-    path.with_name(f".{path.name}.1.tmp").touch()
+    others = [path.with_name(f".{path.name}.mine.tmp"), path.with_name(".notes.1.tmp")]
+    for leftover in (path.with_name(f".{path.name}.1.tmp"), *others):
+        leftover.touch()
     _fetch(server)
-    assert _cached() == ["s-0.tar"]
+    assert sorted(path.parent.iterdir()) == sorted([*others, path])
 
 
 def test_a_missing_file_and_a_missing_server(server: Server) -> None:
@@ -156,10 +158,63 @@ def test_a_page_in_the_place_of_a_shard_is_not_kept(server: Server) -> None:
 
 
 def test_a_full_disk_names_the_cache(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(downloads, "_receive", full)
+    monkeypatch.setattr(web, "_receive", full)
     with pytest.raises(OSError, match="No space left on device; free some space or set AUTOLINK_GEN_CACHE"):
         _fetch(server)
     assert _cached() == []
+
+
+def test_a_file_above_the_limit_is_not_fetched(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(server.files["/s-0.tar"])
+    monkeypatch.setenv("AUTOLINK_GEN_MAX_DOWNLOAD", str(size - 1))
+    with pytest.raises(ValueError, match=f"larger than {size - 1:,} bytes.* AUTOLINK_GEN_MAX_DOWNLOAD"):
+        _fetch(server)
+    assert _cached() == []
+    monkeypatch.setenv("AUTOLINK_GEN_MAX_DOWNLOAD", str(size))
+    assert _fetch(server) == server.files["/s-0.tar"]
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://a/b.tar", "data:,a", "http://[a/b.tar", "b.tar", "http:///b"]
+)
+def test_what_is_no_address_of_a_server_is_not_opened(url: str, server: Server) -> None:
+    with pytest.raises(ValueError, match="address"):
+        fetch(url, check=Path.stat)
+    assert not cache_folder().exists()
+
+
+def test_an_address_with_a_password_is_refused_and_the_password_kept(server: Server) -> None:
+    with pytest.raises(ValueError, match="password") as failure:
+        fetch(f"http://me:secret@127.0.0.1:{server.server_port}/s-0.tar", check=Path.stat)
+    assert "secret" not in str(failure.value) and server.asked == []
+
+
+@pytest.mark.parametrize(
+    "name", ["%00%1b[2Ja", "..%2f..%2fb", "..", "", "é" * 300, "%F0%9F%98%80" * 90, "字" * 90, "a" * 5000]
+)
+def test_names_of_addresses_are_fit_for_a_file_system(name: str, server: Server) -> None:
+    path = cached_path(f"{server.address}/x/{name}")
+    assert path.parent == cache_folder() / "shards"
+    path.parent.mkdir(parents=True)
+    path.with_name(f".{path.name}.1234567.tmp").touch()
+    assert path.name.isprintable() and len(path.name.encode()) < 100
+
+
+def test_a_name_that_is_plain_keeps_its_place_in_the_cache() -> None:
+    assert cached_path("https://a.b/c/birds-0.tar?key=1").name == "a1a9493819b6654c-birds-0.tar"
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_what_is_in_the_way_of_the_cache_is_one_line(folder: bool, server: Server) -> None:
+    path = cached_path(f"{server.address}/s-0.tar")
+    path.parent.parent.mkdir()
+    if folder:
+        path.mkdir(parents=True)
+    else:
+        path.parent.write_text("mine")
+    with pytest.raises((ValueError, OSError), match="set AUTOLINK_GEN_CACHE to"):
+        _fetch(server)
+    assert path.is_dir() if folder else path.parent.read_text() == "mine"
