@@ -1,15 +1,25 @@
 """Annotated landmarks, read from a table beside the pictures; for evaluation only."""
 
 import csv
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from autolink_gen.data.folders import check_folder
+from autolink_gen.data.inner_names import inner_name
+from autolink_gen.files import BadFileError, reading
+from autolink_gen.text import from_cell, shown
 
 _FURTHEST = 2.0  # a landmark may lie outside its picture, but not by more than the picture's size
+_MAX_POINTS, _MAX_VALUES = 10_000, 32_000_000  # a picture, a table
+_LONGEST_LINE = 2_000_000
 _FORM = "file,person,x0,y0,x1,y1,... (and perhaps v0,v1,...), or with names, as in left_eye_x,left_eye_y"
 
 
@@ -37,31 +47,22 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
 
     `person` may be left out. Columns `v0,v1,...` (1 visible, 0 hidden) may follow. A coordinate that is
     empty, NaN or -1 means unlabelled. Landmarks with names have the columns `<name>_x,<name>_y` and perhaps
-    `<name>_v`.
+    `<name>_v`. A file's name that looks like a formula to a spreadsheet may stand behind a '.
 
     Raises:
         ValueError: the file is missing or has no rows, columns are missing, a value is no number or no
-            fraction, or a picture comes twice.
+            fraction, a picture comes twice, or its name leads out of the pictures' folder.
     """
     path = Path(path).expanduser()
-    header, rows = _read_rows(path)
-    names = _landmark_names(header)
-    header = _numbered(header, names)
-    num_points, has_visibility = _check_header(path, header)
-    column = {name: number for number, name in enumerate(header)}
-    axes = [f"{axis}{point}" for point in range(num_points) for axis in "xy"]
-    points = _numbers(path, rows, [(name, column[name]) for name in axes]).reshape(len(rows), num_points, 2)
+    table = _read_table(path)
+    points = table.values[:, : 2 * table.num_points].reshape(-1, table.num_points, 2).copy()
     unlabelled = (np.isnan(points) | (points == -1)).any(axis=2)
     points[unlabelled] = np.nan
     visible = ~unlabelled
-    if has_visibility:
-        marks = _numbers(path, rows, [(f"v{point}", column[f"v{point}"]) for point in range(num_points)])
-        visible &= np.nan_to_num(marks) > 0
-    _check_range(path, rows, points)
-    persons = tuple(row[column["person"]] for row in rows) if "person" in column else ("",) * len(rows)
-    files = tuple(row[column["file"]] for row in rows)
-    _check_unique(path, files)
-    return LandmarkTable(files=files, persons=persons, points=points, visible=visible, names=names)
+    if table.has_marks:
+        visible &= np.nan_to_num(table.values[:, 2 * table.num_points :]) > 0
+    _check_range(path, points)
+    return LandmarkTable(files=table.files, persons=table.persons, points=points, visible=visible, names=table.names)
 
 
 def landmark_places(pictures_folder: str | Path) -> tuple[Path, ...]:
@@ -101,7 +102,7 @@ def match_pictures(table: LandmarkTable, pictures_folder: str | Path) -> list[Pa
     """
     folder = check_folder(pictures_folder)
     paths = [folder / file for file in table.files]
-    missing = [str(path) for path in paths if not path.is_file()]
+    missing = [shown(str(path)) for path in paths if not path.is_file()]
     if missing:
         names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise ValueError(
@@ -111,29 +112,57 @@ def match_pictures(table: LandmarkTable, pictures_folder: str | Path) -> list[Pa
     return paths
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+def _read_table(path: Path) -> "_Columns":
     if not path.is_file():
         raise ValueError(f"there is no landmark table {path}; give a CSV file with the columns {_FORM}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = [line for line in csv.reader(handle) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no CSV table ({error}); it needs the columns {_FORM}") from error
-    if not lines:
-        raise ValueError(f"the landmark table {path} is empty; it needs the columns {_FORM} and a row a picture")
-    header = [name.strip() for name in lines[0]]
-    rows = lines[1:]
-    if not rows:
-        raise ValueError(f"the landmark table {path} has a header but no rows; it needs a row a picture")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}, row {number}: {len(row)} values for {len(header)} columns; complete the row")
-    return header, rows
+    net = reading(path, "CSV table", remedy=f"it needs the columns {_FORM}")
+    with net, path.open(newline="", encoding="utf-8-sig") as handle:
+        rows = (row for row in csv.reader(_lines(handle)) if row)
+        if (header := next(rows, None)) is None:
+            raise BadFileError(f"the landmark table {path} is empty; it needs the columns {_FORM} and a row a picture")
+        return _Columns(path, [name.strip() for name in header], rows)
+
+
+def _lines(handle: TextIO) -> Iterator[str]:
+    for line in iter(lambda: handle.readline(_LONGEST_LINE), ""):
+        if len(line) == _LONGEST_LINE:
+            raise ValueError(f"it has a line of more than {_LONGEST_LINE:,} characters")
+        yield line
+
+
+class _Columns:
+    """The columns of a table, as numbers as soon as a row is read: as text they would take ten times the memory."""
+
+    def __init__(self, path: Path, header: list[str], rows: Iterator[list[str]]) -> None:
+        self.path = path
+        self.names = _landmark_names(header)
+        header = _numbered(header, self.names)
+        self.num_points, self.has_marks = _check_header(path, header)
+        column = {name: number for number, name in enumerate(header)}
+        wanted = [f"{axis}{point}" for point in range(self.num_points) for axis in "xy"]
+        wanted += [f"v{point}" for point in range(self.num_points)] if self.has_marks else []
+        places = [(name, column[name]) for name in wanted]
+        values, files, persons = array("d"), [], []
+        for number, row in enumerate(rows, start=2):
+            where = f"{path}, row {number}"
+            if len(row) != len(header):
+                raise BadFileError(f"{where}: {len(row)} values for {len(header)} columns; complete the row")
+            values.extend(_number(row[place], where, name) for name, place in places)
+            if len(values) > _MAX_VALUES:
+                raise BadFileError(f"{path} has more than {_MAX_VALUES:,} numbers; make several tables of it")
+            files.append(inner_name(from_cell(row[column["file"]]), where))
+            persons.append(row[column["person"]] if "person" in column else "")
+        if not files:
+            raise BadFileError(f"the landmark table {path} has a header but no rows; it needs a row a picture")
+        _check_unique(path, files)
+        self.files, self.persons = tuple(files), tuple(persons)
+        self.values = np.frombuffer(values).reshape(len(files), len(wanted))
 
 
 def _landmark_names(header: list[str]) -> tuple[str, ...]:
     """The names of landmarks whose columns carry them; empty where they are numbered."""
-    return tuple(name[:-2] for name in header if name.endswith("_x") and f"{name[:-2]}_y" in header)
+    known = set(header)
+    return tuple(name[:-2] for name in header if name.endswith("_x") and f"{name[:-2]}_y" in known)
 
 
 def _numbered(header: list[str], names: tuple[str, ...]) -> list[str]:
@@ -144,45 +173,49 @@ def _numbered(header: list[str], names: tuple[str, ...]) -> list[str]:
 
 def _check_header(path: Path, header: list[str]) -> tuple[int, bool]:
     """The number of points, and whether there are visibility columns."""
+    known = set(header)
     num_points = sum(name[:1] == "x" and name[1:].isdigit() for name in header)
     num_marks = sum(name[:1] == "v" and name[1:].isdigit() for name in header)
+    if num_points > _MAX_POINTS:
+        raise BadFileError(f"{path} has {num_points} landmarks a picture; up to {_MAX_POINTS} are read")
     wanted = ["file"] + [f"{axis}{point}" for point in range(max(1, num_points)) for axis in "xy"]
     wanted += [f"v{point}" for point in range(num_points)] if num_marks else []
-    missing = [name for name in wanted if name not in header]
+    missing = [name for name in wanted if name not in known]
     if missing:
-        raise ValueError(
+        raise BadFileError(
             f"{path} lacks the column(s) {', '.join(missing[:6])}{', ...' if len(missing) > 6 else ''}; "
-            f"it has {', '.join(header[:6])}{', ...' if len(header) > 6 else ''}; the form is {_FORM}"
+            f"it has {shown(', '.join(header[:6]))}{', ...' if len(header) > 6 else ''}; the form is {_FORM}"
         )
     return num_points, num_marks > 0
 
 
-def _numbers(path: Path, rows: list[list[str]], columns: list[tuple[str, int]]) -> np.ndarray:
-    values = np.empty((len(rows), len(columns)))
-    for number, row in enumerate(rows):
-        for place, (name, column) in enumerate(columns):
-            text = row[column].strip()
-            try:
-                values[number, place] = float(text) if text else np.nan
-            except ValueError as error:
-                raise ValueError(
-                    f"{path}, row {number + 2}, column {name}: {text!r} is no number; leave it empty if unlabelled"
-                ) from error
-    return values
+def _number(cell: str, where: str, name: str) -> float:
+    """A cell as a number, NaN where it is empty."""
+    text = cell.strip()
+    if not text:
+        return math.nan
+    try:
+        if not text.isascii() or "_" in text:  # digits of other scripts, and what Python alone takes for a number
+            raise ValueError
+        return float(text)
+    except ValueError as error:
+        raise BadFileError(
+            f"{where}, column {name}: '{shown(text)}' is no number; leave it empty if unlabelled"
+        ) from error
 
 
-def _check_range(path: Path, rows: list[list[str]], points: np.ndarray) -> None:
+def _check_range(path: Path, points: np.ndarray) -> None:
     # Written so that NaN passes and infinity does not.
     wild = np.argwhere(np.abs(points) > _FURTHEST)
     if len(wild):
         row, point, axis = wild[0]
-        raise ValueError(
+        raise BadFileError(
             f"{path}, row {row + 2}, column {'xy'[axis]}{point}: {points[row, point, axis]:g} is no fraction "
             f"of the picture's size; coordinates go from 0 to 1: divide pixels by its width and height"
         )
 
 
-def _check_unique(path: Path, files: tuple[str, ...]) -> None:
-    if len(set(files)) < len(files):
-        twice = next(file for number, file in enumerate(files) if file in files[:number])
-        raise ValueError(f"{path} has more than one row for {twice}; keep one")
+def _check_unique(path: Path, files: list[str]) -> None:
+    name, count = Counter(files).most_common(1)[0]
+    if count > 1:
+        raise BadFileError(f"{path} has more than one row for {shown(name)}; keep one")

@@ -57,7 +57,8 @@ class PartFiles:
         return {name for name in named if _is_plain(self.folder / name)}
 
     def _write_manifest(self, names: set[str]) -> None:
-        write_text_atomically(self.manifest, "".join(f"{name}\n" for name in sorted(names)))
+        text = "".join(f"{name}\n" for name in sorted(names))
+        write_text_atomically(self.manifest, text, remedy="free some space and repeat the command")
 
     def _check_links(self) -> None:
         """ValueError where something would be written elsewhere, or in the place of what is no file."""

@@ -1,11 +1,14 @@
 """Landmark tables: what is read, what counts as unlabelled, and what is wrong with a wrong table."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
+from autolink_gen.files import BadFileError
+from autolink_gen.text import to_cell
 
 GOOD = "file,person,x0,y0,x1,y1\na.jpg,Ann,0.1,0.2,0.3,0.4\nb.jpg,Bob,0.5,0.6,1.0,0.0\n"
 
@@ -85,7 +88,7 @@ def test_a_missing_or_binary_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no landmark table .*none\.csv; give a CSV file"):
         read_landmarks_csv(tmp_path / "none.csv")
     (tmp_path / "picture.csv").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF")
-    with pytest.raises(ValueError, match=r"picture\.csv is no CSV table"):
+    with pytest.raises(ValueError, match=r"picture\.csv is no readable CSV table"):
         read_landmarks_csv(tmp_path / "picture.csv")
 
 
@@ -120,6 +123,55 @@ def test_pictures_are_matched_in_the_order_of_the_table(tmp_path: Path) -> None:
 
     (tmp_path / "a.jpg").touch()
     assert match_pictures(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.jpg", "/etc/passwd", "a/../../b.jpg", "C:b.jpg", "a\\b.jpg", "\x1b[2J.jpg"]
+)
+def test_a_table_names_nothing_outside_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadFileError, match=r"landmarks\.csv, row 3") as error:
+        read_landmarks_csv(_table(tmp_path, f"file,x0,y0\na.jpg,0,0\n{name},0,0\n"))
+    assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["٣", "1_0", "1e999", "-inf", "0x1", "1" * 5000, "\x1b[2J", "='1"])
+def test_a_cell_that_is_no_plain_number_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadFileError, match=r"row 2, column y0") as error:
+        read_landmarks_csv(_table(tmp_path, f"file,x0,y0\na.jpg,0,{text}\n"))
+    assert "\x1b" not in str(error.value) and len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("content", ['file,x0,y0\n"' + "a" * 200_000, "file,x0,y0\na\0.jpg,0,0\n", "," * 2_500_000])
+def test_what_the_parser_refuses_is_one_line(tmp_path: Path, content: str) -> None:
+    with pytest.raises(BadFileError, match=r"landmarks\.csv"):
+        read_landmarks_csv(_table(tmp_path, content))
+
+
+def test_a_header_of_many_columns_is_refused_at_once(tmp_path: Path) -> None:
+    many = ",".join(f"x{number},y{number}" for number in range(100_000))
+    with pytest.raises(BadFileError, match="100000 landmarks"):
+        read_landmarks_csv(_table(tmp_path, f"file,{many}\n"))
+    named = ",".join(f"n{number}_x" for number in range(100_000))
+    with pytest.raises(BadFileError, match="lacks"):
+        read_landmarks_csv(_table(tmp_path, f"file,{named}\n"))
+
+
+def test_numbers_are_not_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = "file,x0,y0,x1,y1\n" + "".join(f"{row}.jpg,0.25,0.75,0.125,0.875\n" for row in range(20_000))
+    path = _table(tmp_path, content)
+    tracemalloc.start()
+    table = read_landmarks_csv(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(table) == 20_000 and peak < 12 * len(content)
+    monkeypatch.setattr("autolink_gen.data.landmarks._MAX_VALUES", 100)
+    with pytest.raises(BadFileError, match="more than 100 numbers"):
+        read_landmarks_csv(path)
+
+
+def test_a_quoted_name_is_read_as_it_was(tmp_path: Path) -> None:
+    table = read_landmarks_csv(_table(tmp_path, f"file,x0,y0\n{to_cell('=cmd|x.jpg')},0,0\n'a'.jpg,0,0\n"))
+    assert table.files == ("=cmd|x.jpg", "'a'.jpg")
 
 
 def test_the_real_table_of_faces_is_read(shared_dir: Path) -> None:
