@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from autolink_gen.inference.detect import Detection
+from autolink_gen.text import to_cell
 from autolink_gen.viz import edges_by_weight
 
 
@@ -26,9 +27,10 @@ class KeypointFiles:
     "pictures", beside "model", "num_keypoints", "edges" (every pair of keypoints and its weight, the heaviest
     first) and "skipped" (files that could not be read, with the reason). Keypoints that are ``dropped`` have no
     columns and no edges, and are null in the JSON, which lists them under "dropped"; the others keep their
-    numbers. Named landmarks, where there are any, follow as <name>_x_px, <name>_y_px, and in the JSON by name under
-    "landmarks_px". Both take their names when the block ends well; until then, and after an error, the folder holds
-    what it held, or is gone where there was none.
+    numbers. In the CSV names are fit for a spreadsheet and a terminal, control characters escaped and a ' before what
+    would be a formula; in the JSON they are exact. Named landmarks, where there are any, follow as <name>_x_px,
+    <name>_y_px, and in the JSON by name under "landmarks_px". Both take their names when the block ends well; until
+    then, and after an error, the folder holds what it held, or is gone where there was none.
     """
 
     def __init__(
@@ -118,7 +120,8 @@ class KeypointFiles:
         self.skipped.append((path, reason))
 
     def _write_row(self, row: list[Any]) -> None:
-        csv.writer(self._csv, lineterminator="\n").writerow(row)
+        cells = (to_cell(value) if isinstance(value, str) else value for value in row)
+        csv.writer(self._csv, lineterminator="\n").writerow(cells)
 
     def _replace(self) -> None:
         for file in (self._csv, self._json):

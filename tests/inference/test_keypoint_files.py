@@ -7,6 +7,7 @@ import pytest
 
 from autolink_gen.inference.detect import Detection, SourcePicture
 from autolink_gen.inference.keypoint_files import KeypointFiles
+from autolink_gen.text import from_cell, printable
 
 WEIGHTS = np.array([[0.0, 0.5, 0.1], [0.5, 0.0, 2.0], [0.1, 2.0, 0.0]])
 
@@ -101,3 +102,34 @@ def test_keypoints_that_are_left_out_keep_the_numbers_of_the_others(tmp_path: Pa
     assert data["pictures"][0]["keypoints_px"] == [[0.0, 5.0], None, [-1.5, 7.0]]
     assert data["edges"] == [{"keypoints": [0, 2], "weight": 0.1}]
     assert (data["num_keypoints"], data["dropped"]) == (3, [1])
+
+
+HARMFUL = [
+    "\x1b[31mred.jpg",
+    "=cmd|x.jpg",
+    "a\nb.png",
+    "\u202egpj.exe.png",
+    "-1.jpg",
+    "@a.jpg",
+    "'=b.jpg",
+    "\udcff.jpg",
+]
+
+
+def test_names_are_escaped_in_the_csv_and_exact_in_the_json(tmp_path: Path) -> None:
+    names = ("=left", "\x1b[2Jright")
+    with KeypointFiles(tmp_path, model_name="\udcff", edge_weights=WEIGHTS, landmark_names=names) as files:
+        for name in HARMFUL:
+            files.add(_found(name), np.full((2, 2), -0.5))
+        files.skip(Path("\udcff.png"), "\x1b[31m")
+    rows, data = _read(tmp_path)
+    assert [record["file"] for record in data["pictures"]] == HARMFUL
+    assert list(data["pictures"][0]["landmarks_px"]) == list(names)
+    assert data["skipped"] == [{"file": "\udcff.png", "reason": "\x1b[31m"}] and data["model"] == "\udcff"
+    text = (tmp_path / "keypoints.csv").read_bytes().decode()
+    assert len(text.splitlines()) == len(HARMFUL) + 1
+    assert all(line.isprintable() for line in text.splitlines())
+    assert [from_cell(row["file"]) for row in rows] == [printable(name) for name in HARMFUL]
+    assert not any(cell.startswith(("=", "@")) for row in rows for cell in (*row, *row.values()))
+    assert rows[0]["file"] == r"\x1b[31mred.jpg" and rows[1]["file"] == "'=cmd|x.jpg"
+    assert {rows[0]["x2_px"], rows[0]["'=left_x_px"]} == {"-1.5", "-0.5"}, "numbers stay numbers"
