@@ -4,19 +4,21 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from autolink_gen.config import build, to_dict
-from autolink_gen.files import write_atomically
+from autolink_gen.files import reading, reason_of, write_atomically
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
+from autolink_gen.text import shown
 
 FORMAT = "autolink-gen 1"
+_HEADER_KEY = "autolink-gen"
 WEIGHTS_NAME = "model.safetensors"
 GRAPH_NAME = "graph.safetensors"  # in the run of a generator: the graph that it stands on
 # What torch.load(..., weights_only=True) raises for a file that is damaged or of another kind.
@@ -33,33 +35,76 @@ UNREADABLE = (
 _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
+class Header(NamedTuple):
+    """What a file of weights says of itself; ``step``: how long it was trained, None where that is not known."""
+
+    format: str | None = None
+    kind: str | None = None
+    config: dict[str, Any] | None = None
+    step: int | None = None
+
+
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str] | None = None) -> None:
-    """Write a safetensors file with the access rights of any other new file; raises OSError where it cannot."""
-    path.touch()
-    mode = path.stat().st_mode  # save_file would leave a file that its owner alone may read
+    """Write a safetensors file, equal to the last byte for equal tensors and a header of one key at most.
+
+    Raises OSError where it cannot be written.
+    """
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    # save_file would write under a name of its own, which stays when it is killed, and for its owner's eyes alone.
     try:
-        save_file(ready, path, metadata=header)
+        path.write_bytes(save(ready, metadata=header))
     except SafetensorError as error:
         raise OSError(str(error)) from error
-    path.chmod(mode)
 
 
-def save_model(path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write a model that describes itself: weights (the model's, or those given) and its configuration."""
-    write_described(
-        path, model.state_dict() if weights is None else weights, kind="graph", config=to_dict(model.config)
-    )
+def save_model(
+    path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None, step: int | None = None
+) -> None:
+    """Write a model that describes itself: weights (the model's, or those given), its configuration, its step."""
+    tensors = model.state_dict() if weights is None else weights
+    write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step)
 
 
-def write_described(path: Path, weights: Mapping[str, Tensor], *, kind: str, config: Mapping[str, Any]) -> None:
-    """Write weights with their kind and configuration in the header, as a whole or not at all."""
-    header = {"format": FORMAT, "kind": kind, "config": json.dumps(config)}
-    write_atomically(path, lambda target: write_weights(target, weights, header), check=read_weights)
+def write_described(
+    path: Path, weights: Mapping[str, Tensor], *, kind: str, config: Mapping[str, Any], step: int | None = None
+) -> None:
+    """Write weights with their kind, their configuration and their step in the header, as a whole or not at all."""
+    text = json.dumps({"format": FORMAT, "kind": kind, "config": config, "step": step}, sort_keys=True)
+    # One key: the order of several would differ from file to file.
+    write_atomically(path, lambda target: write_weights(target, weights, {_HEADER_KEY: text}), check=read_weights)
+
+
+def read_header(path: Path) -> Header:
+    """What a safetensors file says of itself; raises ValueError for what is none or has a header that is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {reason_of(error)}") from error
+    return header_of(metadata, source=path)
+
+
+def header_of(metadata: Mapping[str, str], *, source: str | Path) -> Header:
+    """The header that a file's ``metadata`` hold, in today's form or in that of old; empty where it has none.
+
+    Raises ValueError, which names the ``source``, for one that is damaged.
+    """
+    with reading(source, "file of weights", remedy="it is damaged: take another copy"):
+        if _HEADER_KEY in metadata:
+            values = json.loads(metadata[_HEADER_KEY])
+            header = Header(*(values.get(name) for name in Header._fields))
+        else:  # three keys, of which each is text
+            config = json.loads(metadata["config"]) if "config" in metadata else None
+            header = Header(metadata.get("format"), metadata.get("kind"), config)
+        for name, kind in (("format", str), ("kind", str), ("config", dict), ("step", int)):
+            value = getattr(header, name)
+            if value is not None and not isinstance(value, kind):
+                raise ValueError(f"its header has {shown(value)} in the place of {name}")
+        return header
 
 
 def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Header and tensors of a safetensors file; raises ValueError that names a file which is none."""
+    """Metadata and tensors of a safetensors file; raises ValueError that names a file which is none."""
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -91,17 +136,20 @@ def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any]
         raise ValueError(f"there are no weights at {file}; give a run's folder or its {WEIGHTS_NAME}")
     if file.suffix != ".safetensors":
         raise ValueError(f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official")
-    header, tensors = read_weights(file)
+    metadata, tensors = read_weights(file)
+    header = header_of(metadata, source=file)
     command = training_command(kind)
-    if header.get("format") != FORMAT:
+    if header.format != FORMAT:
         others = ", or what import-official wrote" if kind == "graph" else ""
         raise ValueError(
             f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header): give a run of "
             f"{command.removeprefix('autolink-gen ')}, its model.safetensors{others}"
         )
-    if header.get("kind") != kind:
-        raise ValueError(f"{file} holds a {header.get('kind')} model, not a {kind} model; {command} makes one")
-    return file, json.loads(header["config"]), tensors
+    if header.config is None:
+        raise ValueError(f"{file} says not how its model is made (no configuration in its header): take another copy")
+    if header.kind != kind:
+        raise ValueError(f"{file} holds a {shown(header.kind)} model, not a {kind} model; {command} makes one")
+    return file, header.config, tensors
 
 
 def training_command(kind: str) -> str:

@@ -1,5 +1,6 @@
 """Weights that describe themselves, runs on disk, and writes that leave either the old file or the new one."""
 
+import json
 import os
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from autolink_gen.checkpoints import (
     find_run,
     import_official,
     load_state,
-    read_weights,
+    read_header,
     save_model,
 )
+from autolink_gen.config import to_dict
 from autolink_gen.files import write_atomically, write_text_atomically
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
@@ -54,9 +56,63 @@ def test_other_weights_can_be_saved_in_the_models_place(model, tmp_path):
 
 def test_the_header_says_what_the_file_is(model, tmp_path):
     save_model(tmp_path / "model.safetensors", model)
-    header, _ = read_weights(tmp_path / "model.safetensors")
-    assert (header["format"], header["kind"]) == (FORMAT, "graph")
-    assert '"num_keypoints": 3' in header["config"]
+    header = read_header(tmp_path / "model.safetensors")
+    assert (header.format, header.kind, header.step) == (FORMAT, "graph", None)
+    assert header.config == to_dict(model.config)
+    save_model(tmp_path / "model.safetensors", model, step=12)
+    assert read_header(tmp_path / "model.safetensors").step == 12
+
+
+def test_equal_models_give_files_equal_to_the_last_byte(model, tmp_path):
+    backwards = dict(reversed(model.state_dict().items()))
+    written = []
+    for number, weights in enumerate([None, backwards] * 4):
+        save_model(tmp_path / f"{number}.safetensors", model, weights=weights, step=3)
+        written.append((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(set(written)) == 1
+
+
+def test_a_header_of_old_is_read(model, tmp_path):
+    header = {"format": FORMAT, "kind": "graph", "config": json.dumps(to_dict(model.config))}
+    save_file(model.state_dict(), tmp_path / "model.safetensors", metadata=header)
+    assert load_graph_model(tmp_path).config == model.config
+    assert read_header(tmp_path / "model.safetensors").step is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"autolink-gen": "{"},
+        {"autolink-gen": "[" * 100_000},
+        {"autolink-gen": "[]"},
+        {"autolink-gen": json.dumps({"format": FORMAT, "kind": "graph", "config": "{}"})},
+        {"autolink-gen": json.dumps({"format": FORMAT, "kind": ["graph"], "config": {}})},
+        {"autolink-gen": json.dumps({"format": FORMAT, "kind": "graph", "config": {}, "step": "3"})},
+        {"autolink-gen": json.dumps({"format": FORMAT, "kind": "graph"})},
+        {"format": FORMAT, "kind": "graph"},
+        {"format": FORMAT, "kind": "graph", "config": "{" * 100_000},
+        {"format": FORMAT, "kind": "graph", "config": "7"},
+    ],
+    ids=str,
+)
+def test_a_damaged_header_is_one_line(tmp_path, header):
+    file = tmp_path / "odd.safetensors"
+    save_file({"x": torch.zeros(1)}, file, metadata=header)
+    with pytest.raises(ValueError, match=r"odd\.safetensors .*take another copy") as caught:
+        load_graph_model(file)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_write_leaves_no_file_of_another_name_when_it_is_killed(model, tmp_path, monkeypatch):
+    """Whatever is there while the file is written bears the name that the next run clears away."""
+    seen = []
+
+    def look(path: Path) -> None:
+        seen.extend(item.name for item in tmp_path.iterdir())
+
+    monkeypatch.setattr("autolink_gen.files.sync_file", look)
+    save_model(tmp_path / "model.safetensors", model)
+    assert seen == [f".model.safetensors.{os.getpid()}.tmp"]
 
 
 def test_the_file_may_be_read_by_whom_the_umask_says(model, tmp_path):
@@ -196,10 +252,10 @@ def test_a_model_is_not_replaced_by_half_a_file(model, tmp_path, monkeypatch):
     save_model(tmp_path / "model.safetensors", model)
     before = (tmp_path / "model.safetensors").read_bytes()
 
-    def lose_the_end(tensors, path, metadata=None):
-        Path(path).write_bytes(before[:-100])
+    def lose_the_end(tensors, metadata=None):
+        return before[:-100]
 
-    monkeypatch.setattr("autolink_gen.checkpoints.save_file", lose_the_end)
+    monkeypatch.setattr("autolink_gen.checkpoints.save", lose_the_end)
     with pytest.raises(OSError, match="not a readable safetensors file"):
         save_model(tmp_path / "model.safetensors", model)
     assert (tmp_path / "model.safetensors").read_bytes() == before

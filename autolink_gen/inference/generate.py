@@ -35,10 +35,10 @@ def load_gan(path: str | Path, *, device: torch.device | str = "cpu") -> "Gan":
     return gan
 
 
-def save_gan(path: Path, gan: "Gan") -> None:
-    """Write a GAN that describes itself: its weights, its graph's, and both configurations."""
+def save_gan(path: Path, gan: "Gan", *, step: int | None = None) -> None:
+    """Write a GAN that describes itself: its weights, its graph's, both configurations, how long it was trained."""
     config = {"gan": to_dict(gan.generator.config), "graph": to_dict(gan.graph.config)}
-    write_described(path, gan.state_dict(), kind="gan", config=config)
+    write_described(path, gan.state_dict(), kind="gan", config=config, step=step)
 
 
 def styles_on_poses(gan: "Gan", pictures: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:

@@ -44,10 +44,10 @@ def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "T
     return transfer.to(device).prepare_for_inference()  # last: moving drops the quicker copies
 
 
-def save_transfer(path: Path, transfer: "Transfer") -> None:
-    """Write a network that describes itself: its weights, its graph's, and both configurations."""
+def save_transfer(path: Path, transfer: "Transfer", *, step: int | None = None) -> None:
+    """Write a network that describes itself: its weights, its graph's, both configurations, how long it was trained."""
     config = {"transfer": to_dict(transfer.network.config), "graph": to_dict(transfer.graph.config)}
-    write_described(path, transfer.state_dict(), kind="transfer", config=config)
+    write_described(path, transfer.state_dict(), kind="transfer", config=config, step=step)
 
 
 def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
