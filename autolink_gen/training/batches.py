@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from autolink_gen.config import DataConfig
 from autolink_gen.data.catalog import open_dataset
 from autolink_gen.data.images import FIT
+from autolink_gen.training.workers import Failing, collate, worker_batches
 
 
 class StepSampler(Sampler[list[int]]):
@@ -65,10 +66,15 @@ def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = 0) -> t
 def endless_batches(
     dataset: Dataset[Tensor], sampler: StepSampler, *, workers: int = 0
 ) -> Iterator[UInt8[Tensor, "B 3 S S"]]:
-    """Batches of pictures in the sampler's order, without end."""
+    """Batches of pictures in the sampler's order, without end, read by so many processes or, with 0, by this one.
+
+    Raises LostWorkerError where such a process was killed, and what reading raised where pictures cannot be read.
+    """
     # The loader draws a seed for its workers; from a generator of its own it does not touch the global one.
-    loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers, generator=torch.Generator())
-    return iter(loader)
+    options = {"batch_sampler": sampler, "num_workers": workers, "generator": torch.Generator()}
+    if workers:
+        return worker_batches(DataLoader(Failing(dataset), collate_fn=collate, **options))  # type: ignore[arg-type]
+    return iter(DataLoader(dataset, **options))  # type: ignore[arg-type]
 
 
 def open_pictures(data: DataConfig, *, image_size: int, fit: FIT, seed: int) -> Dataset[Tensor]:

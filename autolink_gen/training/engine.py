@@ -1,13 +1,11 @@
 """What the training loops share: resume, saves, logs, guards and the progress bar."""
 
-import json
 import logging
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,37 +14,28 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
-from autolink_gen.checkpoints import WEIGHTS_NAME
+from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
 from autolink_gen.config import RunLengthConfig
+from autolink_gen.files import reading
 from autolink_gen.training.batches import StepSampler, endless_batches
-from autolink_gen.training.folders import drop_later_lines
+from autolink_gen.training.folders import CHECKPOINTS_NAME
 from autolink_gen.training.launch import Launch, share_batch
-from autolink_gen.training.optimisers import make_average
-from autolink_gen.training.saves import read_newest, rotate, step_folders, write_save
+from autolink_gen.training.optimisers import load_moments, make_average
+from autolink_gen.training.run_log import RunLog
+from autolink_gen.training.run_progress import Progress
+from autolink_gen.training.saves import Save, rotate, write_save
+from autolink_gen.training.workers import LostWorkerError
 
 log = logging.getLogger(__name__)
 _CRITIC = "critic."  # before the names of the critic's weights in a save
-
-
-@dataclass
-class Progress:
-    """What a run has done; saved and restored with it."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = -1
-    skipped_steps: int = 0
-    bad_in_a_row: int = 0
-    recent_losses: list[float] = field(default_factory=list)
 
 
 class Run:
     """One run on disk, and its loop: ``for step in run.steps(): ... run.update(loss)``.
 
     ``model`` and ``optimiser`` are set up by Fabric (``network`` is the bare model), ``average`` follows the model
-    where the configuration asks for it, and all are restored from the newest readable save when the run is opened.
+    where the configuration asks for it, and all are restored from ``saved``, which is emptied, where there is one.
     ``critic``, for a run that has an opponent, is its network and optimiser; ``update_critic`` moves it.
     ``measure``, called before each save, gives the number by which the best save is told, the least being the best;
     without it that is the mean loss. ``on_save`` is called after each save with the run.
@@ -61,6 +50,7 @@ class Run:
         model: nn.Module,
         optimiser: torch.optim.Optimizer,
         on_save: Callable[["Run"], None],
+        saved: Save | None = None,
         critic: tuple[nn.Module, torch.optim.Optimizer] | None = None,
         measure: Callable[["Run"], float] | None = None,
     ) -> None:
@@ -78,11 +68,12 @@ class Run:
         self.progress = Progress()
         self.metrics: dict[str, float] = {}
         self.stopped_by: str | None = None
-        self._writer: Any = None
-        self._bar: Any = None
+        self._log: RunLog | None = None
         self._all_finite = True
+        self._saved_at = 0
         self._waited_s = 0.0
-        self._restore()
+        if saved is not None:
+            self._take_up(saved)
         self.first_step = self.progress.step
         launch.announce(self.first_step)
 
@@ -100,7 +91,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """The folder of the saves."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS_NAME
 
     def batches(self, dataset: Dataset[Tensor], *, workers: int) -> Iterator[Tensor]:
         """This process's share of every batch from the next step on; ValueError where it does not divide."""
@@ -115,32 +106,53 @@ class Run:
         batches = endless_batches(dataset, sampler, workers=workers)
         while True:
             started = time.monotonic()
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except LostWorkerError as error:
+                raise self._without_worker(error, workers) from error
             self._waited_s += time.monotonic() - started
             yield batch
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""
+        if self.progress.step and self._is_unfinished():
+            self.on_save(self)
         if self.progress.step >= self.length.steps:  # finished already: no bar, no more logs
-            if self.progress.step and self._is_unfinished():
-                self.on_save(self)
             return
         started = time.monotonic()
         first = self.progress.step
+        self._saved_at = first
         with self._signals(), self._logs(first):
-            saved_at = first
             while self.progress.step < self.length.steps and not self.stopped_by:
                 self._all_finite = True
                 yield self.progress.step
                 self._count_bad()
                 self.progress.step += 1
-                self._log_step(started, first)
+                if self._log is not None:
+                    skipped = self.progress.skipped_steps
+                    self._log.note(self.progress.step, self.metrics, waited_s=self._waited_s, skipped_steps=skipped)
                 if self.progress.step % self.length.save_every == 0:
                     self.save()
-                    saved_at = self.progress.step
                 self._check_limits(started)
-            if saved_at != self.progress.step:
+            if self._saved_at != self.progress.step:
                 self.save()
+
+    def _without_worker(self, error: LostWorkerError, workers: int) -> OSError:
+        """Save what is done, and what to say of a process that reads pictures and was killed."""
+        step = self.progress.step
+        if self._saved_at != step and self.fabric.world_size == 1 and self._is_finite():
+            self.stopped_by = self.stopped_by or "a killed process"
+            self.save()
+        last = f"The last save is of step {self._saved_at}" if self._saved_at else "There is no save yet"
+        return LostWorkerError(
+            f"a process that reads pictures was killed at step {step}, for want of memory as a rule ({error}). {last}: "
+            f"repeat the command to go on, with less memory by fewer such processes, --set data.workers={workers // 2}"
+        )
+
+    def _is_finite(self) -> bool:
+        networks = (self.network, self.average, self.critic_network)
+        values = (value for network in networks if network is not None for value in network.state_dict().values())
+        return all(bool(torch.isfinite(value).all()) for value in values)
 
     def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
         """Backward pass and optimiser step, or neither where the loss or its gradient is not finite.
@@ -175,7 +187,7 @@ class Run:
         norm = self.fabric.clip_gradients(model, optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False)
         # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
         assert norm is not None
-        if not torch.isfinite(norm) and not self.launch.precision.startswith("16"):
+        if not torch.isfinite(norm) and getattr(self.fabric.strategy.precision, "scaler", None) is None:
             self._skip(optimiser)
             return None
         optimiser.step()
@@ -221,6 +233,7 @@ class Run:
             write_save(self.checkpoints, self.progress.step, self._weights(), self._state())
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
             self.on_save(self)
+        self._saved_at = self.progress.step
         self.fabric.barrier()
 
     def _rank(self, losses: list[float]) -> None:
@@ -249,23 +262,36 @@ class Run:
         return state
 
     def _is_unfinished(self) -> bool:
-        """Whether a kill fell between the newest save and the end of ``on_save``, which writes the weights last."""
-        weights, saves = self.folder / WEIGHTS_NAME, step_folders(self.checkpoints)
-        written = [path.stat().st_mtime_ns for path in (weights, saves[-1] / WEIGHTS_NAME) if path.is_file()]
-        return self.fabric.is_global_zero and (len(written) < 2 or written[0] < written[1])
+        """Whether a kill fell between the newest save and the end of ``on_save``, which writes the weights last.
 
-    def _restore(self) -> None:
-        found = read_newest(self.checkpoints)
-        if found is None:
-            return
-        weights, state = found
+        Weights that do not say their step, as those of old, are written once more.
+        """
+        if not self.fabric.is_global_zero:
+            return False
+        try:
+            return read_header(self.folder / WEIGHTS_NAME).step != self.progress.step
+        except ValueError:
+            return True
+
+    def _take_up(self, saved: Save) -> None:
+        """Go on from a save; BadFileError where it is not this run's."""
+        with reading(saved.folder, "save of this run", remedy="give --fresh to move the run aside and start anew"):
+            self._restore(saved.weights, saved.state)
+            if self.progress.step != saved.step:
+                raise ValueError(f"its training state is that of step {self.progress.step}")
+        saved.weights.clear()  # or a copy of all that is trained would stay in memory as long as the run goes on
+        saved.state.clear()
+        if self.fabric.is_global_zero:
+            rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
+
+    def _restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         own = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
         self.network.load_state_dict(own)
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_moments(self.optimiser, state["optimiser"])
         if self.critic_network is not None:
             theirs = {name.removeprefix(_CRITIC): value for name, value in weights.items() if name not in own}
             self.critic_network.load_state_dict(theirs)
-            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+            load_moments(self.critic_optimiser, state["critic_optimiser"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         if state.get("loss_scale"):
@@ -305,39 +331,8 @@ class Run:
         if not self.fabric.is_global_zero:
             yield
             return
-        from torch.utils.tensorboard import SummaryWriter
-
-        drop_later_lines(self.folder / "metrics.jsonl", first)
-        self._writer = SummaryWriter(str(self.folder), purge_step=first)
-        self._bar = tqdm(
-            total=self.length.steps,
-            initial=first,
-            unit="step",
-            disable=not self.launch.progress,
-            smoothing=0.05,
-        )
+        self._log = RunLog(self.folder, self.length, first=first, progress=self.launch.progress)
         try:
             yield
         finally:
-            self._bar.close()
-            self._writer.close()
-
-    def _log_step(self, started: float, first: int) -> None:
-        if self._bar is None:
-            return
-        step = self.progress.step
-        self._bar.update(1)
-        if step % self.length.log_every or not self.metrics:
-            return
-        passed_s = time.monotonic() - started
-        values = {
-            **self.metrics,
-            "steps_per_second": round((step - first) / passed_s, 3),
-            "waiting_share": round(self._waited_s / passed_s, 4),  # of the time, for data
-            "skipped_steps": self.progress.skipped_steps,
-        }
-        self._bar.set_postfix(loss=f"{self.metrics.get('loss', math.nan):.4f}", refresh=False)
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+            self._log.close()

@@ -1,16 +1,25 @@
 """The folder of a run: made, or taken up again where its settings are the same."""
 
-import json
 import logging
+import os
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.config import build, to_dict, to_yaml
 from autolink_gen.files import write_text_atomically
-from autolink_gen.recipes import read_yaml
+from autolink_gen.recipes import read_settings
+from autolink_gen.text import shown
+from autolink_gen.training.locks import LOCK_NAME, locked_run
 
 log = logging.getLogger(__name__)
+CONFIG_NAME = "config.yaml"
+METRICS_NAME = "metrics.jsonl"
+CHECKPOINTS_NAME = "checkpoints"
+# What write_atomically leaves when it is killed, and what safetensors left in runs of old.
+_LEFTOVER = re.compile(r"\.[\w-]+\.(yaml|jsonl?|png|safetensors)\.\d+\.tmp|\.tmp[A-Za-z0-9]{6}")
 
 # Settings with which a run may be gone on with.
 MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
@@ -20,58 +29,69 @@ MAY_CHANGE |= {"progress.pictures"}
 MAY_CHANGE |= {"graph.run", "graph.clusters", "graph.dropped_clusters"}
 
 
-def drop_later_lines(path: Path, step: int) -> None:
-    """Forget what was logged after the save that a run resumes from."""
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError, TypeError):  # a line that a kill cut short
-            continue
-    write_text_atomically(path, "".join(kept))
-
-
-def open_folder(folder: Path, config: Any, *, fresh: bool) -> None:
-    """Make the run's folder, or take up the one that is there.
-
-    The resolved configuration is written to ``config.yaml``. Raises ValueError where the folder holds a run
-    with other settings; with ``fresh`` the old run is moved aside, never deleted.
-    """
-    file = folder / "config.yaml"
+def check_place(folder: Path) -> None:
+    """ValueError where a file is in the way of a run's folder, or something that is no file has a run's file's name."""
     in_the_way = next((path for path in (folder, *folder.parents) if path.is_file()), None)
     if in_the_way:
         raise ValueError(f"{in_the_way} is a file: choose another --name or --out")
-    if fresh and file.exists():
-        move_aside(folder)
-    if file.exists() and (differences := changed_settings(folder, config, but=MAY_CHANGE)):
+    for name in (CONFIG_NAME, METRICS_NAME, WEIGHTS_NAME):
+        if (folder / name).exists() and not (folder / name).is_file():  # a pipe would be waited for without end
+            raise ValueError(f"{folder / name} is no file: move it away, or choose another --name")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether something was trained in a folder, or begun, or put there to be used."""
+    return any(os.path.lexists(folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME, CHECKPOINTS_NAME))
+
+
+def check_run(folder: Path, config: Any) -> None:
+    """ValueError where the folder holds a run with other settings."""
+    if (folder / CONFIG_NAME).exists() and (differences := changed_settings(folder, config, but=MAY_CHANGE)):
         raise ValueError(
             f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
             f"another --name for a new run, or --fresh to move the old one aside"
         )
-    _make(folder)
-    for leftover in (*folder.glob(".*.tmp"), *folder.glob("samples/.*.tmp")):  # of a run that was killed
-        leftover.unlink(missing_ok=True)
-    write_text_atomically(file, to_yaml(config))
+
+
+def check_nothing_lost(folder: Path) -> None:
+    """ValueError where a folder without saves holds trained weights, which a run from the first step would replace."""
+    if os.path.lexists(folder / WEIGHTS_NAME):
+        raise ValueError(
+            f"{folder} holds trained weights ({WEIGHTS_NAME}) and no save to go on from in {CHECKPOINTS_NAME}: bring "
+            f"the saves back, give another --name for a new run, or --fresh to move the old one aside"
+        )
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the temporary files that writes left in a run's folder when they were killed; hold its lock."""
+    for place in (folder, folder / "samples"):
+        for file in place.iterdir() if place.is_dir() else ():
+            if _LEFTOVER.fullmatch(file.name) and file.is_file():
+                file.unlink(missing_ok=True)
+
+
+def write_config(folder: Path, config: Any) -> None:
+    """Write the resolved configuration to ``config.yaml``."""
+    write_text_atomically(folder / CONFIG_NAME, to_yaml(config))
 
 
 def changed_settings(folder: Path, config: Any, *, but: Collection[str]) -> list[str]:
     """What to say of each setting of a configuration that the run in a folder has otherwise, ``but`` for some."""
-    file = folder / "config.yaml"
-    old = build(type(config), read_yaml(file.read_text(), source=str(file)))
+    old = build(type(config), read_settings(folder / CONFIG_NAME))
     return [text for name, text in sorted(_differences(to_dict(old), to_dict(config))) if name not in but]
 
 
 def move_aside(folder: Path) -> None:
-    """Give a run's folder another name, which no folder has."""
-    aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.old{n}")).exists())
-    folder.rename(aside)
+    """Give a run's folder another name, which no folder has; ValueError where another process trains in it."""
+    with locked_run(folder):
+        aside = next(p for n in range(1, 10**6) if not os.path.lexists(p := folder.with_name(f"{folder.name}.old{n}")))
+        folder.rename(aside)
+        (aside / LOCK_NAME).unlink(missing_ok=True)
     log.warning("the run that was in %s is now in %s", folder, aside)
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a run's folder; OSError with a remedy where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,4 +104,4 @@ def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> 
         if isinstance(value, dict):
             yield from _differences(old[name], value, f"{prefix}{name}.")
         elif old[name] != value:
-            yield prefix + name, f"{prefix}{name} was {old[name]}, now {value}"
+            yield prefix + name, f"{prefix}{name} was {shown(old[name])}, now {shown(value)}"

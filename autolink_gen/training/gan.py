@@ -15,10 +15,10 @@ from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
-from autolink_gen.training.folders import open_folder
 from autolink_gen.training.gan_progress import GanSamples, Quality
-from autolink_gen.training.graph_copy import check_size, keep_graph
+from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.launch import Launch, start_fabric
+from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.structure import StructureTerm
 
@@ -36,30 +36,28 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     dataset, held_out = _open(config, graph), None
     if config.progress.pictures and fabric.is_global_zero:
         held_out = _open_held_out(config, graph)
-    if fabric.is_global_zero:
-        open_folder(launch.folder, config, fresh=launch.fresh)
-        keep_graph(launch.folder, graph)
-    fabric.barrier()
-    graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
-    generator = Generator(config.model).to(memory_format=torch.channels_last)
-    mapping_lr = config.optimiser.mapping_lr
-    special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
-    critic = make_critic(config.model, config.loss)
-    samples = GanSamples(dataset, graph, config)
-    quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
-    run = Run(
-        fabric,
-        launch,
-        config.training,
-        model=generator,
-        optimiser=make_optimiser(generator, config.optimiser, special=special),
-        critic=(critic, make_optimiser(critic, config.optimiser, special=[])),
-        measure=quality.measure if config.progress.pictures else None,
-        on_save=samples.refresh,
-    )
-    if fabric.is_global_zero and config.progress.pictures:
-        quality.begin(run)
-    _loop(run, config, graph, dataset)
+    with opened_run(fabric, launch, config, graph=graph) as saved:
+        graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
+        generator = Generator(config.model).to(memory_format=torch.channels_last)
+        mapping_lr = config.optimiser.mapping_lr
+        special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
+        critic = make_critic(config.model, config.loss)
+        samples = GanSamples(dataset, graph, config)
+        quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
+        run = Run(
+            fabric,
+            launch,
+            config.training,
+            model=generator,
+            optimiser=make_optimiser(generator, config.optimiser, special=special),
+            critic=(critic, make_optimiser(critic, config.optimiser, special=[])),
+            measure=quality.measure if config.progress.pictures else None,
+            on_save=samples.refresh,
+            saved=saved,
+        )
+        if fabric.is_global_zero and config.progress.pictures:
+            quality.begin(run)
+        _loop(run, config, graph, dataset)
     return run
 
 

@@ -47,7 +47,8 @@ class GanSamples:
             grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=3))
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
             write_picture(run.folder / "grid.png", grid)
-        save_gan(run.folder / WEIGHTS_NAME, gan)  # last: weights as new as the save mean that all is done
+        # Last: weights of the step of the save mean that all is done.
+        save_gan(run.folder / WEIGHTS_NAME, gan, step=run.progress.step)
 
     def styles(self, count: int, *, stream: int) -> Float[Tensor, "N D"]:
         """Fixed z, the same at every step."""

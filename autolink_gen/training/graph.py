@@ -19,8 +19,8 @@ from autolink_gen.pretrained import load_features
 from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
-from autolink_gen.training.folders import open_folder
 from autolink_gen.training.launch import Launch, start_fabric
+from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 
@@ -28,22 +28,32 @@ from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did."""
     fabric = start_fabric(launch, seed=config.training.seed)
-    model_config = config.model
-    dataset = open_pictures(
-        config.data, image_size=model_config.image_size, fit=model_config.fit, seed=config.training.seed
-    )
-    if fabric.is_global_zero:
-        open_folder(launch.folder, config, fresh=launch.fresh)
-    fabric.barrier()
-    model = AutoLink(config.model).to(memory_format=torch.channels_last)
-    loss_of = make_loss(config.loss).to(fabric.device)
-    special = [
-        ([model.raw_edge_weights, model.alpha], config.optimiser.edge_weight_lr),
-        (list(model.detector.layers[-1].parameters()), config.optimiser.heatmap_lr),
-    ]
-    optimiser = make_optimiser(model, config.optimiser, special=special)
-    samples, nudge = Samples(dataset, config), Nudge()
-    run = Run(fabric, launch, config.training, model=model, optimiser=optimiser, on_save=samples.refresh)
+    size, fit = config.model.image_size, config.model.fit
+    dataset = open_pictures(config.data, image_size=size, fit=fit, seed=config.training.seed)
+    with opened_run(fabric, launch, config) as saved:
+        model = AutoLink(config.model).to(memory_format=torch.channels_last)
+        special = [
+            ([model.raw_edge_weights, model.alpha], config.optimiser.edge_weight_lr),
+            (list(model.detector.layers[-1].parameters()), config.optimiser.heatmap_lr),
+        ]
+        optimiser = make_optimiser(model, config.optimiser, special=special)
+        loss_of = make_loss(config.loss).to(fabric.device)
+        run = Run(
+            fabric,
+            launch,
+            config.training,
+            model=model,
+            optimiser=optimiser,
+            on_save=Samples(dataset, config).refresh,
+            saved=saved,
+        )
+        model.sigma2 = thickness_at(max(0, run.progress.step - 1), config)  # as it was when the save was made
+        _loop(run, config, model, dataset, loss_of)
+    return run
+
+
+def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Tensor], loss_of: PerceptualLoss) -> None:
+    fabric, nudge = run.fabric, Nudge()
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         generator = step_generator(config.training.seed, step, rank=fabric.global_rank)
@@ -58,7 +68,7 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
         result = run.model(pictures, masks, moved)
         loss = loss_of(result.pictures.float(), pictures.repeat(config.views.masks, 1, 1, 1))
         if moved is not None:
-            asked = nudge.follow(result.keypoints, size=model_config.image_size)
+            asked = nudge.follow(result.keypoints, size=config.model.image_size)
             loss = loss + config.views.consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
         run.update(
             loss,
@@ -68,7 +78,6 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
             sigma2=model.sigma2,
             learning_rate=config.optimiser.lr * rate,
         )
-    return run
 
 
 def thickness_at(step: int, config: GraphRunConfig) -> float:
@@ -105,7 +114,8 @@ class Samples:
         usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
         if run.grid_is_due:
             self._write_pictures(run, usable)
-        save_model(run.folder / WEIGHTS_NAME, usable)  # last: weights as new as the save mean that all is done
+        # Last: weights of the step of the save mean that all is done.
+        save_model(run.folder / WEIGHTS_NAME, usable, step=run.progress.step)
 
     def _write_pictures(self, run: Run, model: AutoLink) -> None:
         was_training = model.training

@@ -31,11 +31,10 @@ def with_graph(config: PaintingConfig, graph: AutoLink, choice: GraphChoice) -> 
     return replace(config, graph=replace(choice, num_keypoints=count, dropped=dropped))
 
 
-def keep_graph(folder: Path, graph: AutoLink) -> None:
-    """Write the copy, or see that the one that is there is the same; ValueError where it is not."""
+def check_graph(folder: Path, graph: AutoLink) -> None:
+    """ValueError where a run keeps a copy of another graph."""
     file = folder / GRAPH_NAME
     if not file.exists():
-        save_model(file, graph)
         return
     kept = load_graph_model(file)
     if kept.config != graph.config or not _equal(kept, graph):
@@ -43,6 +42,13 @@ def keep_graph(folder: Path, graph: AutoLink) -> None:
             f"the run in {folder} stands on another graph than the one named: leave --graph out to go on with its "
             f"own, give another --name for a new run, or --fresh to move the old one aside"
         )
+
+
+def keep_graph(folder: Path, graph: AutoLink) -> None:
+    """Write the copy, unless it is there."""
+    file = folder / GRAPH_NAME
+    if not file.exists():
+        save_model(file, graph)
 
 
 def kept_graph(folder: Path) -> AutoLink | None:

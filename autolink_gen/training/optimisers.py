@@ -25,6 +25,16 @@ def make_optimiser(
     return kind(groups, betas=config.betas, weight_decay=config.weight_decay)
 
 
+def load_moments(optimiser: Any, state: dict[str, Any]) -> None:
+    """Restore an optimiser; ValueError for averages that are not of the shape of the weights they belong to."""
+    optimiser.load_state_dict(state)
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            for name, value in optimiser.state.get(parameter, {}).items():
+                if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
+                    raise ValueError(f"the optimiser's {name} is of another shape than its weights")
+
+
 def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, steps: int) -> float:
     """Give every group its learning rate at ``step``, a function of the step alone; returns the common factor."""
     factor = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0

@@ -2,8 +2,11 @@
 
 import logging
 import os
+import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,44 @@ import torch
 from torch import Tensor
 
 from autolink_gen.checkpoints import UNREADABLE, WEIGHTS_NAME, read_weights, write_weights
-from autolink_gen.files import sync_file, sync_folder
+from autolink_gen.files import reason_of, sync_file, sync_folder
+from autolink_gen.text import printable
+from autolink_gen.training.checksums import check_sums, write_sums
 
 STATE_NAME = "training_state.pt"
+_SAVE = re.compile(r"step-(\d{8,18})")
+_LEFTOVER = re.compile(r"\.step-\d{8,18}\.(\d+|old)\.tmp")  # what write_save and _remove are killed over
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Save:
+    """A save as it was read: its folder, the weights, the training state; and newer ones that could not be read."""
+
+    folder: Path
+    weights: dict[str, Tensor]
+    state: dict[str, Any]
+    damaged: Sequence[Path] = field(default=())
+
+    @property
+    def step(self) -> int:
+        """The step that it was made at."""
+        return step_of(self.folder)
+
+
 def step_folders(checkpoints: Path) -> list[Path]:
-    """The saves in ``checkpoints``, oldest first."""
-    return sorted(path for path in checkpoints.glob("step-*") if path.is_dir())
+    """The saves in ``checkpoints``, oldest first; raises OSError for a folder that is there and cannot be listed."""
+    try:
+        with os.scandir(checkpoints) as entries:
+            found = [checkpoints / entry.name for entry in entries if _SAVE.fullmatch(entry.name) and entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=step_of)
+
+
+def step_of(save: Path) -> int:
+    """The step that a save's folder is named after."""
+    return int(save.name.removeprefix("step-"))
 
 
 def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any]) -> Path:
@@ -33,6 +65,7 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
         temporary.mkdir(parents=True, exist_ok=True)
         write_weights(temporary / WEIGHTS_NAME, weights)
         torch.save(state, temporary / STATE_NAME)
+        write_sums(temporary, (WEIGHTS_NAME, STATE_NAME))
         for file in temporary.iterdir():
             sync_file(file)
         read_save(temporary)
@@ -51,34 +84,90 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
 
 
 def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and training state of one save; raises ValueError where either cannot be read."""
+    """Weights and training state of one save; raises ValueError where either cannot be read or has been changed."""
+    check_sums(folder, (WEIGHTS_NAME, STATE_NAME))
+    file = folder / STATE_NAME
     try:
-        state = torch.load(folder / STATE_NAME, weights_only=True, map_location="cpu")
+        _check_plain(file)
+        state = torch.load(file, weights_only=True, map_location="cpu")
     except UNREADABLE as error:
-        raise ValueError(f"{folder / STATE_NAME} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {reason_of(error)}") from error
+    file = folder / WEIGHTS_NAME
     try:
-        return read_weights(folder / WEIGHTS_NAME)[1], state
+        _check_plain(file)
+        return read_weights(file)[1], state
     except OSError as error:
-        raise ValueError(f"{folder / WEIGHTS_NAME} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {reason_of(error)}") from error
+
+
+def _check_plain(file: Path) -> None:
+    """OSError for what is there and is no file: a pipe, say, would be waited for without end."""
+    if file.exists() and not file.is_file():
+        raise OSError("it is no file")
+
+
+def find_newest(checkpoints: Path) -> Save | None:
+    """The newest save that can be read, with those after it that cannot; None where there is none at all.
+
+    Raises ValueError where there are saves and none can be read: to begin anew would write over what was trained.
+    """
+    damaged: list[Path] = []
+    reasons: list[str] = []
+    try:
+        there = step_folders(checkpoints)
+    except OSError as error:
+        raise ValueError(_refusal(checkpoints, "cannot be listed", reason_of(error))) from error
+    for folder in reversed(there):
+        try:
+            found = Save(folder, *read_save(folder), damaged)
+        except ValueError as error:
+            damaged.append(folder)
+            reasons.append(printable(str(error)))
+            continue
+        for reason in reasons:
+            log.warning("%s; going on from the save before it", reason)
+        return found
+    if damaged:
+        raise ValueError(_refusal(checkpoints, "holds saves and none can be read", reasons[0]))
+    return None
+
+
+def _refusal(checkpoints: Path, what: str, why: str) -> str:
+    return (
+        f"{checkpoints} {what} ({why}), and to begin anew would write over the run: mend the rights, the disk or the "
+        f"version of PyTorch and repeat the command, or give --fresh to move the run aside and start anew"
+    )
 
 
 def read_newest(checkpoints: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest save that can be read, or None; those that cannot are named in a warning and passed over."""
-    for folder in reversed(step_folders(checkpoints)):
+    """Weights and training state as :func:`find_newest` finds them."""
+    found = find_newest(checkpoints)
+    return (found.weights, found.state) if found else None
+
+
+def set_aside(damaged: Sequence[Path]) -> None:
+    """Give saves that cannot be read another name, so that they count for nothing and are not removed."""
+    for folder in damaged:
+        aside = folder.with_name(f"damaged-{folder.name}")
+        number = 1
+        while os.path.lexists(aside):
+            number += 1
+            aside = folder.with_name(f"damaged-{folder.name}.{number}")
         try:
-            return read_save(folder)
-        except ValueError as error:
-            log.warning("%s; going on from the save before it", error)
-    return None
+            folder.rename(aside)
+        except OSError as error:
+            raise OSError(f"cannot rename the damaged save {folder} ({reason_of(error)}): move it away") from error
+        log.warning("the save that cannot be read, %s, is now %s", folder, aside)
 
 
 def rotate(checkpoints: Path, *, keep_last: int, best_step: int) -> None:
     """Remove all saves but the last ``keep_last`` and the best, and what an interrupted save left behind."""
     for folder in step_folders(checkpoints)[:-keep_last]:
-        if folder.name != f"step-{best_step:08d}":
+        if step_of(folder) != best_step:
             _remove(folder)
-    for leftover in checkpoints.glob(".step-*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in checkpoints.iterdir():
+        if _LEFTOVER.fullmatch(leftover.name):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _remove(folder: Path) -> None:

@@ -19,10 +19,10 @@ from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
-from autolink_gen.training.folders import open_folder
 from autolink_gen.training.graph import make_loss
-from autolink_gen.training.graph_copy import check_size, keep_graph
+from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.launch import Launch, start_fabric
+from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.structure import StructureTerm
 from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples, poses_of
@@ -40,31 +40,30 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     fabric = start_fabric(launch, seed=config.training.seed)
     pairs, held_out = (_open_pairs(config, graph, split=split) for split in ("train", "test"))
     pairs[0]  # before anything is made of them
-    if fabric.is_global_zero:
-        if not holds_clips_out(config.data.name, root=Path(config.data.root) if config.data.root else None):
-            log.warning("no clips are held out, as a folder with train and test in it would: l1.png is of clips seen")
-        open_folder(launch.folder, config, fresh=launch.fresh)
-        keep_graph(launch.folder, graph)
-    fabric.barrier()
-    graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
-    network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
-    labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
-    whole = Transfer(graph, network, labels, poses_of(pairs, graph))
-    samples = TransferSamples(pairs, held_out, whole, config)
-    reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
-    run = Run(
-        fabric,
-        launch,
-        config.training,
-        model=network,
-        optimiser=make_optimiser(network, config.optimiser, special=[]),
-        critic=_critic(config),
-        measure=reconstruction.measure if config.progress.pictures else None,
-        on_save=samples.refresh,
-    )
-    if fabric.is_global_zero and config.progress.pictures:
-        reconstruction.begin(run)
-    _loop(run, config, whole, pairs)
+    root = Path(config.data.root) if config.data.root else None
+    if fabric.is_global_zero and not holds_clips_out(config.data.name, root=root):
+        log.warning("no clips are held out, as a folder with train and test in it would: l1.png is of clips seen")
+    with opened_run(fabric, launch, config, graph=graph) as saved:
+        graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
+        network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
+        labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
+        whole = Transfer(graph, network, labels, poses_of(pairs, graph))
+        samples = TransferSamples(pairs, held_out, whole, config)
+        reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
+        run = Run(
+            fabric,
+            launch,
+            config.training,
+            model=network,
+            optimiser=make_optimiser(network, config.optimiser, special=[]),
+            critic=_critic(config),
+            measure=reconstruction.measure if config.progress.pictures else None,
+            on_save=samples.refresh,
+            saved=saved,
+        )
+        if fabric.is_global_zero and config.progress.pictures:
+            reconstruction.begin(run)
+        _loop(run, config, whole, pairs)
     return run
 
 

@@ -50,7 +50,8 @@ class TransferSamples:
             grid = self._grid(transfer)
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
             write_picture(run.folder / "grid.png", grid)
-        save_transfer(run.folder / WEIGHTS_NAME, transfer)  # last: weights as new as the save mean that all is done
+        # Last: weights of the step of the save mean that all is done.
+        save_transfer(run.folder / WEIGHTS_NAME, transfer, step=run.progress.step)
 
     def usable(self, run: Run) -> Transfer:
         """The network to use, in eval mode, with the graph."""

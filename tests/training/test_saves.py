@@ -1,5 +1,6 @@
 """The saves of a run: whole or not there, rotated, and read back from the newest that can be read."""
 
+import hashlib
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ import torch
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.training import saves
-from autolink_gen.training.folders import drop_later_lines
+from autolink_gen.training.checksums import SUMS_NAME
 from autolink_gen.training.saves import STATE_NAME, read_newest, read_save, rotate, step_folders, write_save
 
 
@@ -28,7 +29,7 @@ def names(folder: Path) -> list[str]:
 def test_a_save_comes_back(tmp_path):
     folder = save(tmp_path / "checkpoints", 12)
     assert folder.name == "step-00000012"
-    assert names(folder) == [WEIGHTS_NAME, STATE_NAME]
+    assert names(folder) == [SUMS_NAME, WEIGHTS_NAME, STATE_NAME]
     weights, state = read_save(folder)
     assert torch.equal(weights["w"], torch.full((3,), 12.0))
     assert state == {"step": 12, "l": [1.5]}
@@ -65,6 +66,49 @@ def damage_weights(folder: Path) -> None:
     (folder / WEIGHTS_NAME).write_bytes(b"text")
 
 
+def turn_a_bit(file: Path) -> None:
+    """In the middle, where tensors lie that any bits would do for."""
+    data = bytearray(file.read_bytes())
+    data[-1 if file.suffix == ".safetensors" else len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def test_digests_are_such_as_other_programs_check(tmp_path):
+    folder = save(tmp_path, 1)
+    lines = (folder / SUMS_NAME).read_text().splitlines()
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS_NAME, STATE_NAME)}
+    assert lines == [f"{digest}  {name}" for name, digest in digests.items()]
+
+
+def test_a_save_of_old_has_no_digests(tmp_path):
+    folder = save(tmp_path, 1)
+    (folder / SUMS_NAME).unlink()
+    assert read_newest(tmp_path)[1]["step"] == 1
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
+    for with_sums in (True, False):
+        for name in (STATE_NAME, WEIGHTS_NAME):
+            folder = save(tmp_path, 1)
+            (folder / name).unlink()
+            os.mkfifo(folder / name)
+            if not with_sums:
+                (folder / SUMS_NAME).unlink()
+            with pytest.raises(ValueError, match=f"{name} cannot be read"):
+                read_save(folder)
+
+
+def test_saves_are_told_by_their_names_and_sorted_by_their_steps(tmp_path):
+    for step in (99_999_999, 100_000_000):
+        save(tmp_path, step)
+    for name in ("step-mine", "step-7", "step-00000001.bak"):
+        (tmp_path / name).mkdir()
+    assert [saves.step_of(folder) for folder in step_folders(tmp_path)] == [99_999_999, 100_000_000]
+    rotate(tmp_path, keep_last=1, best_step=0)
+    assert read_newest(tmp_path)[1]["step"] == 100_000_000
+    assert {"step-mine", "step-7", "step-00000001.bak"} < set(names(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("damage", "name"),
     [
@@ -74,6 +118,10 @@ def damage_weights(folder: Path) -> None:
         (lambda folder: (folder / WEIGHTS_NAME).unlink(), WEIGHTS_NAME),
         (lambda folder: (folder / STATE_NAME).write_bytes(b"text"), STATE_NAME),
         (lambda folder: (folder / STATE_NAME).write_bytes(b""), STATE_NAME),
+        (lambda folder: turn_a_bit(folder / WEIGHTS_NAME), WEIGHTS_NAME),
+        (lambda folder: turn_a_bit(folder / STATE_NAME), STATE_NAME),
+        (lambda folder: (folder / SUMS_NAME).write_bytes(b"\xff"), SUMS_NAME),
+        (lambda folder: (folder / SUMS_NAME).write_text(f"{'0' * 64}  {STATE_NAME}\n"), SUMS_NAME),
     ],
 )
 def test_a_damaged_save_is_named_and_passed_over(tmp_path, caplog, damage, name):
@@ -159,12 +207,3 @@ def test_kills_in_the_middle_of_saving_leave_whole_saves(tmp_path):
         assert found
         for folder in found:
             assert read_save(folder)[1]["step"] == int(folder.name.removeprefix("step-"))
-
-
-def test_lines_after_the_save_are_forgotten_and_cut_lines_too(tmp_path):
-    file = tmp_path / "metrics.jsonl"
-    file.write_text('{"step": 1, "loss": 3}\n{"step": 2}\nnot json\n{"loss": 1}\n[3]\n{"step": 3}\n{"step": 4, "lo')
-    drop_later_lines(file, 2)
-    assert file.read_text() == '{"step": 1, "loss": 3}\n{"step": 2}\n'
-    drop_later_lines(tmp_path / "none.jsonl", 2)
-    assert names(tmp_path) == ["metrics.jsonl"]

@@ -1,0 +1,45 @@
+"""``SHA256SUMS`` beside files, in the form that ``sha256sum -c`` takes: whether they are as they were written."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from autolink_gen.files import reason_of
+
+SUMS_NAME = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/]+)")
+_MOST = 2**16  # bytes
+_CHUNK = 2**20
+
+
+def write_sums(folder: Path, names: Sequence[str]) -> None:
+    """Write the digests of some files of a folder."""
+    lines = [f"{_digest(folder / name)}  {name}\n" for name in names]
+    (folder / SUMS_NAME).write_text("".join(lines), encoding="utf-8")
+
+
+def check_sums(folder: Path, names: Sequence[str]) -> None:
+    """ValueError where a file of those names is not as it was written; a folder without digests, as of old, passes."""
+    file = folder / SUMS_NAME
+    if not file.is_file():
+        return
+    try:
+        with file.open("rb") as opened:
+            lines = opened.read(_MOST).decode("utf-8").splitlines()
+        told = {match[2]: match[1] for line in lines if (match := _LINE.fullmatch(line))}
+        for name in names:
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder / name} cannot be read: it is no file, or not there")
+            if told.get(name) != _digest(folder / name):
+                raise ValueError(f"{folder / name} cannot be read: it is damaged, its digest not that in {file}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} cannot be read: {reason_of(error)}") from error
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""The lock on a run's folder: one process at a time trains in it, moves it or clears it up."""
+
+import contextlib
+import functools
+import logging
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from autolink_gen.files import reason_of
+from autolink_gen.text import shown
+
+LOCK_NAME = ".lock"
+_MOST_READ = 300  # bytes of a lock's file
+_ATTEMPTS = 100  # while others make and remove the file at the same moment
+log = logging.getLogger(__name__)
+_held: set[int] = set()  # descriptors of locks that this process holds
+
+
+@contextlib.contextmanager
+def locked_run(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder, which is there; the system frees it when the process ends, however it ends.
+
+    Raises ValueError, which names the holder, where another process or another thread has it, and OSError where
+    the folder cannot be written. Where the system has no locks it goes on without.
+    """
+    lock = _acquire(folder)
+    if lock is None:
+        yield
+        return
+    _held.add(lock)
+    try:
+        yield
+    finally:
+        _release(folder, lock)
+
+
+def _acquire(folder: Path) -> int | None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    _close_in_children()
+    for _ in range(_ATTEMPTS):
+        lock = _open(folder / LOCK_NAME)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(lock)
+            os.close(lock)
+            raise ValueError(
+                f"{folder} is in use by {holder}, which trains there: wait until it ends, stop it, or give another "
+                f"--name"
+            ) from None
+        except OSError as error:
+            os.close(lock)
+            log.debug("no lock on %s: %s", folder, error)
+            return None
+        if _is_at(folder / LOCK_NAME, lock):
+            _sign(lock)
+            return lock
+        os.close(lock)  # whoever held it has removed the file, or moved the folder, in between
+    raise ValueError(f"{folder} is in use by other processes: wait until they end, or give another --name")
+
+
+def _open(file: Path) -> int:
+    """A descriptor of the lock's file; ValueError for a link or a pipe, through which something else is written."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        lock = os.open(file, flags, 0o666)
+    except OSError as error:
+        raise OSError(
+            f"cannot lock the run's folder: {file}: {reason_of(error)}; mend its rights, or choose another --out"
+        ) from error
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        os.close(lock)
+        raise ValueError(f"{file} is no plain file; remove it and repeat the command")
+    return lock
+
+
+def _sign(lock: int) -> None:
+    """Say who holds the lock; where the disk is full it goes without saying."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+
+def _holder(lock: int) -> str:
+    """What the lock's file says of who holds it."""
+    text = os.pread(lock, _MOST_READ, 0).decode("utf-8", "replace").strip()
+    return shown(text) if text else "another process"
+
+
+def _is_at(file: Path, lock: int) -> bool:
+    """Whether the file of that name is still the one that was locked."""
+    try:
+        return os.path.samestat(os.fstat(lock), file.lstat())
+    except OSError:
+        return False
+
+
+def _release(folder: Path, lock: int) -> None:
+    """Remove the lock's file, unless the folder was moved and another made in its place, and free the lock."""
+    with contextlib.suppress(OSError):
+        if _is_at(folder / LOCK_NAME, lock):
+            (folder / LOCK_NAME).unlink()
+    _held.discard(lock)
+    os.close(lock)
+
+
+def _close_held() -> None:
+    for lock in _held:
+        with contextlib.suppress(OSError):
+            os.close(lock)
+    _held.clear()
+
+
+@functools.cache  # once a process
+def _close_in_children() -> None:
+    """See that processes forked from this one, which read data, do not hold its locks when it is killed."""
+    os.register_at_fork(after_in_child=_close_held)

@@ -1,0 +1,42 @@
+"""``metrics.jsonl``: what a run logs, a line of JSON at a time."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from autolink_gen.files import write_atomically
+
+_MOST_LINE = 2**16  # bytes; ours have a few hundred
+
+
+def drop_later_lines(path: Path, step: int) -> None:
+    """Forget what was logged after the save that a run resumes from, and lines that are none of ours."""
+    if not path.is_file():
+        return
+
+    def write(target: Path) -> None:
+        with target.open("wb") as file:
+            file.writelines(line for line in _whole_lines(path) if _is_until(line, step))
+
+    write_atomically(path, write, check=Path.stat)
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """The lines that have an end, but for those that are too long for one of ours."""
+    with path.open("rb") as file:
+        is_rest = False
+        while line := file.readline(_MOST_LINE):
+            has_end = line.endswith(b"\n")
+            if has_end and not is_rest:
+                yield line
+            is_rest = not has_end
+
+
+def _is_until(line: bytes, step: int) -> bool:
+    """Whether it is a line of ours of a step up to this one."""
+    try:
+        logged = json.loads(line)["step"]
+    # A line that a kill cut short, or another's: no UTF-8, no JSON, no mapping, nested without end.
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return isinstance(logged, int) and logged <= step

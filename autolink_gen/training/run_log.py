@@ -1,0 +1,48 @@
+"""What a run tells while it goes on: a line of metrics now and then, TensorBoard's events, a progress bar."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from autolink_gen.config import RunLengthConfig
+from autolink_gen.training.folders import METRICS_NAME
+from autolink_gen.training.metrics_file import drop_later_lines
+
+
+class RunLog:
+    """The logs of a run in ``folder`` that goes on from step ``first``; later lines of before are forgotten."""
+
+    def __init__(self, folder: Path, length: RunLengthConfig, *, first: int, progress: bool) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.file, self.length, self.first = folder / METRICS_NAME, length, first
+        self.started = time.monotonic()
+        drop_later_lines(self.file, first)
+        self._writer = SummaryWriter(str(folder), purge_step=first)
+        self._bar = tqdm(total=length.steps, initial=first, unit="step", disable=not progress, smoothing=0.05)
+
+    def note(self, step: int, metrics: dict[str, float], *, waited_s: float, skipped_steps: int) -> None:
+        """Move the bar to a step and, when it is time, write its metrics; ``waited_s`` seconds went by for data."""
+        self._bar.update(1)
+        if step % self.length.log_every or not metrics:
+            return
+        passed_s = time.monotonic() - self.started
+        values = {
+            **metrics,
+            "steps_per_second": round((step - self.first) / passed_s, 3),
+            "waiting_share": round(waited_s / passed_s, 4),  # of the time, for data
+            "skipped_steps": skipped_steps,
+        }
+        self._bar.set_postfix(loss=f"{metrics.get('loss', math.nan):.4f}", refresh=False)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """End the bar and the events."""
+        self._bar.close()
+        self._writer.close()

@@ -1,0 +1,86 @@
+"""Processes that read pictures for training: what they fail over, and what is said when one of them is killed."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+_LOST = "DataLoader worker (pid"  # how torch begins when it finds that a worker has ended
+
+
+class LostWorkerError(OSError):
+    """A process that reads pictures was killed; the message says which."""
+
+
+class Failure(NamedTuple):
+    """An error as it comes from another process: the words alone, or what the system says of a file."""
+
+    message: str
+    number: int | None = None
+    file: str | None = None
+
+    @classmethod
+    def of(cls, error: ValueError | OSError) -> "Failure":
+        """What has to be known of an error in order to raise it elsewhere."""
+        if isinstance(error, OSError) and error.errno is not None and error.strerror:
+            return cls(error.strerror, error.errno, None if error.filename is None else str(error.filename))
+        return cls(str(error))
+
+    def error(self) -> ValueError | OSError:
+        """The error, to be raised."""
+        if self.number is None:
+            return ValueError(self.message)
+        return OSError(self.number, self.message, *([] if self.file is None else [self.file]))
+
+
+class Failing(Dataset[Any]):
+    """A data set whose items are failures where they cannot be read: an error would come with a traceback around it."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> Any:
+        """An item, or why there is none."""
+        try:
+            return self.dataset[index]
+        except (ValueError, OSError) as error:
+            return Failure.of(error)
+
+
+def collate(items: list[Any]) -> Any:
+    """A batch, or the first failure among its items."""
+    failure = next((item for item in items if isinstance(item, Failure)), None)
+    return default_collate(items) if failure is None else failure
+
+
+def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
+    """The batches of a loader whose items are ``Failing``'s; raises LostWorkerError where a process was killed."""
+    with _unheard_children():
+        batches = iter(loader)
+    while True:
+        try:
+            batch = next(batches)
+        except RuntimeError as error:
+            if not str(error).startswith(_LOST):
+                raise
+            raise LostWorkerError(str(error).splitlines()[0]) from error
+        if isinstance(batch, Failure):
+            raise batch.error()
+        yield batch
+
+
+@contextmanager
+def _unheard_children() -> Iterator[None]:
+    """Keep torch from hearing at once of a killed worker: it would raise in the middle of whatever is being done.
+
+    Asked for the next batch, it sees by itself that a worker is missing.
+    """
+    is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    before = signal.getsignal(signal.SIGCHLD) if is_main else None
+    yield
+    if before is not None:
+        signal.signal(signal.SIGCHLD, before)

@@ -1,0 +1,123 @@
+"""Processes that read pictures: their errors are those of the main process, and a killed one loses no step."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.training.batches import StepSampler, endless_batches
+from autolink_gen.training.engine import Run
+from autolink_gen.training.graph import train_graph
+from autolink_gen.training.launch import Launch
+from autolink_gen.training.saves import read_newest, step_folders
+from autolink_gen.training.workers import LostWorkerError
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX has it")
+
+
+def config(pictures: Path, *, workers: int, **training: object) -> GraphRunConfig:
+    return build(
+        GraphRunConfig,
+        {
+            "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
+            "data": {"name": str(pictures), "workers": workers},
+            "loss": {"features": "random", "distance": "l1"},
+            "training": {"steps": 8, "batch_size": 2, "save_every": 8, "grid_every": 8, "log_every": 1, **training},
+        },
+    )
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir()
+    for index in range(6):
+        pixels = np.random.default_rng(index).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 64)).save(tmp_path / "pictures" / f"{index}.png")
+    return tmp_path / "pictures"
+
+
+def launch(folder: Path) -> Launch:
+    return Launch(folder=folder, devices=1, progress=False)
+
+
+def kill_workers_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
+    """Kill the processes that read pictures in the middle of a step; gives their ids."""
+    plain, killed = Run.update, []
+
+    def update(run: Run, loss: torch.Tensor, **kwargs: object) -> bool:
+        if run.progress.step == step:
+            killed.extend(child.pid for child in multiprocessing.active_children())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+        return plain(run, loss, **kwargs)
+
+    monkeypatch.setattr(Run, "update", update)
+    return killed
+
+
+def test_a_killed_process_is_one_line_and_what_was_done_is_saved(pictures, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGCHLD)
+    killed = kill_workers_at(monkeypatch, 1)
+    with pytest.raises(OSError, match=r"was killed at step \d.*data\.workers=0") as caught:
+        train_graph(config(pictures, workers=1), launch(tmp_path / "run"))
+    assert len(killed) == 1 and str(killed[0]) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert signal.getsignal(signal.SIGCHLD) == before
+    (save,) = step_folders(tmp_path / "run" / "checkpoints")
+    step = int(save.name.removeprefix("step-"))
+    assert 2 <= step < 8 and f"at step {step}" in str(caught.value), "what was read beforehand is trained on"
+    monkeypatch.undo()
+    again = train_graph(config(pictures, workers=0), launch(tmp_path / "run"))
+    straight = train_graph(config(pictures, workers=0), launch(tmp_path / "straight"))
+    assert (again.first_step, again.progress.step) == (step, 8)
+    (weights, state), (expected, expected_state) = (read_newest(run.checkpoints) for run in (again, straight))
+    assert [name for name in expected if not torch.equal(weights[name], expected[name])] == []
+    assert torch.equal(state["rng"], expected_state["rng"])
+
+
+def test_weights_that_are_not_finite_are_not_saved(pictures, tmp_path, monkeypatch):
+    kill_workers_at(monkeypatch, 1)
+    monkeypatch.setattr(Run, "_is_finite", lambda run: False)
+    with pytest.raises(LostWorkerError, match="There is no save yet"):
+        train_graph(config(pictures, workers=1), launch(tmp_path / "run"))
+    assert step_folders(tmp_path / "run" / "checkpoints") == []
+
+
+@pytest.mark.parametrize("error", [ValueError("6 of 10 pictures cannot be read"), FileNotFoundError(2, "No", "a.png")])
+def test_what_a_process_fails_over_is_what_the_main_one_would_say(error):
+    class Broken(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            if index == 3:
+                raise error
+            return torch.zeros(3, 8, 8, dtype=torch.uint8)
+
+    said = []
+    for workers in (0, 1):
+        batches = endless_batches(Broken(), StepSampler(4, 2, seed=0), workers=workers)
+        with pytest.raises(type(error)) as caught:
+            for _ in range(3):
+                next(batches)
+        said.append((str(caught.value), getattr(caught.value, "filename", None)))
+    assert said[0] == said[1]
+
+
+def test_an_error_of_ours_keeps_its_traceback():
+    class Buggy(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="Original Traceback"):
+        next(endless_batches(Buggy(), StepSampler(2, 2, seed=0), workers=1))
