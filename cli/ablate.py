@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.many_runs import GraphJob, common_settings, divide_work, many_runs_options, train_and_score
-from autolink_gen.cli.shared import progress_bar
+from autolink_gen.cli.shared import echo, progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def ablate(what: str, num_seeds: int, storage: str | None, **options: Any) -> No
     check_scorable(grid.data, root=grid.root)
     divide_work(list(grid.jobs), grid.train_and_score, folder=grid.folder, storage=storage, write=grid.write)
     for name in ("table.md", "plot.png"):
-        click.echo(f"wrote {grid.folder / name}")
+        echo(f"wrote {grid.folder / name}")
 
 
 @dataclass
@@ -94,11 +94,11 @@ class _Grid:
         """Print the configuration that all runs share, and what each changes in it."""
         from autolink_gen.config import to_yaml
 
-        click.echo(f"# recipe: {self.recipe}\n# {self.folder}\n{to_yaml(self.base)}", nl=False)
+        echo(f"# recipe: {self.recipe}", f"# {self.folder}", *to_yaml(self.base).splitlines())
         for job, cell in self.jobs.values():
             values = [(f"{group}.{name}", value) for group, own in cell.settings.items() for name, value in own.items()]
             changes = " ".join(f"{name}={json.dumps(value)}" for name, value in values)
-            click.echo(f"# {job.name}: {changes or 'as above'}")
+            echo(f"# {job.name}: {changes or 'as above'}")
 
     def train_and_score(self, key: str) -> dict[str, float]:
         """Train one run and score it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.many_runs import GraphJob, common_settings, divide_work, many_runs_options, train_and_score
-from autolink_gen.cli.shared import progress_bar
+from autolink_gen.cli.shared import echo, progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, run_options
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
     folder = options["out"] / "benchmark" / (options["name"] or f"{data_label(first.data.name)}-k{count}")
     if options["dry_run"]:
         seeds = ", ".join(str(config.training.seed) for config in configs)
-        click.echo(f"# {folder}, seeds {seeds}\n{to_yaml(first)}", nl=False)
+        echo(f"# {folder}, seeds {seeds}", *to_yaml(first).splitlines())
         return
     root = Path(first.data.root) if first.data.root else None
     check_scorable(first.data.name, root=root)
@@ -62,7 +62,7 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
         storage=storage,
         write=partial(_write, jobs, folder, data, common_settings(first, recipe, options["max_minutes"])),
     )
-    click.echo(f"wrote {folder / 'table.md'}")
+    echo(f"wrote {folder / 'table.md'}")
 
 
 def _configure(data: str, recipe: str, options: dict[str, Any], number: int) -> "GraphRunConfig":

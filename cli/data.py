@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen.cli.data_sets import info, prepare
-from autolink_gen.cli.shared import counted, progress_bar
+from autolink_gen.cli.shared import counted, echo, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.images import FIT
@@ -48,14 +48,14 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
 
     report = inspect_folder(folder, near_duplicates=near_duplicates, progress=progress_bar)
     for line in _lines(report):
-        click.echo(line)
+        echo(line)
     if json_file is not None:
         write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
-        click.echo(f"wrote {json_file}")
+        echo(f"wrote {json_file}")
     if not report.num_readable:
         raise click.ClickException(f"none of the pictures in {folder} can be read; give others")
     if report.unreadable:
-        click.echo("remove, replace or shrink what is unreadable; training passes over a few such files")
+        echo("remove, replace or shrink what is unreadable; training passes over a few such files")
 
 
 @data.command(short_help="Pack the pictures of a folder into shards (.tar).")
@@ -79,14 +79,16 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
     packed = pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
     shards = "" if len(packed.files) == 1 else f"{len(packed.files)} shards, "
     size = f"{packed.num_bytes / 2**20:.1f} MiB"
-    click.echo(f"wrote {counted(packed.num_pictures, 'picture')} ({size}) in {shards}{packed.pattern}")
+    echo(f"wrote {counted(packed.num_pictures, 'picture')} ({size}) in {shards}{packed.pattern}")
     if packed.unreadable:
-        click.echo(f"left out {counted(len(packed.unreadable), 'picture')} that cannot be read:")
+        echo(f"left out {counted(len(packed.unreadable), 'picture')} that cannot be read:")
         for bad in packed.unreadable[:_SHOWN]:
-            click.echo(f"  {bad.path}: {bad.reason}")
+            echo(f"  {bad.path}: {bad.reason}")
         if len(packed.unreadable) > _SHOWN:
-            click.echo(f"  ... and {len(packed.unreadable) - _SHOWN} more (autolink-gen data check {folder})")
-    click.echo(f"next: autolink-gen learn-graph --data {shlex.quote(packed.pattern)}")
+            echo(
+                f"  ... and {len(packed.unreadable) - _SHOWN} more (autolink-gen data check {shlex.quote(str(folder))})"
+            )
+    echo(f"next: autolink-gen learn-graph --data {shlex.quote(packed.pattern)}")
 
 
 @data.command("prepare-videos", short_help="Make small frames of videos, which training reads quickly.")
@@ -117,11 +119,11 @@ def prepare_videos(source: Path, target: Path, size: int, fit: "FIT", fps: float
     ):
         if clips:
             frames = sum(clip.num_frames for clip in clips)
-            click.echo(f"{title} {counted(frames, 'frame')} of {counted(len(clips), 'video')} in {target}")
+            echo(f"{title} {counted(frames, 'frame')} of {counted(len(clips), 'video')} in {target}")
     if broken:
-        click.echo(f"{counted(len(broken), 'video')} could not be read:")
+        echo(f"{counted(len(broken), 'video')} could not be read:")
         for clip in broken:
-            click.echo(f"  {clip.error}")
+            echo(f"  {clip.error}")
     if len(broken) == len(found):
         raise click.ClickException(f"none of the videos in {source} can be read; give others")
 
@@ -148,7 +150,7 @@ def puppets(target: Path, clips: int, size: int) -> None:
         with VideoWriter(target / f"puppet-{index}.mp4", fps=25) as writer:
             for _, pixels in clip.read(range(clip.count()), min_side=size):
                 writer.write(pixels)
-    click.echo(f"wrote {target}: {counted(clips, 'video')} of {clip.count()} frames")
+    echo(f"wrote {target}: {counted(clips, 'video')} of {clip.count()} frames")
 
 
 def _lines(report: "FolderReport") -> list[str]:

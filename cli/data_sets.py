@@ -1,11 +1,12 @@
 """``autolink-gen data info`` and ``data prepare``: the named sets, and what makes published ones ready."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import counted, progress_bar
+from autolink_gen.cli.shared import counted, echo, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.publishing import PreparedPart
@@ -29,23 +30,23 @@ def info(name: str | None, data_root: Path | None) -> None:
 
     if name is None:
         for known, entry in SETS.items():
-            click.echo(f"{known:<16} {entry.about}")
+            echo(f"{known:<16} {entry.about}")
         return
     entry = _entry(name)
-    click.echo(f"{name}: {entry.about}")
+    echo(f"{name}: {entry.about}")
     if not isinstance(entry, PictureSet):
         return
     for line in _facts(name, entry):
-        click.echo(line)
+        echo(line)
     from autolink_gen.data.catalog import find_pictures
 
-    given = f" --data-root {data_root}" if data_root else ""
+    given = f" --data-root {shlex.quote(str(data_root))}" if data_root else ""
     try:
         folder = find_pictures(name, root=data_root)
     except ValueError as error:
-        click.echo(f"here: no ({str(error).splitlines()[0]})")
+        echo(f"here: no ({str(error).splitlines()[0]})")
     else:
-        click.echo(f"here: {folder}\nnext: autolink-gen learn-graph --data {name}{given}")
+        echo(f"here: {folder}", f"next: autolink-gen learn-graph --data {name}{given}")
 
 
 @click.command(short_help="Make a published set ready, as the paper's protocol needs it.")
@@ -75,13 +76,14 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool) -> Non
     try:
         parts = prepare_set(name, entry, base, size=size, progress=progress_bar)
     except KeyboardInterrupt:
-        click.echo("stopped; repeat the command to go on")
+        echo("stopped; repeat the command to go on")
         click.get_current_context().exit(130)
     for part in parts:
         for line in _lines(part, entry.counts.get(part.name)):
-            click.echo(line)
+            echo(line)
     trains = any(part.name == "train" for part in parts)
-    click.echo(f"next: autolink-gen {'learn-graph' if trains else 'evaluate'} --data {name} --data-root {base}")
+    command = "learn-graph" if trains else "evaluate"
+    echo(f"next: autolink-gen {command} --data {name} --data-root {shlex.quote(str(base))}")
 
 
 def _entry(name: str) -> "Embedded | PictureSet":

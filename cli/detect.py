@@ -15,7 +15,7 @@ from autolink_gen.cli.cluster_choice import (
     without_clusters,
     without_text,
 )
-from autolink_gen.cli.shared import counted, pick_device
+from autolink_gen.cli.shared import counted, echo, pick_device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ def detect(
     found_run = find_run("graph", run)
     model, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
     newest = "" if run else ", the newest run"
-    click.echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}{without_text(model, choice)}")
+    echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}{without_text(model, choice)}")
     dropped = left_out(model)
     weights = model.edge_weights.detach().cpu().numpy()
     names = () if regressor is None else regressor.names
@@ -133,7 +133,7 @@ def _regressor(file: Path, model: "AutoLink") -> "LandmarkRegressor":
 def _report_skipped(files: "KeypointFiles", *, num_sources: int) -> None:
     """Name the files that could not be read; ClickException where none could."""
     for _, reason in files.skipped:
-        click.echo(f"skipped: {reason}", err=True)
+        echo(f"skipped: {reason}", err=True)
     if not files.num_records:
         raise click.ClickException(f"none of the {num_sources} files could be read; nothing was written")
 
@@ -141,11 +141,11 @@ def _report_skipped(files: "KeypointFiles", *, num_sources: int) -> None:
 def _report(task: "_Task", *, num_sources: int) -> None:
     files = task.files
     if task.out is not None:
-        click.echo(f"wrote {counted(task.num_overlays, 'overlay')} below {task.out}")
+        echo(f"wrote {counted(task.num_overlays, 'overlay')} below {task.out}")
     for file in files.paths:
-        click.echo(f"wrote {file} ({counted(files.num_records, 'record')})")
+        echo(f"wrote {file} ({counted(files.num_records, 'record')})")
     if files.skipped:
-        click.echo(f"skipped {len(files.skipped)} of {num_sources} files, see above")
+        echo(f"skipped {len(files.skipped)} of {num_sources} files, see above")
 
 
 @dataclass
@@ -196,7 +196,7 @@ class _Task:
         from autolink_gen.inference.detect import detect_pictures, video_frames
 
         self.files.begin_file()
-        rate = reader.fps if self.fps is None else min(reader.fps, self.fps)
+        rate = reader.fps if self.fps is None or reader.fps <= self.fps else self.fps
         try:
             with ExitStack() as stack:
                 writer = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
-from autolink_gen.cli.shared import pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import echo, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.puppets import PuppetResults
@@ -86,7 +86,7 @@ def _evaluate_graph(
     from autolink_gen.checkpoints import find_run, load_graph_model
 
     path = find_run("graph", run)
-    click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
+    echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
     if options["data"] is None:
         _take_own_data(path, options)
@@ -99,7 +99,7 @@ def _evaluate_graph(
     elif _is_labelled(options):
         scores, predictions = evaluate_landmarks(graph, options, regressor_file=regressor_file)
     else:
-        click.echo("no landmarks: scored without")
+        echo("no landmarks: scored without")
         scores, predictions = {}, None
     scores["equivariance"] = _equivariance(graph, options)
     _write_json({"model": str(path), "data": data, **scores}, json_file or folder / f"{label}.json")
@@ -184,7 +184,7 @@ def _equivariance(graph: "AutoLink", options: dict[str, Any]) -> dict[str, Any]:
     )
     count = min(MAX_PICTURES, options["max_test"] or MAX_PICTURES)
     found = equivariance(graph, pictures, max_pictures=count, batch_size=options["batch_size"], progress=progress_bar)
-    click.echo(
+    echo(
         f"keypoints of {found.num_pictures} moved pictures, off in % of the width: shifted "
         f"{found.shifted_percent:.1f}, turned {found.turned_percent:.1f}, mirrored {found.mirrored_percent:.1f} "
         f"(another picture's {found.unrelated_percent:.1f})"
@@ -214,7 +214,7 @@ def _on_puppets(
         for model in (graph, untrained_like(graph))
     )
     for line in compare(learned.scores, untrained.scores):
-        click.echo(line)
+        echo(line)
     values = {**asdict(learned.scores), "untrained": asdict(untrained.scores)}
     size = graph.config.image_size
     fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
@@ -248,7 +248,7 @@ def _write_json(values: dict[str, Any], file: Path) -> None:
     from autolink_gen.files import write_text_atomically
 
     write_text_atomically(file, json.dumps(values, indent=2) + "\n")
-    click.echo(f"wrote {file}: the scores")
+    echo(f"wrote {file}: the scores")
 
 
 def _write_pictures(graph: "AutoLink", predictions: "Predictions", file: Path) -> None:
@@ -256,7 +256,7 @@ def _write_pictures(graph: "AutoLink", predictions: "Predictions", file: Path) -
     from autolink_gen.files import write_picture
 
     write_picture(file, best_and_worst(predictions, graph.edge_weights))
-    click.echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")
+    echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")
     graphs = file.with_name(f"{file.stem}-graphs{file.suffix}")
     write_picture(graphs, spread_graphs(predictions, graph.edge_weights))
-    click.echo(f"wrote {graphs}: the graph on an even choice of the test pictures")
+    echo(f"wrote {graphs}: the graph on an even choice of the test pictures")

@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from autolink_gen.cli.cluster_choice import without_text
-from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar
+from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +36,7 @@ def evaluate_gan_run(
     data, training, held_out = _data(path, gan, options)
     real = held_out if held_out is not None else training
     which = "held-out" if held_out is not None else "training"
-    click.echo(f"model: {path}{without_text(gan.graph)}; {which} pictures of {data}")
+    echo(f"model: {path}{without_text(gan.graph)}; {which} pictures of {data}")
     report = evaluate_gan(
         gan,
         real,
@@ -50,15 +48,15 @@ def evaluate_gan_run(
         progress=progress_bar,
     )
     for line in _lines(report):
-        click.echo(line)
+        echo(line)
     folder = (path if path.is_dir() else path.parent) / "evaluation"
     scores = json_file or folder / "gan.json"
     values = {"model": str(path), "data": data, **report.to_dict()}
     write_text_atomically(scores, json.dumps(values, indent=2) + "\n")
-    click.echo(f"wrote {scores}: the scores")
+    echo(f"wrote {scores}: the scores")
     drawn = picture or folder / "gan.png"
     write_picture(drawn, _grid(gan, real))
-    click.echo(f"wrote {drawn}: above real pictures with their graph, below a row a style on their poses")
+    echo(f"wrote {drawn}: above real pictures with their graph, below a row a style on their poses")
 
 
 def _data(path: Path, gan: "Gan", options: dict[str, Any]) -> tuple[str, "Dataset[Tensor]", "Dataset[Tensor] | None"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import counted, progress_bar
+from autolink_gen.cli.shared import counted, echo, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.few_shot import FewShotScore
@@ -49,12 +49,12 @@ def evaluate_landmarks(
         "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
     }
     for name, part in parts.items():
-        click.echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
+        echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
     protocol = options["protocol"] or default_protocol(options["data"], parts["test"].table.points.shape[1])
     check_protocol(protocol)
     num_keypoints = graph.config.num_keypoints
     if len(parts["fit"]) < 4 * num_keypoints:
-        click.echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
+        echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
     fit, test = (
         annotate(graph, part, batch_size=options["batch_size"], label=name, progress=progress_bar)
         for name, part in parts.items()
@@ -62,7 +62,7 @@ def evaluate_landmarks(
     report = report_landmarks(fit, test, protocol=protocol)
     own_names = parts["fit"].table.names
     for line in _landmark_lines(report, own_names):
-        click.echo(line)
+        echo(line)
     scores = report.to_dict()
     names = own_names or landmark_names(fit.true.shape[1])
     scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
@@ -81,16 +81,16 @@ def few_shot_scores(
     if counts is None:
         return {}
     if too_many := [count for count in counts if count and count > len(fit.true)]:
-        click.echo(f"few-shot: {', '.join(map(str, too_many))} are more than the {len(fit.true)} pictures to fit on")
+        echo(f"few-shot: {', '.join(map(str, too_many))} are more than the {len(fit.true)} pictures to fit on")
     numbers = [len(fit.true) if count is None else count for count in counts]
     found = few_shot(fit, test, numbers, by_eyes=by_eyes, progress=progress_bar)
     length = "eye distance" if by_eyes else "picture's width"
-    click.echo(
+    echo(
         f"landmarks by a map for few labelled pictures (ridge), as --regressor has it, mean error in % of the {length} "
         f"± deviation over draws:"
     )
     for score in found:
-        click.echo(f"  {_few_shot_line(score)}")
+        echo(f"  {_few_shot_line(score)}")
     return {"few_shot": [asdict(score) for score in found]}
 
 
@@ -105,7 +105,7 @@ def write_regressor(graph: "AutoLink", fit: "Annotations", *, names: tuple[str, 
     from autolink_gen.landmark_regressor import graph_mark
 
     fitted_regressor(fit, names=names, graph=graph_mark(graph.edge_weights)).save(file)
-    click.echo(f"wrote {file}: landmarks from keypoints, for autolink-gen detect --regressor")
+    echo(f"wrote {file}: landmarks from keypoints, for autolink-gen detect --regressor")
 
 
 def _landmark_lines(report: "LandmarkReport", names: Sequence[str] | None) -> list[str]:

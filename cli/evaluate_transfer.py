@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from autolink_gen.cli.cluster_choice import without_text
-from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +35,7 @@ def evaluate_transfer_run(
     path = find_run("transfer", run)
     transfer = load_transfer(path, device=pick_device(device))
     data, clips = _clips(path, transfer, options)
-    click.echo(f"model: {path}{without_text(transfer.graph)}; {len(clips)} clips of {data}")
+    echo(f"model: {path}{without_text(transfer.graph)}; {len(clips)} clips of {data}")
     shown: list[Painted] = []
     report = evaluate_transfer(
         transfer,
@@ -47,15 +45,15 @@ def evaluate_transfer_run(
         progress=progress_bar,
     )
     for line in _lines(report):
-        click.echo(line)
+        echo(line)
     folder = (path if path.is_dir() else path.parent) / "evaluation"
     scores = json_file or folder / "transfer.json"
     values = {"model": str(path), "data": data, **report.to_dict()}
     write_text_atomically(scores, json.dumps(values, indent=2) + "\n")
-    click.echo(f"wrote {scores}: the scores")
+    echo(f"wrote {scores}: the scores")
     drawn = video or folder / "transfer.mp4"
     _write_video(drawn, shown)
-    click.echo(f"wrote {drawn}: a row a clip; source, true frame, {', '.join(_COLUMNS)}")
+    echo(f"wrote {drawn}: a row a clip; source, true frame, {', '.join(_COLUMNS)}")
 
 
 def _clips(path: Path, transfer: "Transfer", options: dict[str, Any]) -> tuple[str, list[tuple[str, "Tensor"]]]:

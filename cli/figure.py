@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import left_out
-from autolink_gen.cli.shared import evaluated_data, pick_device, progress_bar
+from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ def grid(*, run: str | None, rows: int, cols: int, out: Path | None, device: str
     if out is not None and out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise click.BadParameter(f"{out} must end in .png or .jpg", param_hint="--out")
     path = find_run("graph", run)
-    click.echo(f"model: {path}" + ("" if run else " (the newest run)"))
+    echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
     data, root, settings = evaluated_data(path, options)
     pictures = open_dataset(
@@ -80,7 +80,7 @@ def grid(*, run: str | None, rows: int, cols: int, out: Path | None, device: str
         tiles += _overlays(graph, images, options)
     file = out or (path if path.is_dir() else path.parent) / "figure.png"
     write_picture(file, picture_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
-    click.echo(f"wrote {file}: the graph on {len(tiles)} pictures of {data}")
+    echo(f"wrote {file}: the graph on {len(tiles)} pictures of {data}")
 
 
 def _by_lot(num_pictures: int, count: int, *, seed: int) -> list[list[int]]:

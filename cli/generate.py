@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import without_text
-from autolink_gen.cli.shared import counted, pick_device, progress_bar
+from autolink_gen.cli.shared import counted, echo, pick_device, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def generate(*, run: str | None, source: Path | None, out: Path, device: str | N
     gan = load_gan(found, device=pick_device(device))
     count = gan.graph.config.num_keypoints
     newest = "" if run else ", the newest run"
-    click.echo(f"model: {found} ({count} keypoints){newest}{without_text(gan.graph)}")
+    echo(f"model: {found} ({count} keypoints){newest}{without_text(gan.graph)}")
     edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
     names, styles = _styles(gan, options)
     painter = _Painter(gan, edits, names, styles, out=out)
@@ -143,7 +143,7 @@ class _Painter:
         for name, style in zip(self.names, self.styles, strict=True):
             for pose, picture in zip(poses, self._painted(keypoints, style), strict=True):
                 write_picture(folder / f"{pose.name}-{name}.png", picture)
-        click.echo(f"wrote {counted(len(poses) * len(self.names), 'picture')} to {folder}")
+        echo(f"wrote {counted(len(poses) * len(self.names), 'picture')} to {folder}")
         self.grid(poses, layout=_LAYOUTS[0], file=folder / "grid.png")
 
     def grid(self, poses: list["Pose"], *, layout: str, file: Path | None = None) -> None:
@@ -163,7 +163,7 @@ class _Painter:
             grid = picture_grid(columns, labels=styles_by, names=poses_by)
         write_picture(file, grid)
         what = " before and after the change" if self.edits else ""
-        click.echo(f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}")
+        echo(f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}")
 
     def interpolate(self, poses: list["Pose"], *, what: str, frames: int) -> None:
         """A video through all poses in the first style, or all styles on the first pose."""
@@ -211,7 +211,7 @@ class _Painter:
             for picture in progress_bar(pictures, total, "paint"):
                 writer.write(picture)
                 count += 1
-        click.echo(f"wrote {file} ({count} frames)")
+        echo(f"wrote {file} ({count} frames)")
 
     def _column(self, pose: "Pose", *, changed: bool) -> list["np.ndarray"]:
         """A skeleton, and below it what each style paints on it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, without_clusters, without_text
-from autolink_gen.cli.shared import run_settings
+from autolink_gen.cli.shared import echo, run_settings
 from autolink_gen.cli.training_options import (
     default_recipe,
     print_parameters,
@@ -57,7 +57,7 @@ class Painter(Generic[Config]):
             self.dry_run(recipe, options)
             return
         config, graph, folder = self.prepare(recipe, options)
-        say(f"recipe: {recipe}\nrun: {folder}")
+        say(f"recipe: {recipe}", f"run: {folder}")
         run_and_report(
             lambda launch: train(config, graph, launch),
             folder,
@@ -95,7 +95,7 @@ class Painter(Generic[Config]):
             folder = self.folder_of(options, config.data.name)
         else:
             config, _, folder = self.prepare(recipe, options)
-        click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)
+        echo(f"# recipe: {recipe}", f"# {folder}", *to_yaml(config).splitlines())
         print_parameters(self.networks(config))
 
 

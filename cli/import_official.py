@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from autolink_gen.cli.shared import echo
+
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
@@ -34,5 +36,5 @@ def import_official(checkpoint: Path, name: str | None, out: Path) -> None:
         raise click.UsageError(f"{target} is there already: choose another --name")
     save_model(target, model)
     config = model.config
-    click.echo(f"{config.num_keypoints} keypoints, {config.image_size} pixels, sigma2 {config.sigma2}")
-    click.echo(f"wrote {target}")
+    echo(f"{config.num_keypoints} keypoints, {config.image_size} pixels, sigma2 {config.sigma2}")
+    echo(f"wrote {target}")

@@ -1,11 +1,12 @@
 """``autolink-gen learn-graph``: pictures in, keypoints and their graph out."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import progress_bar
+from autolink_gen.cli.shared import echo, progress_bar
 from autolink_gen.cli.training_options import (
     data_label,
     default_recipe,
@@ -50,9 +51,9 @@ def learn_graph(**options: Any) -> None:
     if options["dry_run"]:
         from autolink_gen.config import to_yaml
 
-        click.echo(f"# recipe: {recipe}\n# {folder}\n{to_yaml(config)}", nl=False)  # a recipe itself
+        echo(f"# recipe: {recipe}", f"# {folder}", *to_yaml(config).splitlines())  # a recipe itself
         return
-    say(f"recipe: {recipe}\nrun: {folder}")
+    say(f"recipe: {recipe}", f"run: {folder}")
     if options["num_seeds"] == 1:
         _train(config, folder, options)
     else:
@@ -103,18 +104,18 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
         _train(seeded, own, {**options, "max_minutes": minutes}, tell=not options["keep_best"])
     losses = seeds.compare_seeds(config, folders, numbers, progress=progress_bar)
     mean, deviation = seeds.spread(losses)
-    click.echo(f"reconstruction loss of {count} seeds on the same pictures: {mean:.4f} ± {deviation:.4f}")
+    echo(f"reconstruction loss of {count} seeds on the same pictures: {mean:.4f} ± {deviation:.4f}")
     for one in losses:
-        click.echo(f"  seed {one.seed}: {one.loss:.4f}")
+        echo(f"  seed {one.seed}: {one.loss:.4f}")
     best = folders[losses[0].seed - first]
     if options["keep_best"]:
         seeds.keep_best(folders, best, folder, losses)
-        click.echo(f"kept seed {losses[0].seed} as {folder}, and deleted the others")
-        click.echo(f"next: {_next(folder)}")
+        echo(f"kept seed {losses[0].seed} as {folder}, and deleted the others")
+        echo(f"next: {_next(folder)}")
     else:
         file = folder.with_name(f"{folder.name}-{seeds.SEEDS_NAME}")
         seeds.write_losses(file, losses)
-        click.echo(f"wrote {file}; the best is {best}")
+        echo(f"wrote {file}; the best is {best}")
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, tell: bool = True) -> None:
@@ -133,7 +134,8 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, t
 
 
 def _next(folder: Path) -> str:
-    return f"autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}"
+    run = shlex.quote(str(folder))
+    return f"autolink-gen view-graph {run}; autolink-gen detect PICTURES --model {run}"
 
 
 def _score_puppets(model: Any) -> None:
@@ -143,4 +145,4 @@ def _score_puppets(model: Any) -> None:
     model.eval()
     learned, untrained = (evaluate_puppets(m, progress=progress_bar).scores for m in (model, untrained_like(model)))
     for line in compare(learned, untrained):
-        click.echo(line)
+        echo(line)

@@ -4,11 +4,14 @@ import importlib
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from autolink_gen.cli.memory import keep_freed_memory
+from autolink_gen.text import printable
 
 COMMANDS = {
     "learn-graph": "Learn keypoints and the graph that links them from unlabelled pictures.",
@@ -32,10 +35,11 @@ class _AboveBars(logging.Handler):
     """Writes to the standard error, above a progress bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line."""
+        """Write a line, or several where there is a traceback."""
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        whole = record.exc_info or record.name == "py.warnings"
+        tqdm.write(printable(self.format(record), keep="\n" if whole else ""), file=sys.stderr)
 
 
 class LazyGroup(click.Group):
@@ -59,20 +63,56 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what the user can mend is one line, not a traceback."""
+        """Run a command; an error is one line, not a traceback, and in no case controls the terminal."""
         try:
-            return super().invoke(ctx)
-        except (ValueError, OSError) as error:
-            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):  # click ends quietly on the second
+            with _printable_errors():
+                return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click's own to end on
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
                 raise
             raise click.ClickException(_in_words(error)) from error
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; what is wrong with them is said without control characters."""
+        with _printable_errors():
+            return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Escape what would control the terminal in click's own messages, which quote what was typed or read."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:  # whose message is the help
+        raise
+    except click.ClickException as error:
+        message = error.format_message()
+        if printable(message) == message:
+            raise
+        if isinstance(error, click.UsageError):
+            raise click.UsageError(printable(message), ctx=error.ctx) from error
+        raise click.ClickException(printable(message)) from error
+
 
 def _in_words(error: Exception) -> str:
-    """What the system says of a file without its number and with a remedy; any other message as it is."""
+    """An error in one printable line, or in lines that we made; an unforeseen one says how to see more."""
+    from autolink_gen.lines import LinesError
+
+    if isinstance(error, LinesError):
+        return str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}; see that the path is right, or choose another"
-    return str(error)
+        return printable(f"{error.filename}: {error.strerror}; see that the path is right, or choose another")
+    if isinstance(error, ValueError | OSError):
+        return printable(str(error))
+    if isinstance(error, MemoryError):
+        return "this asks for more memory than there is; try smaller or fewer pictures, or a smaller --batch-size"
+    if isinstance(error, RecursionError):
+        return "a file is nested too deeply to be read; run again with --debug to see where"
+    from autolink_gen.files import reason_of
+
+    return f"{type(error).__name__}: {reason_of(error)}; run again with --debug to see where"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

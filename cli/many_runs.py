@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from autolink_gen.cli.shared import counted
+from autolink_gen.cli.shared import counted, echo
 from autolink_gen.cli.training_options import Command, launch_of, report_end
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def train_and_score(
     from autolink_gen.training.graph import train_graph
     from autolink_gen.training.shared_work import WorkStoppedError
 
-    click.echo(f"run {job.name}")
+    echo(f"run {job.name}")
     run = train_graph(job.config, launch_of(options, folder / job.name))
     if run.stopped_by not in _FINISHED_BY:
         report_end(run)
         raise WorkStoppedError(run.stopped_by)
     name, value = score(load_graph_model(folder / job.name))
-    click.echo(f"  {name}: {value:.2f} after {counted(run.progress.step, 'step')}")
+    echo(f"  {name}: {value:.2f} after {counted(run.progress.step, 'step')}")
     return {name: value, "steps": run.progress.step}
 
 
@@ -84,10 +84,10 @@ def divide_work(
     from autolink_gen.training.shared_work import WorkStoppedError, work_through
 
     folder.mkdir(parents=True, exist_ok=True)
-    click.echo(f"{counted(len(jobs), 'run')} in {folder}")
+    echo(f"{counted(len(jobs), 'run')} in {folder}")
     database = storage or f"sqlite:///{(folder / 'work.db').resolve()}"
     try:
         results = work_through(jobs, do, storage=database, on_done=lambda job, results: write(results))
     except WorkStoppedError as stopped:
         click.get_current_context().exit(128 + signal.Signals[str(stopped)])
-    click.echo(write(results), nl=False)
+    echo(*write(results).splitlines())

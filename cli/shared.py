@@ -1,10 +1,17 @@
-"""What several commands need: the device that a user names, a progress bar, numbers of things."""
+"""What several commands need: lines for the terminal, the device that is named, a progress bar, numbers of things."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from autolink_gen.text import printable
+
+
+def echo(*lines: str, err: bool = False) -> None:
+    """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too."""
+    click.echo("\n".join(map(printable, lines)), err=err)
 
 
 def pick_device(name: str | None) -> str:
@@ -27,7 +34,7 @@ def progress_bar(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
     """The items, under a bar with the time left where they take more than a second."""
     from tqdm import tqdm
 
-    return tqdm(items, total=total, desc=label, leave=False, delay=1)
+    return tqdm(items, total=total, desc=printable(label), leave=False, delay=1)
 
 
 def counted(number: int, thing: str) -> str:

@@ -1,5 +1,6 @@
 """``autolink-gen train-gan``: a learned graph and pictures in, a generator that paints on the graph out."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def train_gan(**options: Any) -> None:
             "grid.png": "above pictures with their graph, below a row a style on these poses",
             "fd_vgg16.png": "the distance to real pictures through training",
         },
-        then=lambda folder: f"autolink-gen generate --model {folder} --grid rows=seeds,cols=poses",
+        then=lambda folder: f"autolink-gen generate --model {shlex.quote(str(folder))} --grid rows=seeds,cols=poses",
     )
 
 

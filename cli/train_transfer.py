@@ -1,5 +1,6 @@
 """``autolink-gen train-transfer``: a learned graph and videos in, a network that moves one with another out."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def train_transfer(**options: Any) -> None:
             "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
             "l1.png": "the error on held-out clips through training",
         },
-        then=lambda folder: f"autolink-gen transfer SOURCE DRIVER --model {folder}",
+        then=lambda folder: f"autolink-gen transfer SOURCE DRIVER --model {shlex.quote(str(folder))}",
     )
 
 

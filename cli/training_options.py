@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from autolink_gen.cli.shared import echo
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -90,11 +92,11 @@ def default_recipe(kind: str, data: str | None) -> str:
     return "paper" if torch.cuda.is_available() else "cpu"
 
 
-def say(text: str) -> None:
-    """Print a line once, however many processes train."""
+def say(*lines: str) -> None:
+    """Print lines once, however many processes train."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-    rank_zero_only(click.echo)(text)
+    rank_zero_only(echo)(*lines)
 
 
 def whole_path(data: str | None) -> str | None:
@@ -140,10 +142,10 @@ def given_settings(options: dict[str, Any], **more: dict[str, Any]) -> dict[str,
 def print_parameters(networks: dict[str, "nn.Module"]) -> None:
     """A table of the parameters of each network by block, in comments."""
     for name, network in networks.items():
-        click.echo(f"# {name}")
+        echo(f"# {name}")
         for block, count in _parameters_by_block(network):
-            click.echo(f"#   {block:<18} {count:>12,}")
-        click.echo(f"#   {'in all':<18} {sum(p.numel() for p in network.parameters()):>12,}")
+            echo(f"#   {block:<18} {count:>12,}")
+        echo(f"#   {'in all':<18} {sum(p.numel() for p in network.parameters()):>12,}")
 
 
 def _parameters_by_block(network: "nn.Module") -> list[tuple[str, int]]:
@@ -196,9 +198,9 @@ def run_and_report(
     verb = "wrote" if run.progress.step > run.first_step else "kept"
     for name, text in files.items():
         if (folder / name).is_file():
-            click.echo(f"{verb} {folder / name}: {text}")
+            echo(f"{verb} {folder / name}: {text}")
     if then:
-        click.echo(f"next: {then}")
+        echo(f"next: {then}")
     number = signal.Signals.__members__.get(run.stopped_by or "")
     if number is not None:  # as a shell has it, so that a script does not go on
         click.get_current_context().exit(128 + number)
@@ -208,6 +210,6 @@ def report_end(run: "Run") -> None:
     """Say why a run stopped before its end, and what it skipped."""
     if run.stopped_by:
         done, steps = run.progress.step, run.length.steps
-        click.echo(f"stopped by {run.stopped_by} at step {done} of {steps}; repeat the command to go on")
+        echo(f"stopped by {run.stopped_by} at step {done} of {steps}; repeat the command to go on")
     if run.progress.skipped_steps:
-        click.echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")
+        echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")

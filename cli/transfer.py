@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import counted, pick_device, progress_bar
+from autolink_gen.cli.shared import counted, echo, pick_device, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.frame_stream import FrameStream
@@ -78,7 +78,7 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     file = _out_file(out, lends, moves)
     found = find_run("transfer", run)
     network = load_transfer(found, device=pick_device(options["device"]))
-    click.echo(f"model: {found}" + ("" if run else ", the newest run"))
+    echo(f"model: {found}" + ("" if run else ", the newest run"))
     relative = not moves.is_picture if options["relative"] is None else options["relative"]
     adapt_scale = options["adapt_scale"] or (moves.is_picture and options["relative"] is None)
     voice = {"driver": moves, "source": lends, "none": None}[options["audio"]]
@@ -97,19 +97,19 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
         progress=progress_bar,
     )
     if voice is lends and not lends.has_audio:
-        click.echo(f"{lends.path} has no sound: the result is silent")
+        echo(f"{lends.path} has no sound: the result is silent")
     _tell(report, file, expected=moves.num_frames)
 
 
 def _tell(report: "TransferReport", file: Path, *, expected: int) -> None:
     """Say what was made, and what was not; ClickException where the driver broke off."""
     for line in _remarks(report, expected=expected):
-        click.echo(line)
+        echo(line)
     frames = counted(report.num_frames, "frame")
     if report.stopped:
-        click.echo(f"kept what was made until then: {file} ({frames})")
+        echo(f"kept what was made until then: {file} ({frames})")
         raise click.ClickException(f"the result ends early: {report.stopped}")
-    click.echo(f"wrote {file} ({frames})")
+    echo(f"wrote {file} ({frames})")
 
 
 def _remarks(report: "TransferReport", *, expected: int) -> list[str]:

@@ -1,5 +1,6 @@
 """`autolink-gen view-graph`: a learned graph as pictures and as a table."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, left_out, without_clusters, without_text
-from autolink_gen.cli.shared import run_settings
+from autolink_gen.cli.shared import echo, run_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +69,7 @@ def view_graph(
     model = without_clusters(whole, choice)
     labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
-    click.echo(f"model: {found} ({len(weights)} keypoints){'' if run else ', the newest run'}"
+    echo(f"model: {found} ({len(weights)} keypoints){'' if run else ', the newest run'}"
                f"{without_text(model, choice)}")  # fmt: skip
     pose = _own_pose(model, found, data_root) if data is None else _pose(model, data, data_root)
     _print_edges(weights, strong_edges(weights, threshold=threshold), threshold)
@@ -107,7 +108,7 @@ def _own_pose(model: "AutoLink", found: Path, root: Path | None) -> "np.ndarray"
         own_root = root or (Path(data["root"]) if data.get("root") else None)
         return _pose(model, data["name"], own_root, classes=data.get("classes", ()), seed=training.get("seed", 0))
     except (OSError, ValueError) as error:
-        click.echo(f"keypoints are laid on a circle, give --data for a mean pose: {error}", err=True)
+        echo(f"keypoints are laid on a circle, give --data for a mean pose: {error}", err=True)
         return _circle(model.config.num_keypoints)
 
 
@@ -133,16 +134,16 @@ def _drawn(
 
 def _print_edges(weights: "np.ndarray", edges: Sequence[tuple[int, int, float]], threshold: float) -> None:
     num_all = len(weights) * (len(weights) - 1) // 2
-    click.echo(f"{len(edges)} of {num_all} edges have at least {threshold:.0%} of the largest weight:")
-    click.echo("  keypoints    weight  of largest")
+    echo(f"{len(edges)} of {num_all} edges have at least {threshold:.0%} of the largest weight:")
+    echo("  keypoints    weight  of largest")
     for i, j, share in edges:
-        click.echo(f"  {i:>4} -{j:>3}  {weights[i, j]:>9.4g}  {share:>9.1%}")
+        echo(f"  {i:>4} -{j:>3}  {weights[i, j]:>9.4g}  {share:>9.1%}")
 
 
 def _print_clusters(labels: "np.ndarray") -> None:
     for cluster in range(int(labels.max()) + 1):
         members = ", ".join(str(k) for k, label in enumerate(labels) if label == cluster)
-        click.echo(f"cluster {cluster}: keypoints {members}")
+        echo(f"cluster {cluster}: keypoints {members}")
 
 
 def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, run: str | None) -> None:
@@ -151,17 +152,17 @@ def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, r
     if not strengths:  # there is none without which two keypoints are left
         return
     faintest = min(strengths, key=lambda cluster: (strengths[cluster], cluster))
-    model, options = f"--model {run} " if run else "", ClusterChoice(clusters, (faintest,)).options
-    click.echo(f"to leave one out, such as cluster {faintest}, which has the faintest edges:")
-    click.echo(f"  autolink-gen detect PICTURES {model}{options}")
-    click.echo(f"  train-gan, train-transfer and view-graph take {options} too")
+    model, options = f"--model {shlex.quote(run)} " if run else "", ClusterChoice(clusters, (faintest,)).options
+    echo(f"to leave one out, such as cluster {faintest}, which has the faintest edges:")
+    echo(f"  autolink-gen detect PICTURES {model}{options}")
+    echo(f"  train-gan, train-transfer and view-graph take {options} too")
 
 
 def _write_picture(path: Path, picture: "np.ndarray") -> None:
     from autolink_gen.files import write_picture
 
     write_picture(path, picture)
-    click.echo(f"wrote {path}")
+    echo(f"wrote {path}")
 
 
 def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None", *, without: Sequence[int]) -> None:
@@ -179,4 +180,4 @@ def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None", *
     if labels is not None:
         header += ",cluster_a,cluster_b"
     write_text_atomically(path, "\n".join([header, *rows]) + "\n")
-    click.echo(f"wrote {path}")
+    echo(f"wrote {path}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from autolink_gen.cli.shared import echo
+
 NAMES = ("vgg16", "alexnet")
 
 EXPLANATIONS = {
@@ -48,8 +50,8 @@ def fetch(name: str, source: Path | None) -> None:
     path = find_weights(name) if source is None else install_weights(name, source)
     cached = inspect_cache(name)
     there = source is None and before.state == cached.state
-    click.echo(f"{'already there' if there else 'wrote'}: {path} ({_megabytes(cached.size_bytes)})")
-    click.echo(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
+    echo(f"{'already there' if there else 'wrote'}: {path} ({_megabytes(cached.size_bytes)})")
+    echo(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
 
 
 @weights.command(name="list", short_help="Say which weights are in the cache.")
@@ -64,11 +66,11 @@ def list_weights() -> None:
 
     for name in NAMES:
         cached = inspect_cache(name)
-        click.echo(f"{name:8} {EXPLANATIONS[cached.state]}")
+        echo(f"{name:8} {EXPLANATIONS[cached.state]}")
         size = f"  {_megabytes(cached.size_bytes)}" if cached.size_bytes else ""
-        click.echo(f"{'':8} {cached.path}{size}")
+        echo(f"{'':8} {cached.path}{size}")
         if cached.source:
-            click.echo(f"{'':8} from {cached.source}")
+            echo(f"{'':8} from {cached.source}")
 
 
 def _megabytes(size_bytes: int) -> str:

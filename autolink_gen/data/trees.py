@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from autolink_gen.lines import LinesError
+from autolink_gen.text import printable
+
 _SHOWN = 6
 
 
@@ -18,7 +21,7 @@ def tree_error(
     located: Callable[[Path, str], Path],
     *,
     homes: Sequence[str],
-) -> ValueError:
+) -> LinesError:
     """What a set should look like, in each of its forms, what is missing of the nearest, and what there is.
 
     ``homes`` are the names that the set's folder may have, the usual one first; ``home`` is one of these, or the
@@ -28,17 +31,18 @@ def tree_error(
     nearest = min(reversed(trees), key=lambda tree: len(missing_from(home, tree, located)) / len(tree))
     missing = missing_from(home, nearest, located)
     more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-    forms = "\nor:\n".join("\n".join(f"  {top}/{line}" for line in shortened(tree)) for tree in trees)
-    named = f"\nthe folder may be called {', '.join(homes)}" if len(homes) > 1 else ""
+    forms = [line for tree in trees for line in ("or:", *(f"  {top}/{line}" for line in shortened(tree)))][1:]
+    named = [f"the folder may be called {', '.join(homes)}"] if len(homes) > 1 else []
     above = (home / _fixed(missing[0])).parent
     folders = [path for path in home.iterdir() if path.is_dir()]
     if above == home and len(folders) == 1:  # an archive unpacked into a folder of its name, perhaps
         above = folders[0]
-    inside = f"\n{found_tree(above, top=home)}" if above != home and above.is_dir() else ""
-    return ValueError(
+    inside = found_lines(above, top=home) if above != home and above.is_dir() else []
+    return LinesError(
         f"{home} does not hold {name} as it is published: {_fixed(missing[0])} is missing{more}; "
-        f"`autolink-gen data info {name}` says where to get it\nexpected:\n{forms}{named}\nfound:\n"
-        f"{found_tree(home)}{inside}"
+        f"`autolink-gen data info {name}` says where to get it",
+        *("expected:", *forms, *named),
+        *("found:", *found_lines(home), *inside),
     )
 
 
@@ -49,14 +53,22 @@ def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
     return [*tree[: limit - 1], f"... and {len(tree) - limit + 1} more like these"]
 
 
-def found_tree(folder: Path, *, top: Path | None = None, limit: int = _SHOWN) -> str:
-    """What is in a folder, a line each, folders with a slash; named from ``top`` on, a folder above, where given."""
+def found_tree(folder: Path) -> str:
+    """The lines of :func:`found_lines` as one text."""
+    return "\n".join(found_lines(folder))
+
+
+def found_lines(folder: Path, *, top: Path | None = None, limit: int = _SHOWN) -> list[str]:
+    """What is in a folder, a line each, folders with a slash; named from ``top`` on, a folder above, where given.
+
+    Names are printable, and none takes two lines.
+    """
     inside = sorted(folder.iterdir())
     name = folder.relative_to((top or folder).parent).as_posix()
     lines = [f"  {name}/{path.name}{'/' if path.is_dir() else ''}" for path in inside[:limit]]
     if len(inside) > limit:
         lines.append(f"  ... and {len(inside) - limit} more")
-    return "\n".join(lines) or f"  {name}/ is empty"
+    return [printable(line) for line in lines or [f"  {name}/ is empty"]]
 
 
 def _fixed(line: str) -> str:

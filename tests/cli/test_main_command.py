@@ -2,19 +2,23 @@
 
 import logging
 import re
+import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
 import click
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
 from autolink_gen.checkpoints import FORMAT
 from autolink_gen.cli.main import COMMANDS, _AboveBars, cli
+from autolink_gen.cli.shared import echo, progress_bar
+from autolink_gen.lines import LinesError
+from autolink_gen.text import printable
 
 
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -53,7 +57,7 @@ def test_help_ends_with_an_example(words, command):
 def test_help_imports_nothing_heavy():
     code = f"""
 import sys
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from autolink_gen.cli.main import cli
 for words in {[[], *[list(words) for words, _ in LEAVES]]}:
     assert CliRunner().invoke(cli, [*words, "--help"]).exit_code == 0
@@ -78,7 +82,7 @@ def test_an_unknown_command_is_a_usage_error():
 @pytest.fixture
 def gan(tmp_path):
     file = tmp_path / "model.safetensors"
-    save_file({"x": torch.zeros(1)}, file, metadata={"format": FORMAT, "kind": "gan"})
+    save_file({"x": torch.zeros(1)}, file, metadata={"format": FORMAT, "kind": "gan", "config": "{}"})
     return file
 
 
@@ -95,21 +99,92 @@ def test_debug_shows_the_traceback(gan):
     assert result.exc_info is not None
 
 
-def test_errors_of_the_system_are_one_line_and_bugs_are_not(monkeypatch):
-    def fail_with(error: Exception):
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command that fails with an error."""
+
+    def fail(error: BaseException, *options: str) -> Result:
         def command(*args: object, **kwargs: object) -> None:
             raise error
 
-        return click.Command("weights", callback=command)
+        monkeypatch.setattr("autolink_gen.cli.weights.weights", click.Command("weights", callback=command))
+        return CliRunner().invoke(cli, [*options, "weights"])
 
-    monkeypatch.setattr("autolink_gen.cli.weights.weights", fail_with(OSError(28, "No space left on device")))
-    result = CliRunner().invoke(cli, ["weights"])
+    return fail
+
+
+def test_errors_of_the_system_are_one_line(call: Callable[..., Result]) -> None:
+    result = call(OSError(28, "No space left on device"))
     assert (result.exit_code, result.output) == (1, "Error: [Errno 28] No space left on device\n")
-    monkeypatch.setattr("autolink_gen.cli.weights.weights", fail_with(KeyError("a bug")))
-    assert isinstance(CliRunner().invoke(cli, ["weights"]).exception, KeyError)
-    monkeypatch.setattr("autolink_gen.cli.weights.weights", fail_with(BrokenPipeError(32, "Broken pipe")))
-    closed = CliRunner().invoke(cli, ["weights"])
+    closed = call(BrokenPipeError(32, "Broken pipe"))
     assert (closed.exit_code, closed.output) == (1, ""), "what reads the output, such as head, has seen enough"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("a bug"), "KeyError: 'a bug'; run again with --debug to see where"),
+        (AssertionError(), "AssertionError; run again with --debug"),
+        (RuntimeError("one\ntwo\nthree"), "RuntimeError: one; run again with --debug"),
+        (struct.error("unpack requires 4 bytes"), "unpack requires 4 bytes; run again with --debug"),
+        (MemoryError(), "more memory than there is"),
+        (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
+    ],
+)
+def test_no_error_is_a_traceback_unless_asked_for(error: Exception, words: str, call: Callable[..., Result]) -> None:
+    result = call(error)
+    assert result.exit_code == 1 and words in result.output
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    assert call(error, "--debug").exception is error
+
+
+def test_an_interrupt_is_no_error(call: Callable[..., Result]) -> None:
+    result = call(KeyboardInterrupt())
+    assert (result.exit_code, result.output.strip()) == (1, "Aborted!")
+    assert call(click.exceptions.Exit(7)).exit_code == 7
+
+
+WICKED = "a\x1b[31m\nWARNING\rb\x08\x07\u202e\udcff.jpg"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(f"cannot read {WICKED}: torn"),
+        OSError(2, "No such file or directory", WICKED),
+        OSError(f"could not write {WICKED}"),
+        KeyError(WICKED),
+        click.ClickException(WICKED),
+        click.UsageError(WICKED),
+        click.BadParameter(WICKED, param_hint="--out"),
+        click.FileError(WICKED, WICKED),
+        LinesError(f"{WICKED} is not there"),
+    ],
+)
+def test_no_error_controls_the_terminal(error: Exception, call: Callable[..., Result]) -> None:
+    result = call(error)
+    last = result.output.splitlines()[-1]
+    assert result.exit_code == (2 if isinstance(error, click.UsageError) else 1)
+    assert last.startswith("Error: ") and last.isprintable() and "WARNING" in last and "x1b[31m" in last
+
+
+@pytest.mark.parametrize("words", [[WICKED], ["--" + WICKED], ["data", WICKED], ["data", "check", WICKED, WICKED]])
+def test_what_is_typed_does_not_control_the_terminal(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2 and result.output.startswith("Usage: ")
+    assert all(line.isprintable() for line in result.output.splitlines()) and "x1b[31m" in result.output
+
+
+def test_our_own_lines_stay_lines(call: Callable[..., Result]) -> None:
+    assert call(LinesError("first:", f"  {WICKED}", "last")).output.count("\n") == 3
+
+
+def test_lines_are_escaped_one_by_one(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    echo("first", f"  {WICKED}", "")
+    echo(WICKED, err=True)
+    found = capfdbinary.readouterr()
+    assert found.out.decode("ascii").splitlines() == ["first", "  " + printable(WICKED), ""]
+    assert found.err.decode("ascii") == printable(WICKED) + "\n"
 
 
 def test_warnings_stand_above_progress_bars(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,3 +196,11 @@ def test_warnings_stand_above_progress_bars(capsys: pytest.CaptureFixture[str]) 
         handler.handle(logging.makeLogRecord({"levelname": "WARNING", "msg": "cannot read a.jpg"}))
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert "WARNING: cannot read a.jpg" in lines
+
+
+def test_warnings_and_bars_do_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = _AboveBars()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.handle(logging.makeLogRecord({"levelname": "WARNING", "msg": f"cannot read {WICKED}"}))
+    assert capsys.readouterr().err == f"WARNING: cannot read {printable(WICKED)}\n"
+    assert progress_bar(range(3), 3, WICKED).desc == printable(WICKED)  # type: ignore[attr-defined]
