@@ -1,5 +1,6 @@
 """The sound of one media file, laid under the frames of another while that is written."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -7,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
+
+from autolink_gen.data.video import VideoError, media_reason, open_media
+from autolink_gen.files import BadFileError, reading, reason_of
+from autolink_gen.text import printable
+
+logger = logging.getLogger(__name__)
 
 # What each kind of file can hold as it is; other sound is encoded anew, as AAC, or as Opus in a .webm.
 _COPIED = {
@@ -17,6 +24,8 @@ _COPIED = {
 }
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+# What damaged sound raises, and no full disk: it must not cost the pictures.
+_DAMAGE = (InvalidDataError, ArgumentError, OverflowError, ZeroDivisionError, TypeError)
 
 
 class Sound:
@@ -49,27 +58,35 @@ class Sound:
 
     @classmethod
     def open(cls, path: Path, output: Any, *, start_s: float = 0.0) -> "Sound | None":
-        """The sound of a file from a time on, or None where it has none; ValueError where the file cannot be read."""
+        """The sound of a file from a time on, or None where it has none; VideoError where the file cannot be read."""
         try:
-            source = av.open(str(path), metadata_errors="replace")
-        except (FFmpegError, OSError) as error:
-            reason = error.strerror
-            raise ValueError(f"cannot read the sound of {path}: {reason}; name another file") from error
-        if source.streams.audio:
-            return cls(source, output, start_s=start_s)
+            with reading(path, "sound", remedy="name another file"):
+                source = open_media(path)
+                if source.streams.audio and source.streams.audio[0].codec_context is not None:
+                    return cls(source, output, start_s=start_s)
+        except BadFileError as error:
+            cause = error.__cause__ or error
+            raise VideoError(
+                f"cannot read the sound of {printable(str(path))}: {media_reason(cause)}; name another file"
+            ) from cause
         source.close()
         return None
 
     def mux_until(self, time_s: float) -> None:
         """Write what begins before `time_s`."""
         while self._next is not None and self._next.pts * self._next.time_base < time_s:
-            self._output.mux(self._next if self._copies else self._stream.encode(self._next))
-            self._next = next(self._pieces, None)
+            try:
+                self._output.mux(self._next if self._copies else self._stream.encode(self._next))
+                self._next = next(self._pieces, None)
+            except _DAMAGE as error:
+                logger.warning("the sound breaks off: %s", reason_of(error))
+                self._next = None
 
     def finish(self) -> None:
         """Write what the encoder still holds; nothing more can follow."""
         if not self._copies:
-            self._output.mux(self._stream.encode(None))
+            with suppress(*_DAMAGE):
+                self._output.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Close the source file."""

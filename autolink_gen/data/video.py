@@ -2,9 +2,10 @@
 
 import logging
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from numpy import ndarray
+from PIL import Image
+
+from autolink_gen.data.video_limits import TooLargeFramesError, check_frame, limit_decoder, opening_options
+from autolink_gen.files import BadFileError, reading, reason_of
+from autolink_gen.limits import PIXELS_VARIABLE
+from autolink_gen.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +29,12 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpe
 MAX_BAD_SHARE = 0.2
 Rate = Fraction | float | int  # frames a second
 _UNKNOWN_FPS = Fraction(25)
+_MAX_FPS = 1000
+_MAX_GAP_S = 8 * 3600  # between frames: a longer one is a damaged time stamp, and no file can hold it
+_MAX_IN_VAIN = 10_000  # packets in a row without a frame
 
 
-class VideoError(ValueError):
+class VideoError(BadFileError):
     """A video that cannot be read; the message names the file, the reason and the remedy."""
 
 
@@ -54,12 +64,12 @@ class VideoReader:
         self.max_bad_share = max_bad_share
         self.bad_frames = 0
         with self._opened() as (container, stream):
-            self.fps = stream.average_rate or stream.guessed_rate or stream.base_rate or _UNKNOWN_FPS
-            self.num_frames = _count_frames(container, stream, self.fps)
+            self.fps = _rate(stream)
+            self.num_frames = _count_frames(container, stream, self.fps, num_bytes=self.path.stat().st_size)
             self.has_audio = bool(container.streams.audio)
             first = next(self._decoded(container, stream, whole=True), None)
             if first is None:
-                raise self._error("none of its frames can be decoded")
+                raise self._error(f"none of its frames can be decoded, or all are too large ({PIXELS_VARIABLE})")
             self.height, self.width = _upright(first, VideoReformatter()).shape[:2]
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
@@ -79,7 +89,14 @@ class VideoReader:
                 return
             if frame.time_s >= next_s - 1e-3:
                 next_s = (math.floor((frame.time_s + 1e-3) * fps) + 1) / fps if fps else next_s
-                yield frame
+                yield self._of_one_size(frame)
+
+    def _of_one_size(self, frame: TimedFrame) -> TimedFrame:
+        """The frame, brought to the size of the first where a video changes in the middle."""
+        if frame.pixels.shape[:2] == (self.height, self.width):
+            return frame
+        resized = Image.fromarray(frame.pixels).resize((self.width, self.height), Image.Resampling.BILINEAR)
+        return replace(frame, pixels=np.asarray(resized))
 
     def from_keyframe(self, time_s: float) -> Iterator[TimedFrame]:
         """All frames from the last keyframe at or before a time on: those that must be decoded to see that time.
@@ -94,9 +111,12 @@ class VideoReader:
             if sought:
                 with suppress(FFmpegError):  # a file that cannot be sought in is read from its start
                     container.seek(round((time_s + start) * av.time_base))
+            last = time_s if sought else 0.0
             for frame in self._decoded(container, stream, whole=not sought):
-                known = frame.time is not None
-                time = float(frame.pts * frame.time_base - start if known else good / self.fps)
+                time = _time_of(frame, start)
+                if time is None or abs(time - last) > _MAX_GAP_S:
+                    time = float(good / self.fps) if not sought else last + 1 / float(self.fps)
+                last = time
                 yield TimedFrame(round(time * float(self.fps)) if sought else good, time, _upright(frame, converter))
                 good += 1
             if not sought:
@@ -104,9 +124,14 @@ class VideoReader:
 
     def _decoded(self, container: Any, stream: Any, *, whole: bool) -> Iterator[Any]:
         """Undamaged frames; damaged ones, and those that a `whole` file promises and has not, are counted."""
-        good = discarded = 0
+        good = discarded = in_vain = 0
         for packet in self._packets(container, stream):
             discarded += packet.is_discard
+            in_vain += 1
+            if in_vain > _MAX_IN_VAIN:
+                logger.warning("%s breaks off: %d packets in a row gave no frame", printable(str(self.path)), in_vain)
+                self.bad_frames += 1
+                return
             try:
                 frames = packet.decode()
             except FFmpegError:
@@ -116,7 +141,8 @@ class VideoReader:
                 if frame.is_corrupt:
                     self.bad_frames += 1
                 else:
-                    good += 1
+                    check_frame(frame, stream.codec_context.name)
+                    good, in_vain = good + 1, 0
                     yield frame
         if whole and "mp4" in container.format.name and stream.frames:
             self.bad_frames = max(self.bad_frames, stream.frames - discarded - good)
@@ -125,7 +151,7 @@ class VideoReader:
         try:
             yield from container.demux(stream)
         except FFmpegError as error:
-            logger.warning("%s breaks off: %s", self.path, error.strerror)
+            logger.warning("%s breaks off: %s", printable(str(self.path)), error.strerror)
             self.bad_frames += 1
 
     def _check_share(self, good: int) -> None:
@@ -136,26 +162,42 @@ class VideoReader:
                 f"{self.max_bad_share:g} that is allowed"
             )
         if self.bad_frames:
-            logger.warning("%s: skipped %d damaged frames of %d", self.path, self.bad_frames, total)
+            logger.warning("%s: skipped %d damaged frames of %d", printable(str(self.path)), self.bad_frames, total)
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, Any]]:
         try:
-            container = av.open(str(self.path), metadata_errors="replace")
-        except (FFmpegError, OSError) as error:
-            raise self._error(_reason(self.path, error)) from error
-        with container:
-            if not container.streams.video:
-                raise self._error("there is no picture track in it")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            yield container, stream
+            with reading(self.path, "video", remedy=""), open_media(self.path) as container:
+                if not container.streams.video:
+                    raise self._error("there is no picture track in it")
+                stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise self._error("how its frames are compressed is not known here")
+                limit_decoder(stream)
+                yield container, stream
+        except VideoError:
+            raise
+        except BadFileError as error:
+            cause = error.__cause__ or error
+            raise self._error(_reason(self.path, cause)) from cause
 
     def _error(self, reason: str) -> VideoError:
+        name = printable(self.path.name)
         return VideoError(
-            f"cannot read the video {self.path}: {reason}; play it to see whether it is whole, then copy or "
-            f"download it again, convert it (`ffmpeg -i {self.path.name} whole.mp4`), or leave it out"
+            f"cannot read the video {printable(str(self.path))}: {reason}; play it to see whether it is whole, then "
+            f"copy or download it again, convert it (`ffmpeg -i {name} whole.mp4`), or leave it out"
         )
+
+
+def open_media(path: Path) -> Any:
+    """Open a video or sound file with PyAV; it opens no other file, whatever it says, and its frames are limited.
+
+    Raises ValueError for what is no ordinary file, or too large, and whatever PyAV does.
+    """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is a directory" if path.is_dir() else "it is no ordinary file")
+    # Not a relative name: "concat:a.mp4" would be taken for a protocol.
+    return av.open(os.path.abspath(path), metadata_errors="replace", options=opening_options(path))  # noqa: PTH100
 
 
 def is_video(path: Path) -> bool:
@@ -169,19 +211,42 @@ def _upright(frame: Any, converter: VideoReformatter) -> ndarray:
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
-def _count_frames(container: Any, stream: Any, fps: Fraction) -> int | None:
-    if stream.frames:
-        return int(stream.frames)
-    if stream.duration:
-        return round(stream.duration * stream.time_base * fps)
-    return round(container.duration * fps / av.time_base) if container.duration else None
+def _time_of(frame: Any, start: Fraction) -> float | None:
+    """Seconds from the start of the file, or None where they are not known."""
+    if frame.pts is None or not frame.time_base:
+        return None
+    return float(frame.pts * frame.time_base - start)
 
 
-def _reason(path: Path, error: FFmpegError | OSError) -> str:
+def _rate(stream: Any) -> Fraction:
+    """The frames a second that a stream says, as far as it is credible."""
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((rate for rate in rates if rate and 0 < rate <= _MAX_FPS), _UNKNOWN_FPS)
+
+
+def _count_frames(container: Any, stream: Any, fps: Fraction, *, num_bytes: int) -> int | None:
+    """How many frames a file says it has, or its length does; no more than it has bytes."""
+    count = stream.frames
+    if count <= 0 and stream.duration and stream.time_base:
+        count = round(stream.duration * stream.time_base * fps)
+    if count <= 0 and container.duration:
+        count = round(container.duration * fps / av.time_base)
+    return min(count, num_bytes) if count > 0 else None
+
+
+def _reason(path: Path, error: BaseException) -> str:
     if not path.exists():
         return "there is no such file"
     if path.is_file() and path.stat().st_size == 0:
         return "the file is empty (0 bytes)"
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, TooLargeFramesError):
+        return f"{error} (set {PIXELS_VARIABLE} to allow more)"
+    # An ArgumentError: FFmpeg takes it for a kind of file that is not among those allowed.
+    if isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)):
         return "its content is no video that is known here, or it was cut short"
-    return error.strerror or str(error)
+    return media_reason(error)
+
+
+def media_reason(error: BaseException) -> str:
+    """What an error says, FFmpeg's in its own words."""
+    return str(error.strerror) if isinstance(error, FFmpegError) and error.strerror else reason_of(error)
