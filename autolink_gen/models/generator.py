@@ -94,9 +94,9 @@ class Generator(nn.Module):
 
     def paint(self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
         """Pictures, about in [-1, 1], on edge maps of any size, in styles w."""
-        small = F.interpolate(
-            edge_map**self.config.edge_power, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True
-        )
+        # In half precision there is no such interpolation on a CPU.
+        maps = edge_map.to(torch.promote_types(edge_map.dtype, torch.float32)) ** self.config.edge_power
+        small = F.interpolate(maps, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True)
         x = self.from_edges(small)
         if self.config.learned_start:
             x = x + self.start

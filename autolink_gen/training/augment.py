@@ -33,7 +33,7 @@ class Augment(nn.Module):
             torch.manual_seed(seed)
             coloured = self.colours((pictures.clamp(-1, 1) + 1) / 2) * 2 - 1
             both = self.places(torch.cat([coloured, edge_maps], dim=1))
-        return both[:, :3], both[:, 3:]
+        return both[:, :3], both[:, 3:].detach()  # moved beside pictures, which may need gradients: maps do not
 
 
 class Nudge(nn.Module):

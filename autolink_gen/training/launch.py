@@ -1,11 +1,14 @@
 """Starting a run: where it runs, on what devices, and each process's share of a batch."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
             f"what there is"
         ) from error
     fabric.launch()
+    if launch.precision == "16-mixed" and fabric.device.type == "cpu" and fabric.is_global_zero:
+        log.warning("a CPU has no --precision 16-mixed: training in bf16-mixed instead")
     torch.manual_seed(seed)
     return fabric
 
