@@ -256,8 +256,11 @@ def _answer(
         ) from error
     except urllib.error.URLError as error:
         raise _CutError(_said(error.reason)) from error
-    except (http.client.InvalidURL, ValueError) as error:
-        raise FetchError(f"cannot fetch {address.shown}: {reason_of(error)}; check the address") from error
+    except (http.client.InvalidURL, ValueError) as error:  # whose words may hold a proxy's password
+        raise FetchError(
+            f"cannot fetch {address.shown}: it, or the address of the proxy, is not written as one; check the address "
+            "and the proxy"
+        ) from error
     except (http.client.HTTPException, OSError) as error:
         raise _CutError(reason_of(error)) from error
 

@@ -232,6 +232,27 @@ def test_what_is_no_http_is_one_line(content: bytes, server: Server) -> None:
     assert len(server.asked) == web.TRIES
 
 
+@pytest.mark.parametrize(
+    "proxy", ["http:me:secret@a", "http://me:x/secret@a", "socks5://me:secret@a:1", "http://:secret"]
+)
+def test_a_proxy_that_is_no_address_is_one_line_without_its_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    opener = make_opener(proxies={"http": proxy})
+    with pytest.raises(FetchError, match=r"cannot fetch http://a\.invalid/b: ") as failure:
+        download(address_of("http://a.invalid/b"), io.BytesIO(), limit=LIMIT, opener=opener)
+    assert "secret" not in str(failure.value)
+
+
+def test_a_proxys_password_is_for_the_proxy_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server.answers = {"http://a.invalid/b": answer(status=302, Location=server.address("/c")), "/c": answer(b"here")}
+    opener = make_opener(proxies={"http": f"http://me:secret@127.0.0.1:{server.server_port}"})
+    download(address_of("http://a.invalid/b"), io.BytesIO(), limit=LIMIT, opener=opener)
+    assert ["Proxy-Authorization" in {name.title() for name in told} for _, told in server.asked] == [True, False]
+
+
 def test_addresses_are_read_and_written() -> None:
     assert address_of(" HTTPS://A.b/ö c?d=é#e ").url == "https://a.b/%C3%B6%20c?d=%C3%A9"
     assert address_of("http://[::1]:80/a%20b").url == "http://[::1]:80/a%20b"
