@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from autolink_gen.charts import distance_curve
-from autolink_gen.files import write_picture, write_text_atomically
+from autolink_gen.files import reading, write_picture, write_text_atomically
+
+_MOST = 2**24  # bytes; a row has fifty
 
 
 class Curve:
@@ -16,12 +18,17 @@ class Curve:
         self.values: dict[str, Any] = {"curve": []}
 
     def take_up(self, step: int) -> bool:
-        """Go on with the curve that is there, up to a step; whether there is one."""
+        """Go on with the curve that is there, up to a step; whether there is one. BadFileError for a damaged one."""
         file = self.folder / f"{self.name}.json"
         if not step or not file.is_file():
             return False
-        self.values = json.loads(file.read_text())
-        self.values["curve"] = [row for row in self.values["curve"] if row["step"] <= step]
+        with reading(file, "curve of a run", remedy="mend it, or move it away and repeat the command"):
+            size = file.stat().st_size
+            if size > _MOST:
+                raise ValueError(f"its {size} bytes are too many, {_MOST} being allowed")
+            values = json.loads(file.read_text(encoding="utf-8"))
+            rows = [{"step": int(row["step"]), self.name: float(row[self.name])} for row in values["curve"]]
+            self.values = {**values, "curve": [row for row in rows if row["step"] <= step]}
         return True
 
     def begin(self, **values: object) -> None:
