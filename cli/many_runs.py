@@ -49,9 +49,12 @@ class GraphJob(NamedTuple):
 
 def common_settings(config: "GraphRunConfig", recipe: str, max_minutes: float | None) -> str:
     """What runs that differ in one thing have in common, to stand below their table."""
+    from autolink_gen.training.ablations import to_markdown
+
     length = config.training
     limit = f", {max_minutes:g} minutes at most" if max_minutes else ""
-    return f"{config.data.name}, recipe {recipe}, {length.steps} steps of {length.batch_size} pictures{limit}"
+    names = f"{to_markdown(config.data.name)}, recipe {to_markdown(recipe)}"
+    return f"{names}, {length.steps} steps of {length.batch_size} pictures{limit}"
 
 
 def train_and_score(

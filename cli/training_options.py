@@ -128,7 +128,16 @@ def data_label(data: str) -> str:
 
 
 def given_settings(options: dict[str, Any], **more: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the common options set, in the groups of a configuration, and ``more``; what was not given is left out."""
+    """What the common options set, in the groups of a configuration, and ``more``; what was not given is left out.
+
+    BadParameter for pictures whose folder's name is no UTF-8: the configuration could not be written down.
+    """
+    for name in ("data", "data_root"):
+        try:
+            str(options[name]).encode()
+        except UnicodeEncodeError as error:
+            hint = f"--{name.replace('_', '-')}"
+            raise click.BadParameter(f"{options[name]} is no UTF-8; rename that folder", param_hint=hint) from error
     root, flip = options["data_root"], {True: 0.5, False: 0.0, None: None}[options["mirror"]]
     groups = {
         "data": {"name": whole_path(options["data"]), "root": str(root) if root else None, "flip": flip},

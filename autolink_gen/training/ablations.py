@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autolink_gen.data.sets import Figure
+from autolink_gen.text import printable
 
 Score = tuple[float, float]  # mean and standard deviation over seeds
 
@@ -94,9 +95,9 @@ def markdown_table(ablation: Ablation, scores: Mapping[str, Score], *, score: st
     rows = list(dict.fromkeys(cell.row for cell in ablation.cells))
     columns = list(dict.fromkeys(cell.column for cell in ablation.cells))
     places = {(cell.row, cell.column): cell.label for cell in ablation.cells}
-    heads = [f"{ablation.columns} {column}" if column else score for column in columns]
+    heads = [f"{ablation.columns} {column}" if column else to_markdown(score) for column in columns]
     lines = [
-        f"{ablation.title}: {score}{f', mean ± deviation over {seeds} seeds' if seeds > 1 else ''}",
+        f"{ablation.title}: {to_markdown(score)}{f', mean ± deviation over {seeds} seeds' if seeds > 1 else ''}",
         "",
         f"| {' | '.join([ablation.rows, *heads])} |",
         f"|{'---|' * (len(columns) + 1)}",
@@ -105,6 +106,11 @@ def markdown_table(ablation: Ablation, scores: Mapping[str, Score], *, score: st
         cells = [_written(scores.get(places.get((row, column), "")), seeds) for column in columns]
         lines.append(f"| {' | '.join([row, *cells])} |")
     return "\n".join(lines) + "\n"
+
+
+def to_markdown(text: str) -> str:
+    """Text as Markdown shows it in a table or beside one: on one line, its bars and angle brackets no marks."""
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _written(score: Score | None, seeds: int) -> str:
@@ -125,9 +131,9 @@ def benchmark_table(
     mean = f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
     theirs = [published.same_thickness, published.tuned] if published else [None, None]
     same, tuned = ("-" if value is None else f"{value:g}" for value in theirs)
-    seeds = ", ".join(f"{name} {value:.2f}" for name, value in zip(results, values, strict=True))
+    seeds = ", ".join(f"{to_markdown(name)} {value:.2f}" for name, value in zip(results, values, strict=True))
     return (
-        f"{data}, {num_keypoints} keypoints: {score}\n\n"
+        f"{to_markdown(data)}, {num_keypoints} keypoints: {to_markdown(score)}\n\n"
         f"| here, {len(values)} {'seed' if len(values) == 1 else 'seeds'} | AutoLink, one thickness for all sets | "
         f"AutoLink, thickness tuned |\n|---|---|---|\n| {mean} | {same} | {tuned} |\n\n{seeds}\n"
     )

@@ -79,3 +79,11 @@ def test_the_table_says_what_is_known() -> None:
     assert "| here, 1 seed |" in one and "| 14.00 | - | - |" in one
     two = benchmark_table("cub-all", 4, {"a": {"NME": 10.0}, "b": {"NME": 12.0}}, Figure(None, None, 11.3))
     assert "| 11.00 ± 1.00 | - | 11.3 |" in two and two.endswith("a 10.00, b 12.00\n")
+
+
+def test_no_name_changes_the_form_of_a_table() -> None:
+    table = benchmark_table("a|b\n| 0 |\x1b[31m<img>", 8, {"seed|0\n": {"NME": 14.0}}, None)
+    plain = benchmark_table("a", 8, {"seed0": {"NME": 14.0}}, None)
+    assert len(table.splitlines()) == len(plain.splitlines())
+    assert all(line.isprintable() for line in table.splitlines()) and "<" not in table
+    assert table.replace(r"\|", "").count("|") == plain.count("|")

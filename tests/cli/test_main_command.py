@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import pytest
@@ -204,3 +205,11 @@ def test_warnings_and_bars_do_not_control_the_terminal(capsys: pytest.CaptureFix
     handler.handle(logging.makeLogRecord({"levelname": "WARNING", "msg": f"cannot read {WICKED}"}))
     assert capsys.readouterr().err == f"WARNING: cannot read {printable(WICKED)}\n"
     assert progress_bar(range(3), 3, WICKED).desc == printable(WICKED)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("option", ["--data", "--data-root"])
+def test_a_folder_that_no_configuration_can_name_is_refused(option: str, tmp_path: Path) -> None:
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    result = CliRunner().invoke(cli, ["learn-graph", "--dry-run", option, str(folder)])
+    assert result.exit_code == 2 and option in result.output and r"\udcff is no UTF-8; rename" in result.output
