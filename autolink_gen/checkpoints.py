@@ -1,10 +1,10 @@
 """Weights in safetensors with the model's configuration in the header; runs on disk."""
 
 import json
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,26 +12,16 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from autolink_gen.config import build, to_dict
-from autolink_gen.files import reading, reason_of, write_atomically
+from autolink_gen.files import BadFileError, reading, write_atomically
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
 from autolink_gen.text import shown
 
+Model = TypeVar("Model", bound=nn.Module)
 FORMAT = "autolink-gen 1"
 _HEADER_KEY = "autolink-gen"
 WEIGHTS_NAME = "model.safetensors"
 GRAPH_NAME = "graph.safetensors"  # in the run of a generator: the graph that it stands on
-# What torch.load(..., weights_only=True) raises for a file that is damaged or of another kind.
-UNREADABLE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    pickle.UnpicklingError,
-)
 _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
@@ -76,11 +66,8 @@ def write_described(
 
 def read_header(path: Path) -> Header:
     """What a safetensors file says of itself; raises ValueError for what is none or has a header that is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {reason_of(error)}") from error
+    with _reading(path), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
     return header_of(metadata, source=path)
 
 
@@ -89,7 +76,7 @@ def header_of(metadata: Mapping[str, str], *, source: str | Path) -> Header:
 
     Raises ValueError, which names the ``source``, for one that is damaged.
     """
-    with reading(source, "file of weights", remedy="it is damaged: take another copy"):
+    with _reading(source):
         if _HEADER_KEY in metadata:
             values = json.loads(metadata[_HEADER_KEY])
             header = Header(*(values.get(name) for name in Header._fields))
@@ -105,11 +92,13 @@ def header_of(metadata: Mapping[str, str], *, source: str | Path) -> Header:
 
 def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of a safetensors file; raises ValueError that names a file which is none."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    with _reading(path), safe_open(path, framework="pt") as file:
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _reading(source: str | Path) -> AbstractContextManager[None]:
+    """The net of files of weights."""
+    return reading(source, "safetensors file", remedy="it is damaged: take another copy")
 
 
 def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") -> AutoLink:
@@ -118,10 +107,8 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
     """
     file, config, tensors = read_described(path, kind="graph")
-    with torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
-        model = AutoLink(build(AutoLinkConfig, config))
-        load_state(model, tensors, source=str(file))
-        return model.to(device).prepare_for_inference()
+    model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
+    return model.to(device).prepare_for_inference()
 
 
 def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
@@ -157,17 +144,44 @@ def training_command(kind: str) -> str:
     return _TRAINING_COMMANDS.get(kind, f"autolink-gen train-{kind}")
 
 
-def load_state(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
-    """Load a state dict; raises ValueError that says what is missing, unknown or of another shape."""
-    expected = model.state_dict()
-    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    wrong = [name for name in expected.keys() & tensors.keys() if expected[name].shape != tensors[name].shape]
+def build_model(make: Callable[[], Model], tensors: Mapping[str, Tensor], *, source: str) -> Model:
+    """The model that ``make`` makes, with these weights; raises ValueError, which names the ``source``, if they misfit.
+
+    It is made without memory first and compared with the weights: a header may ask for a network of any size.
+    """
+    with reading(source, "model", remedy="it is damaged or of another kind: take another copy"):
+        with torch.device("meta"):
+            check_state(make().state_dict(), tensors, source=source)
+        with torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
+            model = make()
+            model.load_state_dict(dict(tensors))
+    return model
+
+
+def check_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Any], *, source: str) -> None:
+    """ValueError that says which weights are missing, unknown, or of another shape or type than expected."""
+    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(map(str, tensors.keys() - expected.keys()))
+    wrong = sorted(name for name in expected.keys() & tensors.keys() if not _fits(expected[name], tensors[name]))
     if missing or extra or wrong:
-        raise ValueError(
+        raise BadFileError(
             f"{source} does not hold this model's weights: {len(missing)} missing {missing[:3]}, "
-            f"{len(extra)} unknown {extra[:3]}, {len(wrong)} of another shape {sorted(wrong)[:3]}"
+            f"{len(extra)} unknown {shown(extra[:3])}, {len(wrong)} of another shape or type {wrong[:3]}"
         )
-    model.load_state_dict(dict(tensors))
+
+
+def _fits(expected: Tensor, found: Any) -> bool:
+    return (
+        isinstance(found, Tensor)
+        and found.shape == expected.shape
+        and found.dtype.is_floating_point == expected.dtype.is_floating_point
+        and not found.dtype.is_complex
+    )
+
+
+def check_poses(poses: Tensor, graph: AutoLink, *, source: str) -> None:
+    """ValueError unless a generator's poses are (N, K, 2) of its graph's keypoints, or none."""
+    if poses.numel() and (poses.ndim != 3 or poses.shape[1:] != (graph.config.num_keypoints, 2)):
+        raise BadFileError(f"{source} has poses of the shape {tuple(poses.shape)}: it is damaged, take another copy")
 
 
 def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -> Path:
@@ -221,6 +235,4 @@ def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[
     names = official_names()
     ignored = ("vgg_loss.", "encoder.detector.coord")
     tensors = {names.get(name, name): value for name, value in state_dict.items() if not name.startswith(ignored)}
-    model = AutoLink(config)
-    load_state(model, tensors, source="the checkpoint")
-    return model.eval()
+    return build_model(lambda: AutoLink(config), tensors, source="the checkpoint").eval()

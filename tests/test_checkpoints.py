@@ -11,11 +11,12 @@ from safetensors.torch import save_file
 from autolink_gen import load_graph_model
 from autolink_gen.checkpoints import (
     FORMAT,
+    build_model,
     find_run,
     import_official,
-    load_state,
     read_header,
     save_model,
+    write_described,
 )
 from autolink_gen.config import to_dict
 from autolink_gen.files import write_atomically, write_text_atomically
@@ -138,11 +139,11 @@ def test_a_file_of_another_kind_is_refused(tmp_path, header, message):
 def test_what_is_no_safetensors_file_is_refused(model, tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_text("<html>404 Not Found</html>")
-    with pytest.raises(ValueError, match=r"model\.safetensors is not a readable safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is no readable safetensors file"):
         load_graph_model(file)
     save_model(file, model)
     file.write_bytes(file.read_bytes()[:-7])
-    with pytest.raises(ValueError, match=r"model\.safetensors is not a readable safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is no readable safetensors file"):
         load_graph_model(file)
 
 
@@ -162,11 +163,50 @@ def test_weights_that_do_not_fit_are_counted_and_named(model, tmp_path):
     tensors = dict(model.state_dict())
     tensors["beta"] = tensors.pop("alpha")
     tensors["raw_edge_weights"] = torch.zeros(4, 4)
-    message = r"odd does not .*1 missing \['alpha'\], 1 unknown \['beta'\], 1 of another shape \['raw_edge_weights'\]"
+    message = (
+        r"odd does not .*1 missing \['alpha'\], 1 unknown \['beta'\], 1 of another shape or type \['raw_edge_weights'\]"
+    )
     with pytest.raises(ValueError, match=message):
-        load_state(model, tensors, source="odd")
+        build_model(lambda: AutoLink(model.config), tensors, source="odd")
     save_model(tmp_path / "model.safetensors", model, weights=tensors)
     with pytest.raises(ValueError, match=r"model\.safetensors does not hold this model's weights"):
+        load_graph_model(tmp_path)
+
+
+def test_a_header_may_not_ask_for_memory_that_its_weights_do_not_fill(model, tmp_path, monkeypatch):
+    made = []
+    start = AutoLink.__init__
+    monkeypatch.setattr(AutoLink, "__init__", lambda self, config: (start(self, config), made.append(self))[0])
+    wide = {**to_dict(model.config), "width": 16.0, "image_size": 256}  # 24 GiB
+    write_described(tmp_path / "model.safetensors", model.state_dict(), kind="graph", config=wide)
+    with pytest.raises(ValueError, match=r"model\.safetensors does not hold this model's weights"):
+        load_graph_model(tmp_path)
+    assert [next(one.parameters()).device.type for one in made] == ["meta"]
+
+
+@pytest.mark.parametrize(
+    ("config", "mention"),
+    [
+        ({"width": 1e9}, "width"),
+        ({"width": float("inf")}, "width"),
+        ({"num_keypoints": 10**9}, "num_keypoints"),
+        ({"image_size": [[[]]]}, "image_size"),
+        ({"colour": "x" * 10**6}, "no setting colour"),
+    ],
+)
+def test_a_header_of_no_sense_is_one_line(model, tmp_path, config, mention):
+    described = {**to_dict(model.config), **config}
+    write_described(tmp_path / "model.safetensors", model.state_dict(), kind="graph", config=described)
+    with pytest.raises(ValueError, match=mention) as error:
+        load_graph_model(tmp_path)
+    assert "model.safetensors" in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 1500
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_weights_of_another_type_are_refused(model, tmp_path, dtype):
+    tensors = {**model.state_dict(), "alpha": torch.ones((), dtype=dtype)}
+    save_model(tmp_path / "model.safetensors", model, weights=tensors)
+    with pytest.raises(ValueError, match=r"another shape or type \['alpha'\]"):
         load_graph_model(tmp_path)
 
 
@@ -256,7 +296,7 @@ def test_a_model_is_not_replaced_by_half_a_file(model, tmp_path, monkeypatch):
         return before[:-100]
 
     monkeypatch.setattr("autolink_gen.checkpoints.save", lose_the_end)
-    with pytest.raises(OSError, match="not a readable safetensors file"):
+    with pytest.raises(OSError, match="no readable safetensors file"):
         save_model(tmp_path / "model.safetensors", model)
     assert (tmp_path / "model.safetensors").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
-from autolink_gen.checkpoints import load_state, read_described, write_described
+from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
@@ -26,12 +26,16 @@ def load_gan(path: str | Path, *, device: torch.device | str = "cpu") -> "Gan":
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
     """
     file, config, tensors = read_described(path, kind="gan")
-    graph = AutoLink(build(AutoLinkConfig, config["graph"]))
     poses = tensors.get("poses", torch.empty(0))
-    gan = Gan(graph, Generator(build(GanConfig, config["gan"])), poses)
-    load_state(gan, tensors, source=str(file))
+
+    def make() -> Gan:
+        graph = AutoLink(build(AutoLinkConfig, config["graph"]))
+        return Gan(graph, Generator(build(GanConfig, config["gan"])), poses)
+
+    gan = build_model(make, tensors, source=str(file))
+    check_poses(gan.poses, gan.graph, source=str(file))
     gan.to(device).eval()
-    graph.prepare_for_inference()  # last: moving drops the quicker detector
+    gan.graph.prepare_for_inference()  # last: moving drops the quicker detector
     return gan
 
 

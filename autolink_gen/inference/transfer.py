@@ -13,7 +13,7 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor, nn
 
-from autolink_gen.checkpoints import load_state, read_described, write_described
+from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
 from autolink_gen.config import build, to_dict
 from autolink_gen.data.images import fit_square
 from autolink_gen.graph_analysis import cluster_keypoints
@@ -36,11 +36,17 @@ def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "T
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
     """
     file, config, tensors = read_described(path, kind="transfer")
-    graph = AutoLink(build(AutoLinkConfig, config["graph"]))
-    network = TransferNetwork(build(TransferConfig, config["transfer"]))
-    labels = torch.zeros(graph.config.num_keypoints, dtype=torch.long)
-    transfer = Transfer(graph, network, labels, tensors.get("poses", torch.empty(0)))
-    load_state(transfer, tensors, source=str(file))
+    poses = tensors.get("poses", torch.empty(0))
+
+    def make() -> Transfer:
+        graph = AutoLink(build(AutoLinkConfig, config["graph"]))
+        labels = torch.zeros(graph.config.num_keypoints, dtype=torch.long)
+        return Transfer(graph, TransferNetwork(build(TransferConfig, config["transfer"])), labels, poses)
+
+    transfer = build_model(make, tensors, source=str(file))
+    check_poses(poses, transfer.graph, source=str(file))
+    if not 0 <= int(transfer.labels.min()) <= int(transfer.labels.max()) < transfer.network.config.clusters:
+        raise ValueError(f"{file} names clusters that its network does not have: it is damaged, take another copy")
     return transfer.to(device).prepare_for_inference()  # last: moving drops the quicker copies
 
 

@@ -13,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autolink_gen.checkpoints import UNREADABLE, WEIGHTS_NAME, read_weights, write_weights
-from autolink_gen.files import reason_of, sync_file, sync_folder
+from autolink_gen.checkpoints import WEIGHTS_NAME, read_weights, write_weights
+from autolink_gen.files import BadFileError, reason_of, sync_file, sync_folder
 from autolink_gen.text import printable
+from autolink_gen.torch_files import read_torch_file
 from autolink_gen.training.checksums import check_sums, write_sums
 
 STATE_NAME = "training_state.pt"
 _SAVE = re.compile(r"step-(\d{8,18})")
 _LEFTOVER = re.compile(r"\.step-\d{8,18}\.(\d+|old)\.tmp")  # what write_save and _remove are killed over
+_REMEDY = "the save is damaged"
 log = logging.getLogger(__name__)
 
 
@@ -86,24 +88,17 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
 def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and training state of one save; raises ValueError where either cannot be read or has been changed."""
     check_sums(folder, (WEIGHTS_NAME, STATE_NAME))
-    file = folder / STATE_NAME
-    try:
-        _check_plain(file)
-        state = torch.load(file, weights_only=True, map_location="cpu")
-    except UNREADABLE as error:
-        raise ValueError(f"{file} cannot be read: {reason_of(error)}") from error
-    file = folder / WEIGHTS_NAME
-    try:
-        _check_plain(file)
-        return read_weights(file)[1], state
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {reason_of(error)}") from error
+    state = read_torch_file(_plain(folder / STATE_NAME), remedy=_REMEDY)
+    if not isinstance(state, dict):
+        raise BadFileError(f"{folder / STATE_NAME} holds no training state; {_REMEDY}")
+    return read_weights(_plain(folder / WEIGHTS_NAME))[1], state
 
 
-def _check_plain(file: Path) -> None:
-    """OSError for what is there and is no file: a pipe, say, would be waited for without end."""
-    if file.exists() and not file.is_file():
-        raise OSError("it is no file")
+def _plain(file: Path) -> Path:
+    """The file; BadFileError for what is there and is no file: a pipe, say, would be waited for without end."""
+    if not file.is_file():
+        raise BadFileError(f"{file} is {'no file' if file.exists() else 'missing'}; {_REMEDY}")
+    return file
 
 
 def find_newest(checkpoints: Path) -> Save | None:

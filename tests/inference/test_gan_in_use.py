@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autolink_gen import load_gan
-from autolink_gen.checkpoints import save_model
+from autolink_gen.checkpoints import save_model, write_described
 from autolink_gen.inference import generate
 from autolink_gen.inference.generate import Gan, save_gan
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
@@ -50,6 +50,22 @@ def test_missing_weights_are_named(gan, tmp_path):
     write_weights(tmp_path / "model.safetensors", tensors, header)
     with pytest.raises(ValueError, match=r"1 missing \['generator.to_picture.bias'\]"):
         load_gan(tmp_path)
+
+
+@pytest.mark.parametrize("poses", [torch.zeros(2, 4, 2), torch.zeros(3, 2), torch.zeros(1, 3, 3)])
+def test_poses_of_another_graph_are_refused(gan, tmp_path, poses):
+    gan.register_buffer("poses", poses)
+    save_gan(tmp_path / "model.safetensors", gan)
+    with pytest.raises(ValueError, match=r"model\.safetensors (has poses|is no readable)"):
+        load_gan(tmp_path)
+
+
+@pytest.mark.parametrize("config", [{}, {"gan": 1, "graph": {}}, {"gan": {"style_size": 10**9}, "graph": {}}])
+def test_a_header_of_no_sense_is_one_line(gan, tmp_path, config):
+    write_described(tmp_path / "model.safetensors", gan.state_dict(), kind="gan", config=config)
+    with pytest.raises(ValueError, match=r"model\.safetensors is no readable model") as error:
+        load_gan(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_truncation_draws_styles_to_the_mean(gan, z):

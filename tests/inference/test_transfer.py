@@ -177,3 +177,13 @@ def test_what_was_saved_is_what_is_loaded(tmp_path):
     driver = frames(2, index=1)
     ours, theirs = (np.stack(list(net.animate(frames(1)[0], driver))) for net in (transfer, loaded))
     assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [-1, 0, 1]])
+def test_clusters_that_the_network_does_not_have_are_refused(tmp_path, labels):
+    transfer = make(clusters=2, warps=True)
+    count = len(transfer.labels)
+    transfer.register_buffer("labels", torch.tensor((labels * count)[:count]))
+    save_transfer(tmp_path / "model.safetensors", transfer)
+    with pytest.raises(ValueError, match="clusters that its network does not have"):
+        load_transfer(tmp_path)
