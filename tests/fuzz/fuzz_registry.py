@@ -9,6 +9,8 @@ _MODULES = {
     "kinds_pictures": ("picture",),
     "kinds_videos": ("video",),
     "kinds_weights": ("model", "save", "state", "official", "features", "arrays", "frames"),
+    "kinds_tables": ("sets", "prepare", "table", "shard"),
+    "kinds_texts": ("pose", "regressor", "recipe", "override", "settings", "metrics", "noted", "page", "name"),
 }
 
 

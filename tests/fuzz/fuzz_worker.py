@@ -1,5 +1,6 @@
 """The process that reads damaged files one after the other, and tells what went wrong with each."""
 
+import contextlib
 import ctypes
 import faulthandler
 import json
@@ -117,17 +118,19 @@ class Worker:
 
     def run(self, start: int, count: int) -> None:
         """Read so many inputs from a number on."""
-        self._start_mib = _peak_mib(reset=True)
+        _reset_peak()
+        self._start_mib = _peak_mib()
         for index in range(start, start + count):
             self.read(damaged(self.stocked, self.seed, index), index)
 
     def read(self, sample: Sample, index: int) -> str:
         """Read one input; what the refusal says, or nothing."""
         file = self.home / sample.name
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.parent.is_dir():
+            file.parent.mkdir(parents=True)
         file.write_bytes(sample.content)
         self._messages.lines.clear()
-        _peak_mib(reset=True)
+        _reset_peak()
         self.beat.beat(index)
         clock, own_clock = time.monotonic(), time.process_time()
         problems: list[tuple[str, str]] = []
@@ -178,7 +181,7 @@ class Worker:
             file.write_bytes(laid[file])
         else:
             file.unlink(missing_ok=True)
-        there = {path for path in self.home.rglob("*") if path.is_file() or path.is_symlink()}
+        there = {Path(folder, name) for folder, _, names in os.walk(self.home) for name in names}
         problems = []
         for path in there - laid.keys():
             path.unlink(missing_ok=True)
@@ -212,16 +215,17 @@ def hash_of(text: str) -> int:
 
 def _judged(error: Exception) -> list[tuple[str, str]]:
     """What is wrong with how a file was refused."""
-    where = " <- ".join(_frames(error))
-    told = "".join(traceback.format_exception(error))
-    name = type(error).__name__
+    name, own = type(error).__name__, type(error).__module__.split(".")[0] in ("builtins", "autolink_gen")
     if not isinstance(error, ValueError | OSError):
-        return [(f"raises {name} at {where}", told)]
-    own = type(error).__module__.split(".")[0] in ("builtins", "autolink_gen")
-    if not own or isinstance(error, UnicodeError):
-        return [(f"raises a parser's own {name} at {where}", told)]
-    fault = fault_of(str(error))
-    return [(f"says {fault} at {where}", f"{str(error)[:1800]!r}\n{told[-1500:]}")] if fault else []
+        fault = f"raises {name}"
+    elif not own or isinstance(error, UnicodeError):
+        fault = f"raises a parser's own {name}"
+    elif fault := fault_of(str(error)):
+        fault = f"says {fault}"
+    else:
+        return []
+    told = "".join(traceback.format_exception(error))
+    return [(f"{fault} at {' <- '.join(_frames(error))}", f"{str(error)[:1800]!r}\n{told[-2000:]}")]
 
 
 def fault_of(message: str) -> str:
@@ -242,14 +246,14 @@ def _frames(error: BaseException) -> Sequence[str]:
     return [f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.name}" for frame in reversed(chosen)]
 
 
-def _peak_mib(*, reset: bool = False) -> float:
-    """The most resident memory of this process since the last reset, which is done before the reading."""
-    if reset:
-        try:
-            with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123
-                file.write("5")
-        except OSError:
-            pass
+def _reset_peak() -> None:
+    """Begin anew to measure the most memory, where the system can; else the most is that of all inputs so far."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123
+        file.write("5")
+
+
+def _peak_mib() -> float:
+    """The most resident memory of this process since that."""
     try:
         with open("/proc/self/status") as file:  # noqa: PTH123
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))

@@ -63,7 +63,7 @@ def change_value(draw: Random, value: Any) -> Any:
             changed_list[place] = change_value(draw, value[place])
         return changed_list
     if isinstance(value, int | float) and draw.random() < 0.4:
-        return draw.choice((value + 1, value - 1, -value, value * 2, value * 1000, value / 3, str(value)))
+        return draw.choice((value + 1, value - 1, -value, value * 2, value * 1000, 0.3, repr(value)[:4000]))
     return some_value(draw)
 
 
@@ -140,7 +140,7 @@ def change_yaml(draw: Random, data: bytes) -> bytes:
     if way == 0:
         return anchors(draw.choice((5, 9, 30)), draw.choice((2, 9)))
     if way == 1:
-        deep = draw.choice((50, 1000, 20_000))
+        deep = draw.choice((50, 50, 1000, 1000, 20_000))
         return draw.choice((b"a: " + b"[" * deep, b"{a: " * deep, b"- " * deep + b"x", b"? " * deep))
     if way == 2:
         return data + draw.choice(_YAML_LINES) + b"\n"
@@ -175,8 +175,8 @@ def change_csv(draw: Random, data: bytes) -> bytes:
     cells = lines[row].split(b",")
     cell = draw.randrange(len(cells))
     cells[cell] = draw.choice((*_CELLS, b'"' + cells[cell]))
-    lines[row] = b",".join(cells * draw.choice((1, 1, 1, 1, 300)))
-    return b"\n".join(lines * draw.choice((1, 1, 1, 1, 50)))
+    lines[row] = b",".join(cells * (draw.choice((1, 1, 1, 1, 300)) if len(lines[row]) < 1000 else 1))
+    return b"\n".join(lines * (draw.choice((1, 1, 1, 1, 50)) if len(data) < 4000 else 1))
 
 
 def change_tar(draw: Random, data: bytes) -> bytes:
