@@ -60,8 +60,8 @@ def test_a_run_that_is_there_is_not_overwritten(checkpoint):
     ("content", "message"),
     [
         (None, "there is no checkpoint odd.ckpt"),
-        (b"", "odd.ckpt cannot be read as a checkpoint"),
-        (b"just text", "odd.ckpt cannot be read as a checkpoint"),
+        (b"", "odd.ckpt is no readable "),
+        (b"just text", "odd.ckpt is no readable "),
     ],
 )
 def test_a_bad_checkpoint_is_one_line(checkpoint, content, message):
