@@ -125,7 +125,9 @@ def open_ordinary(path: Path) -> BinaryIO:
         raise image_error(path, "permission denied", remedy=_remedy(path)) from error
 
 
-def _decoded(handle: BinaryIO, name: str | Path, *, min_side: int | None, most: int | None, remedy: str) -> Image.Image:
+def _decoded(
+    handle: BinaryIO | BytesIO, name: str | Path, *, min_side: int | None, most: int | None, remedy: str
+) -> Image.Image:
     most = max_pixels() if most is None else most
     try:
         with _no_warnings():

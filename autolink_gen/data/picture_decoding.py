@@ -7,6 +7,7 @@ and lets a header ask for any memory and any time.
 import re
 import struct
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -65,7 +66,7 @@ _OPENERS: dict[bytes, Callable[[Any], Image.Image]] = {
 class _BoundedFile:
     """A file that a decoder may read so often alone: each of its loops in Python reads what it goes through."""
 
-    def __init__(self, handle: BinaryIO) -> None:
+    def __init__(self, handle: BinaryIO | BytesIO) -> None:
         self._handle = handle
         self.reads_left, self.bytes_left = _OPENING_READS, _OPENING_BYTES
         self.seek, self.tell, self.close = handle.seek, handle.tell, handle.close
@@ -79,7 +80,7 @@ class _BoundedFile:
         return content
 
 
-def open_picture(handle: BinaryIO, *, max_pixels: int) -> Image.Image:
+def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     """Open a picture, whose pixels are not decoded yet; ValueError where it is none, or a file too large for one."""
     num_bytes = handle.seek(0, 2)
     check_file_size(num_bytes, max_pixels=max_pixels)
@@ -103,7 +104,7 @@ def check_file_size(num_bytes: int, *, max_pixels: int) -> None:
         raise TooManyPixelsError(f"{num_bytes:,} bytes are too many, the limit is 4 for each of {max_pixels:,} pixels")
 
 
-def decode_picture(handle: BinaryIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
+def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
     """Decode a picture into RGB, upright; see `read_image`. Raises TooManyPixelsError, or whatever a decoder does.
 
     Memory peaks at 10 bytes for each of the pixels allowed, whatever the picture's mode.
@@ -148,7 +149,7 @@ def _too_many(size: tuple[int, int], limit: int, *, note: str) -> TooManyPixelsE
     return TooManyPixelsError(f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note}")
 
 
-def _count_scans(handle: BinaryIO) -> tuple[int, int]:
+def _count_scans(handle: BinaryIO | BytesIO) -> tuple[int, int]:
     """How many scans a JPEG has, at most as many as it has markers, and how many components are in the first."""
     place, num_scans, first_components = 2, 0, 0
     for _ in range(_OPENING_READS):

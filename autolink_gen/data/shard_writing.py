@@ -11,11 +11,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from autolink_gen.data.folders import check_folder, list_images
-from autolink_gen.data.images import ImageError, decode_image
+from autolink_gen.data.images import ImageError, decode_image, read_content
 from autolink_gen.data.inspection import Unreadable
 from autolink_gen.data.shard_names import MAX_SHARDS
 from autolink_gen.files import sync_file, sync_folder
 from autolink_gen.progress import Progress, no_progress
+from autolink_gen.text import printable
 
 MAX_BAD_SHARE = 0.05
 _MIN_SIDE_PX = 256  # as training decodes them: large JPEG are reduced, which is quick and takes little memory
@@ -127,7 +128,7 @@ class _Packing:
         taken: set[str] = set()
         for path in paths:
             try:
-                content = path.read_bytes()
+                content = read_content(path)
                 decode_image(content, str(path), remedy="remove or replace it", min_side=_MIN_SIDE_PX)
             except ImageError as error:
                 self._count_bad(Unreadable(path, error.reason))
@@ -141,7 +142,7 @@ class _Packing:
     def _count_bad(self, one: Unreadable) -> None:
         self.unreadable.append(one)
         if len(self.unreadable) > max(1, MAX_BAD_SHARE * self.count):
-            names = ", ".join(str(bad.path) for bad in self.unreadable[:5])
+            names = ", ".join(printable(str(bad.path)) for bad in self.unreadable[:5])
             raise ValueError(
                 f"more than {MAX_BAD_SHARE:.0%} of the {self.count} pictures in {self.folder} cannot be read "
                 f"({names}); `autolink-gen data check {self.folder}` lists them with the reasons: remove or "

@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
@@ -14,11 +14,19 @@ from tqdm import tqdm
 from autolink_gen.data.downloads import fetch
 from autolink_gen.data.folders import IMAGE_SUFFIXES, kinds_of
 from autolink_gen.data.image_folder import CachedPictures
-from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, decode_image
+from autolink_gen.data.images import CACHE_BYTES, FIT, decode_image, image_error
+from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size
 from autolink_gen.data.shard_names import is_address, list_shards
+from autolink_gen.files import BadFileError, reading, reason_of
+from autolink_gen.limits import max_pixels
+from autolink_gen.text import printable, shown
 
 logger = logging.getLogger(__name__)
 
+_MAX_MEMBERS = 1_000_000  # of a tar
+_MAX_NAME = 4096  # characters
+_MAX_HEADER_BYTES = 2**16
+_READS_A_MEMBER = 10_000
 _REMEDY = "pack the shard anew without it"
 _COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
@@ -95,17 +103,16 @@ class ShardPictures(CachedPictures):
             # Opened for each picture: a handle that forked workers share would have one position for all of them.
             with self.files[number].open("rb") as file:
                 file.seek(offset)
+                check_file_size(size, max_pixels=max_pixels())
                 content = file.read(size)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ImageError(
-                f"cannot read {self.name_of(index)}: {reason}; see that the shard is still there"
-            ) from error
+        except (OSError, TooManyPixelsError) as error:
+            remedy = _REMEDY if isinstance(error, TooManyPixelsError) else "see that the shard is still there"
+            raise image_error(self.name_of(index), reason_of(error), remedy=remedy) from error
         return decode_image(content, self.name_of(index), remedy=_REMEDY, min_side=self.image_size)
 
     def name_of(self, index: int) -> str:
         """The member and its shard."""
-        return f"{self.member_names[index]} in {self.shards[int(self._places[index, 0])]}"
+        return printable(f"{self.member_names[index]} in {self.shards[int(self._places[index, 0])]}")
 
     def _where_and_remedy(self) -> tuple[str, str]:
         return self.data, "pack the shards anew: `autolink-gen data pack` leaves such pictures out"
@@ -150,31 +157,69 @@ def read_members(file: Path, *, name: str) -> list[Member]:
         ValueError: no such file, no tar file, a compressed one, or one that is cut and has nothing whole in it.
     """
     members: list[Member] = []
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise BadFileError(f"the shard {printable(name)} is no ordinary file; give another")
     size = file.stat().st_size
     with file.open("rb") as handle, _open_tar(handle, name) as tar:
         reason = _walk(tar, size, members)
         if not reason and not _is_ended(handle, tar.offset):
             reason = "it does not end as a tar file does"
     if reason and not members:
-        raise ValueError(f"nothing in the shard {name} can be read: {reason}; replace it")
+        raise BadFileError(f"nothing in the shard {printable(name)} can be read: {reason}; replace it")
     if reason:
         logger.warning(
-            "the shard %s is cut or damaged (%s): its first %d files are used; replace it", name, reason, len(members)
+            "the shard %s is cut or damaged (%s): its first %d files are used; replace it",
+            printable(name),
+            reason,
+            len(members),
         )
     return [member for member in members if not _is_hidden(member.name)]
 
 
 def _walk(tar: tarfile.TarFile, size: int, members: list[Member]) -> str:
     """Collect what is whole in a tar of `size` bytes; what ended it before its time, or nothing."""
+    place = -1
     try:
-        while (info := tar.next()) is not None:
-            if info.offset_data + info.size > size:
-                return f"{info.name} goes beyond its end"
-            if info.isreg() and not info.issparse():
-                members.append(Member(info.name, info.offset_data, info.size))
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        return str(error)
+        with reading("", "tar file", remedy=""):
+            while (info := _next_of(tar)) is not None:
+                if info.offset <= place:
+                    return "it goes back to where it was"
+                place = info.offset
+                if info.size < 0 or info.offset_data + info.size > size:
+                    return f"{shown(info.name)} goes beyond its end"
+                if len(info.name) > _MAX_NAME or len(members) >= _MAX_MEMBERS:
+                    return f"it has more than {_MAX_MEMBERS:,} files, or names of more than {_MAX_NAME:,} characters"
+                if info.isreg() and not info.issparse():
+                    members.append(Member(info.name, info.offset_data, info.size))
+    except BadFileError as error:
+        return reason_of(error.__cause__ or error)
     return ""
+
+
+def _next_of(tar: Any) -> tarfile.TarInfo | None:
+    """The next member; ValueError where headers grow without end."""
+    tar.fileobj.reads_left = _READS_A_MEMBER
+    info: tarfile.TarInfo | None = tar.next()
+    tar.members = []  # else it keeps all of them
+    if len(tar.pax_headers) > _READS_A_MEMBER:
+        raise ValueError("its headers have no end")
+    return info
+
+
+class _BoundedTar:
+    """A file of which headers alone are read, each of bounded size: tarfile reads any length that one states."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self.reads_left = _READS_A_MEMBER
+        self.seek, self.tell, self.close = handle.seek, handle.tell, handle.close
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; ValueError where a header asks for too many."""
+        self.reads_left -= 1
+        if not 0 <= size <= _MAX_HEADER_BYTES or self.reads_left < 0:
+            raise ValueError("a header in it is too long")
+        return self._handle.read(size)
 
 
 def _is_ended(handle: BinaryIO, place: int) -> bool:
@@ -189,17 +234,20 @@ def _is_hidden(name: str) -> bool:
 
 
 def _open_tar(handle: BinaryIO, name: str) -> tarfile.TarFile:
+    name = printable(name)
     head = handle.read(6)
     handle.seek(0)
     for magic, command in _COMPRESSED.items():
         if head.startswith(magic):
-            raise ValueError(
+            raise BadFileError(
                 f"the shard {name} is compressed, so that no picture could be read without those before it; unpack "
                 f"it first: {command} FILE"
             )
     if not head:
-        raise ValueError(f"the shard {name} is empty (0 bytes); replace it")
+        raise BadFileError(f"the shard {name} is empty (0 bytes); replace it")
     try:
-        return tarfile.open(fileobj=handle, mode="r:")
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} is no tar file, whatever its name says ({error}); give another") from error
+        with reading(name, "tar file", remedy=""):
+            return tarfile.open(fileobj=cast(BinaryIO, _BoundedTar(handle)), mode="r:")
+    except BadFileError as error:
+        reason = reason_of(error.__cause__ or error)
+        raise BadFileError(f"{name} is no tar file, whatever its name says ({reason}); give another") from error

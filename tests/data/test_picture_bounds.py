@@ -120,6 +120,13 @@ def test_whatever_a_decoder_raises_is_a_bad_file(
             read(tmp_path / "a.jpg")
 
 
+def test_bytes_are_decoded_as_files_are() -> None:
+    assert decode_image(_jpeg((1000, 800)), "a.jpg", remedy="remove it", min_side=64).size == (250, 200)
+    for content in (b"", b"text", _gif(16_000)):
+        with pytest.raises(ImageError, match=r"cannot read a\.jpg: .*; remove it"):
+            decode_image(content, "a.jpg", remedy="remove it")
+
+
 def test_names_in_messages_are_printable(tmp_path: Path) -> None:
     path = tmp_path / "red\x1b[31m\u202e.jpg"
     path.write_text("no picture")
