@@ -65,6 +65,7 @@ def write_atomically(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.unlink(missing_ok=True)  # a link that lies there would be written through
         write(temporary)
         sync_file(temporary)
         check(temporary)

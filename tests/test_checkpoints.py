@@ -322,3 +322,12 @@ def test_a_folder_of_data_that_has_the_run_s_name_is_passed_over(tmp_path, monke
     assert find_run("gan", "faces") == Path("runs/gan/faces")
     (tmp_path / "faces" / "model.safetensors").touch()
     assert find_run("gan", "faces") == Path("faces")
+
+
+def test_nothing_is_written_through_a_link_in_the_temporary_files_place(tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (tmp_path / f".a.txt.{os.getpid()}.tmp").symlink_to(mine)
+    write_text_atomically(tmp_path / "a.txt", "new")
+    assert mine.read_text() == "mine" and (tmp_path / "a.txt").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "a.txt"}
