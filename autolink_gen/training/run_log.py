@@ -3,11 +3,14 @@
 import json
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from autolink_gen.config import RunLengthConfig
+from autolink_gen.files import reason_of
 from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.metrics_file import drop_later_lines
 
@@ -37,12 +40,24 @@ class RunLog:
             "skipped_steps": skipped_steps,
         }
         self._bar.set_postfix(loss=f"{metrics.get('loss', math.nan):.4f}", refresh=False)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+        with self._writing():
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """End the bar and the events."""
         self._bar.close()
-        self._writer.close()
+        with self._writing():
+            self._writer.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(
+                f"could not write the logs in {self.file.parent}: {reason_of(error)}; free some space, then repeat the "
+                f"command: it goes on from the last save"
+            ) from error

@@ -76,8 +76,9 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
         temporary.replace(target)
         sync_folder(checkpoints)
     except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error) if isinstance(error, OSError) else reason_of(error)  # torch's have many lines
         raise OSError(
-            f"could not save step {step} in {checkpoints}: {error}; free some space or choose another --out, then "
+            f"could not save step {step} in {checkpoints}: {reason}; free some space or choose another --out, then "
             f"repeat the command: it goes on from the last save"
         ) from error
     finally:

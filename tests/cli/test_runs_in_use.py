@@ -1,0 +1,108 @@
+"""`autolink-gen learn-graph` where a run is in use, cannot be gone on with, or would be written over."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen.cli.main import cli
+
+SETTINGS = (
+    "model.image_size=64",
+    "model.num_keypoints=3",
+    "model.width=0.05",
+    "model.sigma2=1e-2",
+    "loss.features=random",
+    "training.batch_size=2",
+)
+
+
+def learn_graph(*arguments: object) -> Result:
+    """Run the command with the settings of a tiny model first."""
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    return CliRunner().invoke(cli, ["learn-graph", "--recipe", "paper", *settings, *map(str, arguments)])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four pictures, beside an empty working folder."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(4):
+        pixels = np.random.default_rng(index).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return folder
+
+
+def assert_one_line(result: Result, message: str) -> None:
+    errors = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert result.output.splitlines()[-1] == errors[0]
+
+
+def test_a_run_that_another_process_trains_is_one_line(pictures: Path) -> None:
+    from autolink_gen.training.locks import locked_run
+
+    folder = Path("runs/graph/photos-k3")
+    learn_graph("--data", pictures, "--steps", 1)
+    with locked_run(folder):
+        for more in ((), ("--fresh",)):
+            result = learn_graph("--data", pictures, "--steps", 2, *more)
+            assert_one_line(result, f"{folder} is in use by process {os.getpid()} on ")
+    assert [path.name for path in folder.parent.iterdir()] == ["photos-k3"]
+
+
+def test_saves_that_cannot_be_read_are_one_line(pictures: Path) -> None:
+    learn_graph("--data", pictures, "--steps", 1)
+    folder = Path("runs/graph/photos-k3")
+    (folder / "checkpoints/step-00000001/training_state.pt").write_bytes(b"half")
+    result = learn_graph("--data", pictures, "--steps", 2)
+    assert_one_line(result, "checkpoints/step-00000001/training_state.pt cannot be read")
+    assert (folder / "checkpoints/step-00000001/training_state.pt").read_bytes() == b"half"
+
+
+def test_an_imported_graph_is_not_trained_over(pictures: Path) -> None:
+    folder = Path("runs/graph/photos-k3")
+    learn_graph("--data", pictures, "--steps", 1, "--name", "other")
+    folder.mkdir(parents=True)
+    weights = Path("runs/graph/other/model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights)
+    assert_one_line(learn_graph("--data", pictures, "--steps", 1), f"{folder} holds trained weights")
+    assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
+    assert learn_graph("--data", pictures, "--steps", 1, "--fresh").exit_code == 0
+    assert Path("runs/graph/photos-k3.old1/model.safetensors").read_bytes() == weights
+
+
+def test_seeds_are_not_deleted_while_another_process_trains_one(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import ExitStack
+
+    from autolink_gen.training import seeds
+    from autolink_gen.training.locks import locked_run
+
+    plain, held = seeds.compare_seeds, ExitStack()
+
+    def compare(config: object, folders: list[Path], *args: object, **kwargs: object) -> object:
+        held.enter_context(locked_run(folders[1]))
+        return plain(config, folders, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(seeds, "compare_seeds", compare)
+    command = ("--data", pictures, "--steps", 1, "--seeds", 2, "--keep-best")
+    with held:
+        assert_one_line(learn_graph(*command), "runs/graph/photos-k3-seed1 is in use by process")
+        assert sorted(path.name for path in Path("runs/graph").iterdir()) == ["photos-k3-seed0", "photos-k3-seed1"]
+    monkeypatch.undo()
+    monkeypatch.chdir(pictures.parent / "work")  # undone with the rest
+    result = learn_graph(*command)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in Path("runs/graph").iterdir()] == ["photos-k3"]
+    assert not Path("runs/graph/photos-k3/.lock").exists()
