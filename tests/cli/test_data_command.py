@@ -1,6 +1,7 @@
 """`autolink-gen data check`: its report, its JSON file, its errors."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +157,42 @@ def test_videos_of_puppets(tmp_path: Path) -> None:
     assert len(first) == len(second) == 100 and first[0].shape == (32, 32, 3)
     moved, others = (np.abs(first[50].astype(int) - frame).mean() for frame in (first[0], second[50]))
     assert 0.5 < moved < others
+
+
+WICKED = (
+    b"\x1b[31mred.jpg",
+    b"=cmd|x.jpg",
+    b"a\nb.png",
+    "\u202egpj.exe.png".encode(),
+    b"\xff\xfe.png",
+    b"\x1b]0;bad\x07.jpg",
+)
+
+
+def test_names_of_pictures_do_not_control_the_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures\x1b[35m"
+    folder.mkdir()
+    for name in map(os.fsdecode, WICKED[:-1]):
+        Image.new("RGB", (8, 8)).save(folder / name, "PNG")
+    (folder / os.fsdecode(WICKED[-1])).write_bytes(b"no picture")
+    report = tmp_path / "report.json"
+    result = CliRunner().invoke(cli, ["data", "check", str(folder), "--json", str(report)])
+    assert result.exit_code == 0
+    assert all(line.isprintable() for line in result.output.splitlines())
+    assert r"\x1b]0;bad\x07.jpg: " in result.output
+    named = json.loads(report.read_text())
+    assert named["folder"] == str(folder), "JSON is exact"
+    same = {Path(path).name for group in named["near_duplicates"] for path in group}
+    assert same == {os.fsdecode(name) for name in WICKED[:-1]}
+    missing = CliRunner().invoke(cli, ["data", "check", f"{folder}\nError: none"])
+    assert missing.exit_code == 1 and missing.output.count("\n") == 1 and missing.output.isascii()
+
+
+def test_trees_keep_their_lines_and_names_take_one_each(tmp_path: Path) -> None:
+    home = tmp_path / "flowers-102"
+    home.mkdir()
+    (home / "a\n  jpg\x1b[2J").touch()
+    result = CliRunner().invoke(cli, ["data", "prepare", "flowers", "--data-root", str(tmp_path)])
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert lines[-2:] == ["found:", r"  flowers-102/a\n  jpg\x1b[2J"] and "expected:" in lines
