@@ -20,6 +20,8 @@ Points = Float[ndarray, "K 2"] | Float[Tensor, "K 2"]
 Weights = Float[ndarray, "K K"] | Float[Tensor, "K K"]
 TRAINING_COLUMNS = ("input", "masked", "reconstruction", "edge map", "keypoints")
 _PIECE_PX = 48.0
+_MAX_ENLARGED_SIDE = 16_000  # pixels: nothing is enlarged beyond; H.264 ends there, and so would memory
+_STRIP_PX = 4_000_000  # edges are drawn into so many pixels at a time: their layers take 12 bytes for each
 
 
 def keypoint_colours(num_keypoints: int) -> UInt8[ndarray, "K 3"]:
@@ -67,16 +69,18 @@ def draw_graph(
     left out, and so are those without edges where others have some. Opacity and width of an edge follow its
     weight divided by the largest one (AutoLink, Figure 1); edges below the share `threshold` of the largest are
     left out, and all are where no weight is positive. Pictures whose shorter side has less than `min_side` pixels
-    are enlarged by a whole factor. With `colours` (RGB, one a keypoint) an edge between two keypoints of one
-    colour takes it; other edges are white. A dot's radius is ``dot_px`` where the shorter side has 192 pixels or
-    less, and grows with it.
+    are enlarged by a whole factor, the longer side to 16,000 pixels at most. With `colours` (RGB, one a keypoint)
+    an edge between two keypoints of one colour takes it; other edges are white. A dot's radius is ``dot_px`` where
+    the shorter side has 192 pixels or less, and grows with it.
     """
     canvas, points = _enlarged(picture, _numpy(keypoints), min_side=min_side)
     unit = max(1.0, min(canvas.shape[:2]) / 192)
     if edge_weights is not None:
         edges = strong_edges(edge_weights, threshold=threshold)
         edge_colours = [_shared_colour(colours, i, j) for i, j, _ in edges]
-        _draw_edges(canvas, points, edges, edge_colours, unit)
+        rows = max(1, _STRIP_PX // canvas.shape[1])
+        for top in range(0, canvas.shape[0], rows):
+            _draw_edges(canvas[top : top + rows], points - (0, top), edges, edge_colours, unit)
     dots = keypoint_colours(len(points)) if colours is None else colours
     for index in range(len(points)) if edge_weights is None else _linked(edge_weights):
         point, dot = points[index], dots[index]
@@ -240,7 +244,8 @@ def _resized(picture: ndarray, size: tuple[int, int]) -> ndarray:
 def _enlarged(picture: ndarray, keypoints: ndarray, *, min_side: int) -> tuple[ndarray, ndarray]:
     """A copy enlarged by the least whole factor that reaches `min_side`, and the keypoints in its pixels."""
     height, width = picture.shape[:2]
-    factor = max(1, math.ceil(min_side / min(height, width)))
+    most = _MAX_ENLARGED_SIDE // max(height, width)
+    factor = max(1, min(most, math.ceil(min_side / min(height, width))))
     points = (keypoints + 1) / 2 * (width - 1, height - 1)
     return _resized(picture, (width * factor, height * factor)).copy(), (points + 0.5) * factor - 0.5
 

@@ -87,6 +87,20 @@ def test_small_pictures_are_enlarged_and_the_dots_stay_in_place() -> None:
     assert (drawn[3 * 16 + 1, 3 * 48 + 1] == viz.keypoint_colours(1)[0]).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 40_000), (40_000, 1), (2, 9000)])
+def test_a_narrow_picture_is_not_enlarged_without_end(shape: tuple[int, int]) -> None:
+    drawn = viz.draw_graph(_grey(*shape), np.array([[0.0, 0.0]]))
+    assert max(drawn.shape) <= max(16_000, *shape)
+    assert (drawn[drawn.shape[0] // 2, drawn.shape[1] // 2] == viz.keypoint_colours(1)[0]).all()
+
+
+def test_edges_are_drawn_strip_by_strip_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keypoints, weights = np.array([[-0.8, -0.9], [0.7, 0.8], [0.9, -0.3]]), _weights(3, {(0, 1): 1.0, (1, 2): 0.5})
+    expected = viz.draw_graph(_grey(200, 300), keypoints, weights).astype(int)
+    monkeypatch.setattr(viz, "_STRIP_PX", 300 * 7)
+    assert np.abs(viz.draw_graph(_grey(200, 300), keypoints, weights) - expected).max() <= 1
+
+
 def test_edges_inside_a_cluster_take_its_colour() -> None:
     keypoints = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5]])
     weights = _weights(3, {(0, 1): 1.0, (1, 2): 1.0})

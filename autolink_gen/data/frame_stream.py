@@ -12,6 +12,7 @@ from autolink_gen.data.images import ImageError, read_image
 from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
 
 _FOLDER_FPS = Fraction(25)
+_MAX_SPREAD_BYTES = 2**28
 
 
 class FrameStream:
@@ -101,17 +102,29 @@ class FrameStream:
             )
 
     def spread(self, count: int) -> list[np.ndarray]:
-        """At most `count` frames, evenly spread, found by seeking; at least one. ValueError where there is none."""
+        """At most `count` frames, evenly spread, found by seeking; at least one. ValueError where there is none.
+
+        There are fewer where frames are so large that all would take more than 256 MiB.
+        """
+        first = next(self.spread_one_by_one(1))
+        return list(self.spread_one_by_one(min(count, most_at_once(first))))
+
+    def spread_one_by_one(self, count: int) -> Iterator[np.ndarray]:
+        """The same, of which none is kept, however large they are."""
         wanted = [i * self.num_frames // count for i in range(min(count, self.num_frames))]
-        frames = (next(self._from(number / float(self.fps)), None) for number in wanted)
-        found = [frame.pixels for frame in frames if frame is not None]
-        if not found and (first := next(iter(self), None)) is not None:
-            found = [first.pixels]
+        found = False
+        for number in wanted:
+            frame = next(self._from(number / float(self.fps)), None)
+            if frame is not None:
+                found = True
+                yield frame.pixels
         if not found:
-            raise ValueError(
-                f"{self.path} has no frame from {self.start_s:g} s to {self.end_s:g} s; take a longer part"
-            )
-        return found
+            first = next(iter(self), None)
+            if first is None:
+                raise ValueError(
+                    f"{self.path} has no frame from {self.start_s:g} s to {self.end_s:g} s; take a longer part"
+                )
+            yield first.pixels
 
     def _from(self, time_s: float) -> Iterator[TimedFrame]:
         """The frames from a time, counted from the start, on."""
@@ -125,3 +138,8 @@ class FrameStream:
             self.bad_frames = reader.bad_frames
             yield TimedFrame(number, frame.time_s - self.start_s, frame.pixels)
         self.bad_frames = reader.bad_frames
+
+
+def most_at_once(frame: np.ndarray) -> int:
+    """How many frames of this size may be in memory at a time: 256 MiB of them, at least one."""
+    return max(1, _MAX_SPREAD_BYTES // max(1, frame.nbytes))

@@ -17,6 +17,7 @@ THUMBNAIL_PX = 16
 MAX_HASH_DISTANCE = 6
 MAX_THUMBNAIL_DIFFERENCE = 6.0
 _ROWS_AT_ONCE = 512
+_COMPARED_AT_ONCE = 2**24  # pairs, of which each takes five bytes
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ def find_near_duplicates(
     flat = thumbnails.reshape(-1, THUMBNAIL_PX**2).astype(np.int16)
     free = np.ones(len(thumbnails), bool)
     groups = []
-    starts = range(0, len(thumbnails), _ROWS_AT_ONCE)
+    rows_at_once = max(1, min(_ROWS_AT_ONCE, _COMPARED_AT_ONCE // max(1, len(thumbnails))))
+    starts = range(0, len(thumbnails), rows_at_once)
     for start in progress(starts, len(starts), "comparing"):
-        alike = signs[start : start + _ROWS_AT_ONCE] @ signs[start:].T >= 64 - 2 * MAX_HASH_DISTANCE
+        alike = signs[start : start + rows_at_once] @ signs[start:].T >= 64 - 2 * MAX_HASH_DISTANCE
         for row in range(len(alike)):
             if not free[start + row]:
                 continue

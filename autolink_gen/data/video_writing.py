@@ -18,11 +18,12 @@ from numpy import ndarray
 from PIL import Image
 
 from autolink_gen.data.sound import Sound
-from autolink_gen.data.video import Rate
+from autolink_gen.data.video import Rate, VideoError
 from autolink_gen.files import sync_file, write_picture
 
 WRITABLE_SUFFIXES = (".mp4", ".mov", ".webm", ".gif")
 _BT709 = 1
+_MAX_SIDE = 16_384  # pixels
 _GIF_TICK = Fraction(1, 100)
 _WEBM_CRF = 13  # so much higher than H.264's for about the same look
 
@@ -35,7 +36,7 @@ class VideoWriter:
     odd width or height grows by a pixel where the encoder takes even ones alone. `copy_audio_from` names a file
     whose sound, from `audio_start_s` on, is laid under the frames, in step with their times and no longer than
     they last; one without sound changes nothing. Raises ValueError for another ending, a frame of another size,
-    or a block that wrote no frame.
+    or a block that wrote no frame; VideoError for frames of more than 16,384 pixels a side.
     """
 
     def __init__(
@@ -110,6 +111,11 @@ class VideoWriter:
 
     def _open(self, frame: ndarray) -> None:
         self._size = (frame.shape[0], frame.shape[1])
+        if max(self._size) > _MAX_SIDE:
+            raise VideoError(
+                f"{self.path} cannot hold frames of height and width {self._size}: an encoder takes {_MAX_SIDE} pixels "
+                f"a side; give smaller ones"
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         form = self.path.suffix.lower()[1:]
         options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}

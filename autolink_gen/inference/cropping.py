@@ -13,6 +13,7 @@ from autolink_gen.inference.motion import spread
 Detect = Callable[[Sequence[UInt8[ndarray, "S S 3"]]], Float[ndarray, "N K 2"]]
 _ROUNDS = 3
 _LEAST_SIDE = 0.1  # of the shorter side of the picture: no crop is smaller
+_STRIP_PX = 1_000_000  # so many pixels are put back at a time: in floats each takes some 80 bytes
 _FEATHER = 0.08  # of the side: how wide the seam of a picture put back is
 
 
@@ -37,18 +38,23 @@ class Crop:
         height, width = pixels.shape[:2]
         top, left = max(self.top, 0), max(self.left, 0)
         bottom, right = min(self.top + self.side, height), min(self.left + self.side, width)
-        inside = slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left)
-        share = self._cover()[inside][..., None]
+        columns = slice(left - self.left, right - self.left)
+        ramp = self._ramp()
         result = pixels.copy()
-        under = result[top:bottom, left:right]
-        result[top:bottom, left:right] = (share * square[inside] + (1 - share) * under).round().astype(np.uint8)
+        rows = max(1, _STRIP_PX // max(1, right - left))
+        for start in range(top, bottom, rows):
+            end = min(start + rows, bottom)
+            inside = slice(start - self.top, end - self.top)
+            share = np.minimum(ramp[inside, None], ramp[columns])[..., None]
+            under = result[start:end, left:right]
+            mixed = share * square[inside, columns] + (1 - share) * under
+            result[start:end, left:right] = mixed.round().astype(np.uint8)
         return result
 
-    def _cover(self) -> Float[ndarray, "S S"]:
+    def _ramp(self) -> Float[ndarray, " S"]:
         """1 inside, falling to 0 at the crop's border."""
         place = np.arange(self.side) + 0.5
-        ramp = np.clip(np.minimum(place, self.side - place) / max(1.0, _FEATHER * self.side), 0, 1)
-        return np.minimum(ramp[:, None], ramp)
+        return np.clip(np.minimum(place, self.side - place) / max(1.0, _FEATHER * self.side), 0, 1)
 
 
 def middle_square(pixels: UInt8[ndarray, "H W 3"]) -> Crop:

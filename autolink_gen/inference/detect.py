@@ -18,7 +18,9 @@ from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 
 MEAN_POSE_PICTURES = 256
-_MAX_BATCH_BYTES = 2**28
+_MAX_BATCH_BYTES = 2**27  # besides the picture that is decoded meanwhile
+_MAX_SHARE = 16  # of the network's size: how long a side may be that the network is given
+_MAX_SQUARE_BYTES = 2**28  # of the squares that the network makes of what it is given
 
 
 @dataclass(frozen=True)
@@ -138,29 +140,56 @@ def _batches(pictures: Iterable[SourcePicture], batch_size: int) -> Iterator[lis
         yield batch
 
 
-def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection]:
-    shrunk = [_shrunk(picture.pixels, 2 * model.config.image_size) for picture in batch]
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for index, (pixels, _) in enumerate(shrunk):
-        by_size.setdefault(pixels.shape, []).append(index)
-    found: dict[int, ndarray] = {}
-    for indices in by_size.values():
-        images = torch.from_numpy(np.stack([shrunk[i][0] for i in indices])).permute(0, 3, 1, 2)
-        keypoints = model.detect(images.to(model.edge_weights.device).float() / 255)
-        found.update(zip(indices, keypoints.double().cpu().numpy(), strict=True))
-    detections = []
-    for index, (picture, (pixels, factor)) in enumerate(zip(batch, shrunk, strict=True)):
-        span = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1])
+@dataclass(frozen=True)
+class _Shrunk:
+    """What the network is given of a picture: some of it, from a corner (x, y) on, reduced by whole factors."""
+
+    pixels: UInt8[ndarray, "H W 3"]
+    corner: tuple[int, int]
+    factors: tuple[int, int]
+
+    def to_original(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
+        """Keypoints in [-1, 1] of it as pixels of the original."""
+        span = np.array([self.pixels.shape[1] - 1, self.pixels.shape[0] - 1])
         # Pixel centres: the first small pixel covers `factor` large ones.
-        keypoints_px = ((found[index] + 1) / 2 * span + 0.5) * factor - 0.5
-        detections.append(Detection(picture, keypoints_px))
-    return detections
+        return ((keypoints + 1) / 2 * span + 0.5) * self.factors - 0.5 + self.corner
 
 
-def _shrunk(pixels: ndarray, min_side: int) -> tuple[ndarray, int]:
-    """The picture reduced by the largest whole factor that leaves it `min_side`, and the factor.
+def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection]:
+    shrunk = [_shrunk(picture.pixels, model.config.image_size, model.config.fit) for picture in batch]
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for index, one in enumerate(shrunk):
+        by_size.setdefault(one.pixels.shape, []).append(index)
+    found: dict[int, ndarray] = {}
+    for shape, indices in by_size.items():
+        at_once = max(1, _MAX_SQUARE_BYTES // (12 * max(shape) ** 2))
+        for some in (indices[start : start + at_once] for start in range(0, len(indices), at_once)):
+            images = torch.from_numpy(np.stack([shrunk[i].pixels for i in some])).permute(0, 3, 1, 2)
+            keypoints = model.detect(images.to(model.edge_weights.device).float() / 255)
+            found.update(zip(some, keypoints.double().cpu().numpy(), strict=True))
+    return [Detection(picture, shrunk[index].to_original(found[index])) for index, picture in enumerate(batch)]
 
-    Keeps a batch of large pictures small before they become floats; the model shrinks the rest of the way.
+
+def _shrunk(pixels: ndarray, size: int, fit: str) -> _Shrunk:
+    """The picture reduced by the largest whole factor that leaves its shorter side twice the network's size.
+
+    Keeps a batch of large pictures small before they become floats; the model shrinks the rest of the way. Of a
+    picture longer than sixteen times the network's size then, the middle alone where the network looks at no more, or
+    with the longer side reduced further: a padded picture would become a huge square.
     """
-    factor = max(1, min(pixels.shape[:2]) // min_side)
-    return (pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))), factor
+    corner = 0, 0
+    height, width = pixels.shape[:2]
+    if fit == "crop" and max(height, width) > _MAX_SHARE * max(size, min(height, width)):
+        side = min(height, width)
+        corner = (width - side) // 2, (height - side) // 2
+        pixels = pixels[corner[1] : corner[1] + side, corner[0] : corner[0] + side]
+    factor = max(1, min(pixels.shape[:2]) // (2 * size))
+    sides = pixels.shape[1], pixels.shape[0]
+    if max(sides) // factor > _MAX_SHARE * size and fit != "crop":
+        longest = -(-max(sides) // (_MAX_SHARE * size))
+        factors = tuple(max(factor, min(longest, side if fit == "pad" else side // (2 * size))) for side in sides)
+    else:
+        factors = factor, factor
+    if factors == (1, 1):
+        return _Shrunk(np.ascontiguousarray(pixels), corner, (1, 1))
+    return _Shrunk(np.asarray(Image.fromarray(pixels).reduce(factors)), corner, (factors[0], factors[1]))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from autolink_gen.data.frame_stream import FrameStream
+from autolink_gen.data.frame_stream import FrameStream, most_at_once
 from autolink_gen.data.video import TimedFrame, VideoError
 from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, VideoWriter
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
@@ -67,7 +67,10 @@ def best_reference(
     transfer: Transfer, driver: FrameStream, source: Float[ndarray, "K 2"], *, crop: Crop | None = None
 ) -> Float[ndarray, "K 2"]:
     """The driver's pose that is most like the source's, of 50 frames spread over it."""
-    poses = transfer.detect([_cut(pixels, crop) for pixels in driver.spread(_SEARCHED)])
+    frames = (_cut(pixels, crop) for pixels in driver.spread_one_by_one(_SEARCHED))
+    poses: list[ndarray] = []
+    while batch := list(islice(frames, _LOOKED_AT)):
+        poses.extend(transfer.detect(batch))
     linked = transfer.linked
     return min(poses, key=lambda pose: pose_distance(pose[linked], source[linked]))
 
@@ -108,7 +111,7 @@ def transfer_video(
     the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
     """
     whole = source.spread(source_frames)
-    missing = max(0, min(source_frames, source.num_frames) - len(whole))
+    missing = max(0, min(source_frames, source.num_frames, most_at_once(whole[0])) - len(whole))
     whole = [pixels for pixels in whole if not is_blank(pixels)] or whole
     lent = crop_of(transfer, whole) if look.crop else None
     moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
@@ -158,7 +161,8 @@ def _painted(
 ) -> Iterator[tuple[TimedFrame, AnimatedFrame]]:
     """The driver's frames, cropped, and what was painted in their poses."""
     frames = (replace(frame, pixels=_cut(frame.pixels, crop)) for frame in driver)
-    while batch := list(islice(frames, batch_size)):
+    for first in frames:
+        batch = [first, *islice(frames, min(batch_size, most_at_once(first.pixels)) - 1)]
         yield from zip(batch, animator([(frame.time_s, frame.pixels) for frame in batch]), strict=True)
 
 

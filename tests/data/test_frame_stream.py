@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from video_clips import brightness_of, make_frames, write_click, write_clip, write_keyframes
 
+from autolink_gen.data import frame_stream
 from autolink_gen.data.frame_stream import FrameStream
 
 
@@ -113,3 +114,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         FrameStream(tmp_path / "none.avi")
     with pytest.raises(ValueError, match="none does not exist; check its name and folder"):
         FrameStream(tmp_path / "none")
+
+
+def test_of_large_frames_fewer_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = FrameStream(write_clip(tmp_path / "film.mp4", 20))
+    monkeypatch.setattr(frame_stream, "_MAX_SPREAD_BYTES", 3 * 64 * 48 * 3)
+    assert len(film.spread(10)) == 3
+    assert len(list(film.spread_one_by_one(10))) == 10

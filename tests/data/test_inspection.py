@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from autolink_gen.data import inspection
 from autolink_gen.data.inspection import Spread, find_near_duplicates, inspect_folder
 
 
@@ -107,3 +108,11 @@ def test_progress_sees_every_picture(folder: Path) -> None:
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no pictures in"):
         inspect_folder(tmp_path)
+
+
+def test_many_pictures_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    thumbnails = np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8)
+    thumbnails[[7, 31]] = thumbnails[3]
+    expected = find_near_duplicates(thumbnails)
+    monkeypatch.setattr(inspection, "_COMPARED_AT_ONCE", 100)
+    assert find_near_duplicates(thumbnails) == expected == [[3, 7, 31]]

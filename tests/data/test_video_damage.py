@@ -143,3 +143,10 @@ def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         write_clip(tmp_path / "file" / "clip.mp4", 1)
+
+
+def test_frames_too_large_for_an_encoder_are_named(tmp_path: Path) -> None:
+    message = r"long\.mp4 cannot hold frames of .*20000"
+    with pytest.raises(VideoError, match=message), VideoWriter(tmp_path / "long.mp4", fps=25) as writer:
+        writer.write(np.zeros((2, 20_000, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from autolink_gen.inference import cropping
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 
 USUAL = np.array([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
@@ -64,6 +65,17 @@ def test_a_crop_over_the_border_goes_on_with_the_border():
     assert taken.shape == (4, 4, 3)
     assert np.array_equal(taken[2:, 1:], pixels[:2, :3])
     assert np.array_equal(taken[0, 0], pixels[0, 0])
+
+
+def test_a_square_is_put_back_strip_by_strip_as_at_once(monkeypatch):
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    painted = draw.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    for crop in (Crop(10, 5, 40), Crop(-7, 20, 45)):
+        expected = crop.put_back(painted, pixels)
+        monkeypatch.setattr(cropping, "_STRIP_PX", 100)
+        assert np.array_equal(crop.put_back(painted, pixels), expected)
+        monkeypatch.undo()
 
 
 def test_a_square_is_put_back_where_it_was_taken():

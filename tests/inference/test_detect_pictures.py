@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,31 @@ def test_a_real_model_gives_what_its_detect_gives() -> None:
 def test_pictures_one_pixel_wide_are_survived(size: tuple[int, int]) -> None:
     [found] = detect_pictures(BrightSpot(), [_spot(*size, 0, 0)])
     assert np.isfinite(found.keypoints).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(1, 40_000), (40_000, 1), (300, 30_000), (30_000, 70)])
+def test_long_pictures_take_no_memory(fit: str, size: tuple[int, int]) -> None:
+    model = AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05, fit=fit)).eval()
+    given = []
+    detect = model.detect
+    model.detect = lambda images: given.append(images.shape[2:]) or detect(images)
+    [found] = detect_pictures(model, [_spot(*size, 0, 0)])
+    assert np.isfinite(found.keypoints).all()
+    assert max(given[0]) <= 16 * 64
+    middle = (np.array(size) - 1) / 2
+    assert (np.abs(found.keypoints_px - middle) <= np.array(size)).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(3000, 100), (100, 3000)])
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
+def test_keypoints_of_long_pictures_are_in_pixels_of_the_original(width: int, height: int, fit: str) -> None:
+    model = BrightSpot()
+    model.config = replace(model.config, fit=fit)
+    [found] = detect_pictures(model, [_spot(width, height, width // 3, height // 4, side=12)])
+    assert found.keypoints_px[0] == pytest.approx((width // 3 + 5.5, height // 4 + 5.5), abs=0.2)
+    [middle] = detect_pictures(BrightSpot(), [_spot(width, height, width // 2 - 6, height // 2 - 6, side=12)])
+    assert middle.keypoints_px[0] == pytest.approx((width / 2 - 0.5, height / 2 - 0.5), abs=0.2)
 
 
 def test_unreadable_pictures_go_to_the_caller_and_the_rest_is_read(tmp_path: Path) -> None:
