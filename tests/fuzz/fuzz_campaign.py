@@ -43,6 +43,7 @@ class Report:
         )
         mine.slowest_ms = max(mine.slowest_ms, tally.slowest_ms)
         mine.peak_mib = max(mine.peak_mib, tally.peak_mib)
+        mine.outcomes |= tally.outcomes
 
     def note(self, found: Finding) -> None:
         """Keep a finding, or count one that is known; the smaller input stays."""
@@ -256,10 +257,10 @@ def _name_of(status: int) -> str:
 
 
 def shares(kinds: Sequence[Kind], inputs: int, *, least: int) -> dict[str, int]:
-    """How many of the inputs each kind gets: ``least`` each, the rest by how cheap they are."""
+    """How many of the inputs each kind gets: ``least`` each, of the rest the more the cheaper, and the less time."""
     least = min(least, inputs // len(kinds))
     rest = inputs - least * len(kinds)
-    weights = {kind.name: 1 / kind.cost_ms for kind in kinds}
+    weights = {kind.name: kind.cost_ms**-0.5 for kind in kinds}
     total = sum(weights.values())
     return {name: max(1, least + int(rest * weight / total)) for name, weight in weights.items()}
 

@@ -17,7 +17,7 @@ import unicodedata
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -58,6 +58,7 @@ class Tally:
     refused: int = 0
     slowest_ms: float = 0.0
     peak_mib: float = 0.0
+    outcomes: dict[str, str] = field(default_factory=dict)  # of whole samples, by their numbers: "read", "refused"
 
 
 class Heartbeat:
@@ -154,6 +155,8 @@ class Worker:
         problems += [("takes over 1 GiB", f"{growth:.0f} MiB")] if growth > MAX_GROWTH_MIB else []
         problems += self._tidy(file)
         self._count(seconds, growth)
+        if index < len(self.stocked.samples):
+            self.tally.outcomes[str(index)] = "refused" if refusal else "read"
         for key, detail in problems:
             self._note(key, detail, sample, index)
         return refusal

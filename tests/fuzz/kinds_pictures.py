@@ -215,5 +215,5 @@ def read(home: Path, file: Path) -> None:
     assert read_image(file, min_side=4).mode == "RGB"
 
 
-PICTURE = Kind("picture", samples, read, mutators=(change_png, change_jpeg, change_riff), tokens=TOKENS, cost_ms=2.0)
+PICTURE = Kind("picture", samples, read, mutators=(change_png, change_jpeg, change_riff), tokens=TOKENS, cost_ms=0.8)
 KINDS = (PICTURE,)

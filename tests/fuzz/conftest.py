@@ -1,0 +1,7 @@
+"""The modules of the fuzz program and the drawn sets of the tests of data, imported by their names."""
+
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(folder) for folder in (_HERE, _HERE.parent / "data") if str(folder) not in sys.path]
