@@ -113,3 +113,24 @@ def test_a_batch_that_two_devices_cannot_share(script):
     message = "Error: training.batch_size 3 cannot be shared by 2 devices evenly: choose a multiple of 2"
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_refusal_of_the_first_process_ends_the_other_one_too(script):
+    first = learn_graph(script, "--data", "puppets", "--steps", "1", "--batch-size", "2", "--devices", "1")
+    assert first.returncode == 0, first.stderr
+    other = learn_graph(script, "--data", "puppets", "--steps", "1", "--batch-size", "4", "--name", "puppets-k3")
+    assert other.returncode != 0
+    assert "training.batch_size was 2, now 4" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def test_two_devices_go_on_from_the_save_that_both_can_read(script):
+    arguments = ("--data", "puppets", "--batch-size", "4", "--set", "training.save_every=1")
+    assert learn_graph(script, *arguments, "--steps", "2").returncode == 0
+    saves = script.parent / "runs" / "graph" / "puppets-k3" / "checkpoints"
+    (saves / "step-00000002" / "training_state.pt").write_bytes(b"half")
+    done = learn_graph(script, *arguments, "--steps", "3")
+    assert done.returncode == 0, done.stderr
+    assert "going on from step 1 of 3" in done.stdout
+    assert [path.name for path in step_folders(saves)] == ["step-00000002", "step-00000003"]
+    assert (saves / "damaged-step-00000002" / "training_state.pt").read_bytes() == b"half"

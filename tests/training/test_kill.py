@@ -73,3 +73,16 @@ def test_a_killed_gan_ends_as_if_left_alone(kill_resume, tmp_path):
     kills = list(kill_resume.kill_and_resume(tmp_path / "run", 24, kills=1, interval=0.2, seed=2, job="gan"))
     assert all(kill.harmless for kill in kills), kills
     assert kill_resume.differences(tmp_path / "straight", tmp_path / "run") == []
+
+
+def test_a_full_disk_ends_with_one_line_and_then_as_if_left_alone(kill_resume, straight, tmp_path, monkeypatch, capsys):
+    import other_crashes
+
+    monkeypatch.setattr("os.geteuid", lambda: 1000)  # no file system is mounted in a test
+    assert other_crashes.fill_disks(straight, tmp_path, STEPS, number=2, seed=0, job="graph"), capsys.readouterr().out
+
+
+def test_of_two_processes_in_one_folder_one_trains(kill_resume, straight, tmp_path, capsys):
+    import other_crashes
+
+    assert other_crashes.run_pairs(straight, tmp_path, STEPS, number=1, seed=0, job="graph"), capsys.readouterr().out
