@@ -30,6 +30,7 @@ from autolink_gen.data.list_files import (
 from autolink_gen.data.mat_files import read_mat
 from autolink_gen.files import BadFileError, reading
 from autolink_gen.progress import Progress
+from autolink_gen.text import shown
 
 _IN_FOLDERS = ("", "Anno", "Img", "Eval")  # CelebA's own folders; torchvision lays the files flat
 _MIN_FACE_SHARE = 0.3
@@ -84,7 +85,9 @@ def read_celeba(home: Path, progress: Progress, *, pictures: str, landmarks: str
     for part, wanted in names.items():
         kept = [name for name in wanted if large is None or name in large]
         if missing := [name for name in kept if name not in points]:
-            raise ValueError(f"{located(home, landmarks)} has no row for {missing[0]}, which is in the part {part}")
+            raise ValueError(
+                f"{located(home, landmarks)} has no row for {shown(missing[0])}, which is in the part {part}"
+            )
         parts[part] = [
             Annotated(Path(name).stem, folder / name, np.reshape(points[name], (5, 2)).astype(float)) for name in kept
         ]
@@ -111,7 +114,7 @@ def _with_large_faces(
     found = set()
     for name in progress(wanted, len(wanted), "sizes"):
         if name not in faces:
-            raise ValueError(f"{boxes} has no row for {name}; give the file that belongs to these pictures")
+            raise ValueError(f"{boxes} has no row for {shown(name)}; give the file that belongs to these pictures")
         if name in sizes:
             area = sizes[name][0] * sizes[name][1]
         else:
@@ -242,7 +245,9 @@ def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts
     for index, file in files.items():
         for name, known in zip((*lists, "parts/part_locs.txt"), tables, strict=True):
             if index not in known:
-                raise ValueError(f"{home / name} has no row for picture {index}, {file}; it is cut: unpack it again")
+                raise ValueError(
+                    f"{home / name} has no row for picture {index}, {shown(file)}; it is cut: unpack it again"
+                )
         part = "train" if train_flags[index] == ["1"] else "test"
         wanted = _CUB_CLASSES if part == "train" else (test_class,)
         if test_class is None or whole(classes[index][0], home / lists[0]) in wanted:
@@ -254,9 +259,9 @@ def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts
 
 def _cub_points(file: Path) -> dict[int, list[tuple[float, float]]]:
     points: dict[int, list[tuple[float, float]]] = {}
-    for number, _, x, y, shown in rows_of(file, columns=5):
+    for number, _, x, y, seen in rows_of(file, columns=5):
         place = floats((x, y), file)
-        points.setdefault(int(number), []).append((place[0], place[1]) if shown == "1" else (np.nan, np.nan))
+        points.setdefault(int(number), []).append((place[0], place[1]) if seen == "1" else (np.nan, np.nan))
     return points
 
 

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from published_trees import BUILDERS, celeba_h5, old_frame, prepare
+from scipy.io import loadmat, savemat
 
 from autolink_gen.data.inner_names import inner_name
 from autolink_gen.data.list_files import are_numbers, names_in, numbers_by_name, read_bytes
@@ -191,10 +192,44 @@ def test_a_matlab_file_does_not_take_what_it_declares(tmp_path: Path) -> None:
         assert file.stat().st_size < 2**20 and _peak_mib(read) < 200
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?"])
+def test_arrays_are_those_that_another_reader_gives(kind: str, packed: bool, tmp_path: Path) -> None:
+    values = {"short": np.arange(3), "wanted": np.arange(100).reshape(5, 20) * 1.5 - 7, "empty": np.zeros((0, 3))}
+    typed = {name: array.astype(kind) for name, array in values.items()} | {"cells": np.array([[1, "a"]], object)}
+    savemat(tmp_path / "a.mat", typed, do_compression=packed)
+    for name in values:
+        theirs = loadmat(tmp_path / "a.mat")[name]
+        ours = read_mat(tmp_path / "a.mat", name)
+        assert ours.shape == theirs.shape and np.array_equal(ours, theirs)
+    with pytest.raises(BadFileError, match="cells is no array of real numbers"):
+        read_mat(tmp_path / "a.mat", "cells")
+
+
+def test_a_damaged_matlab_file_does_not_end_the_program(tmp_path: Path) -> None:
+    """The kind of numbers is none that there is: scipy reads from a place of its own then."""
+    bad_kind = _matrix(b"tstid000", (1, 4), struct.pack("<4d", 1, 2, 3, 4), values_type=0x010C)
+    many = _packed(_element(14, b"") * 2**20)
+    for number, element in enumerate((bad_kind, many, _element(14, b"\6\0\0\0"), _matrix(b"tstid000", (-1, -4), b""))):
+        with pytest.raises(BadFileError, match=r"\.mat is no readable MATLAB file"):
+            read_mat(_mat(tmp_path / f"{number}.mat", element), "tstid000")
+    savemat(tmp_path / "old.mat", {"tstid000": [[1]]}, format="4")
+    with pytest.raises(BadFileError, match="version 5"):
+        read_mat(tmp_path / "old.mat", "tstid000")
+
+
+@pytest.mark.parametrize("name", ["a\u202egpj.exe", "a\u200b"])
+@pytest.mark.parametrize("wild", [False, True])
+def test_a_name_without_a_row_is_told_in_plain_characters(name: str, wild: bool, tmp_path: Path) -> None:
+    home = BUILDERS["celeba-wild" if wild else "celeba-aligned"](tmp_path)
+    (home / "MAFL/testing.txt").write_text(f"{name}.jpg\n")
+    with pytest.raises(ValueError, match=r"has no row for a\\u20") as error:
+        prepare("celeba-wild" if wild else "celeba-aligned", tmp_path)
+    assert str(error.value).isprintable()
+
+
 @pytest.mark.parametrize("values", [[[1.5]], [[-1]], [[1e9]], [[np.inf]], [[np.nan]], "text", {"a": 1}, [[1j]]])
 def test_flowers_are_numbered_by_numbers(values: Any, tmp_path: Path) -> None:
-    from scipy.io import savemat
-
     home = BUILDERS["flowers"](tmp_path)
     savemat(home / "setid.mat", {"trnid": [[2]], "tstid": values})
     with pytest.raises(BadFileError, match=r"setid\.mat"):
