@@ -257,8 +257,8 @@ def _name_of(status: int) -> str:
 
 
 def shares(kinds: Sequence[Kind], inputs: int, *, least: int) -> dict[str, int]:
-    """How many of the inputs each kind gets: ``least`` each, of the rest the more the cheaper, and the less time."""
-    least = min(least, inputs // len(kinds))
+    """How many of the inputs each kind gets: ``least`` each where they suffice, of the rest the more the cheaper."""
+    least = min(least, inputs // (2 * len(kinds)))
     rest = inputs - least * len(kinds)
     weights = {kind.name: kind.cost_ms**-0.5 for kind in kinds}
     total = sum(weights.values())

@@ -1,21 +1,30 @@
 """What tests ask of the fuzz program: some inputs of a kind, or one file, and that nothing is found."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fuzz_campaign import Campaign, Job, Report, jobs_of, stock
+from fuzz_campaign import Campaign, Job, Report
 from fuzz_kinds import Kind, Sample, Stocked
 from fuzz_registry import kinds_named
 from regressions import READ, REFUSED, Regression
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 
-def fuzzed(name: str, count: int, folder: Path, *, seed: int = 0) -> Report:
-    """So many inputs of a kind; AssertionError that tells each finding."""
-    campaign = _campaign(folder, seed)
-    report = campaign.run(jobs_of(stock(kinds_named([name])), {name: count}, go_on=lambda: True))
-    assert not report.findings, told(report)
-    assert report.tallies[name].inputs == count
-    return report
+
+def run_program(kinds: Sequence[str], inputs: int, *, keep: Path) -> dict[str, dict[str, int]]:
+    """The program's table for so many inputs of some kinds; AssertionError where it has findings.
+
+    It runs as users' commands do: the checks of signatures that tests make would take most of the time.
+    """
+    options = ["--kinds", ",".join(kinds), "--inputs", str(inputs), "--keep", str(keep)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", *options], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.split()[0] in kinds]
+    return {row[0]: dict(zip(("inputs", "ok", "refused", "findings"), map(int, row[1:5]), strict=True)) for row in rows}
 
 
 def read_one(kind: Kind, sample: Sample, folder: Path) -> Report:

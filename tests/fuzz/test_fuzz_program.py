@@ -12,12 +12,10 @@ from pathlib import Path
 import fuzz_campaign
 import fuzz_worker
 import pytest
-from fuzz_checks import read_one
+from fuzz_checks import REPOSITORY, read_one
 from fuzz_kinds import Kind, Sample, Stocked
 from fuzz_registry import kinds_named, names
 from fuzz_worker import damaged
-
-_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def _type_error(home: Path, file: Path) -> None:
@@ -175,11 +173,11 @@ def test_unknown_kinds_are_named() -> None:
 
 def test_the_program_tells_in_a_table_and_replays(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "tests.fuzz", "--kinds", "picture"]
-    done = subprocess.run([*run, "--inputs", "60"], cwd=_REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run([*run, "--inputs", "60"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "60 inputs" in done.stdout
     file = tmp_path / "cat.jpg"
     file.write_bytes(b"no picture")
-    done = subprocess.run([*run, "--replay", str(file)], cwd=_REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run([*run, "--replay", str(file)], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[1].split()[:4] == ["picture", "1", "0", "1"]
