@@ -38,7 +38,7 @@ def fill_disks(alone: Path, folder: Path, steps: int, *, number: int, seed: int,
         good &= is_line and not broken and not different and not left
         words = ("yes" if fine else "NO" for fine in (not broken, is_line, not different))
         print("{:4d} {:8d}  {:11d}  {:>12}  {:>8}  {:>15}".format(trial, room, newest, *words), end="")
-        print(f"  {len(left):4d}  {said[:70] or f'exit code {process.exitcode}'}", flush=True)
+        print(f"  {len(left):4d}  {said[:70] or f'exit code {process.exitcode}'}", *different[:3], flush=True)
     return good
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from autolink_gen.config import DataConfig
 from autolink_gen.data.catalog import open_dataset
 from autolink_gen.data.images import FIT
-from autolink_gen.training.workers import Failing, collate, worker_batches
+from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches
 
 
 class StepSampler(Sampler[list[int]]):
@@ -71,10 +71,18 @@ def endless_batches(
     Raises LostWorkerError where such a process was killed, and what reading raised where pictures cannot be read.
     """
     # The loader draws a seed for its workers; from a generator of its own it does not touch the global one.
-    options = {"batch_sampler": sampler, "num_workers": workers, "generator": torch.Generator()}
-    if workers:
-        return worker_batches(DataLoader(Failing(dataset), collate_fn=collate, **options))  # type: ignore[arg-type]
-    return iter(DataLoader(dataset, **options))  # type: ignore[arg-type]
+    generator = torch.Generator()
+    if not workers:
+        return iter(DataLoader(dataset, batch_sampler=sampler, generator=generator))
+    loader = DataLoader(
+        Failing(dataset),
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=ignore_interrupts,
+        generator=generator,
+    )
+    return worker_batches(loader)
 
 
 def open_pictures(data: DataConfig, *, image_size: int, fit: FIT, seed: int) -> Dataset[Tensor]:

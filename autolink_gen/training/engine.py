@@ -4,7 +4,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -69,6 +69,7 @@ class Run:
         self.metrics: dict[str, float] = {}
         self.stopped_by: str | None = None
         self._log: RunLog | None = None
+        self._going: Generator[int, None, None] | None = None
         self._all_finite = True
         self._saved_at = 0
         self._waited_s = 0.0
@@ -115,6 +116,15 @@ class Run:
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""
+        self._going = self._steps()
+        return self._going
+
+    def close(self) -> None:
+        """End the logs and give signals back, where an error ended the loop."""
+        if self._going is not None:
+            self._going.close()
+
+    def _steps(self) -> Generator[int, None, None]:
         if self.progress.step and self._is_unfinished():
             self.on_save(self)
         if self.progress.step >= self.length.steps:  # finished already: no bar, no more logs
@@ -139,15 +149,17 @@ class Run:
 
     def _without_worker(self, error: LostWorkerError, workers: int) -> OSError:
         """Save what is done, and what to say of a process that reads pictures and was killed."""
-        step = self.progress.step
+        step, signalled = self.progress.step, self.stopped_by
         if self._saved_at != step and self.fabric.world_size == 1 and self._is_finite():
-            self.stopped_by = self.stopped_by or "a killed process"
+            self.stopped_by = signalled or "a killed process"
             self.save()
-        last = f"The last save is of step {self._saved_at}" if self._saved_at else "There is no save yet"
-        return LostWorkerError(
-            f"a process that reads pictures was killed at step {step}, for want of memory as a rule ({error}). {last}: "
-            f"repeat the command to go on, with less memory by fewer such processes, --set data.workers={workers // 2}"
-        )
+        last = f"the last save is of step {self._saved_at}" if self._saved_at else "there is no save yet"
+        what = f"a process that reads pictures was killed at step {step}"
+        if signalled:  # which reached that process too
+            return LostWorkerError(f"{what}, by {signalled}; {last}: repeat the command to go on")
+        less = f"with less memory by fewer such processes, --set data.workers={workers // 2}"
+        why = f"for want of memory as a rule ({error})"
+        return LostWorkerError(f"{what}, {why}; {last}: repeat the command to go on, {less}")
 
     def _is_finite(self) -> bool:
         networks = (self.network, self.average, self.critic_network)

@@ -1,5 +1,6 @@
 """Training loop 2: a GAN that paints on the edge maps of a learned graph (AutoLink, Appendix C.1)."""
 
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -57,7 +58,8 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         )
         if fabric.is_global_zero and config.progress.pictures:
             quality.begin(run)
-        _loop(run, config, graph, dataset)
+        with closing(run):
+            _loop(run, config, graph, dataset)
     return run
 
 

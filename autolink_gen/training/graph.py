@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
             saved=saved,
         )
         model.sigma2 = thickness_at(max(0, run.progress.step - 1), config)  # as it was when the save was made
-        _loop(run, config, model, dataset, loss_of)
+        with closing(run):
+            _loop(run, config, model, dataset, loss_of)
     return run
 
 

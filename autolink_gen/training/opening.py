@@ -44,6 +44,7 @@ def opened_run(fabric: Fabric, launch: Launch, config: Any, *, graph: AutoLink |
             _agree(fabric, None)
         _at_first(fabric, lambda: _settle(launch, config, graph, saved))
         fabric.barrier()
+        torch.manual_seed(config.training.seed)  # the first weights hang on nothing that was read until here
         yield saved
 
 
@@ -82,7 +83,7 @@ def _read_too(fabric: Fabric, launch: Launch, name: str) -> Save:
     folder = launch.folder / CHECKPOINTS_NAME / name
     try:
         saved = Save(folder, *read_save(folder))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         _agree(fabric, error)
         raise
     _agree(fabric, None)
@@ -105,7 +106,7 @@ def _at_first(fabric: Fabric, do: Callable[[], str]) -> str:
     return told[0]
 
 
-def _agree(fabric: Fabric, error: ValueError | None) -> None:
+def _agree(fabric: Fabric, error: ValueError | OSError | None) -> None:
     """ValueError in every process where one of them has an error."""
     if fabric.world_size == 1:
         return

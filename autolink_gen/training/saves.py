@@ -116,7 +116,7 @@ def find_newest(checkpoints: Path) -> Save | None:
     for folder in reversed(there):
         try:
             found = Save(folder, *read_save(folder), damaged)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             damaged.append(folder)
             reasons.append(printable(str(error)))
             continue

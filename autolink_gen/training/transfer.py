@@ -1,6 +1,7 @@
 """Training loop 3: a network that paints one frame's pose with another frame's appearance (AutoLink, Appendix C.2)."""
 
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -63,7 +64,8 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
         )
         if fabric.is_global_zero and config.progress.pictures:
             reconstruction.begin(run)
-        _loop(run, config, whole, pairs)
+        with closing(run):
+            _loop(run, config, whole, pairs)
     return run
 
 

@@ -57,6 +57,11 @@ def collate(items: list[Any]) -> Any:
     return default_collate(items) if failure is None else failure
 
 
+def ignore_interrupts(worker: int) -> None:
+    """Let a process that reads pictures leave Ctrl-C, which reaches it too, to the main one, which ends in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
     """The batches of a loader whose items are ``Failing``'s; raises LostWorkerError where a process was killed."""
     with _unheard_children():

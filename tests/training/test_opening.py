@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training.graph import train_graph
@@ -75,10 +76,10 @@ def test_a_run_whose_saves_cannot_be_read_is_not_begun_anew(folder, caplog, dama
 
 
 def test_saves_that_may_not_be_read_are_not_begun_anew(folder, monkeypatch):
-    def refuse(path, **kwargs):
+    def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("autolink_gen.training.saves._check_plain", refuse)
+    monkeypatch.setattr("autolink_gen.training.saves.read_save", refuse)
     before = contents(folder)
     with pytest.raises(ValueError, match=r"Permission denied.*mend the rights"):
         train_graph(tiny(steps=3), launch(folder))
@@ -196,3 +197,18 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder):
         with pytest.raises(ValueError, match=f"{name} is no file"):
             train_graph(tiny(), launch(folder))
         (folder / "kept").replace(folder / name)
+
+
+def test_the_first_weights_hang_on_nothing_that_is_read_before(folder, tmp_path, monkeypatch):
+    """A run killed before its first save finds other files when it begins anew."""
+    from autolink_gen.training import opening
+
+    plain = opening.check_run
+
+    def draw_too(*args: object) -> None:
+        torch.rand(7)
+        plain(*args)
+
+    monkeypatch.setattr(opening, "check_run", draw_too)
+    other = train_graph(tiny(), launch(tmp_path / "other"))
+    assert (other.folder / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()

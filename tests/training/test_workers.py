@@ -82,10 +82,58 @@ def test_a_killed_process_is_one_line_and_what_was_done_is_saved(pictures, tmp_p
     assert torch.equal(state["rng"], expected_state["rng"])
 
 
+def test_an_interrupt_of_all_processes_stops_the_run_in_order(pictures, tmp_path, monkeypatch):
+    """As Ctrl-C sends it."""
+    plain = Run.update
+
+    def update(run: Run, loss: torch.Tensor, **kwargs: object) -> bool:
+        if run.progress.step == 1:
+            for pid in (*(child.pid for child in multiprocessing.active_children()), os.getpid()):
+                os.kill(pid, signal.SIGINT)
+        return plain(run, loss, **kwargs)
+
+    monkeypatch.setattr(Run, "update", update)
+    run = train_graph(config(pictures, workers=1), launch(tmp_path / "run"))
+    assert (run.progress.step, run.stopped_by) == (2, "SIGINT")
+    assert [path.name for path in step_folders(run.checkpoints)] == ["step-00000002"]
+
+
+def test_a_signal_that_kills_such_a_process_is_named(pictures, tmp_path, monkeypatch):
+    kill_workers_at(monkeypatch, 1)
+    with pytest.raises(LostWorkerError, match=r"by SIGTERM; the last save is of step \d"):
+        train_graph(config(pictures, workers=1), stopping(tmp_path / "run", monkeypatch))
+    assert len(step_folders(tmp_path / "run" / "checkpoints")) == 1
+
+
+def stopping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """A launch of a run that is told to stop while it waits for pictures."""
+    plain = Run._without_worker
+
+    def told(run: Run, error: LostWorkerError, workers: int) -> OSError:
+        run.stopped_by = "SIGTERM"
+        return plain(run, error, workers)
+
+    monkeypatch.setattr(Run, "_without_worker", told)
+    return launch(folder)
+
+
+def test_after_an_error_signals_are_as_before_and_the_logs_are_closed(pictures, tmp_path, monkeypatch):
+    before, closed = signal.getsignal(signal.SIGINT), []
+
+    def crash(run: Run, loss: torch.Tensor, **kwargs: object) -> bool:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Run, "update", crash)
+    monkeypatch.setattr("autolink_gen.training.run_log.RunLog.close", lambda log: closed.append(True))
+    with pytest.raises(KeyError) as caught:
+        train_graph(config(pictures, workers=0), launch(tmp_path / "run"))
+    assert closed == [True] and signal.getsignal(signal.SIGINT) is before, caught
+
+
 def test_weights_that_are_not_finite_are_not_saved(pictures, tmp_path, monkeypatch):
     kill_workers_at(monkeypatch, 1)
     monkeypatch.setattr(Run, "_is_finite", lambda run: False)
-    with pytest.raises(LostWorkerError, match="There is no save yet"):
+    with pytest.raises(LostWorkerError, match="there is no save yet"):
         train_graph(config(pictures, workers=1), launch(tmp_path / "run"))
     assert step_folders(tmp_path / "run" / "checkpoints") == []
 
