@@ -1,8 +1,11 @@
 """CelebA as the authors' code packs it, in one HDF5 file: its arrays are checked before anything of them is read."""
 
 import math
+import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,16 @@ _PARTS = (("train", "train"), ("fit", "mafl_train"), ("test", "mafl_test"))
 _REMEDY = "make it anew or fetch it again"
 _MAX_PICTURES, _MAX_SIDE, _NUM_POINTS = 300_000, 1024, 5
 _MAX_CHUNK_BYTES = 64 * 2**20
+_MAX_SECONDS = 2.0
+_PROBE = """
+import sys
+sys.path[:] = sys.argv[2:]  # nothing is imported from the current folder
+from pathlib import Path
+import h5py
+from autolink_gen.data.celeba_h5 import probe
+print("ready", flush=True)
+probe(Path(sys.argv[1]))
+"""
 _MAX_RATIO = 1100  # deflate packs to a thousandth at best
 
 
@@ -28,14 +41,50 @@ def read_celeba_h5(home: Path, progress: Progress) -> Parts:
     """
     file = home / "celeba_wild.h5"
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as error:
         raise ValueError(f"reading {file} needs h5py ({error}): pip install 'autolink-gen[data]'") from error
     if not file.is_file():
         raise BadFileError(f"there is no file {file}; {_REMEDY}")
     with reading(file, "celeba_wild.h5 of the authors", remedy=_REMEDY):
-        opened = h5py.File(file, "r")
-        return {part: _part(opened, name, file) for part, name in _PARTS}
+        _try_apart(file)
+        return _parts(file)
+
+
+def probe(file: Path) -> None:
+    """Do what may hang or end a program with a damaged file; what that raises, reading it here raises again."""
+    with suppress(Exception):
+        for pictures in _parts(file).values():
+            for one in (pictures[0], pictures[-1]):
+                _pixels(one)
+
+
+def _try_apart(file: Path) -> None:
+    """ValueError where the HDF5 library loops or crashes on the file, which it does in another process first."""
+    command = [sys.executable, "-c", _PROBE, str(file.absolute()), *sys.path]
+    with Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL) as tried:
+        assert tried.stdout is not None
+        try:
+            tried.stdout.readline()  # it has begun
+            ended = tried.wait(_MAX_SECONDS)
+        except TimeoutExpired as error:
+            raise ValueError("the HDF5 library does not come to an end with it") from error
+        finally:
+            tried.kill()
+    if ended != 0:
+        raise ValueError("the HDF5 library breaks down on it")
+
+
+def _parts(file: Path) -> Parts:
+    import h5py
+
+    opened = h5py.File(file, "r")
+    return {part: _part(opened, name, file) for part, name in _PARTS}
+
+
+def _pixels(picture: Annotated) -> UInt8[ndarray, "H W 3"]:
+    assert not isinstance(picture.source, Path)
+    return picture.source()
 
 
 def _part(opened: Any, name: str, file: Path) -> list[Annotated]:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
-from published_trees import BUILDERS, celeba_h5, old_frame, prepare
+from published_trees import BUILDERS, old_frame, prepare
 from scipy.io import loadmat, savemat
 
 from autolink_gen.data.inner_names import inner_name
@@ -234,79 +233,6 @@ def test_flowers_are_numbered_by_numbers(values: Any, tmp_path: Path) -> None:
     savemat(home / "setid.mat", {"trnid": [[2]], "tstid": values})
     with pytest.raises(BadFileError, match=r"setid\.mat"):
         prepare("flowers", tmp_path)
-
-
-# ---- HDF5 ----
-
-
-def _outside(file: h5py.File, folder: Path) -> None:
-    with h5py.File(folder / "other.h5", "w") as other:
-        other["secret"] = np.zeros((2, 3, 128, 128), np.uint8)
-    file["train_img"] = h5py.ExternalLink(str(folder / "other.h5"), "secret")
-
-
-def _raw(file: h5py.File, folder: Path) -> None:
-    (folder / "secret.txt").write_bytes(b"s" * (2 * 3 * 128 * 128))
-    where = [(str(folder / "secret.txt"), 0, h5py.h5f.UNLIMITED)]
-    file.create_dataset("train_img", (2, 3, 128, 128), np.uint8, external=where)
-
-
-def _virtual(file: h5py.File, folder: Path) -> None:
-    with h5py.File(folder / "other.h5", "w") as other:
-        other["secret"] = np.zeros((2, 3, 128, 128), np.uint8)
-    layout = h5py.VirtualLayout((2, 3, 128, 128), np.uint8)
-    layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "secret", (2, 3, 128, 128))
-    file.create_virtual_dataset("train_img", layout)
-
-
-def _soft(file: h5py.File, folder: Path) -> None:
-    file["train_img"] = h5py.SoftLink("/mafl_test_img")
-
-
-def _declared(file: h5py.File, folder: Path) -> None:
-    file.create_dataset("train_img", (200_000, 3, 128, 128), np.uint8, chunks=(1, 3, 128, 128))
-
-
-def _endless(file: h5py.File, folder: Path) -> None:
-    file.create_dataset("train_img", (2**40, 3, 128, 128), np.uint8, chunks=(1, 3, 128, 128))
-
-
-def _large_piece(file: h5py.File, folder: Path) -> None:
-    zeros = np.zeros((2, 3, 128, 128), np.uint8)
-    file.create_dataset(
-        "train_img", data=zeros, maxshape=(None, 3, 128, 128), chunks=(2000, 3, 128, 128), compression=9
-    )
-
-
-def _floats(file: h5py.File, folder: Path) -> None:
-    file["train_img"] = np.zeros((2, 3, 128, 128))
-
-
-def _group(file: h5py.File, folder: Path) -> None:
-    file.create_group("train_img")
-
-
-@pytest.mark.parametrize(
-    "make",
-    [_outside, _raw, _virtual, _soft, _declared, _endless, _large_piece, _floats, _group],
-    ids=lambda f: f.__name__,
-)
-def test_an_h5_gives_only_what_it_holds(make: Callable[[h5py.File, Path], None], tmp_path: Path) -> None:
-    file = celeba_h5(tmp_path) / "celeba_wild.h5"
-    with h5py.File(file, "a") as opened:
-        del opened["train_img"]
-        make(opened, tmp_path)
-    with pytest.raises(BadFileError, match=r"celeba_wild\.h5 is no readable .*train_img"):
-        prepare("celeba-wild", tmp_path)
-    assert not (tmp_path / "prepared").exists()
-
-
-def test_landmarks_of_an_h5_are_numbers(tmp_path: Path) -> None:
-    file = celeba_h5(tmp_path) / "celeba_wild.h5"
-    with h5py.File(file, "a") as opened:
-        opened["train_landmark"][0, 0, 0] = np.inf
-    with pytest.raises(BadFileError, match="train_landmark"):
-        prepare("celeba-wild", tmp_path)
 
 
 def test_landmark_files_are_json_by_themselves(tmp_path: Path) -> None:
