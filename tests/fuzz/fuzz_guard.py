@@ -82,7 +82,7 @@ class Guard:
     def _look(self, event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
             self._opened(*arguments[:3])
-        elif event in _PROGRAMS:
+        elif event in _PROGRAMS and not _is_ours(arguments):
             self._events.append((f"starts a program ({event})", repr(arguments)[:500]))
         elif event in _SOCKETS:
             self._events.append((f"uses the network ({event})", repr(arguments)[:500]))
@@ -115,6 +115,13 @@ class Guard:
     @staticmethod
     def _is_known(module: object, name: object) -> bool:
         return str(module).split(".")[0] == "numpy" and str(name).split(".")[0] in _NUMPY
+
+
+def _is_ours(arguments: tuple[object, ...]) -> bool:
+    """Whether the program is the product itself, which reads in a process apart what may end the process."""
+    words = arguments[1] if len(arguments) > 1 else ()
+    is_python = arguments[0] == sys.executable and isinstance(words, list | tuple) and len(words) > 2
+    return is_python and str(words[1]) == "-c" and "from autolink_gen." in str(words[2])
 
 
 def _is_imports() -> bool:

@@ -7,9 +7,10 @@ from fuzz_kinds import Kind
 
 _MODULES = {
     "kinds_pictures": ("picture",),
+    "kinds_shapes": ("shape",),
     "kinds_videos": ("video",),
     "kinds_weights": ("model", "save", "state", "official", "features", "arrays", "frames"),
-    "kinds_tables": ("sets", "prepare", "table", "shard"),
+    "kinds_tables": ("sets", "h5", "prepare", "table", "shard"),
     "kinds_texts": ("pose", "regressor", "recipe", "override", "settings", "metrics", "noted", "page", "name"),
 }
 

@@ -44,8 +44,8 @@ def _trees() -> dict[str, dict[str, bytes]]:
 def annotations() -> list[Sample]:
     """Every list, table and array of the sets; of many that are alike, the first."""
     found, alike = [], set()
-    for name, files in _trees().items():
-        for file, content in files.items():
+    for name in _SETS:
+        for file, content in _trees()[name].items():
             if not file.endswith(_PICTURES) and (name, content) not in alike:
                 alike.add((name, content))
                 found.append(Sample(f"{name}/{file}", content))
@@ -59,13 +59,12 @@ def _other_arrays() -> list[Sample]:
     savemat(plain, {"trnid": [[2]], "tstid": [[1, 3]], "cell": np.array([[rows, "a"]], object)})
     savemat(packed, {"trnid": [[2]], "tstid": [[1, 3]], "s": {"a": 1, "b": [1, 2]}}, do_compression=True)
     savemat(old, {"trnid": [[2]], "tstid": [[1, 3]]}, format="4")
-    mats = [Sample("flowers/flowers-102/setid.mat", file.getvalue()) for file in (plain, packed, old)]
-    return [*mats, *(Sample(f"{_H5}/celeba_wild/celeba_wild.h5", content) for content in _linked_h5s())]
+    return [Sample("flowers/flowers-102/setid.mat", file.getvalue()) for file in (plain, packed, old)]
 
 
-def _linked_h5s() -> list[bytes]:
-    """HDF5 files whose arrays lie in other files, are virtual, or declare more than there is."""
-    found = []
+def h5_files() -> list[Sample]:
+    """The authors' file, and HDF5 files whose arrays lie in other files, are virtual, or declare more than there is."""
+    found = [content for name, content in _trees()[_H5].items() if name.endswith(".h5")]
     for way in ("external", "storage", "virtual", "huge", "soft"):
         buffer = io.BytesIO()
         with h5py.File(buffer, "w") as file:
@@ -85,7 +84,7 @@ def _linked_h5s() -> list[bytes]:
                 else:
                     file[picture] = h5py.SoftLink(f"/{picture}")
         found.append(buffer.getvalue())
-    return found
+    return [Sample(f"{_H5}/celeba_wild/celeba_wild.h5", content) for content in found]
 
 
 def lay_sets(home: Path) -> None:
@@ -219,6 +218,7 @@ _LIST_TOKENS = (b"../../stolen.jpg", b"/etc/passwd", b"\xd9\xa3", b"1e999", b"na
 KINDS = (
     Kind("sets", annotations, read_set, mutators=(change_csv, change_json, change_pickle), tokens=_LIST_TOKENS,
          lay=lay_sets, cost_ms=4.0, structured=0.3),
+    Kind("h5", h5_files, read_set, cost_ms=400.0),  # each is tried in a process of its own
     Kind("prepare", annotations, prepare, mutators=(change_csv, change_json), tokens=_LIST_TOKENS, lay=lay_sets,
          writes=True, cost_ms=25.0, structured=0.3),
     Kind("table", tables, read_table, mutators=(change_csv,), lay=lay_pictures, cost_ms=0.6,

@@ -136,6 +136,7 @@ def states() -> list[Sample]:
     return [
         Sample("run/distance.json", json.dumps(curve).encode()),
         Sample("run/seeds.json", json.dumps(seeds).encode()),
+        Sample("run/config.yaml", to_yaml(GraphRunConfig()).encode()),
         Sample("frames/prepared.json", json.dumps({"size": 16, "fit": "crop", "fps": None}).encode()),
         Sample("base/prepared/flowers/prepared.json", json.dumps({"size": 16, "complete": True}).encode()),
     ]
@@ -147,7 +148,6 @@ def lay_states(home: Path) -> None:
         path = home / sample.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sample.content)
-    (home / "run" / "config.yaml").write_text(to_yaml(GraphRunConfig()))
     (home / "videos").mkdir()
     (home / "videos" / "none.mp4").write_bytes(b"no video")
 
@@ -158,7 +158,7 @@ def read_state(home: Path, file: Path) -> None:
         curve = Curve(home / "run", "distance", marks={"start": "untrained"})
         if curve.take_up(5):
             assert all(row["step"] <= 5 for row in curve.values["curve"])
-    elif file.name == "seeds.json":
+    elif file.parent.name == "run":
         check_kept(home / "run", GraphRunConfig(), [0, 1])
     elif file.parent.name == "frames":
         prepare_videos(home / "videos", home / "frames", size=16)
@@ -224,7 +224,8 @@ KINDS = (
     Kind("settings", settings, read_settings, mutators=(change_yaml,), cost_ms=3.0,
          tokens=(b"data_root: ", b"~", b"\0")),
     Kind("metrics", metrics, read_metrics, mutators=(change_lines,), tokens=_JSON_TOKENS, writes=True, cost_ms=1.5),
-    Kind("noted", states, read_state, mutators=(change_json,), tokens=_JSON_TOKENS, lay=lay_states, writes=True,
+    Kind("noted", states, read_state, mutators=(change_json, change_json, change_yaml),
+         tokens=_JSON_TOKENS, lay=lay_states, writes=True,
          cost_ms=3.0),
     Kind("page", pages, read_page, mutators=(change_json,), cost_ms=0.4,
          tokens=(b"<a ", b"href=", b"&#x1b;", b"#sha256=", b"http://x/", b"file:///etc/passwd", b"data:,", b"//", b"'",

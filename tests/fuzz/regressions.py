@@ -60,6 +60,9 @@ PICTURES = (
     Regression("picture", "cat.jpg", "89 bytes of GIF, 16000 x 16000", big_gif),
     Regression("picture", "cat.png", "a PNG of 16000 x 16000", lambda: _png(16_000, 16_000)),
     Regression("picture", "cat.png", "1 x 40000", lambda: _png(1, 40_000), READ),
+    Regression("shape", "pictures/cat.png", "1 x 40000, drawn upon", lambda: _png(1, 40_000), READ),
+    Regression("shape", "pictures/cat.png", "40000 x 1, drawn upon", lambda: _png(40_000, 1), READ),
+    Regression("picture", "cat.png", "7999 x 8000, just within the limit", lambda: _png(7999, 8000), READ),
     Regression("picture", "cat.png", "a text that unpacks to 64 MiB", lambda: _png(8, 8, chunk(b"zTXt", _LZ_TEXT))),
     Regression("picture", "cat.png", "a profile that does", lambda: _png(8, 8, chunk(b"iCCP", _LZ_TEXT)), ""),
     Regression("picture", "cat.bmp", "a BMP of 2^31 x 2^31", lambda: _bmp(2**31 - 1, 2**31 - 1)),
@@ -93,6 +96,15 @@ def _doubling() -> bytes:
     return b"\x80\x02]q\0" + steps + b"."
 
 
+def repeated_arrays() -> bytes:
+    """100 KB: an array of 20,000 objects, and a list that names it 12,000 times."""
+    made = name_op("numpy.core.multiarray", "_reconstruct") + b"(" + name_op("numpy", "ndarray") + b"K\0\x85C\1btR"
+    kind = name_op("numpy", "dtype") + b"(" + text_op("O8") + b"\x89\x88tR"
+    items = b"](" + b"N" * 20_000 + b"e"
+    array = made + b"(K\1M\x20\x4e\x85" + kind + b"\x89" + items + b"tb"
+    return b"\x80\x04" + array + b"r\0\1\0\0" + b"0](" + b"j\0\1\0\0" * 12_000 + b"e."
+
+
 PICKLES: dict[str, Callable[[], bytes]] = {
     "objects at chosen addresses": crashing_array,
     "a key nested beyond the stack": _hashed_nest,
@@ -107,13 +119,14 @@ PICKLES: dict[str, Callable[[], bytes]] = {
     "a persistent name": lambda: b"\x80\x02Pname\n.",
     "a state for what has none": lambda: b"\x80\x02N}b.",
     "only a mark": lambda: b"(",
+    "an array of objects, 12,000 times": repeated_arrays,
     "digits without end": lambda: b"L" + b"9" * 100_000 + b"L\n.",
 }
 _PICKLE_FILES = (("arrays", "arrays.ckpt"), ("frames", "table.pkl"), ("features", "tiny.ckpt"),
                  ("features", "tiny.pth"), ("state", "training_state.pt"), ("official", "authors.ckpt"))  # fmt: skip
 # What is a plain value, of no memory to speak of, may be read where any plain value may.
 _HARMLESS = {"lists that double", "a key nested beyond the stack", "a place in the memo beyond memory",
-             "a frame of 2^63"}  # fmt: skip
+             "a frame of 2^63", "an array of objects, 12,000 times"}  # fmt: skip
 
 
 def in_torch_zip(pickled: bytes) -> bytes:
