@@ -13,7 +13,7 @@ from PIL import Image
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
 from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size, decode_picture, open_picture
 from autolink_gen.files import BadFileError, reading, reason_of
-from autolink_gen.limits import PIXELS_VARIABLE, max_pixels
+from autolink_gen.limits import max_pixels
 from autolink_gen.text import printable
 
 __all__ = [
@@ -133,7 +133,7 @@ def _decoded(
         with _no_warnings():
             return decode_picture(handle, min_side=min_side, max_pixels=most)
     except TooManyPixelsError as error:
-        raise image_error(name, str(error), remedy=f"{remedy}, or set {PIXELS_VARIABLE} to allow more") from error
+        raise image_error(name, str(error), remedy=remedy) from error
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _remedy(path: Path) -> str:
 
 
 def _shrink(path: Path) -> str:
-    return f"shrink it (for example `magick mogrify -resize 2048x2048 {printable(path.name)}`), remove it"
+    return f"shrink it (for example `magick mogrify -resize 2048x2048 {printable(path.name)}`) or remove it"
 
 
 def fit_square(image: Image.Image, *, size: int, fit: FIT = "crop") -> Image.Image:

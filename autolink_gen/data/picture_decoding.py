@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from autolink_gen.limits import PIXELS_VARIABLE
+
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -101,7 +103,10 @@ def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
 def check_file_size(num_bytes: int, *, max_pixels: int) -> None:
     """TooManyPixelsError for a file that is larger than one of so many pixels has to be: 4 bytes for each."""
     if num_bytes > max(_LEAST_FILE_BYTES, 4 * max_pixels):
-        raise TooManyPixelsError(f"{num_bytes:,} bytes are too many, the limit is 4 for each of {max_pixels:,} pixels")
+        raise TooManyPixelsError(
+            f"{num_bytes:,} bytes are too many, the limit is 4 for each of {max_pixels:,} pixels "
+            f"({PIXELS_VARIABLE} raises it)"
+        )
 
 
 def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
@@ -146,7 +151,9 @@ def _check_scans(image: _Jpeg, full_size: tuple[int, int], scans: tuple[int, int
 
 
 def _too_many(size: tuple[int, int], limit: int, *, note: str) -> TooManyPixelsError:
-    return TooManyPixelsError(f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note}")
+    return TooManyPixelsError(
+        f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note} ({PIXELS_VARIABLE} raises it)"
+    )
 
 
 def _count_scans(handle: BinaryIO | BytesIO) -> tuple[int, int]:
