@@ -120,7 +120,7 @@ class Campaign:
         self._running: list[_Running] = []
         self._number = 0
         lay_canaries(self._canary)
-        self._canaries = {path.name: path.read_bytes() for path in self._canary.iterdir()}
+        self._canaries = self._seen()
 
     def run(self, jobs: Iterator[Job]) -> Report:
         """Read all inputs of the jobs."""
@@ -214,12 +214,16 @@ class Campaign:
         return [Job(job.stocked, index + 1, rest)] if rest else []
 
     def _check_canaries(self, one: _Running) -> None:
-        there = {path.name: path.read_bytes() for path in self._canary.iterdir() if path.is_file()}
+        there = self._seen()
         if there != self._canaries:
             kind = one.job.stocked.kind.name
             self.report.note(Finding(kind, "changes files beside its folder", str(sorted(there)), self.seed, -1, "", 0))
-            shutil.rmtree(self._canary)
-            lay_canaries(self._canary)
+            self._canaries = there
+
+    def _seen(self) -> dict[str, tuple[int, int]]:
+        """The canaries' sizes and times; they are not opened, which other workers would take for a reader's doing."""
+        found = {path.name: path.stat() for path in self._canary.iterdir()}
+        return {name: (seen.st_size, seen.st_mtime_ns) for name, seen in found.items()}
 
 
 def _work(job: Job, pipe: int, *, log: Path, **settings: object) -> None:

@@ -15,7 +15,8 @@ _SOCKETS = {"socket.connect", "socket.getaddrinfo", "socket.bind", "socket.sendt
 _CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
             "os.chown", "shutil.rmtree", "shutil.move", "shutil.copyfile", "os.utime"}  # fmt: skip
 _NUMPY = {"ndarray", "dtype", "_reconstruct", "_frombuffer"}
-_IN_OPEN, _IN_CHANGES = 0x20, 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200
+_IN_OPEN, _IN_ISDIR = 0x20, 0x40000000
+_IN_CHANGES = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -66,9 +67,11 @@ class Guard:
             raw = os.read(self._inotify, 65536)
         except BlockingIOError:
             return []
-        mask = int.from_bytes(raw[4:8], sys.byteorder)
-        what = "opens" if mask & _IN_OPEN else "changes"
-        return [(f"{what} a file that it was not given", raw[16:80].split(b"\0")[0].decode("utf-8", "replace"))]
+        return [
+            (f"{'opens' if mask & _IN_OPEN else 'changes'} a file that it was not given", name)
+            for mask, name in _told(raw)
+            if not mask & _IN_ISDIR
+        ]
 
     def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
         if not self._on:
@@ -133,6 +136,15 @@ def _is_imports() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+def _told(raw: bytes) -> Iterator[tuple[int, str]]:
+    """What happened and to which file, of each event of inotify."""
+    place = 0
+    while place + 16 <= len(raw):
+        mask, length = (int.from_bytes(raw[place + at : place + at + 4], sys.byteorder) for at in (4, 12))
+        yield mask, raw[place + 16 : place + 16 + length].split(b"\0")[0].decode("utf-8", "replace")
+        place += 16 + length
 
 
 def _watch(folders: Sequence[Path]) -> int:
