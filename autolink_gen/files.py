@@ -120,4 +120,10 @@ def write_picture(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
 
 def _check_picture(path: Path, *, kind: str) -> None:
     with Image.open(path, formats=(kind,)) as image:
-        image.load()
+        if kind == "PNG":
+            try:
+                image.verify()  # has sums over all of it: no second copy of a large picture is needed
+            except SyntaxError as error:
+                raise OSError(str(error)) from error
+        else:
+            image.load()

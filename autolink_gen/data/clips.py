@@ -13,6 +13,7 @@ from autolink_gen.data.folders import IMAGE_SUFFIXES, check_folder, is_image, ki
 from autolink_gen.data.images import read_image
 from autolink_gen.data.synthetic import Split, puppet_clip
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
+from autolink_gen.text import printable
 
 PUPPET_FRAMES = 100
 _MIN_FRAMES = 2
@@ -49,7 +50,7 @@ class VideoClip:
     @property
     def name(self) -> str:
         """The file."""
-        return str(self.path)
+        return printable(str(self.path))
 
     @cached_property
     def _reader(self) -> VideoReader:
@@ -85,7 +86,7 @@ class FrameFolder:
     @property
     def name(self) -> str:
         """The folder."""
-        return str(self.folder)
+        return printable(str(self.folder))
 
     def count(self) -> int:
         """The number of pictures."""

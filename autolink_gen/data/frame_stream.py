@@ -10,6 +10,7 @@ import numpy as np
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images
 from autolink_gen.data.images import ImageError, read_image
 from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
+from autolink_gen.text import printable
 
 _FOLDER_FPS = Fraction(25)
 _MAX_SPREAD_BYTES = 2**28
@@ -97,8 +98,8 @@ class FrameStream:
         total = good + self.bad_frames
         if self.bad_frames > self.max_bad_share * total:
             raise VideoError(
-                f"{self.bad_frames} of the {total} frames in {self.path} cannot be read, more than the share "
-                f"{self.max_bad_share:g} that is allowed; the last: {problem}"
+                f"{self.bad_frames} of the {total} frames in {printable(str(self.path))} cannot be read, more "
+                f"than the share {self.max_bad_share:g} that is allowed; the last: {problem}"
             )
 
     def spread(self, count: int) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from autolink_gen.data.folders import list_images
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
+from autolink_gen.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -158,11 +159,11 @@ class ImageFolder(CachedPictures):
 
     def name_of(self, index: int) -> str:
         """The file."""
-        return str(self.paths[index])
+        return printable(str(self.paths[index]))
 
     def _where_and_remedy(self) -> tuple[str, str]:
-        check = f"`autolink-gen data check {self.folder}` lists them with the reasons: remove or replace them"
-        return str(self.folder), check
+        folder = printable(str(self.folder))
+        return folder, f"`autolink-gen data check {folder}` lists them with the reasons: remove or replace them"
 
 
 def _shared_zeros(shape: tuple[int, ...]) -> np.ndarray:

@@ -24,6 +24,9 @@ from autolink_gen.files import sync_file, write_picture
 WRITABLE_SUFFIXES = (".mp4", ".mov", ".webm", ".gif")
 _BT709 = 1
 _MAX_SIDE = 16_384  # pixels
+# Encoders look at frames ahead, which take memory: of frames beyond Full HD at fewer than they usually do.
+_LOOKAHEAD_BYTES, _ENCODER_BYTES = 2**28, 3
+_USUAL_LOOKAHEAD, _USUAL_LAG, _LOOKAHEAD_4K = 40, 25, 10
 _GIF_TICK = Fraction(1, 100)
 _WEBM_CRF = 13  # so much higher than H.264's for about the same look
 
@@ -132,9 +135,14 @@ class VideoWriter:
         return stream
 
     def _yuv_stream(self, form: str) -> Any:
+        ahead = _LOOKAHEAD_BYTES // (_ENCODER_BYTES * self._size[0] * self._size[1])
         codec, options = "libx264", {"crf": str(self.crf)}
         if form == "webm":
             codec, options = "libvpx-vp9", {"crf": str(self.crf + _WEBM_CRF), "b:v": "0", "cpu-used": "4"}
+            options |= {"lag-in-frames": str(ahead)} if ahead < _USUAL_LAG else {}
+        elif ahead < _USUAL_LOOKAHEAD:  # no thread for each frame either: each holds some
+            kept = "" if ahead >= _LOOKAHEAD_4K else ":bframes=0:ref=1"
+            options["x264-params"] = f"rc-lookahead={ahead}:sliced-threads=1{kept}"
         stream = self._container.add_stream(codec, rate=self.fps, options=options)
         stream.height, stream.width = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from video_clips import HEIGHT, WIDTH, destroy_packet, make_frames, noise_clip, waves_clip, write_click, write_clip
 
+from autolink_gen.data import video_writing
 from autolink_gen.data.video import VideoError, VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 
@@ -143,6 +144,18 @@ def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         write_clip(tmp_path / "file" / "clip.mp4", 1)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+@pytest.mark.parametrize("ahead", [2, 12])
+def test_large_frames_are_encoded_with_fewer_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, ahead: int
+) -> None:
+    usual = write_clip(tmp_path / f"usual.{ending}", 30).read_bytes()
+    monkeypatch.setattr(video_writing, "_LOOKAHEAD_BYTES", ahead * 3 * WIDTH * HEIGHT)
+    path = write_clip(tmp_path / f"clip.{ending}", 30)
+    assert path.read_bytes() != usual
+    assert [round(frame.time_s * 25) for frame in VideoReader(path).timed()] == list(range(30))
 
 
 def test_frames_too_large_for_an_encoder_are_named(tmp_path: Path) -> None:
