@@ -264,7 +264,7 @@ def shares(kinds: Sequence[Kind], inputs: int, *, least: int) -> dict[str, int]:
     """How many of the inputs each kind gets: ``least`` each where they suffice, of the rest the more the cheaper."""
     least = min(least, inputs // (2 * len(kinds)))
     rest = inputs - least * len(kinds)
-    weights = {kind.name: kind.cost_ms**-0.5 for kind in kinds}
+    weights = {kind.name: kind.weight * kind.cost_ms**-0.5 for kind in kinds}
     total = sum(weights.values())
     return {name: max(1, least + int(rest * weight / total)) for name, weight in weights.items()}
 

@@ -27,7 +27,7 @@ class Kind:
 
     ``read`` is called with the worker's folder and the file, which lies in it; ``lay`` puts there what the reader
     needs beside the file. ``writes``: the reader may leave files in the worker's folder. ``cost_ms`` is about what an
-    input takes, by which inputs are shared out. The reader may check what it read by ``assert``.
+    input takes, by which, and by ``weight``, inputs are shared out. The reader may check what it read by ``assert``.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Kind:
     lay: Callable[[Path], None] = nothing
     writes: bool = False
     cost_ms: float = 1.0
+    weight: float = 1.0  # of the time that is left when every kind has had its least
     structured: float = 0.5  # the share of changes that a mutator of its own makes
 
 

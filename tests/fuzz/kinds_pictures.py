@@ -215,5 +215,7 @@ def read(home: Path, file: Path) -> None:
     assert read_image(file, min_side=4).mode == "RGB"
 
 
-PICTURE = Kind("picture", samples, read, mutators=(change_png, change_jpeg, change_riff), tokens=TOKENS, cost_ms=0.8)
+PICTURE = Kind(
+    "picture", samples, read, mutators=(change_png, change_jpeg, change_riff), tokens=TOKENS, cost_ms=0.8, weight=4.0
+)
 KINDS = (PICTURE,)

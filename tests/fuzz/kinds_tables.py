@@ -218,11 +218,11 @@ _LIST_TOKENS = (b"../../stolen.jpg", b"/etc/passwd", b"\xd9\xa3", b"1e999", b"na
 KINDS = (
     Kind("sets", annotations, read_set, mutators=(change_csv, change_json, change_pickle), tokens=_LIST_TOKENS,
          lay=lay_sets, cost_ms=4.0, structured=0.3),
-    Kind("h5", h5_files, read_set, cost_ms=400.0),  # each is tried in a process of its own
+    Kind("h5", h5_files, read_set, cost_ms=400.0, weight=0.1),  # each is tried in a process of its own
     Kind("prepare", annotations, prepare, mutators=(change_csv, change_json), tokens=_LIST_TOKENS, lay=lay_sets,
-         writes=True, cost_ms=25.0, structured=0.3),
+         writes=True, cost_ms=25.0, weight=0.5, structured=0.3),
     Kind("table", tables, read_table, mutators=(change_csv,), lay=lay_pictures, cost_ms=0.6,
          tokens=_csv_tokens(("file", "person", "x0", "y0", "v0", "x99999999", "left_eye_x", "left_eye_y", "nan"))),
-    Kind("shard", shards, read_shard, mutators=(change_tar, change_tar, change_png), cost_ms=1.0,
+    Kind("shard", shards, read_shard, mutators=(change_tar, change_tar, change_png), cost_ms=1.0, weight=2.0,
          tokens=(b"ustar\x0000", b"ustar  \0", b"GNU.sparse.", b"99999999999 path=", b"17 size=99999999\n")),
 )  # fmt: skip

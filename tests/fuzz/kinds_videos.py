@@ -193,5 +193,5 @@ def _lay_sound_under(file: Path, target: Path) -> None:
 
 
 VIDEO = Kind("video", samples, read, mutators=(change_boxes, change_boxes, change_ebml, change_riff), tokens=TOKENS,
-             writes=True, cost_ms=2.5)  # fmt: skip
+             writes=True, cost_ms=2.5, weight=3.0)  # fmt: skip
 KINDS = (VIDEO,)

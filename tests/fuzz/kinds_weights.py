@@ -257,11 +257,11 @@ _TORCH = (change_zip, change_pickle)
 KINDS = (
     Kind("model", models, read_model, mutators=(change_safetensors,), cost_ms=7.0, structured=0.8),
     Kind("save", saves, read_saves, mutators=(*_TORCH, change_safetensors), lay=lay_saves, writes=True, cost_ms=3.0),
-    Kind("state", states, read_bare_state, mutators=_TORCH, lay=lay_weights, writes=True, cost_ms=1.5),
+    Kind("state", states, read_bare_state, mutators=_TORCH, lay=lay_weights, writes=True, cost_ms=1.5, weight=2.0),
     Kind("official", officials, read_authors, mutators=_TORCH,
          cost_ms=6.0),
     Kind("features", feature_weights, read_features, mutators=(*_TORCH, change_safetensors, change_tar,
-         inside_gzip(change_tar), inside_gzip(change_pickle)), cost_ms=0.6),
-    Kind("arrays", arrays, read_arrays, mutators=(change_pickle,), cost_ms=2.5),
-    Kind("frames", frames, read_table, mutators=(change_pickle,), cost_ms=3.0),
+         inside_gzip(change_tar), inside_gzip(change_pickle)), cost_ms=0.6, weight=2.0),
+    Kind("arrays", arrays, read_arrays, mutators=(change_pickle,), cost_ms=2.5, weight=1.5),
+    Kind("frames", frames, read_table, mutators=(change_pickle,), cost_ms=3.0, weight=1.5),
 )  # fmt: skip
