@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
@@ -29,26 +30,33 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--kinds", default="", help=f"some of {','.join(fuzz_registry.names())}; default: all")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="the folder for inputs with findings; default: a temporary one")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if sys.platform != "linux":
+        parser.error("the memory and the time of a process are measured as Linux tells them")
+    try:
+        options.kinds = fuzz_registry.kinds_named([name for name in options.kinds.split(",") if name])
+    except ValueError as error:
+        parser.error(str(error))
+    if options.replay and len(options.kinds) != 1:
+        parser.error("--replay needs the one kind of the file: --kinds picture")
+    return options
 
 
 def main() -> int:
     """Run what the command line asks for; 1 where there are findings."""
     options = _parsed()
-    kinds = fuzz_registry.kinds_named([name for name in options.kinds.split(",") if name])
     keep = options.keep or Path(tempfile.mkdtemp(prefix="fuzz-findings-"))
     began = time.monotonic()
     with workplace() as place:
         campaign = Campaign(seed=options.seed, place=place, keep=keep, processes=options.processes)
-        report = campaign.run(iter(_jobs(options, kinds)))
+        report = campaign.run(_jobs(options, options.kinds))
     _say(report, keep, time.monotonic() - began)
     return 1 if report.findings else 0
 
 
-def _jobs(options: argparse.Namespace, kinds: list[Kind]) -> "list[Job] | object":
+def _jobs(options: argparse.Namespace, kinds: list[Kind]) -> Iterator[Job]:
     if options.replay:
-        (kind,) = kinds
-        return [Job(Stocked(kind, [_replayed(options.replay, kind)]), 0, 1)]
+        return iter([Job(Stocked(kinds[0], [_replayed(options.replay, kinds[0])]), 0, 1)])
     end = time.monotonic() + (60 * options.minutes if options.inputs is None else float("inf"))
     planned = int(_INPUTS_A_MINUTE * options.minutes * options.processes * 10)
     counts = shares(kinds, options.inputs or planned, least=_LEAST)

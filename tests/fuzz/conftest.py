@@ -5,3 +5,4 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(folder) for folder in (_HERE, _HERE.parent / "data") if str(folder) not in sys.path]
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]  # which tells what a process takes

@@ -181,3 +181,8 @@ def test_the_program_tells_in_a_table_and_replays(tmp_path: Path) -> None:
     done = subprocess.run([*run, "--replay", str(file)], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[1].split()[:4] == ["picture", "1", "0", "1"]
+    wrong = subprocess.run(
+        [*run[:3], "--replay", str(file)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert "--kinds picture" in wrong.stderr
