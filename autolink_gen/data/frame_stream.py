@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images
-from autolink_gen.data.images import ImageError, read_image
+from autolink_gen.data.images import ImageError, read_image, to_array
 from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
 from autolink_gen.text import printable
 
@@ -94,7 +94,7 @@ class FrameStream:
                 self.bad_frames, problem = self.bad_frames + 1, str(error)
                 continue
             good += 1
-            yield TimedFrame(number, time_s, np.asarray(picture))
+            yield TimedFrame(number, time_s, to_array(picture))
         total = good + self.bad_frames
         if self.bad_frames > self.max_bad_share * total:
             raise VideoError(

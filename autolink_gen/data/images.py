@@ -8,6 +8,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
@@ -30,11 +32,13 @@ __all__ = [
     "read_content",
     "read_header",
     "read_image",
+    "to_array",
 ]
 
 FIT = Literal["crop", "pad", "stretch"]
 CACHE_BYTES = 2**30
 PAD_GREY = 127
+_STRIP_PX = 2**20
 _EMPTY = "the file is empty (0 bytes)"
 
 
@@ -100,6 +104,17 @@ def decode_image(
         raise image_error(name, _EMPTY, remedy=remedy)
     with _decoding(name, remedy=remedy):
         return _decoded(BytesIO(content), name, min_side=min_side, most=max_pixels, remedy=remedy)
+
+
+def to_array(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+    """An RGB picture as an array, filled strip by strip: at once, Pillow makes two copies of it on the way."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PX // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def read_content(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.data.images import ImageError, read_image
+from autolink_gen.data.images import ImageError, read_image, to_array
 from autolink_gen.data.video import Rate, VideoReader
 from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
@@ -78,7 +78,7 @@ def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, ImageError
     """Read picture files one by one; one that cannot be read goes to `on_error` and is skipped."""
     for file in files:
         try:
-            pixels = np.asarray(read_image(file))
+            pixels = to_array(read_image(file))
         except ImageError as error:
             on_error(file, error)
         else:
@@ -99,7 +99,10 @@ def detect_pictures(model: AutoLink, pictures: Iterable[SourcePicture], *, batch
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
     for batch in _batches(pictures, batch_size):
-        yield from _detect_batch(model, batch)
+        found = _detect_batch(model, batch)
+        batch.clear()  # else it would be in memory while the next pictures are read
+        while found:
+            yield found.pop(0)
 
 
 def mean_pose(

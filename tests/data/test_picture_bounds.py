@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from autolink_gen.data import picture_decoding
-from autolink_gen.data.images import ImageError, decode_image, read_header, read_image
+from autolink_gen.data.images import ImageError, decode_image, read_header, read_image, to_array
 from autolink_gen.files import BadFileError, write_picture
 from autolink_gen.limits import PIXELS_VARIABLE
 
@@ -125,6 +125,13 @@ def test_bytes_are_decoded_as_files_are() -> None:
     for content in (b"", b"text", _gif(16_000)):
         with pytest.raises(ImageError, match=r"cannot read a\.jpg: .*; remove it"):
             decode_image(content, "a.jpg", remedy="remove it")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2000, 1100), (3, 2), (1_100_000, 2)])
+def test_a_picture_becomes_an_array_strip_by_strip(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    array = to_array(Image.fromarray(pixels))
+    assert array.dtype == np.uint8 and (array == pixels).all()
 
 
 def test_names_in_messages_are_printable(tmp_path: Path) -> None:

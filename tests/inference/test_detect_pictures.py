@@ -123,8 +123,8 @@ def test_long_pictures_take_no_memory(fit: str, size: tuple[int, int]) -> None:
     [found] = detect_pictures(model, [_spot(*size, 0, 0)])
     assert np.isfinite(found.keypoints).all()
     assert max(given[0]) <= 16 * 64
-    middle = (np.array(size) - 1) / 2
-    assert (np.abs(found.keypoints_px - middle) <= np.array(size)).all()
+    middle = (np.array(size) - 1) / 2  # a padded picture's keypoints may lie in what was padded
+    assert (np.abs(found.keypoints_px - middle) <= max(size)).all()
 
 
 @pytest.mark.parametrize(("width", "height"), [(3000, 100), (100, 3000)])
