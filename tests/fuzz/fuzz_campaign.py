@@ -57,7 +57,7 @@ class Report:
 
     def table(self) -> str:
         """All kinds in a table, and a line for each finding."""
-        rows = [("kind", "inputs", "ok", "refused", "findings", "slowest ms", "peak MiB")]
+        rows: list[tuple[str, ...]] = [("kind", "inputs", "ok", "refused", "findings", "slowest ms", "peak MiB")]
         for name, tally in self.tallies.items():
             count = sum(1 for kind, _ in self.findings if kind == name)
             numbers = (tally.inputs, tally.ok, tally.refused, count, round(tally.slowest_ms), round(tally.peak_mib))

@@ -7,6 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 _PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty",
              "pty.spawn", "os.startfile"}  # fmt: skip
@@ -120,7 +121,7 @@ class Guard:
         return str(module).split(".")[0] == "numpy" and str(name).split(".")[0] in _NUMPY
 
 
-def _is_ours(arguments: tuple[object, ...]) -> bool:
+def _is_ours(arguments: tuple[Any, ...]) -> bool:
     """Whether the program is the product itself, which reads in a process apart what may end the process."""
     words = arguments[1] if len(arguments) > 1 else ()
     is_python = arguments[0] == sys.executable and isinstance(words, list | tuple) and len(words) > 2

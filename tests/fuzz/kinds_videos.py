@@ -126,7 +126,8 @@ _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
     """Places and sizes of all boxes of an MP4 file."""
-    found, place, stop = [], start, len(data) if end is None else end
+    found: list[tuple[int, int]] = []
+    place, stop = start, len(data) if end is None else end
     while place + 8 <= stop and len(found) < 200:
         size = int.from_bytes(data[place : place + 4], "big")
         if size < 8:

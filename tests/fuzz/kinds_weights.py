@@ -132,7 +132,7 @@ def officials() -> list[Sample]:
     # Most lack a parameter: they are refused before a network of the authors' full size is made.
     short = {**slim, "hyper_parameters": {"n_parts": 2, "thick": 5e-5}}
     bare = {**named, "state_dict": slim["state_dict"], "hyper_parameters": argparse.Namespace(thick=5e-5)}
-    plain = {"state_dict": {}, "hyper_parameters": {}}
+    plain: dict[str, object] = {"state_dict": {}, "hyper_parameters": {}}
     forms = ((short, True), (short, False), (bare, True), (bare, False), (plain, True), (plain, False), (slim, True))
     return [Sample("authors.ckpt", _torch_file(one, _use_new_zipfile_serialization=new)) for one, new in forms]
 
