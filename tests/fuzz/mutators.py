@@ -133,7 +133,7 @@ def mutate(
     """A file changed in one to some ways, by the ``own`` mutators of its kind as often as ``structured`` says."""
     for _ in range(draw.choice((1, 1, 1, 2, 2, 3, 5))):
         if own and draw.random() < structured:
-            data = draw.choice(own)(draw, data)
+            data = _by_form(draw, data, draw.choice(own))
         elif tokens and draw.random() < 0.2:
             data = put_token(draw, data, tokens)
         elif draw.random() < 0.05:
@@ -142,3 +142,11 @@ def mutate(
             data = draw.choice(_GENERIC)(draw, data)
         data = data[:MOST_BYTES]
     return data
+
+
+def _by_form(draw: Random, data: bytes, change: Callable[[Random, bytes], bytes]) -> bytes:
+    """A change that keeps a form, or any where the form is too damaged for it."""
+    try:
+        return change(draw, data)
+    except Exception:  # noqa: BLE001 - nested beyond the stack, say: it must not end the program
+        return set_bytes(draw, data)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import fuzz_campaign
 import fuzz_worker
@@ -163,6 +164,15 @@ def test_inputs_are_a_function_of_the_seed_and_the_number() -> None:
     assert first[: len(stocked.samples)] == stocked.samples
     others = [damaged(stocked, 4, index) for index in range(60)]
     assert sum(one != other for one, other in zip(first, others, strict=True)) > 40
+
+
+@pytest.mark.parametrize("kind", ["picture", "video", "model", "state", "features", "frames", "shard", "recipe"])
+def test_whole_files_are_fit_for_their_kinds_own_changes(kind: str) -> None:
+    (found,) = kinds_named([kind])
+    originals = [sample.content for sample in found.samples()]
+    for change in found.mutators:
+        changed = [change(Random(seed), content) for seed in range(3) for content in originals]
+        assert sum(content not in originals for content in changed) >= 2  # of another form it changes nothing
 
 
 def test_unknown_kinds_are_named() -> None:
