@@ -14,7 +14,7 @@ from PIL import Image
 from autolink_gen.data.images import read_header, read_image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_OTHERS = ("AVIF", "DDS", "EPS", "GIF", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PDF", "PPM", "QOI", "SGI",
+_OTHERS = ("AVIF", "DDS", "EPS", "GIF", "ICNS", "ICO", "JPEG2000", "MSP", "PCX", "PDF", "PPM", "QOI", "SGI",
            "SPIDER", "TGA", "TIFF", "XBM", "BLP", "MPO")  # fmt: skip
 TOKENS = (b"\xff\xd8\xff", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda", b"\xff\xdb", b"\xff\xe1", b"\xff\xd9",
           b"\xff\xdd", b"Exif\0\0", b"II*\0", b"MM\0*", b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", b"IHDR", b"IDAT",

@@ -16,7 +16,7 @@ from pickle_soup import change_pickle
 from PIL import Image
 from published_trees import BUILDERS, celeba_h5
 from scipy.io import savemat
-from structures import change_csv, change_json, change_tar
+from structures import change_csv, change_json, change_tar, inside_tar
 
 from autolink_gen.data.landmarks import match_pictures, read_landmarks_csv
 from autolink_gen.data.publishing import prepare_set
@@ -223,6 +223,6 @@ KINDS = (
          writes=True, cost_ms=25.0, weight=0.5, structured=0.3),
     Kind("table", tables, read_table, mutators=(change_csv,), lay=lay_pictures, cost_ms=0.6,
          tokens=_csv_tokens(("file", "person", "x0", "y0", "v0", "x99999999", "left_eye_x", "left_eye_y", "nan"))),
-    Kind("shard", shards, read_shard, mutators=(change_tar, change_tar, change_png), cost_ms=1.0, weight=2.0,
-         tokens=(b"ustar\x0000", b"ustar  \0", b"GNU.sparse.", b"99999999999 path=", b"17 size=99999999\n")),
+    Kind("shard", shards, read_shard, mutators=(change_tar, change_tar, inside_tar(change_png)), cost_ms=1.0,
+         weight=2.0, tokens=(b"ustar\x0000", b"ustar  \0", b"GNU.sparse.", b"99999999999 path=", b"17 size=99999999\n")),
 )  # fmt: skip

@@ -16,7 +16,7 @@ import torch
 from fuzz_kinds import Kind, Sample
 from pickle_soup import change_pickle, change_zip
 from safetensors.torch import save
-from structures import change_safetensors, change_tar, inside_gzip
+from structures import change_safetensors, change_tar, inside_gzip, inside_tar
 
 from autolink_gen.checkpoints import load_graph_model, save_model
 from autolink_gen.data.frame_pickles import read_frame
@@ -260,8 +260,8 @@ KINDS = (
     Kind("state", states, read_bare_state, mutators=_TORCH, lay=lay_weights, writes=True, cost_ms=1.5, weight=2.0),
     Kind("official", officials, read_authors, mutators=_TORCH,
          cost_ms=6.0),
-    Kind("features", feature_weights, read_features, mutators=(*_TORCH, change_safetensors, change_tar,
-         inside_gzip(change_tar), inside_gzip(change_pickle)), cost_ms=0.6, weight=2.0),
+    Kind("features", feature_weights, read_features, mutators=(*_TORCH, change_safetensors,
+         inside_gzip(change_tar), inside_gzip(inside_tar(change_pickle))), cost_ms=0.6, weight=2.0),
     Kind("arrays", arrays, read_arrays, mutators=(change_pickle,), cost_ms=2.5, weight=1.5),
     Kind("frames", frames, read_table, mutators=(change_pickle,), cost_ms=3.0, weight=1.5),
 )  # fmt: skip

@@ -1,8 +1,10 @@
 """Damage that keeps a file's outer form: JSON, YAML, CSV, tar, safetensors, gzip."""
 
 import gzip
+import io
 import json
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable
 from random import Random
@@ -219,5 +221,25 @@ def inside_gzip(change: Callable[[Random, bytes], bytes]) -> Callable[[Random, b
             return data
         inner = bytes(draw.choice((10**6, 2 * 10**7))) if draw.random() < 0.03 else change(draw, content)
         return gzip.compress(inner, mtime=0, compresslevel=1)
+
+    return changed
+
+
+def inside_tar(change: Callable[[Random, bytes], bytes]) -> Callable[[Random, bytes], bytes]:
+    """A change to one of the files in a tar, which is written anew."""
+
+    def changed(draw: Random, data: bytes) -> bytes:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=buffer, mode="w") as new:
+            members = [member for member in old if member.isreg()]
+            chosen = draw.choice(members)
+            for member in members:
+                file = old.extractfile(member)
+                content = file.read() if file else b""
+                info = tarfile.TarInfo(member.name)
+                content = change(draw, content) if member is chosen else content
+                info.size = len(content)
+                new.addfile(info, io.BytesIO(content))
+        return buffer.getvalue()
 
     return changed
