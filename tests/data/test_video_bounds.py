@@ -21,14 +21,18 @@ from autolink_gen.files import BadFileError
 from autolink_gen.limits import PIXELS_VARIABLE
 
 _MEASURE = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from autolink_gen.data.video import VideoReader
 try:
     print(sum(1 for _ in VideoReader(sys.argv[1])))
 except ValueError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
+
+
+_HAS_PEAKS = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells no peak of memory")
 
 
 def _peak_mib(path: Path) -> float:
@@ -121,6 +125,7 @@ def test_large_frames_are_refused_with_the_limit_and_the_variable(
     assert len(list(VideoReader(path))) == 3
 
 
+@_HAS_PEAKS
 def test_a_tiny_gif_of_huge_frames_takes_no_memory(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(_gif(12_000))
     assert _peak_mib(tmp_path / "a.gif") < 250
@@ -149,6 +154,7 @@ def test_large_frames_are_not_decoded_by_many_threads(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("kind", ["stsz", "trun", "cmvd"])
+@_HAS_PEAKS
 def test_an_index_of_samples_that_are_not_there_takes_no_memory(tmp_path: Path, kind: str) -> None:
     content = bytearray(write_clip(tmp_path / "clip.mp4", 3).read_bytes())
     place, many = content.find(b"stsz"), struct.pack(">I", 50_000_000)
