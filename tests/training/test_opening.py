@@ -1,8 +1,10 @@
 """Opening a run: what it refuses, that a refusal changes nothing, and what it clears up."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +13,13 @@ from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.locks import LOCK_NAME, locked_run
-from autolink_gen.training.saves import STATE_NAME, step_folders
+from autolink_gen.training.saves import STATE_NAME, read_save, step_folders, write_save
 
 TINY = {
     "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
     "data": {"name": "puppets"},
     "loss": {"features": "random", "distance": "l1"},
-    "training": {"steps": 2, "batch_size": 2, "save_every": 1, "grid_every": 10, "log_every": 1},
+    "training": {"steps": 2, "batch_size": 2, "save_every": 1, "grid_every": 10, "log_every": 1, "ema": 0.9},
 }
 
 
@@ -35,9 +37,16 @@ def contents(folder: Path) -> dict[str, tuple[bytes | None, int]]:
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train_graph(tiny(), launch(folder))
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    train_graph(tiny(), launch(tmp_path / "run"))
+def folder(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -212,3 +221,34 @@ def test_the_first_weights_hang_on_nothing_that_is_read_before(folder, tmp_path,
     monkeypatch.setattr(opening, "check_run", draw_too)
     other = train_graph(tiny(), launch(tmp_path / "other"))
     assert (other.folder / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def other_moments(state: dict[str, Any]) -> None:
+    for values in state["optimiser"]["state"].values():
+        values["exp_avg"] = torch.zeros(7)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["progress"].update(step="2"),
+        lambda state: state["progress"].update(best_step=None),
+        lambda state: state["progress"].update(recent_losses=["far"]),
+        lambda state: state["progress"].update(recent_losses=7),
+        lambda state: state["progress"].update(more=1),
+        lambda state: state.update(progress=[1]),
+        lambda state: state.update(rng="random"),
+        lambda state: state.update(average={"module": 7}),
+        lambda state: state.pop("optimiser"),
+        lambda state: state["optimiser"].update(state=7),
+        lambda state: state["optimiser"].update(param_groups=[]),
+        other_moments,
+    ],
+)
+def test_a_save_that_holds_other_things_is_refused_in_a_line(folder, change):
+    weights, state = read_save(folder / "checkpoints" / "step-00000002")
+    change(state)
+    write_save(folder / "checkpoints", 2, weights, state)
+    with pytest.raises(ValueError, match=r"step-00000002 is no readable save of this run.*--fresh") as caught:
+        train_graph(tiny(steps=3), launch(folder))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
