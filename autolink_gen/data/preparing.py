@@ -1,10 +1,12 @@
 """Videos made into folders of small frames once, which training then reads quickly."""
 
 import json
-import shutil
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -16,12 +18,14 @@ from PIL import Image
 from autolink_gen.data.folders import check_folder, kinds_of, walk_files
 from autolink_gen.data.images import FIT, check_fit, fit_square
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
-from autolink_gen.files import write_text_atomically
+from autolink_gen.files import reading, write_text_atomically
 from autolink_gen.progress import Progress, no_progress
+from autolink_gen.text import shown
 
 MIN_SIZE, MAX_SIZE = 16, 1024
 SETTINGS_NAME = "prepared.json"
 _QUALITY = 95
+_FRAME = re.compile(r"[0-9]{6,}\.jpg")
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,10 @@ def _note_settings(target: Path, settings: dict[str, Any]) -> None:
     """Write down how the frames are made; ValueError where those that are there were made otherwise."""
     file = target / SETTINGS_NAME
     if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
+        with reading(file, "note of how frames were made", remedy="give another folder"):
+            found = json.loads(file.read_text(encoding="utf-8"))
         if found != settings:
-            raise ValueError(f"{target} holds frames made with {found}, not {settings}; give another folder")
+            raise ValueError(f"{target} holds frames made with {shown(found)}, not {settings}; give another folder")
     write_text_atomically(file, json.dumps(settings) + "\n")
 
 
@@ -100,10 +105,10 @@ def _prepare(pair: tuple[Path, Path], *, size: int, fit: FIT, fps: float | None)
     if folder.is_dir():
         return PreparedClip(video, len(list(folder.glob("*.jpg"))), was_there=True)
     unfinished = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     count = 0
     try:
+        _remove_frames(unfinished)  # of a call that was killed
+        unfinished.mkdir(parents=True)
         for frame in VideoReader(video).timed(fps=fps):
             square = fit_square(Image.fromarray(frame.pixels), size=size, fit=fit)
             square.save(unfinished / f"{frame.number:06d}.jpg", quality=_QUALITY)
@@ -112,8 +117,20 @@ def _prepare(pair: tuple[Path, Path], *, size: int, fit: FIT, fps: float | None)
     except ValueError as error:
         return PreparedClip(video, 0, error=str(error))
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with suppress(ValueError):
+            _remove_frames(unfinished)
     return PreparedClip(video, count)
+
+
+def _remove_frames(folder: Path) -> None:
+    """Remove a folder of frames that is not finished; ValueError, and it stays, where it holds anything else."""
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir() or not all(_FRAME.fullmatch(file.name) for file in folder.iterdir()):
+        raise ValueError(f"{folder} is in the way, and holds what was not written here: move it elsewhere")
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
 
 
 def _list_videos(source: Path) -> list[Path]:

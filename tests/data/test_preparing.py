@@ -111,3 +111,34 @@ def test_a_folder_without_videos(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"no videos in .*found 1 x \.png"):
         prepare_videos(tmp_path, tmp_path / "frames", size=32)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_folder_of_somebody_elses_is_not_removed(films: Path, tmp_path: Path, link: bool) -> None:
+    place = tmp_path / "frames" / "id1" / ".00001.tmp"
+    mine = tmp_path / "mine" if link else place
+    mine.mkdir(parents=True)
+    (mine / ("000000.jpg" if link else "letter.txt")).write_text("mine")
+    if link:
+        place.parent.mkdir(parents=True)
+        place.symlink_to(mine)
+    found = prepare_videos(films, tmp_path / "frames", size=32)
+    assert [bool(clip.error) for clip in found] == [True, False]
+    assert str(place) in found[0].error and len(list(mine.iterdir())) == 1
+
+
+def test_what_a_killed_call_left_is_made_anew(films: Path, tmp_path: Path) -> None:
+    left = tmp_path / "frames" / "id1" / ".00001.tmp"
+    left.mkdir(parents=True)
+    (left / "000009.jpg").write_bytes(b"half")
+    assert [clip.num_frames for clip in prepare_videos(films, tmp_path / "frames", size=32)] == [6, 6]
+    assert not left.exists() and "id1/00001/000009.jpg" not in files_below(tmp_path / "frames")
+
+
+@pytest.mark.parametrize("note", ["[" * 10**5, "{", "\x00"])
+def test_a_damaged_note_is_one_line(films: Path, tmp_path: Path, note: str) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "prepared.json").write_text(note)
+    with pytest.raises(ValueError, match=r"prepared\.json is no readable note") as error:
+        prepare_videos(films, tmp_path / "frames", size=32)
+    assert "\n" not in str(error.value)
