@@ -224,5 +224,6 @@ KINDS = (
     Kind("table", tables, read_table, mutators=(change_csv,), lay=lay_pictures, cost_ms=0.6,
          tokens=_csv_tokens(("file", "person", "x0", "y0", "v0", "x99999999", "left_eye_x", "left_eye_y", "nan"))),
     Kind("shard", shards, read_shard, mutators=(change_tar, change_tar, inside_tar(change_png)), cost_ms=1.0,
-         weight=2.0, tokens=(b"ustar\x0000", b"ustar  \0", b"GNU.sparse.", b"99999999999 path=", b"17 size=99999999\n")),
+         weight=2.0,
+         tokens=(b"ustar\x0000", b"ustar  \0", b"GNU.sparse.", b"99999999999 path=", b"17 size=99999999\n")),
 )  # fmt: skip
