@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from autolink_gen.files import reason_of
+
 _LOST = "DataLoader worker (pid"  # how torch begins when it finds that a worker has ended
 
 
@@ -72,7 +74,9 @@ def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
         except RuntimeError as error:
             if not str(error).startswith(_LOST):
                 raise
-            raise LostWorkerError(str(error).splitlines()[0]) from error
+            raise LostWorkerError(reason_of(error)) from error
+        except (OSError, EOFError) as error:  # what it had read was still to be handed over
+            raise LostWorkerError(reason_of(error)) from error
         if isinstance(batch, Failure):
             raise batch.error()
         yield batch

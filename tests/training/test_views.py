@@ -91,7 +91,7 @@ def _error(model: AutoLink) -> float:
 @pytest.mark.parametrize(
     ("view", "message"),
     [
-        ({"masks": 0}, r"views\.masks must be at least 1, got 0"),
+        ({"masks": 0}, r"views\.masks must be 1 to 64, got 0"),
         ({"consistency": -1.0}, r"views\.consistency must be 0 or more"),
     ],
 )
