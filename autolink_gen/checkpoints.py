@@ -152,9 +152,9 @@ def build_model(make: Callable[[], Model], tensors: Mapping[str, Tensor], *, sou
     It is made without memory first and compared with the weights: a header may ask for a network of any size.
     """
     with reading(source, "model", remedy="it is damaged or of another kind: take another copy"):
-        with torch.device("meta"):
-            check_state(make().state_dict(), tensors, source=source)
         with torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
+            with torch.device("meta"):
+                check_state(make().state_dict(), tensors, source=source)
             model = make()
             model.load_state_dict(dict(tensors))
     return model

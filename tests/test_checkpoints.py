@@ -173,6 +173,13 @@ def test_weights_that_do_not_fit_are_counted_and_named(model, tmp_path):
         load_graph_model(tmp_path)
 
 
+def test_loading_draws_nothing(model, tmp_path):
+    save_model(tmp_path / "model.safetensors", model)
+    before = torch.get_rng_state()
+    load_graph_model(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_header_may_not_ask_for_memory_that_its_weights_do_not_fill(model, tmp_path, monkeypatch):
     made = []
     start = AutoLink.__init__
