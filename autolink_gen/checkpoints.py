@@ -108,7 +108,8 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
     """
     file, config, tensors = read_described(path, kind="graph")
     model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
-    return model.to(device).prepare_for_inference()
+    with torch.random.fork_rng(devices=[]):  # folded layers draw weights in vain, too
+        return model.to(device).prepare_for_inference()
 
 
 def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
