@@ -136,9 +136,7 @@ def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any]
     if header.kind != kind:
         raise ValueError(f"{file} holds a {shown(header.kind)} model, not a {kind} model; {command} makes one")
     if header.config is None:
-        raise ValueError(
-            f"{file} does not say how its model is made (its header has no configuration): take another"
-        )
+        raise ValueError(f"{file} does not say how its model is made (no configuration): take another copy")
     return file, header.config, tensors
 
 
@@ -152,12 +150,12 @@ def build_model(make: Callable[[], Model], tensors: Mapping[str, Tensor], *, sou
 
     It is made without memory first and compared with the weights: a header may ask for a network of any size.
     """
-    with reading(source, "model", remedy="it is damaged or of another kind: take another copy"):
-        with torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
-            with torch.device("meta"):
-                check_state(make().state_dict(), tensors, source=source)
-            model = make()
-            model.load_state_dict(dict(tensors))
+    net = reading(source, "model", remedy="it is damaged or of another kind: take another copy")
+    with net, torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
+        with torch.device("meta"):
+            check_state(make().state_dict(), tensors, source=source)
+        model = make()
+        model.load_state_dict(dict(tensors))
     return model
 
 
