@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,8 +33,10 @@ _MAX_THREADS = 16
 _MAX_SAMPLES = 4_000_000  # of an MP4: FFmpeg keeps some 70 bytes for each, whether they are there or not
 _MAX_BOXES = 100_000
 _BLOCK_BYTES = 2**20
-_PASSED_OVER = (b"mdat", b"free", b"skip")
-_SAMPLES = re.compile(rb"(stsz|stz2|trun|cmvd)")
+_PASSED_OVER = (b"mdat",)  # not free space: FFmpeg looks for an index there where it finds none elsewhere
+_CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
+_TABLES = (b"stco", b"co64", b"stts", b"ctts", b"stss", b"stsc")  # of numbers, which may look like anything
+_SAMPLES = re.compile(rb"(stsz|stz2|trun|cmov(?=.{4}dcom))", re.DOTALL)
 
 
 def opening_options(path: Path) -> dict[str, str]:
@@ -119,16 +122,39 @@ def _check_boxes(file: BinaryIO, size: int) -> None:
 def _promised(file: BinaryIO, start: int, end: int) -> tuple[int, int]:
     """How many samples the boxes within a box promise: those listed, and those said to be all of one size."""
     listed, alike = 0, 0
-    for place in range(start, end, _BLOCK_BYTES):
+    places = ((place, stop) for first, stop in _regions(file, start, end) for place in range(first, stop, _BLOCK_BYTES))
+    for place, stop in places:
         file.seek(place)
-        block = file.read(min(_BLOCK_BYTES + 16, end - place))
+        block = file.read(min(_BLOCK_BYTES + 16, stop - place))
         for found in _SAMPLES.finditer(block):
             kind, at = found[1], found.start()
             if at >= _BLOCK_BYTES:
                 break  # the next block begins with it
-            if kind == b"cmvd":
+            if kind == b"cmov":
                 raise ValueError("its index is compressed, as players of old had it")
             count = int.from_bytes(block[at + 8 : at + 12] if kind == b"trun" else block[at + 12 : at + 16], "big")
             is_alike = kind == b"stsz" and any(block[at + 8 : at + 12])
             listed, alike = listed + count * (not is_alike), alike + count * is_alike
     return listed, alike
+
+
+def _regions(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of a box, by their first place and their end, that may promise samples: all but tables of numbers."""
+    waiting = [(start, end)]
+    for _ in range(_MAX_BOXES):
+        if not waiting:
+            return
+        place, stop = waiting.pop()
+        file.seek(place)
+        head = file.read(min(8, stop - place))
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if len(head) < 8 or not 8 <= length <= stop - place:  # what FFmpeg makes of it is not known here
+            yield place, stop
+            continue
+        if length < stop - place:
+            waiting.append((place + length, stop))
+        if kind in _CONTAINERS and length > 8:
+            waiting.append((place + 8, place + length))
+        elif kind not in _TABLES:
+            yield place, place + length
+    raise ValueError("it has too many parts")

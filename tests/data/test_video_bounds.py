@@ -153,27 +153,38 @@ def test_large_frames_are_not_decoded_by_many_threads(tmp_path: Path, monkeypatc
     assert kinds == ["SLICE", "AUTO"]
 
 
-@pytest.mark.parametrize("kind", ["stsz", "trun", "cmvd"])
+@pytest.mark.parametrize("kind", ["stsz", "trun", "cmov", "free"])
 @_HAS_PEAKS
 def test_an_index_of_samples_that_are_not_there_takes_no_memory(tmp_path: Path, kind: str) -> None:
     content = bytearray(write_clip(tmp_path / "clip.mp4", 3).read_bytes())
     place, many = content.find(b"stsz"), struct.pack(">I", 50_000_000)
-    if kind == "stsz":
+    if kind in ("stsz", "free"):
         content[place + 8 : place + 16] = struct.pack(">I", 7) + many
-    else:
-        box = struct.pack(">I", 16) + kind.encode() + b"\0\0\0\0" + many
-        content += struct.pack(">I", 24) + b"moof" + box
+    if kind == "free":  # which FFmpeg looks into where it finds no index
+        index = content.find(b"moov") - 4
+        content[index:index] = struct.pack(">I", 8 + len(content) - index) + b"free"
+    elif kind == "trun":
+        content += struct.pack(">I", 24) + b"moof" + struct.pack(">I", 16) + b"trun\0\0\0\0" + many
+    elif kind == "cmov":
+        content += (
+            struct.pack(">I", 28) + b"moov" + struct.pack(">I", 20) + b"cmov" + struct.pack(">I", 12) + b"dcomzlib"
+        )
     (tmp_path / "bomb.mp4").write_bytes(content)
     with pytest.raises(VideoError, match=r"promises 50,000,0|compressed"):
         VideoReader(tmp_path / "bomb.mp4")
     assert _peak_mib(tmp_path / "bomb.mp4") < 250
 
 
-def test_pixels_that_look_like_an_index_are_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [b"mdat", b"moov", b"trak"])
+def test_numbers_that_look_like_an_index_are_none(tmp_path: Path, kind: bytes) -> None:
     content = write_clip(tmp_path / "clip.mp4", 3).read_bytes()
     data = b"stsz" * 100
-    (tmp_path / "clip.mp4").write_bytes(content + struct.pack(">I", 8 + len(data)) + b"mdat" + data)
-    assert len(list(VideoReader(tmp_path / "clip.mp4"))) == 3
+    if kind != b"mdat":  # within it a table of places, which may be any numbers
+        data = struct.pack(">I", 8 + len(data)) + b"stco" + data
+    (tmp_path / "clip.mp4").write_bytes(content + struct.pack(">I", 8 + len(data)) + kind + data)
+    video_limits.opening_options(tmp_path / "clip.mp4")
+    if kind == b"mdat":
+        assert len(list(VideoReader(tmp_path / "clip.mp4"))) == 3
 
 
 def test_a_promise_of_countless_frames_is_not_believed(tmp_path: Path) -> None:
