@@ -49,6 +49,14 @@ def reason_of(error: BaseException) -> str:
     return shown(lines[0])
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ~ in the place of a home; ValueError for the home of a user whom the system does not know."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{shown(str(path))}: {error}; name the folder in full") from error
+
+
 def write_atomically(
     path: Path,
     write: Callable[[Path], object],

@@ -23,6 +23,7 @@ _BYTES = ("builtins.bytes", "__builtin__.bytes")
 _ORDERS: dict[str, Literal["<", ">", "|", "="]] = {"<": "<", ">": ">", "|": "|", "=": "="}
 _NUMBERS = re.compile(r"(b1|[iu][1248]|f[248]|c8|c16)")
 _MAX_DIMENSIONS = 32
+_MAX_INSTRUCTIONS = 2_000_000  # each takes about a microsecond, and some 70 bytes where it makes something
 
 
 @dataclass(eq=False)
@@ -85,8 +86,10 @@ class _Machine:
 
     def run(self, stream: BinaryIO | BytesIO) -> Any:
         """Follow the instructions to the end."""
-        for instruction, argument, _ in pickletools.genops(stream):
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
             name = instruction.name
+            if count > _MAX_INSTRUCTIONS:
+                raise ValueError(f"it has more than {_MAX_INSTRUCTIONS:,} instructions")
             if name == "STOP":
                 return self.stack.pop()
             if name in _PUSHED:
@@ -263,10 +266,11 @@ def is_array(node: Any) -> bool:
     return isinstance(node, Call) and node.name in (*_MULTIARRAY, *_FROM_BUFFER)
 
 
-def to_array(node: Call, *, convert: Callable[[Any], Any] = lambda node: node) -> ndarray:
-    """The array of numbers, or of objects, that a node asks for; each object goes through ``convert``.
+def to_array(node: Call, *, convert: Callable[[Any], Any] | None = None) -> ndarray:
+    """The array of numbers that a node asks for or, with ``convert``, of objects, each of which goes through it.
 
-    Raises ValueError where the node is no array, or its data do not fill it.
+    An array of numbers shares the bytes that the pickle holds. Raises ValueError where the node is no such array, or
+    its data do not fill it.
     """
     if not is_array(node):
         raise ValueError(f"it asks for {node.name}, which is no array")
@@ -277,6 +281,8 @@ def to_array(node: Call, *, convert: Callable[[Any], Any] = lambda node: node) -
         order = "F" if fortran else "C"
     dtype, shape = _dtype(kind), _shape(shape)
     if dtype.hasobject:
+        if convert is None:
+            raise ValueError("an array in it holds no numbers")
         return _objects(raw, shape, str(order), convert)
     data = _bytes(raw)
     if len(data) != math.prod(shape) * dtype.itemsize:

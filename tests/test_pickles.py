@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autolink_gen import pickles
 from autolink_gen.data.frame_pickles import read_frame
 from autolink_gen.files import BadFileError, reading
 from autolink_gen.pickles import Call, Name, Pairs, Persistent, read_pickle, to_array, walk
@@ -101,6 +102,32 @@ def test_what_lies_outside_and_old_instructions_are_recorded() -> None:
     assert found.states[0].pairs == [("a", 1)]
 
 
+def test_objects_are_no_numbers() -> None:
+    with pytest.raises(ValueError, match="no numbers"):
+        to_array(read_pickle(pickle.dumps(np.array(["a"], object))))
+    with pytest.raises(BadFileError, match="no numbers"):
+        unpickle_arrays(pickle.dumps({"a": np.array([1, 2], object)}), origin="here")
+
+
+@pytest.mark.parametrize("data", [b"\x80\x02Pname\n.", b"\x80\x02}U\x01aK\x01Qs."])
+def test_what_lies_outside_is_no_weight(data: bytes) -> None:
+    with pytest.raises(BadFileError, match="lies elsewhere"):
+        unpickle_arrays(data, origin="here")
+
+
+def test_the_instructions_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickles, "_MAX_INSTRUCTIONS", 1000)
+    read_pickle(b"]" * 998 + b".")
+    with pytest.raises(ValueError, match="more than 1,000 instructions"):
+        read_pickle(b"]" * 2000 + b".")
+
+
+def test_an_array_that_is_mentioned_often_is_made_once() -> None:
+    array = np.arange(10**5)
+    found = unpickle_arrays(pickle.dumps([array] * 1000), origin="here")
+    assert len(found) == 1000 and len({id(one) for one in found}) == 1
+
+
 def test_each_node_is_walked_once() -> None:
     assert sum(isinstance(node, list) for node in walk(read_pickle(b"\x80\x04]" + b"2\x86" * 100 + b"."))) == 1
 
@@ -120,7 +147,7 @@ def test_each_node_is_walked_once() -> None:
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
 def test_arrays_are_as_pickle_has_them(array: np.ndarray, protocol: int) -> None:
-    found = to_array(read_pickle(pickle.dumps(array, protocol=protocol)))
+    found = to_array(read_pickle(pickle.dumps(array, protocol=protocol)), convert=lambda value: value)
     assert found.dtype == array.dtype and found.shape == array.shape
     np.testing.assert_array_equal(found, array)
 

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from autolink_gen.files import BadFileError, reading
+from autolink_gen.files import BadFileError, expanded, reading
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_what_is_in_words_already_and_what_the_user_does_pass() -> None:
         with pytest.raises(type(error)) as caught, reading("a", "b", remedy="c"):
             raise error
         assert caught.value is error
+
+
+def test_the_home_of_nobody_is_one_line() -> None:
+    with pytest.raises(ValueError, match="in full"):
+        expanded("~nobody-of-this-name/data")
+    assert str(expanded("pictures/~")) == "pictures/~"

@@ -22,6 +22,7 @@ from autolink_gen.data.shards import open_shards
 from autolink_gen.data.synthetic import Puppets, Split
 from autolink_gen.data.trees import found_lines
 from autolink_gen.data.video import is_video
+from autolink_gen.files import expanded
 from autolink_gen.lines import LinesError
 from autolink_gen.recipes import read_settings
 
@@ -181,7 +182,7 @@ def parts_of(data: str | Path) -> list[str | Path]:
 def own_path(data: str | Path) -> Path | None:
     """The path of the user's that `data` names; None where it is the name of a set, or nothing is there."""
     text = str(data)
-    path = Path(text).expanduser()
+    path = expanded(text)
     looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
     return path if not is_address(text) and path.exists() and (looks_like_path or text not in SETS) else None
 
@@ -198,9 +199,9 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
         ValueError: the settings cannot be read.
     """
     if root is not None:
-        return Path(root).expanduser(), "--data-root"
+        return expanded(root), "--data-root"
     if os.environ.get(ROOT_VARIABLE):
-        return Path(os.environ[ROOT_VARIABLE]).expanduser(), f"the variable {ROOT_VARIABLE}"
+        return expanded(os.environ[ROOT_VARIABLE]), f"the variable {ROOT_VARIABLE}"
     settings = settings_file()
     if not settings.is_file():
         return None
@@ -208,7 +209,7 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
     if not isinstance(content.get("data_root", ""), str):
         raise ValueError(f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it")
     found = content.get("data_root")
-    return (Path(found).expanduser(), str(settings)) if found else None
+    return (expanded(found), str(settings)) if found else None
 
 
 def settings_file() -> Path:

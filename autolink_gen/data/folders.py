@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from autolink_gen.files import expanded
+from autolink_gen.text import shown
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -28,7 +31,7 @@ def is_image(path: Path) -> bool:
 
 def check_folder(folder: str | Path) -> Path:
     """The folder as a path; ValueError when it is missing or is a file."""
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     if folder.is_dir():
         return folder
     if folder.exists():
@@ -61,7 +64,8 @@ def count_suffixes(paths: Iterable[Path]) -> dict[str, int]:
 
 def kinds_of(paths: Iterable[Path]) -> str:
     """The five most frequent suffixes in words, "3 x .txt, 1 x .png", or "nothing"."""
-    return ", ".join(f"{count} x {suffix}" for suffix, count in list(count_suffixes(paths).items())[:5]) or "nothing"
+    counts = list(count_suffixes(paths).items())[:5]
+    return ", ".join(f"{count} x {shown(suffix, most=20)}" for suffix, count in counts) or "nothing"
 
 
 def _no_pictures(folder: Path, files: list[Path]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images
 from autolink_gen.data.images import ImageError, read_image, to_array
 from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
+from autolink_gen.files import expanded
 from autolink_gen.text import printable
 
 _FOLDER_FPS = Fraction(25)
@@ -38,7 +39,7 @@ class FrameStream:
         fps: Rate | None = None,
         max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         if not self.path.exists():
             raise ValueError(f"{self.path} does not exist; check its name and folder")
         if not 0 <= start_s < end_s:

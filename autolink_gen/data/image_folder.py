@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from autolink_gen.data.folders import list_images
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
+from autolink_gen.files import expanded
 from autolink_gen.text import printable
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class ImageFolder(CachedPictures):
         cache_bytes: int = CACHE_BYTES,
         max_bad_share: float = 0.05,
     ) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = expanded(folder)
         self.paths = list_images(folder)
         super().__init__(
             len(self.paths), image_size=image_size, fit=fit, cache_bytes=cache_bytes, max_bad_share=max_bad_share

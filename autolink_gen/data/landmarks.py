@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float64
 
 from autolink_gen.data.folders import check_folder
 from autolink_gen.data.inner_names import inner_name
-from autolink_gen.files import BadFileError, reading
+from autolink_gen.files import BadFileError, expanded, reading
 from autolink_gen.text import from_cell, shown
 
 _FURTHEST = 2.0  # a landmark may lie outside its picture, but not by more than the picture's size
@@ -53,7 +53,7 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
         ValueError: the file is missing or has no rows, columns are missing, a value is no number or no
             fraction, a picture comes twice, or its name leads out of the pictures' folder.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     table = _read_table(path)
     points = table.values[:, : 2 * table.num_points].reshape(-1, table.num_points, 2).copy()
     unlabelled = (np.isnan(points) | (points == -1)).any(axis=2)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from autolink_gen.data.folders import is_image, walk_files
 from autolink_gen.data.video import is_video
+from autolink_gen.files import expanded
 
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _SUFFIXES = (".tar", *COMPRESSED_SUFFIXES)
@@ -47,7 +48,7 @@ def list_shards(data: str | Path) -> list[str]:
     if is_address(text):
         _check_address(text)
         return expand_braces(text)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         return [str(inside) for inside in sorted(path.iterdir()) if is_shard(inside)]
     if path.exists():
@@ -59,12 +60,12 @@ def is_there(data: str) -> bool:
     """Whether a file or a folder is called just so, or shards on this machine that this name alone stands for."""
     if is_address(data):  # whose parts may be longer than a system lets a file's name be
         return False
-    path = Path(data).expanduser()
+    path = expanded(data)
     return path.exists() or (is_shards(data) and bool(_fitting(next(_expanded(str(path))))))
 
 
 def _matching(text: str) -> list[str]:
-    patterns = expand_braces(str(Path(text).expanduser()))
+    patterns = expand_braces(str(expanded(text)))
     found = [_fitting(pattern) for pattern in patterns]
     missing = [pattern for pattern, paths in zip(patterns, found, strict=True) if not paths]
     if missing:
@@ -123,7 +124,7 @@ def _check_address(text: str) -> None:
 
 def whole_name(data: str) -> str:
     """The name with a path that holds wherever a later command is typed; an address as it is."""
-    return data if is_address(data) else str(Path(data).expanduser().resolve())
+    return data if is_address(data) else str(expanded(data).resolve())
 
 
 def shards_label(data: str) -> list[str]:

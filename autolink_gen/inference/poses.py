@@ -112,15 +112,11 @@ def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"
         keypoints = torch.tensor(points, dtype=torch.float32)
     except (ValueError, TypeError, RuntimeError):
         raise BadFileError(f"{path}: a pose is a list of [x, y], two numbers, got {shown(points, most=80)}") from None
-    if (
-        not isinstance(points, list)
-        or keypoints.ndim != 2
-        or keypoints.shape[1] != 2
-        or len(keypoints) != num_keypoints
-    ):
+    if not isinstance(points, list) or keypoints.ndim != 2 or keypoints.shape[1] != 2:
+        raise BadFileError(f"{path}: a pose is a list of [x, y], two numbers, got {shown(points, most=80)}")
+    if len(points) != num_keypoints:
         raise BadFileError(
-            f"{path} holds {_count(points)} keypoints and the GAN's graph has {num_keypoints}: detect them with that "
-            f"graph"
+            f"{path} holds {len(points)} keypoints and the GAN's graph has {num_keypoints}: detect them with that graph"
         )
     if not keypoints.isfinite().all():
         raise BadFileError(f"{path} holds keypoints that are no finite numbers: mend or leave out that pose")
@@ -128,10 +124,6 @@ def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"
         worst = keypoints.abs().max().item()
         raise BadFileError(f"{path} holds keypoints outside [-1, 1] (the farthest at {worst:.3g}); scale them")
     return keypoints
-
-
-def _count(points: Any) -> int:
-    return len(points) if isinstance(points, list) else 0
 
 
 @dataclass(frozen=True)

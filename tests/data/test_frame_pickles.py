@@ -59,6 +59,22 @@ def test_other_files_are_refused(content: bytes, message: str, tmp_path: Path) -
         read_frame(tmp_path / "table.pkl", ("value",))
 
 
+def test_columns_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    table = frame().drop(columns="number")
+    content = pickle.dumps(table, protocol=4)
+    cut = content.replace(b"\x8c\x05a.png\x94\x8c\x05b.png", b"\x8c\x05a.png")  # one text fewer
+    (tmp_path / "table.pkl").write_bytes(cut)
+    with pytest.raises(ValueError, match=r"table\.pkl"):
+        read_frame(tmp_path / "table.pkl", ("file_name", "value"))
+
+
+def test_values_that_are_objects_are_lists(tmp_path: Path) -> None:
+    values = [np.array([[1.0, 2.0], [3.0, 4.0]], object) for _ in range(2)]
+    pd.DataFrame({"file_name": ["a", "b"], "value": values}).to_pickle(tmp_path / "table.pkl")
+    found = read_frame(tmp_path / "table.pkl", ("file_name", "value"))
+    assert [list(value) for value in found["value"]] == [[1.0, 2.0, 3.0, 4.0]] * 2
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no file .*table.pkl"):
         read_frame(tmp_path / "table.pkl", ("value",))

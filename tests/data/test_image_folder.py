@@ -189,3 +189,10 @@ def test_a_folder_with_nothing_readable_says_so(tmp_path: Path) -> None:
     _text(tmp_path / "a.png")
     with pytest.raises(ValueError, match="1 of the 1 pictures"):
         ImageFolder(tmp_path, image_size=8)[0]
+
+
+def test_endings_of_strangers_cannot_add_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.\x1b[31m\nred").touch()
+    with pytest.raises(ValueError, match=r"1 x \.\\x1b\[31m\\nred") as error:
+        ImageFolder(tmp_path, image_size=8)
+    assert str(error.value).isprintable()
