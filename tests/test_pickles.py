@@ -28,7 +28,7 @@ DTYPE = (
 )
 # An array of two objects whose addresses the file says: reading one would follow them.
 FORGED = b"\x80\x04" + named("numpy", "ndarray") + b"((K\x02t" + DTYPE + b"C\x10" + b"A" * 16 + b"tR."
-DEEP = b"\x80\x04}" + b")" + b"\x85" * 3 * 10**5 + b"K\x01s."  # a tuple in a tuple in ... as a key
+DEEP = b"\x80\x04}" + b")" + b"\x85" * 10**5 + b"K\x01s."  # a tuple in a tuple in ... as a key
 WIDE = b"\x80\x04}" + b")" + b"2\x86" * 200 + b"K\x01s."  # whose hash would take 2^200 steps
 HOSTILE = {
     "forged": FORGED,
