@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         write_weights(temporary / WEIGHTS_NAME, weights)
-        torch.save(state, temporary / STATE_NAME)
+        _write_state(temporary / STATE_NAME, state)
         write_sums(temporary, (WEIGHTS_NAME, STATE_NAME))
         for file in temporary.iterdir():
             sync_file(file)
@@ -76,7 +76,7 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
         temporary.replace(target)
         sync_folder(checkpoints)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error) if isinstance(error, OSError) else reason_of(error)  # torch's have many lines
+        reason = reason_of(error) if isinstance(error, RuntimeError) else str(error)  # torch's have many lines
         raise OSError(
             f"could not save step {step} in {checkpoints}: {reason}; free some space or choose another --out, then "
             f"repeat the command: it goes on from the last save"
@@ -84,6 +84,32 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+class _Noting:
+    """A file that remembers why it could not be written: torch tells of places in the file alone."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.flush = file, file.flush
+        self.problem: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, or remember why not."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.problem = error
+            raise
+
+
+def _write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the training state; OSError in the system's words where that fails."""
+    with path.open("wb") as file:
+        noting = _Noting(file)
+        try:
+            torch.save(state, noting)  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise noting.problem or error from error
 
 
 def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

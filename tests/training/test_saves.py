@@ -169,8 +169,8 @@ def test_a_removal_that_is_killed_halfway_leaves_no_half_save(tmp_path, monkeypa
 def test_a_full_disk_leaves_earlier_saves_and_no_rubbish(tmp_path, monkeypatch, error):
     save(tmp_path, 1)
 
-    def full(state: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def full(state: object, file: object) -> None:
+        file.write(b"half")
         raise error
 
     monkeypatch.setattr(saves.torch, "save", full)
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_earlier_saves_and_no_rubbish(tmp_path, monkeypatch, 
 
 
 def test_a_save_that_reads_back_wrong_never_gets_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(saves.torch, "save", lambda state, path: Path(path).write_bytes(b"half"))
+    monkeypatch.setattr(saves.torch, "save", lambda state, file: file.write(b"half"))
     with pytest.raises(OSError, match=r"could not save step 2 .*training_state\.pt is no readable"):
         save(tmp_path, 2)
     assert names(tmp_path) == []
@@ -207,3 +207,10 @@ def test_kills_in_the_middle_of_saving_leave_whole_saves(tmp_path):
         assert found
         for folder in found:
             assert read_save(folder)[1]["step"] == int(folder.name.removeprefix("step-"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("count", [10, 10**6])
+def test_a_full_disk_is_said_in_the_systems_words(count):
+    with pytest.raises(OSError, match="No space left on device"):
+        saves._write_state(Path("/dev/full"), {"a": torch.zeros(count)})
