@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from autolink_gen.pretrained import load_features
+from autolink_gen.torch_files import read_torch_file
 
 Features = Float[Tensor, "N F"]
 Extractor = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) in [-1, 1] -> features (B, F)
@@ -47,7 +49,14 @@ def inception_features(path: Path) -> Extractor:
             f"{path} does not hold the weights of FID's InceptionV3: its sha256 begins {found[:8]}, not "
             f"{_INCEPTION_SHA256}; give pt_inception-2015-12-05-{_INCEPTION_SHA256}.pth of torch-fidelity"
         )
-    network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
+    weights = read_torch_file(path, remedy="fetch it again")
+    with TemporaryDirectory(prefix="autolink-gen-") as folder:
+        # Eight digits do not vouch for a pickle, and the package unpickles what it is given.
+        plain = Path(folder) / path.name
+        torch.save(weights, plain)
+        network = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(plain)
+        )
 
     def extract(pictures: Tensor) -> Tensor:
         features: Tensor = network(((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))[0]

@@ -1,9 +1,14 @@
 """Distances between sets of pictures: by hand, and the order that they must have."""
 
+import sys
+import types
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.data import Dataset
 
+from autolink_gen.evaluation import images
 from autolink_gen.evaluation.images import (
     features_of,
     frechet_distance,
@@ -78,8 +83,36 @@ def test_fid_weights_that_are_none_are_named(tmp_path):
 
 
 def test_fid_without_its_package_says_how_to_get_it(tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(ValueError, match=r"pip install 'autolink-gen\[fid\]'"):
         inception_features(tmp_path / "weights.pth")
+
+
+class _Attack:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.mark,)
+
+
+def test_fid_weights_are_not_unpickled(tmp_path, monkeypatch):
+    """The package, here a stand-in, sees a file that we wrote: the digits of its name do not vouch for a pickle."""
+    seen = []
+
+    class Extractor:
+        def __init__(self, name: str, features: list[str], *, feature_extractor_weights_path: str) -> None:
+            seen.append(torch.load(feature_extractor_weights_path, weights_only=True))
+
+    stand_in = types.ModuleType("torch_fidelity.feature_extractor_inceptionv3")
+    stand_in.FeatureExtractorInceptionV3 = Extractor
+    monkeypatch.setitem(sys.modules, "torch_fidelity", types.ModuleType("torch_fidelity"))
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setattr(images, "_INCEPTION_SHA256", "")
+    torch.save({"a": torch.ones(2)}, tmp_path / "weights.pth")
+    images.inception_features(tmp_path / "weights.pth")
+    assert torch.equal(seen[0]["a"], torch.ones(2))
+    torch.save({"a": _Attack(tmp_path / "mark")}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"weights\.pth is refused"):
+        images.inception_features(tmp_path / "weights.pth")
+    assert len(seen) == 1 and not (tmp_path / "mark").exists()
