@@ -66,6 +66,7 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _BEAT.size)
+        self.beat(-1)  # all zeros would be the first input, since the machine began
 
     def beat(self, index: int) -> None:
         """Note the start of an input; -1 for none."""

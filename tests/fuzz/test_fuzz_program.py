@@ -196,3 +196,10 @@ def test_the_program_tells_in_a_table_and_replays(tmp_path: Path) -> None:
     )
     assert wrong.returncode == 2
     assert "--kinds picture" in wrong.stderr
+
+
+def test_a_worker_that_has_not_begun_is_at_no_input() -> None:
+    beat = fuzz_worker.Heartbeat()
+    assert beat.seen()[0] == -1
+    beat.beat(7)
+    assert beat.seen()[0] == 7
