@@ -166,7 +166,8 @@ def check_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Any], *, s
     if missing or extra or wrong:
         raise BadFileError(
             f"{source} does not hold this model's weights: {len(missing)} missing {missing[:3]}, "
-            f"{len(extra)} unknown {shown(extra[:3])}, {len(wrong)} of another shape or type {wrong[:3]}"
+            f"{len(extra)} unknown {shown(extra[:3])}, {len(wrong)} of another shape or type {wrong[:3]}; "
+            f"it is damaged or of another kind, take another copy"
         )
 
 

@@ -43,6 +43,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, ValueError) and "set_int_max_str_digits" in str(error):  # advice to programmers
+        return "a number in it has too many digits"
     kind = type(error).__name__
     if not lines or isinstance(error, LookupError):  # whose text may be a key alone
         return f"{kind}: {shown(lines[0])}" if lines else kind

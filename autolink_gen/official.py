@@ -47,7 +47,9 @@ def read_official(path: Path) -> AutoLink:
         content = read_torch_file(path, remedy=_REMEDY, makers=_MAKERS)
     except RefusedError as error:
         wanted = shown(error.wanted)
-        raise BadFileError(f"{path} is refused: it wants more than weights and plain containers ({wanted})") from None
+        raise BadFileError(
+            f"{path} is refused: it wants more than weights and plain containers ({wanted}); take the authors' own"
+        ) from None
     parts = content if isinstance(content, dict) else {}
     parameters = parts.get("hyper_parameters")
     if not isinstance(parts.get("state_dict"), dict) or not isinstance(parameters, dict):

@@ -1,6 +1,7 @@
 """What comes from strangers' files, made fit for a terminal, a table or a message."""
 
 import reprlib
+import shlex
 import unicodedata
 
 MAX_SHOWN = 200  # characters of a value in a message
@@ -28,6 +29,12 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
     except ValueError:  # a number of more digits than Python writes
         text = f"a number of type {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def typed(path: object) -> str:
+    """A path as a shell takes it, for the commands that messages suggest: names of strangers are pasted with them."""
+    text = printable(str(path))
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def to_cell(text: str) -> str:

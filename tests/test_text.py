@@ -1,6 +1,9 @@
+import shlex
+import subprocess
+
 import pytest
 
-from autolink_gen.text import from_cell, printable, shown, to_cell
+from autolink_gen.text import from_cell, printable, shown, to_cell, typed
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,13 @@ def test_a_value_is_cut() -> None:
 def test_a_cell_is_no_formula_and_reads_back(name: str) -> None:
     assert not to_cell(name).startswith(("=", "+", "-", "@"))
     assert from_cell(to_cell(name)) == name
+
+
+@pytest.mark.parametrize("name", ["a b;touch x.mp4", "$(touch x).png", "`x`.png", "-y.mp4", "it's.jpg", "a/bird.jpg"])
+def test_a_name_that_is_pasted_into_a_shell_is_one_word(name: str) -> None:
+    (word,) = shlex.split(typed(name))
+    assert word.removeprefix("./") == name and not word.startswith("-")
+    assert (
+        subprocess.run(["sh", "-c", f"printf %s {typed(name)}"], capture_output=True, check=True).stdout
+        == word.encode()
+    )

@@ -25,6 +25,7 @@ from autolink_gen.data.video import is_video
 from autolink_gen.files import expanded
 from autolink_gen.lines import LinesError
 from autolink_gen.recipes import read_settings
+from autolink_gen.text import typed
 
 ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 SPLITS = ("train", "test", "fit")
@@ -282,7 +283,8 @@ def _not_prepared(name: str, entry: PictureSet, base: Path, split: str) -> Path:
         return train
     find_layout(name, entry, base)  # which shows both trees where the set is not there at all
     raise ValueError(
-        f"--data {name} is made ready first, to the end: type `autolink-gen data prepare {name} --data-root {base}`"
+        f"--data {name} is made ready first, to the end: type "
+        f"`autolink-gen data prepare {name} --data-root {typed(base)}`"
     )
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 from autolink_gen.data.folders import list_images
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
 from autolink_gen.files import expanded
-from autolink_gen.text import printable
+from autolink_gen.text import printable, typed
 
 logger = logging.getLogger(__name__)
 
@@ -163,8 +163,8 @@ class ImageFolder(CachedPictures):
         return printable(str(self.paths[index]))
 
     def _where_and_remedy(self) -> tuple[str, str]:
-        folder = printable(str(self.folder))
-        return folder, f"`autolink-gen data check {folder}` lists them with the reasons: remove or replace them"
+        check = f"`autolink-gen data check {typed(self.folder)}` lists them with the reasons: remove or replace them"
+        return printable(str(self.folder)), check
 
 
 def _shared_zeros(shape: tuple[int, ...]) -> np.ndarray:

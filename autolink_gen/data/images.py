@@ -16,7 +16,7 @@ from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
 from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size, decode_picture, open_picture
 from autolink_gen.files import BadFileError, reading, reason_of
 from autolink_gen.limits import max_pixels
-from autolink_gen.text import printable
+from autolink_gen.text import printable, typed
 
 __all__ = [
     "FIT",
@@ -173,12 +173,11 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _remedy(path: Path) -> str:
-    check = printable(str(path.parent))
-    return f"remove or replace it (`autolink-gen data check {check}` lists all such files)"
+    return f"remove or replace it (`autolink-gen data check {typed(path.parent)}` lists all such files)"
 
 
 def _shrink(path: Path) -> str:
-    return f"shrink it (for example `magick mogrify -resize 2048x2048 {printable(path.name)}`) or remove it"
+    return f"shrink it (for example `magick mogrify -resize 2048x2048 {typed(path)}`) or remove it"
 
 
 def fit_square(image: Image.Image, *, size: int, fit: FIT = "crop") -> Image.Image:

@@ -173,7 +173,7 @@ def _prepare_part(
     if any(outcome.points is not None for _, outcome in found):
         write_text_atomically(folder.with_name(f"landmarks_{part}.csv"), _table(found, names), remedy=_REMEDY)
     written = sum(outcome.written for _, outcome in found)
-    removed = files.remove_others({f"{picture.name}.jpg" for picture, _ in found})
+    removed = files.remove_others(set(files.listed))
     return PreparedPart(part, folder, written, len(found) - written, removed, tuple(errors))
 
 

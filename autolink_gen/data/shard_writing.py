@@ -16,7 +16,7 @@ from autolink_gen.data.inspection import Unreadable
 from autolink_gen.data.shard_names import MAX_SHARDS
 from autolink_gen.files import sync_file, sync_folder
 from autolink_gen.progress import Progress, no_progress
-from autolink_gen.text import printable
+from autolink_gen.text import printable, typed
 
 MAX_BAD_SHARE = 0.05
 _MIN_SIDE_PX = 256  # as training decodes them: large JPEG are reduced, which is quick and takes little memory
@@ -145,7 +145,7 @@ class _Packing:
             names = ", ".join(printable(str(bad.path)) for bad in self.unreadable[:5])
             raise ValueError(
                 f"more than {MAX_BAD_SHARE:.0%} of the {self.count} pictures in {self.folder} cannot be read "
-                f"({names}); `autolink-gen data check {self.folder}` lists them with the reasons: remove or "
+                f"({names}); `autolink-gen data check {typed(self.folder)}` lists them with the reasons: remove or "
                 f"replace them"
             )
 

@@ -21,13 +21,14 @@ from PIL import Image
 from autolink_gen.data.video_limits import TooLargeFramesError, check_frame, limit_decoder, opening_options
 from autolink_gen.files import BadFileError, reading, reason_of
 from autolink_gen.limits import PIXELS_VARIABLE
-from autolink_gen.text import printable
+from autolink_gen.text import printable, typed
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
 MAX_BAD_SHARE = 0.2
 Rate = Fraction | float | int  # frames a second
+_UNKNOWN = "its content is no video that is known here, or it was cut short"
 _UNKNOWN_FPS = Fraction(25)
 _MAX_FPS = 1000
 _MAX_GAP_S = 8 * 3600  # between frames: a longer one is a damaged time stamp, and no file can hold it
@@ -182,11 +183,10 @@ class VideoReader:
             raise self._error(_reason(self.path, cause)) from cause
 
     def _error(self, reason: str) -> VideoError:
-        name = printable(self.path.name)
-        return VideoError(
-            f"cannot read the video {printable(str(self.path))}: {reason}; play it to see whether it is whole, then "
-            f"copy or download it again, convert it (`ffmpeg -i {name} whole.mp4`), or leave it out"
-        )
+        remedy = f"copy or download it again, convert it (`ffmpeg -i {typed(self.path)} whole.mp4`), or leave it out"
+        if reason == _UNKNOWN:  # it may be a playlist, which another program would follow
+            remedy = "leave it out, or copy or download it again"
+        return VideoError(f"cannot read the video {printable(str(self.path))}: {reason}; {remedy}")
 
 
 def open_media(path: Path) -> Any:
@@ -243,7 +243,7 @@ def _reason(path: Path, error: BaseException) -> str:
         return f"{error} (set {PIXELS_VARIABLE} to allow more)"
     # An ArgumentError: FFmpeg takes it for a kind of file that is not among those allowed.
     if isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)):
-        return "its content is no video that is known here, or it was cut short"
+        return _UNKNOWN
     return media_reason(error)
 
 

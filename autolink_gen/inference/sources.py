@@ -1,5 +1,6 @@
 """Which pictures and videos a user's paths stand for, and what to call what is made of each."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,15 +37,20 @@ def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Sour
     found: dict[Path, tuple[Path, PurePosixPath]] = {}
     for path, prefix in zip(paths, _prefixes(paths), strict=True):
         for file, name in _files_of(path, prefix, out):
-            found.setdefault(file.resolve(), (file, name))
+            found.setdefault(_real(file), (file, name))
     if not found:
         raise ValueError(_nothing(paths))
     ordered = sorted(found.values(), key=lambda item: (is_video(item[0]), item[0]))
     overlays = _distinct([name for _, name in ordered], [file for file, _ in ordered])
-    clashes = [name for name in overlays if out is not None and (out / name).resolve() in found]
+    clashes = [name for name in overlays if out is not None and _real(out / name) in found]
     if clashes:
         raise ValueError(f"{clashes[0]} in {out} would replace an input; choose another --out")
     return [Source(file, overlay) for (file, _), overlay in zip(ordered, overlays, strict=True)]
+
+
+def _real(file: Path) -> Path:
+    """Where a file lies once links are followed; of a link that leads to itself, where it lies itself."""
+    return Path(os.path.realpath(file))  # Path.resolve raises RuntimeError there
 
 
 def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, PurePosixPath]]:
@@ -52,8 +58,8 @@ def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, Pur
         raise ValueError(f"there is no file or folder {path}; check the spelling")
     if path.is_dir():
         files = [file for file in walk_files(path) if is_image(file) or is_video(file)]
-        if out is not None and path.resolve() in out.resolve().parents:
-            files = [file for file in files if out.resolve() not in file.resolve().parents]
+        if out is not None and _real(path) in _real(out).parents:
+            files = [file for file in files if _real(out) not in _real(file).parents]
         return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
     if is_image(path) or is_video(path):
         return [(path, PurePosixPath(path.name))]
@@ -69,7 +75,7 @@ def _prefixes(paths: Sequence[Path]) -> list[str]:
         return [""]
     names, seen = [], Counter[str]()
     for path in paths:
-        name = path.resolve().name
+        name = _real(path).name
         seen[name.lower()] += 1
         names.append(name if seen[name.lower()] == 1 else f"{name}-{seen[name.lower()]}")
     return names

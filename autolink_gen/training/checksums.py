@@ -34,7 +34,8 @@ def check_sums(folder: Path, names: Sequence[str]) -> None:
             if told.get(name) != _digest(folder / name):
                 raise ValueError(f"{folder / name} cannot be read: it is damaged, its digest not that in {file}")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} cannot be read: {reason_of(error)}") from error
+        where = getattr(error, "filename", None) or file
+        raise ValueError(f"{where} cannot be read: {reason_of(error)}") from error
 
 
 def _digest(file: Path) -> str:

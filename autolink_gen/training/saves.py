@@ -78,8 +78,8 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
     except (OSError, RuntimeError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, RuntimeError) else str(error)  # torch's have many lines
         raise OSError(
-            f"could not save step {step} in {checkpoints}: {reason}; free some space or choose another --out, then "
-            f"repeat the command: it goes on from the last save"
+            f"could not save step {step} in {checkpoints}: {reason}; free some space, mend its rights or choose "
+            f"another --out, then repeat the command: it goes on from the last save"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -143,6 +143,9 @@ def find_newest(checkpoints: Path) -> Save | None:
         try:
             found = Save(folder, *read_save(folder), damaged)
         except (ValueError, OSError) as error:
+            if _is_forbidden(error):  # nothing is wrong with it, and what came after the one before would be lost
+                what = f"holds {folder.name}, which may not be read"
+                raise ValueError(_refusal(checkpoints, what, printable(str(error)))) from error
             damaged.append(folder)
             reasons.append(printable(str(error)))
             continue
@@ -152,6 +155,11 @@ def find_newest(checkpoints: Path) -> Save | None:
     if damaged:
         raise ValueError(_refusal(checkpoints, "holds saves and none can be read", reasons[0]))
     return None
+
+
+def _is_forbidden(error: BaseException | None) -> bool:
+    """Whether an error is for want of rights."""
+    return error is not None and (isinstance(error, PermissionError) or _is_forbidden(error.__cause__))
 
 
 def _refusal(checkpoints: Path, what: str, why: str) -> str:

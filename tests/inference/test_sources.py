@@ -86,3 +86,10 @@ def test_missing_paths_and_other_files_are_named(tmp_path: Path) -> None:
         find_sources([folder])
     with pytest.raises(ValueError, match="give at least one"):
         find_sources([])
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    (tmp_path / "a.jpg").touch()
+    found = find_sources([tmp_path])
+    assert sorted(source.path.name for source in found) == ["a.jpg", "loop.jpg"]

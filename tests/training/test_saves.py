@@ -174,9 +174,7 @@ def test_a_full_disk_leaves_earlier_saves_and_no_rubbish(tmp_path, monkeypatch, 
         raise error
 
     monkeypatch.setattr(saves.torch, "save", full)
-    with pytest.raises(
-        OSError, match=r"could not save step 2 in .*; free some space or choose another --out, then rep"
-    ):
+    with pytest.raises(OSError, match=r"could not save step 2 in .*; free some space.*, then rep"):
         save(tmp_path, 2)
     assert names(tmp_path) == ["step-00000001"]
     assert read_newest(tmp_path)[1]["step"] == 1
@@ -214,3 +212,20 @@ def test_kills_in_the_middle_of_saving_leave_whole_saves(tmp_path):
 def test_a_full_disk_is_said_in_the_systems_words(count):
     with pytest.raises(OSError, match="No space left on device"):
         saves._write_state(Path("/dev/full"), {"a": torch.zeros(count)})
+
+
+@pytest.mark.parametrize("name", [STATE_NAME, WEIGHTS_NAME, SUMS_NAME])
+def test_a_save_that_may_not_be_read_is_not_passed_over(tmp_path, monkeypatch, name):
+    save(tmp_path, 1)
+    newest = save(tmp_path, 2)
+    plain = Path.open
+
+    def forbidden(self, *args, **kwargs):
+        if self == newest / name:
+            raise PermissionError(13, "Permission denied", str(self))
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(ValueError, match=rf"step-00000002, which may not be read \(.*{name} .*Permission"):
+        saves.find_newest(tmp_path)
+    assert names(tmp_path) == ["step-00000001", "step-00000002"]
