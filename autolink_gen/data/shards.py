@@ -241,7 +241,7 @@ def _open_tar(handle: BinaryIO, name: str) -> tarfile.TarFile:
         if head.startswith(magic):
             raise BadFileError(
                 f"the shard {name} is compressed, so that no picture could be read without those before it; unpack "
-                f"it first: {command} FILE"
+                f"it first: {command} < FILE > PLAIN.tar"
             )
     if not head:
         raise BadFileError(f"the shard {name} is empty (0 bytes); replace it")
