@@ -159,7 +159,7 @@ def test_a_damaged_header_ends_a_shard(tmp_path: Path, caplog: pytest.LogCapture
         (TEXT, "is no tar file, whatever its name says"),
         (TEXT * 100, "is no tar file, whatever its name says"),
         (b"", r"is empty \(0 bytes\)"),
-        (gzip.compress(TEXT), "is compressed, .*unpack it first: gunzip FILE"),
+        (gzip.compress(TEXT), "is compressed, .*unpack it first: gunzip < FILE"),
         (bytes(10240), r"no pictures in .*looked for \.jpg.* in 1 shard\(s\) and found nothing; give other shards"),
     ],
     ids=["text", "long text", "no bytes", "compressed", "empty tar"],
