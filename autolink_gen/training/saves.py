@@ -77,9 +77,10 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
         sync_folder(checkpoints)
     except (OSError, RuntimeError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, RuntimeError) else str(error)  # torch's have many lines
+        remedy = "mend its rights" if isinstance(error, PermissionError) else "free some space"
         raise OSError(
-            f"could not save step {step} in {checkpoints}: {reason}; free some space, mend its rights or choose "
-            f"another --out, then repeat the command: it goes on from the last save"
+            f"could not save step {step} in {checkpoints}: {reason}; {remedy} or choose another --out, then repeat the "
+            f"command: it goes on from the last save"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -164,9 +164,14 @@ def test_a_removal_that_is_killed_halfway_leaves_no_half_save(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed writing file")]
+    ("error", "remedy"),
+    [
+        (OSError(28, "No space left on device"), "free some space"),
+        (RuntimeError("PytorchStreamWriter failed writing file"), "free some space"),
+        (PermissionError(13, "Permission denied"), "mend its rights"),
+    ],
 )
-def test_a_full_disk_leaves_earlier_saves_and_no_rubbish(tmp_path, monkeypatch, error):
+def test_a_full_disk_leaves_earlier_saves_and_no_rubbish(tmp_path, monkeypatch, error, remedy):
     save(tmp_path, 1)
 
     def full(state: object, file: object) -> None:
@@ -174,7 +179,7 @@ def test_a_full_disk_leaves_earlier_saves_and_no_rubbish(tmp_path, monkeypatch, 
         raise error
 
     monkeypatch.setattr(saves.torch, "save", full)
-    with pytest.raises(OSError, match=r"could not save step 2 in .*; free some space.*, then rep"):
+    with pytest.raises(OSError, match=rf"could not save step 2 in .*; {remedy} or choose another --out, then rep"):
         save(tmp_path, 2)
     assert names(tmp_path) == ["step-00000001"]
     assert read_newest(tmp_path)[1]["step"] == 1
