@@ -90,6 +90,8 @@ def _unheard_children() -> Iterator[None]:
     """
     is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
     before = signal.getsignal(signal.SIGCHLD) if is_main else None
+    if getattr(before, "__module__", "").startswith("torch."):  # of another loader in this process
+        before = signal.SIG_DFL
     yield
     if before is not None:
         signal.signal(signal.SIGCHLD, before)
