@@ -8,43 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from PIL import Image
+from tiny_learn_graph import assert_one_line, learn_graph
 
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training.launch import share_batch
-
-SETTINGS = (
-    "model.image_size=64",
-    "model.num_keypoints=3",
-    "model.width=0.05",
-    "model.sigma2=1e-2",
-    "loss.features=random",
-    "loss.resize=null",
-    "training.batch_size=2",
-    "training.log_every=1",
-)
-
-
-def learn_graph(*arguments: object) -> Result:
-    """Run the command with the settings of a tiny model first."""
-    settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    return CliRunner().invoke(cli, ["learn-graph", "--recipe", "paper", *settings, *map(str, arguments)])
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Six pictures of coloured blobs, beside an empty working folder."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for index in range(6):
-        pixels = np.random.default_rng(index).integers(0, 255, (4, 5, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((80, 64)).save(folder / f"{index}.jpg")
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return folder
 
 
 def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
@@ -200,15 +171,6 @@ def test_options_reach_the_configuration(pictures: Path) -> None:
     assert (config.model.num_keypoints, config.model.image_size, config.data.root) == (16, 256, "sets")
     assert (config.training.steps, config.training.batch_size) == (9, 6)
     assert result.output.startswith("# recipe: ")
-
-
-def assert_one_line(result: Result, message: str) -> None:
-    errors = [line for line in result.output.splitlines() if line.startswith("Error: ")]
-    assert result.exit_code == 1, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert result.output.splitlines()[-1] == errors[0]
 
 
 @pytest.mark.parametrize(

@@ -3,49 +3,8 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from PIL import Image
-
-from autolink_gen.cli.main import cli
-
-SETTINGS = (
-    "model.image_size=64",
-    "model.num_keypoints=3",
-    "model.width=0.05",
-    "model.sigma2=1e-2",
-    "loss.features=random",
-    "training.batch_size=2",
-)
-
-
-def learn_graph(*arguments: object) -> Result:
-    """Run the command with the settings of a tiny model first."""
-    settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    return CliRunner().invoke(cli, ["learn-graph", "--recipe", "paper", *settings, *map(str, arguments)])
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four pictures, beside an empty working folder."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for index in range(4):
-        pixels = np.random.default_rng(index).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return folder
-
-
-def assert_one_line(result: Result, message: str) -> None:
-    errors = [line for line in result.output.splitlines() if line.startswith("Error: ")]
-    assert result.exit_code == 1, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert result.output.splitlines()[-1] == errors[0]
+from tiny_learn_graph import assert_one_line, learn_graph
 
 
 def test_a_run_that_another_process_trains_is_one_line(pictures: Path) -> None:
