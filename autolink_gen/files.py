@@ -59,6 +59,18 @@ def expanded(path: str | Path) -> Path:
         raise ValueError(f"{shown(str(path))}: {error}; name the folder in full") from error
 
 
+def check_free(*paths: Path, overwrite: bool, option: str = "--out") -> None:
+    """ValueError where a file that is to be written is there already, unless it may be replaced.
+
+    What is no ordinary file, a pipe or a terminal, is written into and stays. ``option`` is the one that names
+    another place. Call it before anything that takes long.
+    """
+    taken = [path for path in paths if path.is_file()]
+    if taken and not overwrite:
+        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise ValueError(f"{taken[0]} is there already{more}: give another {option}, or --overwrite to replace it")
+
+
 def write_atomically(
     path: Path,
     write: Callable[[Path], object],

@@ -8,6 +8,8 @@ import click
 
 from autolink_gen.text import printable
 
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+
 
 def echo(*lines: str, err: bool = False) -> None:
     """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too."""
