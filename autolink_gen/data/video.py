@@ -13,11 +13,11 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from autolink_gen.data.frame_pixels import Display
 from autolink_gen.data.video_limits import TooLargeFramesError, check_frame, limit_decoder, opening_options
 from autolink_gen.files import BadFileError, reading, reason_of
 from autolink_gen.limits import PIXELS_VARIABLE
@@ -68,10 +68,11 @@ class VideoReader:
             self.fps = _rate(stream)
             self.num_frames = _count_frames(container, stream, self.fps, num_bytes=self.path.stat().st_size)
             self.has_audio = bool(container.streams.audio)
-            first = next(self._decoded(container, stream, whole=True), None)
+            display = Display(stream, self.path)
+            first = next(display.shown(self._decoded(container, stream, whole=True)), None)
             if first is None:
                 raise self._error(f"none of its frames can be decoded, or all are too large ({PIXELS_VARIABLE})")
-            self.height, self.width = _upright(first, VideoReformatter()).shape[:2]
+            self.height, self.width = display.pixels(first).shape[:2]
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
         return (frame.pixels for frame in self.timed())
@@ -106,19 +107,19 @@ class VideoReader:
         """
         self.bad_frames = good = 0
         sought = time_s > 0
-        converter = VideoReformatter()  # kept: making one takes twenty times as long as a small frame's conversion
         with self._opened() as (container, stream):
+            display = Display(stream, self.path)
             start = Fraction(container.start_time or 0, av.time_base)
             if sought:
                 with suppress(FFmpegError):  # a file that cannot be sought in is read from its start
                     container.seek(round((time_s + start) * av.time_base))
             last = time_s if sought else 0.0
-            for frame in self._decoded(container, stream, whole=not sought):
+            for frame in display.shown(self._decoded(container, stream, whole=not sought)):
                 time = _time_of(frame, start)
                 if time is None or abs(time - last) > _MAX_GAP_S:
                     time = float(good / self.fps) if not sought else last + 1 / float(self.fps)
                 last = time
-                yield TimedFrame(round(time * float(self.fps)) if sought else good, time, _upright(frame, converter))
+                yield TimedFrame(round(time * float(self.fps)) if sought else good, time, display.pixels(frame))
                 good += 1
             if not sought:
                 self._check_share(good)
@@ -203,12 +204,6 @@ def open_media(path: Path) -> Any:
 def is_video(path: Path) -> bool:
     """Whether the name ends in one of `VIDEO_SUFFIXES`, in upper or lower case."""
     return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _upright(frame: Any, converter: VideoReformatter) -> ndarray:
-    """A decoded frame as RGB, turned as the file says (telephones store upright films lying down)."""
-    pixels = converter.reformat(frame, format="rgb24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
 def _time_of(frame: Any, start: Fraction) -> float | None:

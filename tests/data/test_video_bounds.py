@@ -215,7 +215,7 @@ def test_damaged_time_stamps_are_estimated(
             yield SimpleNamespace(frame=frame, rotation=0, **proxy)
 
     monkeypatch.setattr(VideoReader, "_decoded", damaged)
-    monkeypatch.setattr(video, "_upright", lambda proxy, _: proxy.frame.to_ndarray(format="rgb24"))
+    monkeypatch.setattr(video.Display, "pixels", lambda _, proxy: proxy.frame.to_ndarray(format="rgb24"))
     frames = list(reader.timed())
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-6)
     with VideoWriter(tmp_path / "copy.mp4", fps=25) as writer:
@@ -247,7 +247,7 @@ def test_whatever_a_decoder_raises_is_a_bad_file(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(video, "_upright", fail)
+    monkeypatch.setattr(video.Display, "pixels", fail)
     with pytest.raises(VideoError, match=r"clip\.mp4") as found:
         list(reader)
     assert isinstance(found.value, BadFileError) and "\n" not in str(found.value)
