@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from autolink_gen.data.folders import IMAGE_SUFFIXES, check_folder, is_image, kinds_of, walk_files
+from autolink_gen.data.folders import IMAGE_SUFFIXES, check_folder, is_image, kinds_of, natural_key, walk_files
 from autolink_gen.data.images import read_image
 from autolink_gen.data.synthetic import Split, puppet_clip
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
@@ -78,7 +78,7 @@ class VideoClip:
 
 
 class FrameFolder:
-    """A folder of pictures, the frames of one clip in the order of their names."""
+    """A folder of pictures, the frames of one clip in the order of their names, 2.png before 10.png."""
 
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         self.folder, self.files = folder, list(files)
@@ -130,13 +130,13 @@ def list_clips(folder: str | Path) -> list[Clip]:
     folder = check_folder(folder)
     files = list(walk_files(folder))
     pictures: dict[Path, list[Path]] = {}
-    for path in sorted(filter(is_image, files)):
+    for path in sorted(filter(is_image, files), key=natural_key):
         pictures.setdefault(path.parent, []).append(path)
     clips: dict[Path, Clip] = {path: VideoClip(path) for path in files if is_video(path)}
     clips |= {parent: FrameFolder(parent, inside) for parent, inside in pictures.items() if len(inside) >= _MIN_FRAMES}
     if not clips:
         raise ValueError(_no_clips(folder, files))
-    return [clips[path] for path in sorted(clips)]
+    return [clips[path] for path in sorted(clips)]  # as ever: it decides what runs draw, and has no other meaning
 
 
 def _no_clips(folder: Path, files: list[Path]) -> str:

@@ -1,12 +1,17 @@
 """Which files below a folder are pictures."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autolink_gen.files import expanded
 from autolink_gen.text import shown
+
+NaturalKey = tuple[tuple[tuple[str | tuple[int, str], ...], str], ...]
+
+_DIGITS = re.compile(r"(\d+)")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -22,6 +27,29 @@ def walk_files(folder: str | Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         yield from (Path(parent, name) for name in files if not name.startswith("."))
+
+
+def natural_key(path: str | Path) -> NaturalKey:
+    """What sorts paths as a person counts, 2.png before 10.png: each folder and name by its text and its numbers.
+
+    The order is total: names whose numbers are the same, as 1.png and 01.png, follow as plain text. Digits of every
+    script count, and a number may be of any length.
+    """
+    return tuple((_text_and_numbers(part), part) for part in Path(path).parts)
+
+
+def _text_and_numbers(name: str) -> tuple[str | tuple[int, str], ...]:
+    """Text and numbers by turns, text first."""
+    pieces = _DIGITS.split(name)
+    # A digit after the text is compared with other names' text as one: a.png stays before a1.png.
+    texts = [piece + "0" for piece in pieces[:-1:2]] + [pieces[-1]]
+    return tuple(_number(piece) if place % 2 else texts[place // 2] for place, piece in enumerate(pieces))
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """A number's length and its digits, in the place of its value, which takes long to make of many digits."""
+    plain = "".join(str(int(digit)) for digit in digits).lstrip("0")
+    return len(plain), plain
 
 
 def is_image(path: Path) -> bool:

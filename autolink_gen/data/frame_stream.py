@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images
+from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images, natural_key
 from autolink_gen.data.images import ImageError, read_image, to_array
 from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
 from autolink_gen.files import expanded
@@ -21,8 +21,8 @@ class FrameStream:
     """The frames of `path` from `start_s` to before `end_s`, times counted from `start_s`; can be iterated again.
 
     `fps`, the frames a second, is the video's own, or at most the one given; a folder has 25 unless given, in the
-    order of the names, and a picture is one frame. `num_frames` is about how many come. Damaged frames are
-    skipped and counted in `bad_frames`, up to a share of `max_bad_share`; a single picture must be whole.
+    order of the names, 2.png before 10.png, and a picture is one frame. `num_frames` is about how many come. Damaged
+    frames are skipped and counted in `bad_frames`, up to a share of `max_bad_share`; a single picture must be whole.
 
     Raises:
         ValueError: no such file, none that is known here, nothing between the two times.
@@ -47,7 +47,7 @@ class FrameStream:
         self.start_s, self.end_s, self.max_bad_share = start_s, end_s, max_bad_share
         self._reader = self._files = None
         if self.path.is_dir():
-            self._files = list_images(self.path)
+            self._files = sorted(list_images(self.path), key=natural_key)
             self.fps: Rate = fps or _FOLDER_FPS
             self.is_picture, length_s = False, len(self._files) / float(self.fps)
         elif is_image(self.path):
