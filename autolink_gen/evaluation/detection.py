@@ -29,7 +29,7 @@ def detect_keypoints(
     """Keypoints (x, y) in [-1, 1] of each picture, uint8 (H, W, 3); float64.
 
     Neighbours of one size go through the model together, at most `batch_size` at once; pictures are taken one
-    batch at a time. Raises ValueError where there is no picture.
+    batch at a time. Raises ValueError where there is no picture, or one of another type.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: give 1 or more")
@@ -43,4 +43,6 @@ def detect_keypoints(
 def _batches(pictures: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
     for _, alike in groupby(pictures, key=lambda picture: picture.shape):
         while batch := list(islice(alike, batch_size)):
+            if wrong := next((picture.dtype for picture in batch if picture.dtype != np.uint8), None):
+                raise ValueError(f"pictures must be uint8 arrays (H, W, 3), got {wrong}; of [0, 1] make them by * 255")
             yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255

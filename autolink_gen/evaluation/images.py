@@ -72,12 +72,19 @@ def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
 
 
 def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:
-    """Batches in [-1, 1] of ``count`` pictures, or of all there are, evenly spread over a set of uint8 pictures."""
+    """Batches in [-1, 1] of ``count`` pictures, or of all there are, evenly spread over a set of uint8 pictures.
+
+    Raises ValueError for pictures of another type.
+    """
     size = len(dataset)  # type: ignore[arg-type]
     count = min(count, size)
     indices = [i * size // count for i in range(count)]
     for start in range(0, count, batch_size):
         pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
+        if pictures.dtype != torch.uint8:
+            raise ValueError(
+                f"the data set must yield uint8 pictures, got {pictures.dtype}; of [0, 1] make them by * 255"
+            )
         yield pictures.float() / 127.5 - 1
 
 

@@ -11,6 +11,7 @@ from autolink_gen.checkpoints import build_model, check_poses, read_described, w
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
+from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, unit_pictures
 from autolink_gen.pretrained import load_lpips
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import painted_grid
@@ -79,7 +80,7 @@ class Gan(nn.Module):
         """Pictures in [0, 1] of poses (x, y) in [-1, 1], in the styles of z from N(0, 1).
 
         ``truncation`` below 1 draws styles towards the mean one, for fewer failures and less variety (StyleGAN,
-        appendix B). Raises ValueError for keypoints or z of another shape.
+        appendix B). Raises ValueError for keypoints or z of another shape, and for keypoints in another range.
         """
         return self.paint(keypoints, self.style(z, truncation=truncation))
 
@@ -109,7 +110,13 @@ class Gan(nn.Module):
         *,
         edge_weights: Float[Tensor, "K K"] | None = None,
     ) -> Float[Tensor, "B 3 S S"]:
-        """Pictures in [0, 1] of poses in styles w; ``edge_weights`` stand in for the graph's own."""
+        """Pictures in [0, 1] of poses in styles w; ``edge_weights`` stand in for the graph's own.
+
+        Raises ValueError for keypoints in pixels, for weights below 0, and for what is no finite number.
+        """
+        check_keypoints(keypoints)
+        if edge_weights is not None:
+            check_edge_weights(edge_weights)
         return ((self._paint(keypoints, style, edge_weights) + 1) / 2).clamp(0, 1)
 
     def _paint(self, keypoints: Tensor, style: Tensor, edge_weights: Tensor | None = None) -> Tensor:
@@ -126,19 +133,22 @@ class Gan(nn.Module):
 
     def invert(
         self,
-        images: Float[Tensor, "B 3 H W"],
+        images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"],
         *,
         keypoints: Float[Tensor, "B K 2"] | None = None,
         steps: int = 300,
         progress: Progress = no_progress,
     ) -> Float[Tensor, "B D"]:
-        """The styles w in which pictures in [0, 1] are painted best, on the keypoints detected in them.
+        """The styles w in which pictures in [0, 1], or uint8, are painted best, on the keypoints detected in them.
 
         ``steps`` of Adam from the mean style, on LPIPS and a little squared error. The weights that LPIPS needs
-        are fetched if they are missing; ValueError where that fails.
+        are fetched if they are missing; ValueError where that fails, and for pictures or keypoints in another range.
         """
+        images = unit_pictures(images)
         if keypoints is None:
-            keypoints = self.graph.detect(images)
+            keypoints = self.graph.detect_unchecked(images)
+        else:
+            check_keypoints(keypoints)
         size = self.generator.config.image_size
         targets = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True) * 2 - 1
         distance = load_lpips().to(targets.device)

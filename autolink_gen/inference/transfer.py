@@ -21,6 +21,7 @@ from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolut
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.ops.ranges import FARTHEST, check_keypoints, unit_pictures
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz import to_uint8
 
@@ -155,8 +156,15 @@ class Transfer(nn.Module):
     ) -> UInt8[ndarray, "N S S 3"]:
         """Pictures of any size as the network sees them: made square as the graph's training pictures were.
 
-        ``size`` is their width and height in pixels, the network's own unless given.
+        ``size`` is their width and height in pixels, the network's own unless given. Raises ValueError for arrays of
+        another type or shape.
         """
+        for pixels in pictures:
+            if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+                raise ValueError(
+                    f"pictures must be uint8 arrays (H, W, 3), got {pixels.dtype} {pixels.shape}; floats in [0, 1] "
+                    f"become so by (255 * pixels).round().astype(np.uint8)"
+                )
         side, fit = size or self.image_size, self.graph.config.fit
         return np.stack([np.asarray(fit_square(Image.fromarray(p), size=side, fit=fit)) for p in pictures])
 
@@ -207,7 +215,12 @@ class Transfer(nn.Module):
     def look_at(
         self, pictures: Float[Tensor, "B 3 S S"], *, fine: Float[Tensor, "B 3 s s"] | None = None
     ) -> Appearance:
-        """The appearance of pictures in [0, 1] of the network's own size; ``fine`` are the same ones, larger."""
+        """The appearance of pictures in [0, 1] of the network's own size; ``fine`` are the same ones, larger.
+
+        Raises ValueError for pictures in another range.
+        """
+        pictures = unit_pictures(pictures, name="pictures")
+        fine = None if fine is None else unit_pictures(fine, name="fine")
         keypoints = self.graph.detect(pictures)
         source, *seen = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
         return Appearance([source if fine is None else fine * 2 - 1, *seen], keypoints)
@@ -216,8 +229,10 @@ class Transfer(nn.Module):
     def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
         """Pictures in [0, 1] of an appearance in other poses; one appearance serves all poses.
 
-        They are as large as the network paints, or as what it :meth:`look_at` was, where it moves that.
+        They are as large as the network paints, or as what it :meth:`look_at` was, where it moves that. Raises
+        ValueError for keypoints in pixels, and for what is no finite number.
         """
+        check_keypoints(keypoints)
         count = len(keypoints)
         features = [f if len(f) == count else f.expand(count, -1, -1, -1) for f in appearance.features]
         seen_at = appearance.keypoints.expand(count, -1, -1)
@@ -300,7 +315,7 @@ class Animator:
             moved = RelativeMotion(source, reference, adapt_scale=scales)(driver)
         else:
             moved = absolute_motion(driver, source=source, reference=reference, adapt_scale=scales)
-        whole[self._linked] = moved
+        whole[self._linked] = np.clip(moved, -FARTHEST, FARTHEST)
         return whole
 
     def _plausible(self, keypoints: Float[ndarray, "K 2"]) -> bool:

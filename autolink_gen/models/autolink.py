@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from autolink_gen.models.blocks import check_width, start_convolutions
@@ -18,6 +18,7 @@ from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.masking import random_block_mask
+from autolink_gen.ops.ranges import unit_pictures
 
 IMAGE_SIZES = (64, 128, 256)
 _NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its gradient
@@ -215,15 +216,24 @@ class AutoLink(WithQuickCopy):
 
     @torch.no_grad()
     def detect(
+        self,
+        images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"] | Float[Tensor, "3 H W"] | UInt8[Tensor, "3 H W"],
+    ) -> Float[Tensor, "B K 2"] | Float[Tensor, "K 2"]:
+        """Keypoints (x, y) in [-1, 1] of the whole picture, for one picture or a batch, of any size.
+
+        Pictures are floats in [0, 1], or uint8. -1 and 1 are the centres of the outer pixels. A picture that is not
+        square is cropped, padded or stretched as ``config.fit`` says, the way the training pictures were. Raises
+        ValueError for other shapes, types and ranges.
+        """
+        return self.detect_unchecked(unit_pictures(images))
+
+    @torch.no_grad()
+    def detect_unchecked(
         self, images: Float[Tensor, "B 3 H W"] | Float[Tensor, "3 H W"]
     ) -> Float[Tensor, "B K 2"] | Float[Tensor, "K 2"]:
-        """Keypoints (x, y) in [-1, 1] of the whole picture, for one picture or a batch in [0, 1], of any size.
-
-        -1 and 1 are the centres of the outer pixels. A picture that is not square is cropped, padded or
-        stretched as ``config.fit`` says, the way the training pictures were. Raises ValueError for other shapes.
-        """
+        """The same of floats that are known to lie in [0, 1], as in a training loop: the device is not waited for."""
         if images.ndim == 3:
-            return self.detect(images.unsqueeze(0)).squeeze(0)
+            return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < 1:
             raise ValueError(f"images must be (B, 3, H, W) or (3, H, W) in [0, 1], got {tuple(images.shape)}")
         square, scale, shift = _fit_square(images, self.config.image_size, self.config.fit)

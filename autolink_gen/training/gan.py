@@ -73,7 +73,7 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
         real = move_some(real, nudge, share=config.pose.moved_share, generator=draw)
-        keypoints = graph.detect((real + 1) / 2)
+        keypoints = graph.detect_unchecked((real + 1) / 2)
         poses = other_poses(keypoints, config.pose, generator=draw)
         real_maps, fake_maps = graph.edge_map(keypoints, size), graph.edge_map(poses, size)
         z = torch.randn(len(real), config.model.style_size, generator=draw).to(fabric.device)

@@ -80,7 +80,7 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         frames = flip_some(next(batches), probability=config.data.flip, generator=draw)
         seen = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
         both = seen.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        keypoints = graph.detect((both + 1) / 2)
+        keypoints = graph.detect_unchecked((both + 1) / 2)
         maps = whole.edge_maps(keypoints)
         (target, source), (pose, source_pose), (drawn, source_drawn) = (x.chunk(2) for x in (both, keypoints, maps))
         for optimiser in (run.optimiser, run.critic_optimiser):

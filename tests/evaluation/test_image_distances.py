@@ -67,6 +67,15 @@ def test_batches_are_spread_over_the_set():
     assert len(list(spread_batches(dataset, count=99, batch_size=25))) == 1
 
 
+def test_a_set_of_floats_is_refused():
+    class Shares(Greys):
+        def __getitem__(self, index):
+            return super().__getitem__(index) / 255
+
+    with pytest.raises(ValueError, match=r"must yield uint8 pictures, got torch.float32"):
+        next(spread_batches(Shares(), count=5))
+
+
 def test_features_are_gathered_in_order():
     batches = [torch.full((2, 3, 4, 4), 0.5), torch.full((1, 3, 4, 4), -0.5)]
     features = features_of(iter(batches), lambda x: x.mean((2, 3)))

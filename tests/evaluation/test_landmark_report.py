@@ -67,6 +67,11 @@ def test_detection_without_pictures_is_an_error() -> None:
         detect_keypoints(Corner(), [grey(0)], batch_size=0)
 
 
+def test_detection_takes_bytes_alone() -> None:
+    with pytest.raises(ValueError, match=r"must be uint8 arrays \(H, W, 3\), got float32"):
+        detect_keypoints(Corner(), [grey(200).astype(np.float32) / 255])
+
+
 def test_limited_part_is_spread_over_the_table(tmp_path: Path) -> None:
     rows = ["file,x0,y0"]
     for index in range(9):

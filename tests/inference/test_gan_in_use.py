@@ -92,6 +92,19 @@ def test_z_of_another_size_is_refused(gan):
         gan.generate(gan.poses, torch.zeros(2, 9))
 
 
+def test_poses_in_pixels_and_weights_below_nothing_are_refused(gan, z):
+    style = gan.style(z)
+    with pytest.raises(ValueError, match=r"keypoints must be \(x, y\) in \[-1, 1\], got 63"):
+        gan.generate((gan.poses + 1) * 0 + 63, z)
+    with pytest.raises(ValueError, match="no finite numbers"):
+        gan.paint(gan.poses * torch.nan, style)
+    with pytest.raises(ValueError, match="edge_weights must be finite and 0 or more, got values from -1"):
+        gan.paint(gan.poses, style, edge_weights=gan.edge_weights - 1)
+    for pictures in (torch.full((2, 3, 64, 64), 255.0), -torch.ones(2, 3, 64, 64)):
+        with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]"):
+            gan.invert(pictures, steps=1)
+
+
 def test_a_style_is_found_again(gan, z, monkeypatch):
     """With squared differences for LPIPS: what is painted in the style that was found is near the picture."""
     torch.nn.init.normal_(gan.generator.to_picture.weight, std=0.3)

@@ -216,6 +216,18 @@ def test_one_picture_is_a_batch_of_one():
     torch.testing.assert_close(model.detect(image), model.detect(image[None])[0])
 
 
+def test_bytes_are_detected_as_shares_and_other_ranges_refused():
+    model = small().eval()
+    pixels = (torch.rand(2, 3, 64, 64) * 255).round().to(torch.uint8)
+    expected = model.detect(pixels.float() / 255)
+    torch.testing.assert_close(model.detect(pixels), expected)
+    torch.testing.assert_close(model.detect(pixels[0]), expected[0])
+    for wrong in (pixels.float(), pixels.float() / 127.5 - 1, pixels.float() * torch.nan):
+        with pytest.raises(ValueError, match="images "):
+            model.detect(wrong)
+    torch.testing.assert_close(model.detect_unchecked(pixels.float() / 255), expected)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

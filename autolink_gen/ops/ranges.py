@@ -1,0 +1,70 @@
+"""What users hand over, checked: a picture or a keypoint in another range would give a wrong answer without a word."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FARTHEST = 32.0  # of half the picture's width from its middle: what lies farther is in pixels
+_SLACK = 0.1  # enlarging by bicubic interpolation leads so far out of the range
+
+
+def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "..."]:
+    """Pictures in [0, 1] as floats: floats as they are, uint8 divided by 255.
+
+    One look at the smallest and the largest value, for which the device is waited for. Raises ValueError for what is
+    no tensor, for other types, and for values that are no numbers or lie outside [0, 1] by more than a tenth.
+    """
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor, got {type(images).__name__}; of an array (H, W, 3) make one with "
+            f"torch.from_numpy(array).permute(2, 0, 1)"
+        )
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    if not images.is_floating_point():
+        raise ValueError(f"{name} must be floats in [0, 1], or uint8, got {images.dtype}; divide by the largest value")
+    if images.numel():
+        _check_unit(images, name)
+    return images
+
+
+def _check_unit(images: Tensor, name: str) -> None:
+    low, high = torch.stack(torch.aminmax(images.detach())).tolist()
+    if -_SLACK <= low and high <= 1 + _SLACK:  # written so that NaN does not pass
+        return
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):
+        raise ValueError(f"{name} hold values that are no finite numbers; mend or leave out those pictures")
+    if high > 4:
+        remedy = "divide by 255, or give them as uint8"
+    elif low >= -1 - _SLACK and high <= 1 + _SLACK:
+        remedy = "pictures in [-1, 1] become so by (images + 1) / 2"
+    else:
+        remedy = "take any mean and deviation back, or clamp(0, 1)"
+    raise ValueError(f"{name} must lie in [0, 1], got values from {low:.4g} to {high:.4g}; {remedy}")
+
+
+def check_keypoints(keypoints: Float[Tensor, "*batch 2"], *, name: str = "keypoints") -> None:
+    """ValueError for keypoints that are no finite numbers, or so far out of [-1, 1] that they must be in pixels.
+
+    Some may lie outside of the picture, where they were moved. The device is waited for.
+    """
+    if not keypoints.numel():
+        return
+    worst = float(keypoints.detach().abs().max())
+    if worst <= FARTHEST:
+        return
+    if not worst < float("inf"):
+        raise ValueError(f"{name} hold values that are no finite numbers; mend or leave out those poses")
+    raise ValueError(
+        f"{name} must be (x, y) in [-1, 1], got {worst:.4g}; pixels become so by 2 * x / (width - 1) - 1, and y alike"
+    )
+
+
+def check_edge_weights(edge_weights: Float[Tensor, "K K"], *, name: str = "edge_weights") -> None:
+    """ValueError for edge weights that are negative or no finite numbers. The device is waited for."""
+    low, high = torch.stack(torch.aminmax(edge_weights.detach())).tolist()
+    if not (low >= 0 and high < float("inf")):
+        raise ValueError(
+            f"{name} must be finite and 0 or more, got values from {low:.4g} to {high:.4g}; give those that "
+            f"graph.edge_weights has, or 0 where no edge shall be"
+        )

@@ -1,0 +1,54 @@
+"""What users hand over: the ranges and types that are taken, and the remedies for others."""
+
+import numpy as np
+import pytest
+import torch
+
+from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, unit_pictures
+
+
+def test_pictures_in_range_are_taken_as_they_are():
+    pictures = torch.rand(2, 3, 5, 4) * 1.1 - 0.05  # as enlarging leaves them
+    assert unit_pictures(pictures) is pictures
+    assert unit_pictures(torch.rand(3, 5, 4, dtype=torch.float16)).dtype == torch.float16
+    assert unit_pictures(torch.empty(0, 3, 5, 4)).shape == (0, 3, 5, 4)
+
+
+def test_bytes_become_shares_of_white():
+    found = unit_pictures(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
+    torch.testing.assert_close(found, torch.tensor([[[0.0, 0.2, 1.0]]]))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        (torch.tensor([0.0, 255.0]), r"must lie in \[0, 1\], got values from 0 to 255; divide by 255"),
+        (torch.tensor([-1.0, 1.0]), r"got values from -1 to 1; pictures in \[-1, 1\] become so by \(images \+ 1\) / 2"),
+        (torch.tensor([-2.1, 2.6]), r"got values from -2.1 to 2.6; take any mean and deviation back"),
+        (torch.tensor([0.2, float("nan")]), "no finite numbers"),
+        (torch.tensor([0.2, float("inf")]), "no finite numbers"),
+        (torch.tensor([3, 200]), "must be floats in .* or uint8, got torch.int64; divide"),
+        (torch.tensor([True]), "must be floats in .* or uint8, got torch.bool"),
+        (np.zeros((4, 4, 3), np.uint8), r"must be a tensor, got ndarray; .*from_numpy\(array\).permute\(2, 0, 1\)"),
+    ],
+)
+def test_other_pictures_are_refused_with_a_remedy(pictures, message):
+    with pytest.raises(ValueError, match=f"^mine .*{message}"):
+        unit_pictures(pictures, name="mine")
+
+
+def test_keypoints_may_leave_the_picture_and_not_be_in_pixels():
+    check_keypoints(torch.tensor([[[-3.0, 2.5]]]))
+    check_keypoints(torch.empty(0, 4, 2))
+    with pytest.raises(ValueError, match=r"keypoints must be \(x, y\) in \[-1, 1\], got 96; pixels become so by"):
+        check_keypoints(torch.tensor([[[96.0, 40.0]]]))
+    for bad in ("nan", "inf"):
+        with pytest.raises(ValueError, match="no finite numbers"):
+            check_keypoints(torch.tensor([[[0.0, float(bad)]]]))
+
+
+def test_edge_weights_are_finite_and_not_negative():
+    check_edge_weights(torch.tensor([[0.0, 5.0], [5.0, 0.0]]))
+    for bad in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="edge_weights must be finite and 0 or more"):
+            check_edge_weights(torch.tensor([[0.0, bad], [bad, 0.0]]))
