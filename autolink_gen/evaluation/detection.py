@@ -44,5 +44,5 @@ def _batches(pictures: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
     for _, alike in groupby(pictures, key=lambda picture: picture.shape):
         while batch := list(islice(alike, batch_size)):
             if wrong := next((picture.dtype for picture in batch if picture.dtype != np.uint8), None):
-                raise ValueError(f"pictures must be uint8 arrays (H, W, 3), got {wrong}; of [0, 1] make them by * 255")
+                raise ValueError(f"pictures must be uint8 arrays (H, W, 3), got {wrong}; multiply [0, 1] by 255")
             yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255

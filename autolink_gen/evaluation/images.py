@@ -82,9 +82,7 @@ def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50
     for start in range(0, count, batch_size):
         pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
         if pictures.dtype != torch.uint8:
-            raise ValueError(
-                f"the data set must yield uint8 pictures, got {pictures.dtype}; of [0, 1] make them by * 255"
-            )
+            raise ValueError(f"the data set must yield uint8 pictures, got {pictures.dtype}; multiply [0, 1] by 255")
         yield pictures.float() / 127.5 - 1
 
 

@@ -30,7 +30,7 @@ def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "...
 
 def _check_unit(images: Tensor, name: str) -> None:
     low, high = torch.stack(torch.aminmax(images.detach())).tolist()
-    if -_SLACK <= low and high <= 1 + _SLACK:  # written so that NaN does not pass
+    if low >= -_SLACK and high <= 1 + _SLACK:  # written so that NaN does not pass
         return
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         raise ValueError(f"{name} hold values that are no finite numbers; mend or leave out those pictures")
