@@ -9,8 +9,9 @@ import platformdirs
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 
-from autolink_gen.data.clips import Clip, PuppetClip, list_clips
+from autolink_gen.data.clips import Clip, FrameFolder, PuppetClip, list_clips
 from autolink_gen.data.folders import check_folder, is_image, walk_files
+from autolink_gen.data.found import found_clips, tell
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT, check_fit
@@ -51,7 +52,8 @@ def open_dataset(
 
     Items are uint8 tensors (3, image_size, image_size), RGB. Of videos, where there are no pictures, frames are
     drawn at random. `seed` matters only to what is drawn, `fit` only to files. `root` is where the named sets lie;
-    see `data_root`. With `classes` only the folders of those names, inside the split's, are read.
+    see `data_root`. With `classes` only the folders of those names, inside the split's, are read. How many were
+    found, and what lies beside them and is left out, is logged.
 
     Raises:
         ValueError: no such set or folder, no pictures in it, or a layout other than the set's.
@@ -65,7 +67,9 @@ def open_dataset(
         ]
         return Mixture(several)
     if has_shards(data):
-        return open_shards(own_path(data) or data, image_size=image_size, fit=fit, classes=classes)
+        shards = open_shards(own_path(data) or data, image_size=image_size, fit=fit, classes=classes)
+        tell(shards.found)
+        return shards
     if isinstance(SETS.get(str(data)), Embedded):
         if classes:
             raise ValueError(f"{data} has no classes; leave --classes out")
@@ -73,9 +77,11 @@ def open_dataset(
     folder = find_pictures(data, root=root, split=split)
     parts = [_part_of_set(folder, name) for name in classes] or [folder]
     if _has_videos_alone(parts):
-        clips = [clip for part in parts for clip in list_clips(part)]
+        clips = [clip for part in parts for clip in _told_clips(part)]
         return FrameDraws(clips, image_size=image_size, frames=1, fit=fit, seed=seed)
     opened = [ImageFolder(part, image_size=image_size, fit=fit) for part in parts]
+    for pictures in opened:
+        tell(pictures.found)
     return opened[0] if len(opened) == 1 else ConcatDataset(opened)
 
 
@@ -100,7 +106,7 @@ def open_clips(
         _check_split(split)
         part: Split = "train" if split == "train" else "test"
         return [PuppetClip(index, seed=seed, size=image_size, split=part) for index in range(PUPPET_CLIPS[part])]
-    return list_clips(find_pictures(data, root=root, split=split))
+    return _told_clips(find_pictures(data, root=root, split=split))
 
 
 def open_held_out(
@@ -286,6 +292,17 @@ def _not_prepared(name: str, entry: PictureSet, base: Path, split: str) -> Path:
         f"--data {name} is made ready first, to the end: type "
         f"`autolink-gen data prepare {name} --data-root {typed(base)}`"
     )
+
+
+def _told_clips(folder: Path) -> list[Clip]:
+    """The clips below a folder; logs how many there are, and what else is there."""
+    clips = list_clips(folder)
+    of_frames = {clip.folder for clip in clips if isinstance(clip, FrameFolder)}
+    others = (
+        path for path in walk_files(folder) if not is_video(path) and not (is_image(path) and path.parent in of_frames)
+    )
+    tell(found_clips(folder, len(clips), others))
+    return clips
 
 
 def _has_videos_alone(folders: Sequence[Path]) -> bool:

@@ -76,12 +76,19 @@ def list_images(folder: str | Path) -> list[Path]:
     Raises:
         ValueError: the folder is missing, is a file, or holds no picture.
     """
+    return split_images(folder)[0]
+
+
+def split_images(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """The pictures below a folder, as `list_images` gives them, and the other files, in no order; raises as it does."""
     folder = check_folder(folder)
-    files = list(walk_files(folder))
-    images = sorted(path for path in files if is_image(path))
+    images: list[Path] = []
+    others: list[Path] = []
+    for path in walk_files(folder):
+        (images if is_image(path) else others).append(path)
     if not images:
-        raise ValueError(_no_pictures(folder, files))
-    return images
+        raise ValueError(_no_pictures(folder, others))
+    return sorted(images), others
 
 
 def count_suffixes(paths: Iterable[Path]) -> dict[str, int]:
@@ -96,10 +103,18 @@ def kinds_of(paths: Iterable[Path]) -> str:
     return ", ".join(f"{count} x {shown(suffix, most=20)}" for suffix, count in counts) or "nothing"
 
 
+def beside_hidden(folder: Path) -> str:
+    """What to say of a folder in which no file is found: that it is empty, or that all files are hidden."""
+    hidden = sum(len(files) for _, _, files in os.walk(folder))
+    if not hidden:
+        return "it is empty"
+    return f"it holds {hidden} file(s), which are hidden or lie in hidden folders: their names begin with a dot"
+
+
 def _no_pictures(folder: Path, files: list[Path]) -> str:
     wanted = ", ".join(IMAGE_SUFFIXES)
     if not files:
-        return f"no pictures in {folder}: it is empty; put {wanted} files there or give another folder"
+        return f"no pictures in {folder}: {beside_hidden(folder)}; put {wanted} files there or give another folder"
     return (
         f"no pictures in {folder}: looked for {wanted} at any depth and found {len(files)} other file(s) "
         f"({kinds_of(files)}); unpack or convert them, or give another folder"

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from autolink_gen.data.folders import list_images
+from autolink_gen.data.folders import split_images
+from autolink_gen.data.found import found_pictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
 from autolink_gen.files import expanded
 from autolink_gen.text import printable, typed
@@ -129,7 +130,7 @@ class CachedPictures(Dataset[Tensor], ABC):
 
 
 class ImageFolder(CachedPictures):
-    """The pictures below a folder; `paths` holds the files in the order of the indices.
+    """The pictures below a folder; `paths` holds the files in the order of the indices, `found` what lies beside them.
 
     Raises:
         ValueError: the folder is missing or holds no picture, and as `CachedPictures` does.
@@ -145,7 +146,8 @@ class ImageFolder(CachedPictures):
         max_bad_share: float = 0.05,
     ) -> None:
         self.folder = expanded(folder)
-        self.paths = list_images(folder)
+        self.paths, others = split_images(self.folder)
+        self.found = found_pictures(self.folder, len(self.paths), others)
         super().__init__(
             len(self.paths), image_size=image_size, fit=fit, cache_bytes=cache_bytes, max_bad_share=max_bad_share
         )

@@ -15,7 +15,8 @@ from typing import Any
 
 from PIL import Image
 
-from autolink_gen.data.folders import check_folder, kinds_of, walk_files
+from autolink_gen.data.folders import beside_hidden, check_folder, kinds_of, walk_files
+from autolink_gen.data.found import found_clips, tell
 from autolink_gen.data.images import FIT, check_fit, fit_square
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
 from autolink_gen.files import reading, write_text_atomically
@@ -137,8 +138,10 @@ def _list_videos(source: Path) -> list[Path]:
     files = list(walk_files(source))
     videos = sorted(filter(is_video, files))
     if not videos:
+        found = f"found {kinds_of(files)}" if files else beside_hidden(source)
         raise ValueError(
-            f"no videos in {source}: looked at any depth for {', '.join(VIDEO_SUFFIXES)} and found "
-            f"{kinds_of(files)}; give another folder"
+            f"no videos in {source}: looked at any depth for {', '.join(VIDEO_SUFFIXES)}, and {found}; give another "
+            "folder"
         )
+    tell(found_clips(source, len(videos), (file for file in files if not is_video(file)), things="videos"))
     return videos

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from autolink_gen.data.downloads import fetch
 from autolink_gen.data.folders import IMAGE_SUFFIXES, kinds_of
+from autolink_gen.data.found import found_in_shards, is_left_out
 from autolink_gen.data.image_folder import CachedPictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, decode_image, image_error
 from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size
@@ -66,7 +67,9 @@ class ShardPictures(CachedPictures):
         self.data = str(data)
         self.shards = list_shards(data)
         self.files = [_local(name) for name in self.shards]
+        self._left_out: list[Path] = []
         found = list(self._index())
+        self.found = found_in_shards(self.data, len(found), self._left_out)
         self.member_names = [member.name for _, member in found]
         # An array: of a list of millions of numbers, forked workers would copy every page that they look at.
         places = [(number, member.offset, member.size) for number, member in found]
@@ -83,6 +86,7 @@ class ShardPictures(CachedPictures):
             members = read_members(file, name=name)
             pictures, passed = first_pictures(members)
             num_pictures, num_passed = num_pictures + len(pictures), num_passed + passed
+            self._left_out += filter(is_left_out, (Path(member.name) for member in members))
             others += [] if num_pictures else [Path(member.name) for member in members]
             yield from ((number, picture) for picture in pictures)
         if not num_pictures:

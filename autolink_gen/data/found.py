@@ -1,0 +1,123 @@
+"""What listing a folder found and what it left out, in one line, so that nobody trains on a tenth of his pictures."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autolink_gen.data.folders import is_image, kinds_of
+from autolink_gen.data.video import is_video
+from autolink_gen.text import printable
+
+logger = logging.getLogger(__name__)
+
+# What holds pictures or videos and is read nowhere here; of each, whatever is read after all counts as found.
+_OTHER_PICTURES = frozenset((
+    ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".jfif", ".jpe", ".jxl", ".jp2", ".j2k", ".jpx", ".jxr",
+    ".psd", ".psb", ".xcf", ".svg", ".eps", ".ico", ".tga", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr",
+    ".dds", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
+))  # fmt: skip
+_OTHER_VIDEOS = frozenset((
+    ".3g2", ".3gp", ".asf", ".divx", ".dv", ".f4v", ".m1v", ".m2ts", ".m2v", ".mjpeg", ".mjpg", ".mod", ".mts",
+    ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".y4m",
+))  # fmt: skip
+_ARCHIVES = frozenset([".7z", ".bz2", ".gz", ".rar", ".tar", ".tbz", ".tgz", ".txz", ".xz", ".zip", ".zst"])
+_CONVERT_PICTURE = "convert them to JPEG or PNG"
+_CONVERT_VIDEO = "convert them, as in ffmpeg -i FILE FILE.mp4"
+_UNPACK = "unpack them"
+_VIDEOS_BESIDE = "pictures come first where there are some; give the videos' folder by itself"
+_VIDEOS_IN_SHARDS = "videos are read from folders, not from shards; unpack them"
+_SINGLE = "single pictures in their folders: a clip has two frames or more"
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+_SHOWN = 5
+_MANY = 2  # tables and texts may lie beside each picture
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many `things` ("pictures") were found in `place`, and what lies beside them and is not read.
+
+    `left_out` are files that hold pictures or videos nevertheless: how many of which suffix, and why or what to do.
+    `others` are the `num_others` further files, in words; empty where there are none.
+    """
+
+    things: str
+    place: str
+    count: int
+    left_out: tuple[tuple[int, str, str], ...] = ()
+    others: str = ""
+    num_others: int = 0
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether a person should know: pictures or videos are left out, or far more files lie here than are read."""
+        return bool(self.left_out) or self.num_others > _MANY * self.count
+
+    @property
+    def line(self) -> str:
+        """ "pictures: 3 in pics, left out: 24 x .heic (convert them to JPEG)"; what is no picture follows."""
+        parts = [f"{self.things}: {self.count:,} in {printable(self.place)}"]
+        named = [f"{count:,} x {printable(suffix)} ({why})" for count, suffix, why in self.left_out[:_SHOWN]]
+        more = sum(count for count, _, _ in self.left_out[_SHOWN:])
+        if named:
+            parts.append("left out: " + ", ".join(named) + (f" and {more:,} more" if more else ""))
+        if self.others:
+            parts.append(f"beside them: {self.others}")
+        return ", ".join(parts)
+
+
+def found_pictures(place: str | Path, count: int, others: Iterable[Path]) -> Found:
+    """What was found where pictures were looked for: so many, and `others` beside them."""
+    return _found("pictures", place, count, others, lambda path: _VIDEOS_BESIDE if is_video(path) else "")
+
+
+def found_clips(place: str | Path, count: int, others: Iterable[Path], *, things: str = "clips") -> Found:
+    """What was found where clips or, as `things`, videos were looked for: so many, and `others` beside them."""
+    single = _SINGLE if things == "clips" else ""
+    return _found(things, place, count, others, lambda path: single if is_image(path) else "")
+
+
+def found_in_shards(data: str, count: int, others: Iterable[Path]) -> Found:
+    """What was found in shards: so many pictures; of the other members only those that hold pictures or videos count.
+
+    Labels and captions belong there.
+    """
+    kept = filter(is_left_out, others)
+    return _found("pictures", data, count, kept, lambda path: _VIDEOS_IN_SHARDS if is_video(path) else "")
+
+
+def is_left_out(path: Path) -> bool:
+    """Whether a file holds, by its name, a video or what is not read: a picture of another kind, an archive."""
+    return is_video(path) or bool(_why(path))
+
+
+def tell(found: Found) -> None:
+    """Log what was found, once for all processes that train together: a warning where `is_odd`, else information."""
+    if all(os.environ.get(name, "0") in ("", "0") for name in _RANKS):
+        logger.log(logging.WARNING if found.is_odd else logging.INFO, "%s", found.line)
+
+
+def _found(
+    things: str, place: str | Path, count: int, others: Iterable[Path], why_beside: Callable[[Path], str]
+) -> Found:
+    whys, rest = Counter[tuple[str, str]](), list[Path]()
+    for path in others:
+        why = why_beside(path) or _why(path)
+        if why:
+            whys[path.suffix.lower(), why] += 1
+        else:
+            rest.append(path)
+    left_out = sorted(((number, suffix, why) for (suffix, why), number in whys.items()), key=lambda one: (-one[0], one))
+    return Found(things, str(place), count, tuple(left_out), kinds_of(rest) if rest else "", len(rest))
+
+
+def _why(path: Path) -> str:
+    """Why a file that may hold pictures or videos is not read, with the remedy; nothing for any other file."""
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_PICTURES:
+        return _CONVERT_PICTURE
+    if suffix in _OTHER_VIDEOS:
+        return _CONVERT_VIDEO
+    return _UNPACK if suffix in _ARCHIVES else ""
