@@ -1,7 +1,6 @@
 """Videos written frame by frame with PyAV, with sound laid under them."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -19,7 +18,7 @@ from PIL import Image
 
 from autolink_gen.data.sound import Sound
 from autolink_gen.data.video import Rate, VideoError
-from autolink_gen.files import sync_file, write_picture
+from autolink_gen.files import UnfinishedFile, reason_of, remedy_for, write_picture
 
 WRITABLE_SUFFIXES = (".mp4", ".mov", ".webm", ".gif")
 _BT709 = 1
@@ -63,7 +62,7 @@ class VideoWriter:
         self.num_frames = 0
         self._audio_start_s = audio_start_s
         self._audio_from = Path(copy_audio_from) if copy_audio_from and not self.is_gif else None
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._unfinished: UnfinishedFile | None = None
         self._container: Any = None
         self._stream: Any = None
         self._sound: Sound | None = None
@@ -83,8 +82,8 @@ class VideoWriter:
         finally:
             with suppress(FFmpegError):
                 self._close()
-            with suppress(OSError):  # where its folder is none, the error that tells so goes on
-                self._temporary.unlink(missing_ok=True)
+            if self._unfinished is not None:
+                self._unfinished.discard()
 
     def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
         """Append a frame, shown from `time_s` seconds on, or 1 / fps after the last where none is given."""
@@ -119,10 +118,10 @@ class VideoWriter:
                 f"{self.path} cannot hold frames of height and width {self._size}: an encoder takes {_MAX_SIDE} pixels "
                 f"a side; give smaller ones"
             )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._unfinished = UnfinishedFile(self.path)
         form = self.path.suffix.lower()[1:]
         options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}
-        self._container = av.open(str(self._temporary), "w", format=form, options=options)
+        self._container = av.open(str(self._unfinished.temporary), "w", format=form, options=options)
         self._stream = self._gif_stream() if self.is_gif else self._yuv_stream(form)
         if self._audio_from is not None:
             self._sound = Sound.open(self._audio_from, self._container, start_s=self._audio_start_s)
@@ -171,8 +170,8 @@ class VideoWriter:
                 self._sound.mux_until(float(last + 1 / self.fps))
                 self._sound.finish()
             self._close()
-        sync_file(self._temporary)
-        self._temporary.replace(self.path)
+            assert self._unfinished is not None
+            self._unfinished.keep()
 
     def _close(self) -> None:
         sound, self._sound = self._sound, None
@@ -186,8 +185,9 @@ class VideoWriter:
     def _disk_errors(self) -> Iterator[None]:
         try:
             yield
-        except FFmpegError as error:
-            raise OSError(f"could not write {self.path}: {error.strerror}") from error
+        except (FFmpegError, OSError) as error:
+            remedy = remedy_for(error, self.path)
+            raise OSError(f"could not write {self.path}: {reason_of(error)}; {remedy}") from error
 
 
 class PictureWriter:
