@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen.cli.data_sets import info, prepare
-from autolink_gen.cli.shared import counted, echo, progress_bar
+from autolink_gen.cli.shared import counted, echo, overwrite_option, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.images import FIT
@@ -28,34 +28,39 @@ data.add_command(info)
 data.add_command(prepare)
 
 
-@data.command(short_help="Report what is in a folder of pictures.")
+@data.command(short_help="Report what is in a folder of pictures and videos.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
               help="Also write the report, complete, as JSON.")  # fmt: skip
 @click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
               help="Look for pictures that are nearly the same.")  # fmt: skip
-def check(folder: Path, json_file: Path | None, near_duplicates: bool) -> None:
-    """Report what is in a folder of pictures: how many, how large, which are unreadable, which are alike.
+@overwrite_option
+def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite: bool) -> None:
+    """Report what is in a folder of pictures and videos: how many, how large, which are unreadable, which are alike.
 
-    Nothing is changed.
+    Every picture and every frame is decoded; nothing in DIR is changed. Ends with exit code 1 where one cannot be read.
 
     \b
     Example:
       autolink-gen data check ./my_pictures --json report.json
     """
     from autolink_gen.data.inspection import inspect_folder
-    from autolink_gen.files import write_text_atomically
+    from autolink_gen.files import check_free, write_text_atomically
 
+    if json_file is not None:
+        check_free(json_file, overwrite=overwrite, option="--json")
     report = inspect_folder(folder, near_duplicates=near_duplicates, progress=progress_bar)
     for line in _lines(report):
         echo(line)
     if json_file is not None:
         write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
         echo(f"wrote {json_file}")
-    if not report.num_readable:
-        raise click.ClickException(f"none of the pictures in {folder} can be read; give others")
-    if report.unreadable:
-        echo("remove, replace or shrink what is unreadable; training passes over a few such files")
+    if not report.num_readable and len(report.unreadable_videos) == len(report.videos):
+        raise click.ClickException(f"none of what is in {folder} can be read; give other pictures or videos")
+    if report.unreadable or report.unreadable_videos:
+        then = "ends where so many cannot be read" if report.ends_training else "passes over a few such files"
+        echo(f"remove, replace or shrink what is unreadable; training {then}")
+        click.get_current_context().exit(1)
 
 
 @data.command(short_help="Pack the pictures of a folder into shards (.tar).")
@@ -133,7 +138,8 @@ def prepare_videos(source: Path, target: Path, size: int, fit: "FIT", fps: float
 @click.option("--clips", type=click.IntRange(1, 50), default=2, show_default=True, help="How many.")
 @click.option("--size", type=click.IntRange(32, 512), default=256, show_default=True,
               help="Width and height in pixels.")  # fmt: skip
-def puppets(target: Path, clips: int, size: int) -> None:
+@overwrite_option
+def puppets(target: Path, clips: int, size: int, overwrite: bool) -> None:
     """Write MP4 videos of moving puppets that training does not see, for trying transfer and detect.
 
     \b
@@ -143,11 +149,14 @@ def puppets(target: Path, clips: int, size: int) -> None:
     """
     from autolink_gen.data.clips import PuppetClip
     from autolink_gen.data.video_writing import VideoWriter
+    from autolink_gen.files import check_free
 
+    files = [target / f"puppet-{index}.mp4" for index in range(clips)]
+    check_free(*files, overwrite=overwrite, option="OUT")
     target.mkdir(parents=True, exist_ok=True)
-    for index in progress_bar(range(clips), clips, "videos"):
+    for index, file in enumerate(progress_bar(files, clips, "videos")):
         clip = PuppetClip(index, seed=0, size=size, split="test")
-        with VideoWriter(target / f"puppet-{index}.mp4", fps=25) as writer:
+        with VideoWriter(file, fps=25) as writer:
             for _, pixels in clip.read(range(clip.count()), min_side=size):
                 writer.write(pixels)
     echo(f"wrote {target}: {counted(clips, 'video')} of {clip.count()} frames")
@@ -155,7 +164,9 @@ def puppets(target: Path, clips: int, size: int) -> None:
 
 def _lines(report: "FolderReport") -> list[str]:
     total = report.num_readable + len(report.unreadable)
-    lines = [f"{report.folder}: {counted(total, 'picture')} ({_counts(report.suffixes)})"]
+    lines = [f"{report.folder}: {counted(total, 'picture')}" + (f" ({_counts(report.suffixes)})" if total else "")]
+    if report.videos:
+        lines[0] += f", {counted(len(report.videos), 'video')}"
     if report.widths and report.heights:
         for name, spread in (("width", report.widths), ("height", report.heights)):
             lines.append(f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)")
@@ -163,9 +174,15 @@ def _lines(report: "FolderReport") -> list[str]:
         lines.append(f"{'modes':<16} {_counts(report.modes)}")
     if report.other_files:
         lines.append(f"{'other files':<16} {_counts(report.other_files)}")
-    lines.append(f"{'unreadable':<16} {len(report.unreadable)}")
-    lines += _first([f"  {bad.path}: {bad.reason}" for bad in report.unreadable])
-    if report.near_duplicates is not None:
+        lines += [f"  {count} {suffix} left out: {why}" for count, suffix, why in report.left_out]
+    lines.append(f"{'unreadable':<16} {len(report.unreadable) + len(report.unreadable_videos)}")
+    lines += [f"  {bad.path}: {bad.reason}" for bad in report.unreadable]
+    lines += [f"  {bad.problem}" for bad in report.unreadable_videos]
+    damaged = [video for video in report.videos if video.bad_frames and not video.problem]
+    if damaged:
+        lines.append(f"{'damaged frames':<16} {sum(video.bad_frames for video in damaged)}, which are passed over")
+        lines += [f"  {one.path}: {one.bad_frames} of {one.bad_frames + one.num_frames}" for one in damaged]
+    if report.near_duplicates is not None and total:
         spare = sum(len(group) - 1 for group in report.near_duplicates)
         groups = len(report.near_duplicates)
         lines.append(f"{'near-duplicates':<16} {counted(spare, 'picture')} like another ({counted(groups, 'group')})")

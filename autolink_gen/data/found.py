@@ -88,6 +88,11 @@ def found_in_shards(data: str, count: int, others: Iterable[Path]) -> Found:
     return _found("pictures", data, count, kept, lambda path: _VIDEOS_IN_SHARDS if is_video(path) else "")
 
 
+def left_out(paths: Iterable[Path]) -> tuple[tuple[int, str, str], ...]:
+    """Of files that are read neither as pictures nor as videos those that hold some: number, suffix, remedy."""
+    return _found("files", "", 0, paths, lambda path: "").left_out
+
+
 def is_left_out(path: Path) -> bool:
     """Whether a file holds, by its name, a video or what is not read: a picture of another kind, an archive."""
     return is_video(path) or bool(_why(path))

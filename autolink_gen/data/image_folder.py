@@ -21,6 +21,7 @@ from autolink_gen.text import printable, typed
 
 logger = logging.getLogger(__name__)
 
+MAX_BAD_SHARE = 0.05  # of pictures, or of clips, that may be unreadable
 _UNSEEN, _CACHED, _BAD = 0, 1, 2
 
 
@@ -43,7 +44,7 @@ class CachedPictures(Dataset[Tensor], ABC):
         image_size: int,
         fit: FIT = "crop",
         cache_bytes: int = CACHE_BYTES,
-        max_bad_share: float = 0.05,
+        max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
         check_fit(fit)
         if image_size < 1:
@@ -109,7 +110,7 @@ class CachedPictures(Dataset[Tensor], ABC):
 
     def _count_bad(self, index: int, error: ImageError) -> None:
         self._state[index] = _BAD
-        if len(self.bad_indices) > max(1, self.max_bad_share * self.count):
+        if are_too_many(len(self.bad_indices), self.count, max_share=self.max_bad_share):
             raise ValueError(self._too_many_bad()) from error
         logger.warning("%s; the next readable picture takes its place", error)
 
@@ -143,7 +144,7 @@ class ImageFolder(CachedPictures):
         image_size: int,
         fit: FIT = "crop",
         cache_bytes: int = CACHE_BYTES,
-        max_bad_share: float = 0.05,
+        max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
         self.folder = expanded(folder)
         self.paths, others = split_images(self.folder)
@@ -167,6 +168,11 @@ class ImageFolder(CachedPictures):
     def _where_and_remedy(self) -> tuple[str, str]:
         check = f"`autolink-gen data check {typed(self.folder)}` lists them with the reasons: remove or replace them"
         return printable(str(self.folder)), check
+
+
+def are_too_many(bad: int, count: int, *, max_share: float = MAX_BAD_SHARE) -> bool:
+    """Whether so many unreadable ones of `count` end what goes through them: one never does."""
+    return bad > max(1, max_share * count)
 
 
 def _shared_zeros(shape: tuple[int, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What is in a folder of pictures: sizes, modes, unreadable files, near-duplicates."""
+"""What is in a folder of pictures and videos: sizes, modes, unreadable files, near-duplicates."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +9,11 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from autolink_gen.data.folders import check_folder, count_suffixes, is_image, list_images, walk_files
+from autolink_gen.data.found import left_out
+from autolink_gen.data.image_folder import are_too_many
 from autolink_gen.data.images import ImageError, ImageHeader, read_header, read_image
+from autolink_gen.data.video import is_video
+from autolink_gen.data.video_inspection import VideoReport, inspect_videos
 from autolink_gen.progress import Progress, no_progress
 
 SMALL_SIDE_PX = 64
@@ -43,33 +47,52 @@ class FolderReport:
 
     `num_small` counts pictures with a side under 64 pixels. Each group of `near_duplicates` begins with the
     picture that the others resemble; None where they were not looked for. Sizes are None where nothing could
-    be read.
+    be read. `other_files` are neither pictures nor videos; `left_out` are those of them that hold some in a form that
+    is not read: how many of which suffix, and the remedy.
     """
 
     folder: Path
     num_readable: int
     suffixes: dict[str, int]
     other_files: dict[str, int]
+    left_out: tuple[tuple[int, str, str], ...]
     unreadable: tuple[Unreadable, ...]
     widths: Spread | None
     heights: Spread | None
     num_small: int
     modes: dict[str, int]
     near_duplicates: tuple[tuple[Path, ...], ...] | None
+    videos: tuple[VideoReport, ...] = ()
+
+    @property
+    def unreadable_videos(self) -> tuple[VideoReport, ...]:
+        """The videos that cannot be used."""
+        return tuple(video for video in self.videos if video.problem)
+
+    @property
+    def ends_training(self) -> bool:
+        """Whether more cannot be read than training passes over."""
+        num_pictures = self.num_readable + len(self.unreadable)
+        return are_too_many(len(self.unreadable), num_pictures) or are_too_many(
+            len(self.unreadable_videos), len(self.videos)
+        )
 
 
 def inspect_folder(
     folder: str | Path, *, near_duplicates: bool = True, progress: Progress = no_progress
 ) -> FolderReport:
-    """Decode every picture below a folder and report on them.
+    """Decode every picture and every video below a folder and report on them.
 
     `progress(items, total, label)` may wrap what is gone through, to show how far it is.
 
     Raises:
-        ValueError: the folder is missing or holds no picture.
+        ValueError: the folder is missing or holds neither a picture nor a video.
     """
     folder = check_folder(folder)
-    paths = list_images(folder)
+    files = list(walk_files(folder))
+    videos = sorted(filter(is_video, files))
+    paths = sorted(filter(is_image, files)) if videos else list_images(folder)
+    others = [path for path in files if not is_image(path) and not is_video(path)]
     readable: list[Path] = []
     headers: list[ImageHeader] = []
     thumbnails: list[np.ndarray] = []
@@ -83,22 +106,25 @@ def inspect_folder(
         readable.append(path)
         headers.append(header)
         thumbnails.append(thumbnail)
-    groups = None
-    if near_duplicates:
-        found = find_near_duplicates(np.array(thumbnails), progress=progress) if thumbnails else []
-        groups = tuple(tuple(readable[index] for index in group) for group in found)
     return FolderReport(
         folder=folder,
         num_readable=len(readable),
         suffixes=count_suffixes(paths),
-        other_files=count_suffixes(path for path in walk_files(folder) if not is_image(path)),
+        other_files=count_suffixes(others),
+        left_out=left_out(others),
         unreadable=tuple(unreadable),
         widths=_spread([header.width for header in headers]),
         heights=_spread([header.height for header in headers]),
         num_small=sum(min(header.width, header.height) < SMALL_SIDE_PX for header in headers),
         modes=dict(Counter(header.mode for header in headers).most_common()),
-        near_duplicates=groups,
+        near_duplicates=_groups(readable, thumbnails, progress) if near_duplicates else None,
+        videos=inspect_videos(videos, progress=progress) if videos else (),
     )
+
+
+def _groups(paths: list[Path], thumbnails: list[np.ndarray], progress: Progress) -> tuple[tuple[Path, ...], ...]:
+    found = find_near_duplicates(np.array(thumbnails), progress=progress) if thumbnails else []
+    return tuple(tuple(paths[index] for index in group) for group in found)
 
 
 def find_near_duplicates(

@@ -18,6 +18,7 @@ from numpy import ndarray
 from PIL import Image
 
 from autolink_gen.data.annotated import Annotated, Box, located
+from autolink_gen.data.image_folder import are_too_many
 from autolink_gen.data.images import ImageError, read_header, read_image
 from autolink_gen.data.inner_names import inner_name
 from autolink_gen.data.list_files import read_bytes
@@ -34,7 +35,6 @@ _STATE_NAME = "prepared.json"
 _MAX_STATE_BYTES = 10_000
 _REMEDY = "free some space and repeat the command"
 _BLACK_BELOW = 128
-_MAX_BAD_SHARE = 0.05
 _QUALITY = 95
 
 
@@ -166,7 +166,7 @@ def _prepare_part(
     for picture, outcome in zip(pictures, progress(_each(work, pictures), len(pictures), part), strict=True):
         if outcome.error:
             errors.append(outcome.error)
-            if len(errors) > max(1, _MAX_BAD_SHARE * len(pictures)):
+            if are_too_many(len(errors), len(pictures)):
                 raise ValueError(f"{len(errors)} pictures of {part} cannot be read, among them: {outcome.error}")
         else:
             found.append((picture, outcome))

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from autolink_gen.data.folders import check_folder, list_images
+from autolink_gen.data.image_folder import MAX_BAD_SHARE, are_too_many
 from autolink_gen.data.images import ImageError, decode_image, read_content
 from autolink_gen.data.inspection import Unreadable
 from autolink_gen.data.shard_names import MAX_SHARDS
@@ -18,7 +19,6 @@ from autolink_gen.files import sync_file, sync_folder
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.text import printable, typed
 
-MAX_BAD_SHARE = 0.05
 _MIN_SIDE_PX = 256  # as training decodes them: large JPEG are reduced, which is quick and takes little memory
 
 
@@ -141,7 +141,7 @@ class _Packing:
 
     def _count_bad(self, one: Unreadable) -> None:
         self.unreadable.append(one)
-        if len(self.unreadable) > max(1, MAX_BAD_SHARE * self.count):
+        if are_too_many(len(self.unreadable), self.count):
             names = ", ".join(printable(str(bad.path)) for bad in self.unreadable[:5])
             raise ValueError(
                 f"more than {MAX_BAD_SHARE:.0%} of the {self.count} pictures in {self.folder} cannot be read "

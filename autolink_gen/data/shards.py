@@ -14,7 +14,7 @@ from tqdm import tqdm
 from autolink_gen.data.downloads import fetch
 from autolink_gen.data.folders import IMAGE_SUFFIXES, kinds_of
 from autolink_gen.data.found import found_in_shards, is_left_out
-from autolink_gen.data.image_folder import CachedPictures
+from autolink_gen.data.image_folder import MAX_BAD_SHARE, CachedPictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, decode_image, image_error
 from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size
 from autolink_gen.data.shard_names import is_address, list_shards
@@ -62,7 +62,7 @@ class ShardPictures(CachedPictures):
         image_size: int,
         fit: FIT = "crop",
         cache_bytes: int = CACHE_BYTES,
-        max_bad_share: float = 0.05,
+        max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
         self.data = str(data)
         self.shards = list_shards(data)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,10 +31,10 @@ def folder(tmp_path: Path) -> Path:
     return base
 
 
-def test_check_prints_a_report_and_succeeds(folder: Path) -> None:
+def test_check_prints_a_report_and_fails_where_something_is_bad(folder: Path) -> None:
     result = CliRunner().invoke(data, ["check", str(folder)])
 
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines == [
         f"{folder}: 13 pictures (12 .png, 1 .jpg)",
@@ -53,18 +54,72 @@ def test_check_prints_a_report_and_succeeds(folder: Path) -> None:
 def test_check_can_skip_near_duplicates(folder: Path) -> None:
     result = CliRunner().invoke(data, ["check", str(folder), "--no-near-duplicates"])
 
-    assert result.exit_code == 0 and "near-duplicates" not in result.output
+    assert result.exit_code == 1 and "near-duplicates" not in result.output
 
 
-def test_check_shortens_long_lists_and_says_how_to_see_them(folder: Path) -> None:
+def test_check_of_good_pictures_succeeds(folder: Path) -> None:
+    (folder / "broken.jpg").unlink()
+    result = CliRunner().invoke(data, ["check", str(folder)])
+
+    assert result.exit_code == 0 and "unreadable       0\n" in result.output and "training" not in result.output
+
+
+def test_check_names_all_that_is_bad_at_once(folder: Path) -> None:
     for number in range(14):
         (folder / f"empty{number:02}.jpg").touch()
 
     result = CliRunner().invoke(data, ["check", str(folder)])
 
     assert "unreadable       15\n" in result.output
-    assert result.output.count("(0 bytes)") == 9
-    assert "  ... and 5 more (--json FILE writes them all)" in result.output
+    assert result.output.count("(0 bytes)") == 14
+    assert "training ends where so many" in result.output
+
+
+def test_check_shortens_long_lists_of_what_is_alike(folder: Path) -> None:
+    for number in range(12):
+        shutil.copy(folder / f"{number:02}.png", folder / f"again{number:02}.png")
+
+    result = CliRunner().invoke(data, ["check", str(folder)])
+
+    assert "  ... and 1 more (--json FILE writes them all)" in result.output
+
+
+def write_film(path: Path, num_frames: int) -> Path:
+    with VideoWriter(path, fps=25) as writer:
+        for number in range(num_frames):
+            writer.write(np.full((32, 32, 3), 10 * number, np.uint8))
+    return path
+
+
+def test_check_decodes_videos_too(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", 20)
+    (tmp_path / "half.mp4").write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    write_film(tmp_path / "good.mp4", 5)
+    (tmp_path / "new.heic").touch()
+    (tmp_path / "empty.mp4").touch()
+
+    result = CliRunner().invoke(data, ["check", str(tmp_path), "--json", str(tmp_path / "report.json")])
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{tmp_path}: 0 pictures, 4 videos\n")
+    assert "unreadable       2\n" in result.stdout and "near-duplicates" not in result.stdout
+    assert f"{tmp_path}/half.mp4" in result.stdout and f"{tmp_path}/empty.mp4" in result.stdout
+    assert "1 .heic left out: convert" in result.stdout
+    videos = {Path(one["path"]).name: one for one in json.loads((tmp_path / "report.json").read_text())["videos"]}
+    assert videos["film.mp4"]["num_frames"] == 20 and videos["good.mp4"]["num_frames"] == 5
+    assert not videos["good.mp4"]["problem"] and "half.mp4" in videos["half.mp4"]["problem"]
+
+
+def test_check_keeps_a_report_that_is_there(folder: Path) -> None:
+    path = folder.parent / "report.json"
+    path.write_text("mine")
+    arguments = ["data", "check", str(folder), "--json", str(path)]
+
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 1 and path.read_text() == "mine"
+    assert str(path) in refused.output and "--overwrite" in refused.output and "near-duplicates" not in refused.output
+    CliRunner().invoke(cli, [*arguments, "--overwrite"])
+    assert json.loads(path.read_text())["num_readable"] == 12
 
 
 def test_check_writes_the_whole_report_as_json(folder: Path) -> None:
@@ -72,7 +127,7 @@ def test_check_writes_the_whole_report_as_json(folder: Path) -> None:
 
     result = CliRunner().invoke(data, ["check", str(folder), "--json", str(path)])
 
-    assert result.exit_code == 0 and f"wrote {path}" in result.output
+    assert result.exit_code == 1 and f"wrote {path}" in result.output
     report = json.loads(path.read_text())
     assert report["num_readable"] == 12 and report["suffixes"] == {".png": 12, ".jpg": 1}
     assert report["widths"] == {"smallest": 72, "median": 72.0, "largest": 72}
@@ -87,7 +142,7 @@ def test_check_of_unreadable_pictures_alone_still_reports(tmp_path: Path) -> Non
 
     assert result.exit_code == 1
     assert "unreadable       1" in result.output and "width" not in result.output
-    assert f"none of the pictures in {tmp_path} can be read; give others" in result.output
+    assert f"none of what is in {tmp_path} can be read" in result.output
 
 
 @pytest.mark.parametrize(("name", "message"), [("", "it is empty; put .jpg"), ("none", "there is no folder")])
@@ -169,6 +224,13 @@ WICKED = (
 )
 
 
+def test_videos_that_are_there_are_not_replaced_by_puppets(tmp_path: Path) -> None:
+    (tmp_path / "puppet-1.mp4").write_bytes(b"mine")
+    refused = CliRunner().invoke(cli, ["data", "puppets", str(tmp_path), "--size", "32"])
+    assert refused.exit_code == 1 and str(tmp_path / "puppet-1.mp4") in refused.output
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
+
+
 def test_names_of_pictures_do_not_control_the_terminal(tmp_path: Path) -> None:
     folder = tmp_path / "pictures\x1b[35m"
     folder.mkdir()
@@ -177,7 +239,7 @@ def test_names_of_pictures_do_not_control_the_terminal(tmp_path: Path) -> None:
     (folder / os.fsdecode(WICKED[-1])).write_bytes(b"no picture")
     report = tmp_path / "report.json"
     result = CliRunner().invoke(cli, ["data", "check", str(folder), "--json", str(report)])
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert all(line.isprintable() for line in result.output.splitlines())
     assert r"\x1b]0;bad\x07.jpg: " in result.output
     named = json.loads(report.read_text())

@@ -38,7 +38,8 @@ def test_a_report_counts_everything(folder: Path) -> None:
 
     assert report.folder == folder and report.num_readable == 5
     assert report.suffixes == {".png": 3, ".jpg": 2, ".bmp": 1, ".webp": 1}
-    assert report.other_files == {".txt": 2, ".mp4": 1}
+    assert report.other_files == {".txt": 2} and report.left_out == ()
+    assert [video.path.name for video in report.unreadable_videos] == ["clip.mp4"]
     assert report.modes == {"RGB": 4, "L": 1}
     assert report.widths == Spread(40, 96.0, 200) and report.heights == Spread(64, 80.0, 300)
     assert report.num_small == 1
@@ -102,7 +103,7 @@ def test_progress_sees_every_picture(folder: Path) -> None:
 
     inspect_folder(folder, progress=progress)
 
-    assert seen == {"reading": 7, "comparing": 1}
+    assert seen == {"reading": 7, "comparing": 1, "opening videos": 1, "reading videos": 0}
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
