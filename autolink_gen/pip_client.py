@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,17 +141,31 @@ def pip_download(wanted: Requirement, folder: Path, *, progress: bool) -> Path:
     environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=folder
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,  # so that those it starts, which build the archive, end with it
         )
         try:
             _show_growth(process, folder, wanted, progress=progress)
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
     archives = list(target.glob("*.tar.gz"))
     if process.returncode != 0 or not archives:
         raise ValueError(f"pip download: {_last_error(log.read_text(errors='replace'))}")
     return archives[0]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and those it started, which are of its session where the system has such."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # none is left
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _show_growth(process: subprocess.Popen[bytes], folder: Path, wanted: Requirement, *, progress: bool) -> None:

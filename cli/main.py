@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from autolink_gen.cli.memory import keep_freed_memory
+from autolink_gen.cli.shared import echo
+from autolink_gen.cli.stopping import signal_of, stopping
 from autolink_gen.text import printable
 
 COMMANDS = {
@@ -65,8 +67,12 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is one line, not a traceback, and in no case controls the terminal."""
         try:
-            with _printable_errors():
+            with stopping(), _printable_errors():
                 return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            number = signal_of(stopped)
+            echo(f"stopped by {number.name}; what was written whole is kept, the rest removed", err=True)
+            ctx.exit(128 + number)  # as a shell has it, so that a script does not go on
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click's own to end on
             raise
         except Exception as error:

@@ -12,8 +12,28 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files
 
 
 def echo(*lines: str, err: bool = False) -> None:
-    """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too."""
-    click.echo("\n".join(map(printable, lines)), err=err)
+    """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too.
+
+    To the standard error with ``err``, and where an option has a file written to the standard output.
+    """
+    click.echo("\n".join(map(printable, lines)), err=err or _output_is_a_file())
+
+
+def _output_is_a_file() -> bool:
+    """Whether an option of the command that runs names the standard output ("-") as the file to write."""
+    context = click.get_current_context(silent=True)
+    for option in context.command.params if context else ():
+        if isinstance(option, click.Option) and isinstance(option.type, click.Path) and option.name:
+            value = context.params.get(option.name) if context else None
+            if isinstance(value, Path) and _is_output(value):
+                return True
+    return False
+
+
+def _is_output(path: Path) -> bool:
+    from autolink_gen.files import standard_output
+
+    return standard_output(path)
 
 
 def pick_device(name: str | None) -> str:

@@ -229,7 +229,7 @@ def test_a_video_is_written_as_other_files_are(tmp_path: Path) -> None:
         assert Image.open(path).size == (16, 16)
     assert link.is_symlink() and sorted(one.name for one in tmp_path.iterdir()) == ["far.gif", "link.gif", long.name]
     (tmp_path / "folder.gif").mkdir()
-    with pytest.raises(OSError, match=r"could not write .*folder\.gif: .*a folder has that name"):
-        with VideoWriter(tmp_path / "folder.gif", fps=10) as writer:
-            writer.write(frame)
+    said = pytest.raises(OSError, match=r"could not write .*folder\.gif: .*a folder has that name")
+    with said, VideoWriter(tmp_path / "folder.gif", fps=10) as writer:
+        writer.write(frame)
     assert len(list(tmp_path.iterdir())) == 4

@@ -1,6 +1,8 @@
 """What pip is asked: its settings, and the download where nothing else serves."""
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +142,29 @@ def test_pips_last_error_is_told() -> None:
     assert pip_client._last_error("Collecting\nERROR: no \x1b[31msuch\nmore\n") == r"ERROR: no \x1b[31msuch"
     answer = pip_client._last_error("/usr/bin/python: No module named pip\n")
     assert answer == f"/usr/bin/python: No module named pip; install it with: {sys.executable} -m ensurepip"
+
+
+def test_what_pip_started_ends_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'], close_fds=False)\n"
+        "open('ready', 'w').close(); time.sleep(60)"
+    )
+    heard, held = os.pipe()
+
+    def build(command: list[str], **options: object) -> subprocess.Popen:
+        return real_popen([sys.executable, "-S", "-c", script], pass_fds=(held,), **options)
+
+    def stopped(process: subprocess.Popen, *_: object, **options: object) -> None:
+        while not (tmp_path / "ready").exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", build)
+    monkeypatch.setattr(pip_client, "_show_growth", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pip_download(WANTED, tmp_path, progress=False)
+    os.close(held)
+    assert select.select([heard], [], [], 10)[0]  # as it is only once nobody holds the other end
+    os.close(heard)

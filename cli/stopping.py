@@ -1,0 +1,59 @@
+"""Signals that end a command in order: what it was writing is removed, and what is whole is kept."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_NAMES = (
+    "SIGTERM",
+    "SIGHUP",
+)  # of schedulers and services; of a terminal that closes: Windows lacks it
+_ONE_CAUSE_S = 2.0  # a closing terminal sends several at a time
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal that asks to end. It is what Ctrl-C raises, so that every ``finally`` runs and no net catches it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def signal_of(stopped: KeyboardInterrupt) -> signal.Signals:
+    """The signal behind an interruption: SIGINT unless it is a StoppedError."""
+    return signal.Signals(stopped.number if isinstance(stopped, StoppedError) else signal.SIGINT)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Raise StoppedError at SIGTERM and SIGHUP in the block; one that is ignored, as nohup has it, stays ignored.
+
+    Whoever handles them himself, as the training loops do, sets his own handlers in the block and puts these back.
+    A process that is forked in the block dies of the signal as it would without. Outside of the main thread nothing
+    changes.
+    """
+    process, last = os.getpid(), [-_ONE_CAUSE_S]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        now = time.monotonic()
+        if now - last[0] >= _ONE_CAUSE_S:  # else it would cut short what tidies up after the first
+            last[0] = now
+            raise StoppedError(number)
+
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    try:
+        previous = {one: signal.signal(one, stop) for one in numbers if signal.getsignal(one) is not signal.SIG_IGN}
+    except ValueError:  # not the main thread
+        previous = {}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
