@@ -1,26 +1,134 @@
-"""What a decoded frame looks like on a player's screen: RGB, upright."""
+"""What a decoded frame looks like on a player's screen: RGB, upright, its pixels square, HDR as SDR, over white."""
 
+import logging
+import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 from numpy import ndarray
 
+from autolink_gen.data.deinterlacing import deinterlaced
+from autolink_gen.data.picture_decoding import over_white
+from autolink_gen.data.tone_mapping import Transfer, sdr_table
+from autolink_gen.data.video_limits import check_shown
+from autolink_gen.text import printable
+
+logger = logging.getLogger(__name__)
+
+_BT709, _UNMARKED, _BT2020 = 1, (0, 2, 3), 9  # colour spaces (matrices) and primaries, H.273
+_TRANSFERS = {16: Transfer.PQ, 18: Transfer.HLG}
+_SDR_TRANSFERS = (1, 2, 6, 14, 15)
+_HD_WIDTH, _SD_HEIGHT = 1280, 576  # players take an unmarked video that is larger for BT.709
+_MOST_STRETCH = 10  # of a pixel: what is said to be longer is damaged
+_RGB_BYTES, _RGBA_BYTES, _HDR_BYTES = 9, 10, 12  # a pixel: of the frame converted, of the array, of it turned
+
 
 class Display:
-    """How the frames of one opened video stream are shown; `path` is named in messages."""
+    """How the frames of one opened video stream are shown; `path` is named in messages.
 
-    def __init__(self, stream: Any, path: Path) -> None:
+    `told` holds what was said of the file already: a set that is kept has each thing said once.
+    """
+
+    def __init__(self, stream: Any, path: Path, *, told: set[str] | None = None) -> None:
         self._stream, self._path = stream, path
+        self._told = set() if told is None else told
         self._converter = VideoReformatter()  # kept: making one takes twenty times a small frame's conversion
 
     def shown(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """The decoded frames, one for each with its time stamp, as `pixels` takes them."""
-        return frames
+        """The decoded frames, one for each with its time stamp, as `pixels` takes them: those of two fields made one.
+
+        Looks one frame ahead from the first frame of two fields on.
+        """
+        return deinterlaced(frames, codec=self._stream.codec_context.name, tell=self._tell)
 
     def pixels(self, frame: Any) -> ndarray:
-        """A frame as uint8 (H, W, 3) RGB, turned as the file says (telephones store upright films lying down)."""
-        pixels = self._converter.reformat(frame, format="rgb24").to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+        """A frame as uint8 (H, W, 3) RGB, as a player shows it.
+
+        Its pixels are made square, it is turned and mirrored as the file says, HDR becomes SDR, and what can be seen
+        through lies on white. Raises TooLargeFramesError where that takes more memory than the limit allows.
+        """
+        pixels = self._of_square_pixels(frame)
+        return _turned(pixels, _display_matrix(frame))
+
+    def _of_square_pixels(self, frame: Any) -> ndarray:
+        width = _square_width(frame.width, self._pixel_shape())
+        transfer, has_alpha = self._transfer(frame), _has_alpha(frame.format)
+        num_bytes = _HDR_BYTES if transfer else _RGBA_BYTES if has_alpha else _RGB_BYTES
+        codec = self._stream.codec_context.name
+        check_shown(frame, codec, num_pixels=width * frame.height, bytes_a_pixel=num_bytes)
+        target = "gbrp10le" if transfer else "rgba" if has_alpha else "rgb24"
+        matrix = _matrix(frame, is_hdr=transfer is not None)
+        converted = self._converter.reformat(frame, width=width, format=target, src_colorspace=matrix)
+        if transfer:
+            return sdr_table(transfer).shown(converted)
+        return _laid_over_white(converted) if has_alpha else converted.to_ndarray()
+
+    def _pixel_shape(self) -> Fraction:
+        """Width of a pixel by its height; the container's word counts before the decoder's."""
+        shapes = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
+        shape = next((shape for shape in shapes if shape), Fraction(1))
+        return shape if Fraction(1, _MOST_STRETCH) <= shape <= _MOST_STRETCH else Fraction(1)
+
+    def _transfer(self, frame: Any) -> Transfer | None:
+        """How an HDR frame, or one of BT.2020, becomes SDR; None for one that is shown as it is."""
+        context = self._stream.codec_context
+        code = getattr(frame, "color_trc", context.color_trc)
+        transfer = _TRANSFERS.get(code)
+        if transfer is not None:
+            self._tell(f"is HDR ({transfer.value}): its colours are brought to SDR, its highlights pressed together")
+        elif code in _SDR_TRANSFERS and getattr(frame, "color_primaries", context.color_primaries) == _BT2020:
+            transfer = Transfer.WIDE
+            self._tell("has the wide colours of BT.2020: they are brought to those of BT.709")
+        return transfer
+
+    def _tell(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            logger.warning("%s %s", printable(str(self._path)), what)
+
+
+def _square_width(width: int, shape: Fraction) -> int:
+    return max(1, round(width * shape))
+
+
+def _matrix(frame: Any, *, is_hdr: bool) -> int | None:
+    """The colour space to read a frame by, where another than FFmpeg's is right: it takes all unmarked for BT.601."""
+    if frame.colorspace not in _UNMARKED or frame.format.is_rgb or frame.format.has_palette:
+        return None
+    if is_hdr:
+        return _BT2020
+    return _BT709 if frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT else None
+
+
+def _has_alpha(form: Any) -> bool:
+    return form.has_palette or any(component.is_alpha for component in form.components)
+
+
+def _laid_over_white(frame: Any) -> ndarray:
+    """A frame of format rgba as (H, W, 3)."""
+    layer = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)[:, : 4 * frame.width]
+    return over_white(layer.reshape(frame.height, frame.width, 4))
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """The part (a, b, c, d) that turns: x' = a x + c y, y' = b x + d y, y downwards."""
+    data = next((one for one in frame.side_data if one.type == Type.DISPLAYMATRIX), None)
+    if data is None or len(bytes(data)) < 36:
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
+    return a, b, c, d
+
+
+def _turned(pixels: ndarray, matrix: tuple[int, int, int, int]) -> ndarray:
+    """The pixels in the one of the eight orientations that is nearest to a matrix."""
+    a, b, c, d = matrix
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, along_x, along_y = pixels.transpose(1, 0, 2), c, b
+    else:
+        along_x, along_y = a, d
+    return np.ascontiguousarray(pixels[:: -1 if along_y < 0 else 1, :: -1 if along_x < 0 else 1])

@@ -79,6 +79,17 @@ def check_frame(frame: Any, codec: str) -> None:
     check_frame_size(frame.width, frame.height, limit=limit)
 
 
+def check_shown(frame: Any, codec: str, *, num_pixels: int, bytes_a_pixel: int, more_frames: int = 0) -> None:
+    """ValueError for a frame of which too much is made: so many pixels of so many bytes, and so many frames more."""
+    kept = _KEPT_FRAMES.get(codec, _USUALLY_KEPT) + more_frames
+    num_bytes = frame.width * frame.height * kept * _bytes_a_pixel(frame.format) + num_pixels * bytes_a_pixel
+    if num_bytes > max_pixels() * _BYTES_A_PIXEL:
+        raise TooLargeFramesError(
+            f"its frames of {frame.width} x {frame.height} pixels, as they are shown, take {num_bytes:,.0f} bytes, the "
+            f"limit is {max_pixels() * _BYTES_A_PIXEL:,}"
+        )
+
+
 def check_frame_size(width: int, height: int, *, limit: int) -> None:
     """ValueError for more pixels than the limit of a frame."""
     if width * height > limit:
