@@ -1,25 +1,23 @@
 """Annotated landmarks, read from a table beside the pictures; for evaluation only."""
 
-import csv
-import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from autolink_gen.data.folders import check_folder
 from autolink_gen.data.inner_names import inner_name
+from autolink_gen.data.tables import open_rows, to_number
 from autolink_gen.files import BadFileError, expanded, reading
 from autolink_gen.text import from_cell, shown
 
 _FURTHEST = 2.0  # a landmark may lie outside its picture, but not by more than the picture's size
 _MAX_POINTS, _MAX_VALUES = 10_000, 32_000_000  # a picture, a table
-_LONGEST_LINE = 2_000_000
+_USUALLY_OUTSIDE = 0.1  # so far a few landmarks may lie above or left of a picture, and this is more than a few
 _FORM = "file,person,x0,y0,x1,y1,... (and perhaps v0,v1,...), or with names, as in left_eye_x,left_eye_y"
 
 
@@ -47,10 +45,11 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
 
     `person` may be left out. Columns `v0,v1,...` (1 visible, 0 hidden) may follow. A coordinate that is
     empty, NaN or -1 means unlabelled. Landmarks with names have the columns `<name>_x,<name>_y` and perhaps
-    `<name>_v`. A file's name that looks like a formula to a spreadsheet may stand behind a '.
+    `<name>_v`. A file's name that looks like a formula to a spreadsheet may stand behind a '. Tables are read as
+    spreadsheets save them: see `tables`.
 
     Raises:
-        ValueError: the file is missing or has no rows, columns are missing, a value is no number or no
+        ValueError: the file is missing or has no rows, columns are missing or come twice, a value is no number or no
             fraction, a picture comes twice, or its name leads out of the pictures' folder.
     """
     path = expanded(path)
@@ -61,7 +60,7 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
     visible = ~unlabelled
     if table.has_marks:
         visible &= np.nan_to_num(table.values[:, 2 * table.num_points :]) > 0
-    _check_range(path, points)
+    _check_range(table, points)
     return LandmarkTable(files=table.files, persons=table.persons, points=points, visible=visible, names=table.names)
 
 
@@ -101,7 +100,7 @@ def match_pictures(table: LandmarkTable, pictures_folder: str | Path) -> list[Pa
         ValueError: some are not in the folder.
     """
     folder = check_folder(pictures_folder)
-    paths = [folder / file for file in table.files]
+    paths = [_found(folder, file) for file in table.files]
     missing = [shown(str(path)) for path in paths if not path.is_file()]
     if missing:
         names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
@@ -112,28 +111,33 @@ def match_pictures(table: LandmarkTable, pictures_folder: str | Path) -> list[Pa
     return paths
 
 
+def _found(folder: Path, file: str) -> Path:
+    """The file of that name; without the blanks around it, where there is none with them."""
+    path, plain = folder / file, folder / file.strip()
+    return plain if plain.is_file() and not path.is_file() else path
+
+
 def _read_table(path: Path) -> "_Columns":
     if not path.is_file():
         raise ValueError(f"there is no landmark table {path}; give a CSV file with the columns {_FORM}")
-    net = reading(path, "CSV table", remedy=f"it needs the columns {_FORM}")
-    with net, path.open(newline="", encoding="utf-8-sig") as handle:
-        rows = (row for row in csv.reader(_lines(handle)) if row)
-        if (header := next(rows, None)) is None:
+    with reading(path, "CSV table", remedy=f"it needs the columns {_FORM}"), open_rows(path) as rows:
+        if (first := next(rows, None)) is None:
             raise BadFileError(f"the landmark table {path} is empty; it needs the columns {_FORM} and a row a picture")
-        return _Columns(path, [name.strip() for name in header], rows)
+        return _Columns(path, _filled(first[1]), rows)
 
 
-def _lines(handle: TextIO) -> Iterator[str]:
-    for line in iter(lambda: handle.readline(_LONGEST_LINE), ""):
-        if len(line) == _LONGEST_LINE:
-            raise ValueError(f"it has a line of more than {_LONGEST_LINE:,} characters")
-        yield line
+def _filled(row: list[str]) -> list[str]:
+    """The cells up to the last that holds anything: spreadsheets add empty ones."""
+    cells = [cell.strip() for cell in row]
+    while not cells[-1]:
+        cells.pop()
+    return cells
 
 
 class _Columns:
     """The columns of a table, as numbers as soon as a row is read: as text they would take ten times the memory."""
 
-    def __init__(self, path: Path, header: list[str], rows: Iterator[list[str]]) -> None:
+    def __init__(self, path: Path, header: list[str], rows: Iterator[tuple[int, list[str]]]) -> None:
         self.path = path
         self.names = _landmark_names(header)
         header = _numbered(header, self.names)
@@ -143,13 +147,14 @@ class _Columns:
         wanted += [f"v{point}" for point in range(self.num_points)] if self.has_marks else []
         places = [(name, column[name]) for name in wanted]
         values, files, persons = array("d"), [], []
-        for number, row in enumerate(rows, start=2):
+        self.rows = array("q")  # their numbers in a spreadsheet
+        for number, row in rows:
             where = f"{path}, row {number}"
-            if len(row) != len(header):
-                raise BadFileError(f"{where}: {len(row)} values for {len(header)} columns; complete the row")
+            _check_length(row, header, where)
             values.extend(_number(row[place], where, name) for name, place in places)
             if len(values) > _MAX_VALUES:
                 raise BadFileError(f"{path} has more than {_MAX_VALUES:,} numbers; make several tables of it")
+            self.rows.append(number)
             files.append(inner_name(from_cell(row[column["file"]]), where))
             persons.append(row[column["person"]] if "person" in column else "")
         if not files:
@@ -157,6 +162,17 @@ class _Columns:
         _check_unique(path, files)
         self.files, self.persons = tuple(files), tuple(persons)
         self.values = np.frombuffer(values).reshape(len(files), len(wanted))
+
+
+def _check_length(row: list[str], header: list[str], where: str) -> None:
+    """BadFileError unless there is a value for each column, and nothing but empty cells after them."""
+    if len(row) < len(header):
+        raise BadFileError(f"{where}: {len(row)} values for {len(header)} columns; complete the row")
+    if any(cell.strip() for cell in row[len(header) :]):
+        raise BadFileError(
+            f"{where}: {len(row)} values for {len(header)} columns; name the others in the first row, and separate "
+            f"columns by ; where numbers have decimal commas"
+        )
 
 
 def _landmark_names(header: list[str]) -> tuple[str, ...]:
@@ -174,6 +190,8 @@ def _numbered(header: list[str], names: tuple[str, ...]) -> list[str]:
 def _check_header(path: Path, header: list[str]) -> tuple[int, bool]:
     """The number of points, and whether there are visibility columns."""
     known = set(header)
+    if twice := next((name for name, count in Counter(header).items() if name and count > 1), None):
+        raise BadFileError(f"{path} has more than one column {shown(twice)}; keep one")
     num_points = sum(name[:1] == "x" and name[1:].isdigit() for name in header)
     num_marks = sum(name[:1] == "v" and name[1:].isdigit() for name in header)
     if num_points > _MAX_POINTS:
@@ -191,27 +209,28 @@ def _check_header(path: Path, header: list[str]) -> tuple[int, bool]:
 
 def _number(cell: str, where: str, name: str) -> float:
     """A cell as a number, NaN where it is empty."""
-    text = cell.strip()
-    if not text:
-        return math.nan
     try:
-        if not text.isascii() or "_" in text:  # digits of other scripts, and what Python alone takes for a number
-            raise ValueError
-        return float(text)
+        return to_number(cell)
     except ValueError as error:
         raise BadFileError(
-            f"{where}, column {name}: '{shown(text)}' is no number; leave it empty if unlabelled"
+            f"{where}, column {name}: '{shown(cell.strip())}' is no number; leave it empty if unlabelled"
         ) from error
 
 
-def _check_range(path: Path, points: np.ndarray) -> None:
+def _check_range(table: _Columns, points: np.ndarray) -> None:
     # Written so that NaN passes and infinity does not.
     wild = np.argwhere(np.abs(points) > _FURTHEST)
     if len(wild):
         row, point, axis = wild[0]
         raise BadFileError(
-            f"{path}, row {row + 2}, column {'xy'[axis]}{point}: {points[row, point, axis]:g} is no fraction "
-            f"of the picture's size; coordinates go from 0 to 1: divide pixels by its width and height"
+            f"{table.path}, row {table.rows[row]}, column {'xy'[axis]}{point}: {points[row, point, axis]:g} is no "
+            f"fraction of the picture's size; coordinates go from 0 to 1: divide pixels by its width and height"
+        )
+    labelled = points[~np.isnan(points)]
+    if labelled.size and (labelled < -_USUALLY_OUTSIDE).mean() > _USUALLY_OUTSIDE:
+        raise BadFileError(
+            f"{table.path} has coordinates in [-1, 1] by their looks ({labelled.min():g} to {labelled.max():g}); they "
+            f"go from 0, the left or upper border, to 1: make of each (value + 1) / 2"
         )
 
 

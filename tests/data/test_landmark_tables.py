@@ -84,6 +84,61 @@ def test_a_wrong_table_is_refused(tmp_path: Path, content: str, message: str) ->
     assert str(path) in str(error.value)
 
 
+EXPECTED = [[[0.1, 0.2], [0.3, 0.4]], [[0.5, 0.6], [1.0, 0.0]]]
+_HEADER, _ROWS = "file,person,x0,y0,x1,y1", ("a.jpg,Ann,0.1,0.2,0.3,0.4", "b.jpg,Bob,0.5,0.6,1,0")
+_SEMICOLONS = "file;person;x0;y0;x1;y1\r\na.jpg;Ann;0,1;0,2;0,3;0,4\r\nb.jpg;Bob;0,5;0,6;1;0\r\n"
+SAVED = {
+    "semicolons and decimal commas": _SEMICOLONS,
+    "a line for the spreadsheet": f"sep=;\r\n{_SEMICOLONS}",
+    "tabs": "\n".join((_HEADER, *_ROWS)).replace(",", "\t"),
+    "empty rows and columns": "\n".join((",,", "", f"{_HEADER},,", ",,,,,,,", f"{_ROWS[0]},,", _ROWS[1], ",,,,,,,")),
+    "quoted numbers": f'{_HEADER}\n"a.jpg","Ann","0,1"," 0.2 ","0.3",".4"\nb.jpg,Bob,"0.5","6e-1",1,0\n',
+    "blanks": "\n".join((_HEADER, *_ROWS)).replace(",", " , ").replace("a.jpg", " a.jpg"),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("content", SAVED.values(), ids=SAVED)
+def test_tables_are_read_as_spreadsheets_save_them(tmp_path: Path, content: str, encoding: str) -> None:
+    (tmp_path / "landmarks.csv").write_bytes(content.encode(encoding))
+    table = read_landmarks_csv(tmp_path / "landmarks.csv")
+
+    assert table.points.tolist() == EXPECTED and table.visible.all()
+    for name in "ab":
+        (tmp_path / f"{name}.jpg").touch()
+    assert match_pictures(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,x0,y0\n\n,,\na.jpg,0,0\n\nb.jpg,0,left\n", "row 6, column y0: 'left' is no number"),
+        ("file,x0,y0\n,,\na.jpg,0,0\n,,\nb.jpg,0,97\n", "row 5, column y0: 97 is no fraction"),
+        ("file,x0,y0\na.jpg,0,5,0,5\n", "row 2: 5 values for 3 columns; .* separate columns by ;"),
+        ("file,x0,y0,x0\na.jpg,0,0,0\n", "more than one column x0; keep one"),
+        (
+            "file,x0,y0,x1,y1\na.jpg,-0.4,0.2,0.7,-0.9\n",
+            r"in \[-1, 1\] by their looks \(-0.9 to 0.7\); .*\(value \+ 1\) / 2",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_by_the_row_of_the_spreadsheet(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(BadFileError, match=message):
+        read_landmarks_csv(_table(tmp_path, content))
+
+
+def test_some_landmarks_may_lie_outside_the_picture(tmp_path: Path) -> None:
+    rows = "".join(f"{row}.jpg,0.5,0.2,0.4,{-0.3 if row < 3 else 0.3}\n" for row in range(10))
+    table = read_landmarks_csv(_table(tmp_path, f"file,x0,y0,x1,y1\n{rows}"))
+    assert table.points.min() == -0.3
+
+
+def test_text_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
+    (tmp_path / "landmarks.csv").write_bytes("file,x0,y0\nMüller.jpg,0,0\n".encode("cp1252"))
+    with pytest.raises(BadFileError, match="neither UTF-8 nor UTF-16: save it as CSV UTF-8"):
+        read_landmarks_csv(tmp_path / "landmarks.csv")
+
+
 def test_a_missing_or_binary_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no landmark table .*none\.csv; give a CSV file"):
         read_landmarks_csv(tmp_path / "none.csv")
