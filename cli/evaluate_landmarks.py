@@ -34,7 +34,7 @@ def evaluate_landmarks(
     graph: "AutoLink", options: dict[str, Any], *, regressor_file: Path
 ) -> tuple[dict[str, Any], "Predictions"]:
     """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
-    from autolink_gen.evaluation.parts import OnePartError, annotate, find_folders, read_part
+    from autolink_gen.evaluation.parts import OnePartError, annotate, check_alike, find_folders, overlap, read_part
     from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
     from autolink_gen.landmark_regressor import landmark_names
 
@@ -50,8 +50,15 @@ def evaluate_landmarks(
     }
     for name, part in parts.items():
         echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
-    protocol = options["protocol"] or default_protocol(options["data"], parts["test"].table.points.shape[1])
-    check_protocol(protocol)
+    check_alike(parts["fit"], parts["test"])
+    num_landmarks = parts["test"].table.points.shape[1]
+    protocol = options["protocol"] or default_protocol(options["data"], num_landmarks)
+    check_protocol(protocol, num_landmarks, names=parts["test"].table.names)
+    if num_fitted := overlap(parts["fit"], parts["test"]):
+        echo(
+            f"note: {num_fitted} of the {counted(len(parts['test']), 'test picture')} are fitted on as well: the "
+            f"scores are better than those of pictures not seen; give other test pictures"
+        )
     num_keypoints = graph.config.num_keypoints
     if len(parts["fit"]) < 4 * num_keypoints:
         echo(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
@@ -63,7 +70,7 @@ def evaluate_landmarks(
     own_names = parts["fit"].table.names
     for line in _landmark_lines(report, own_names):
         echo(line)
-    scores = report.to_dict()
+    scores = {**report.to_dict(), "num_test_fitted": num_fitted}
     names = own_names or landmark_names(fit.true.shape[1])
     scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
     write_regressor(graph, fit, names=names, file=regressor_file)

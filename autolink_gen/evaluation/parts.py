@@ -1,5 +1,6 @@
 """Annotated pictures on disk: where a fit part and a test part lie, and what a model detects on them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match
 from autolink_gen.evaluation.detection import GraphModel, detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.progress import Progress, no_progress
+from autolink_gen.text import shown
 
 
 class OnePartError(ValueError):
@@ -73,6 +75,38 @@ def read_part(folder: Path, *, landmarks: Path | None = None, limit: int | None 
     if limit is not None and limit < len(table):
         table = _rows(table, np.linspace(0, len(table) - 1, limit).round().astype(int).tolist())
     return Part(folder, table_path, table, tuple(match_pictures(table, folder)))
+
+
+def check_alike(fit: Part, test: Part) -> None:
+    """ValueError where the landmarks of two parts differ in number, in name or in order."""
+    counts = [part.table.points.shape[1] for part in (fit, test)]
+    if counts[0] != counts[1]:
+        raise ValueError(
+            f"{fit.table_path} has {counts[0]} landmarks a picture and {test.table_path} has {counts[1]}; give the "
+            f"same ones in both"
+        )
+    pairs = zip(fit.table.names, test.table.names, strict=False)
+    for number, (one, other) in enumerate(pairs):
+        if one != other:
+            raise ValueError(
+                f"landmark {number} is {shown(one)} in {fit.table_path} and {shown(other)} in {test.table_path}; put "
+                f"the columns of both into one order"
+            )
+
+
+def overlap(fit: Part, test: Part) -> int:
+    """How many pictures of the test part are in the fit part as well, as the same file or as one of equal content."""
+    fitted = {path.resolve() for path in fit.paths}
+    others = [path for path in test.paths if path.resolve() not in fitted]
+    sizes = {path.stat().st_size for path in others}
+    alike = {_digest(path) for path in fit.paths if path.stat().st_size in sizes}
+    sizes = {path.stat().st_size for path in fit.paths}
+    copies = sum(path.stat().st_size in sizes and _digest(path) in alike for path in others)
+    return len(test) - len(others) + copies
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:

@@ -1,6 +1,7 @@
 """What an evaluation on annotated landmarks says: a protocol's score, and what makes it readable."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from autolink_gen.data.sets import SETS, PictureSet
+from autolink_gen.evaluation.human36m import NUM_LANDMARKS
 from autolink_gen.evaluation.landmarks import (
     EYES,
     PROTOCOLS,
@@ -22,6 +24,7 @@ from autolink_gen.evaluation.landmarks import (
     predict,
     share_within,
 )
+from autolink_gen.text import shown
 
 # What the paper's tables hold of a protocol's score: its name, and what to multiply with.
 IN_TABLES = {
@@ -91,10 +94,38 @@ def default_protocol(data: str, num_landmarks: int) -> str:
     return {5: "celeba_wild", 68: "faces68"}.get(num_landmarks, "cub")
 
 
-def check_protocol(protocol: str) -> None:
-    """ValueError unless there is a protocol of that name."""
+def check_protocol(protocol: str, num_landmarks: int | None = None, *, names: Sequence[str] = ()) -> None:
+    """ValueError unless there is a protocol of that name, and it can be had with so many landmarks of these names."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    if num_landmarks is None:
+        return
+    needed = ""
+    if PROTOCOLS[protocol] is nme and num_landmarks not in EYES:
+        needed = (
+            "68 landmarks (the eyes are 36-41 and 42-47), or 5 (the eyes are 0 and 1), to measure by their distance"
+        )
+    elif protocol == "h36m" and num_landmarks != NUM_LANDMARKS:
+        needed = f"Human3.6M's {NUM_LANDMARKS} landmarks, 0-{NUM_LANDMARKS - 1}, to pair left and right"
+    if needed:
+        raise ValueError(
+            f"protocol {protocol} needs {needed}, and the table has {num_landmarks}; choose cub, which takes any number"
+        )
+    if PROTOCOLS[protocol] is nme:
+        _check_eyes(protocol, num_landmarks, names)
+
+
+def _check_eyes(protocol: str, num_landmarks: int, names: Sequence[str]) -> None:
+    """ValueError where names say that the landmarks by which errors are divided are no eyes."""
+    eyes = {number for eye in EYES[num_landmarks] for number in range(num_landmarks)[eye]}
+    named = {number for number, name in enumerate(names) if "eye" in name.lower() and "brow" not in name.lower()}
+    if named and not eyes <= named:
+        wrong = min(eyes - named)
+        raise ValueError(
+            f"protocol {protocol} measures by the distance of the eyes, which are {', '.join(map(str, sorted(eyes)))} "
+            f"of {num_landmarks} landmarks, and {wrong} is {shown(names[wrong])}; put the columns into that order, or "
+            f"choose cub"
+        )
 
 
 def report_landmarks(fit: Annotations, test: Annotations, *, protocol: str) -> LandmarkReport:

@@ -1,14 +1,17 @@
 """One number for a learned graph, the less the better: for comparing runs."""
 
+import logging
 from pathlib import Path
 
 from autolink_gen.data.landmarks import find_landmarks_csv
 from autolink_gen.evaluation.landmarks import Annotations
-from autolink_gen.evaluation.parts import annotate, find_folders, read_part
+from autolink_gen.evaluation.parts import annotate, check_alike, find_folders, overlap, read_part
 from autolink_gen.evaluation.puppets import evaluate_puppets
 from autolink_gen.evaluation.report import IN_TABLES, default_protocol, report_landmarks
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.progress import Progress, no_progress
+
+_logger = logging.getLogger(__name__)
 
 
 def check_scorable(data: str, *, root: Path | None = None) -> None:
@@ -49,5 +52,9 @@ def published_score(
 
 
 def _annotated(graph: AutoLink, data: str, root: Path | None, progress: Progress) -> tuple[Annotations, Annotations]:
-    fit, test = (annotate(graph, read_part(folder), progress=progress) for folder in find_folders(data, root=root))
+    parts = [read_part(folder) for folder in find_folders(data, root=root)]
+    check_alike(*parts)
+    if number := overlap(*parts):
+        _logger.warning("%d of the %d test pictures are fitted on as well: the score flatters", number, len(parts[1]))
+    fit, test = (annotate(graph, part, progress=progress) for part in parts)
     return fit, test

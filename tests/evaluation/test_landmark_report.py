@@ -12,8 +12,8 @@ from torch import Tensor
 
 from autolink_gen.evaluation.detection import detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations, nme
-from autolink_gen.evaluation.parts import read_part
-from autolink_gen.evaluation.report import default_protocol, picture_errors, report_landmarks
+from autolink_gen.evaluation.parts import Part, check_alike, overlap, read_part
+from autolink_gen.evaluation.report import check_protocol, default_protocol, picture_errors, report_landmarks
 from autolink_gen.evaluation.showcase import (
     Predictions,
     best_and_worst,
@@ -21,6 +21,7 @@ from autolink_gen.evaluation.showcase import (
     from_normalised,
     spread_graphs,
 )
+from autolink_gen.landmark_regressor import FACE_NAMES
 
 
 class Corner:
@@ -122,6 +123,59 @@ def test_landmark_that_is_never_visible_is_null_in_json() -> None:
 def test_report_refuses_an_unknown_protocol() -> None:
     with pytest.raises(ValueError, match="protocol is 'wflw'; choose one of celeba_wild"):
         report_landmarks(faces(0, 9), faces(1, 9), protocol="wflw")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "number", "message"),
+    [
+        ("faces68", 3, r"needs 68 landmarks \(the eyes are 36-41 and 42-47\), or 5 \(.* 0 and 1\).* has 3; choose cub"),
+        ("celeba_wild", 19, "needs 68 landmarks .* the table has 19"),
+        ("h36m", 17, "needs Human3.6M's 32 landmarks, 0-31, .* the table has 17"),
+    ],
+)
+def test_a_protocol_names_the_landmarks_that_it_needs(protocol: str, number: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_protocol(protocol, number)
+    check_protocol("cub", number)
+
+
+def test_eyes_are_where_the_protocol_looks_for_them() -> None:
+    names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    check_protocol("celeba_wild", 5, names=names)
+    check_protocol("celeba_wild", 5, names=("a", "b", "c", "d", "e"))
+    with pytest.raises(ValueError, match="eyes, which are 0, 1 of 5 landmarks, and 0 is nose; put the columns into"):
+        check_protocol("celeba_wild", 5, names=(names[2], *names[:2], *names[3:]))
+    check_protocol("faces68", 68, names=FACE_NAMES[68])
+
+
+def write_table(folder: Path, header: str, *, grey_from: int, count: int = 3) -> Part:
+    """Flat pictures, each brighter than the one before, and a table of zeros for them."""
+    folder.mkdir()
+    columns = header.count(",")
+    rows = "".join(f"{row}.png{',0.5' * columns}\n" for row in range(count))
+    (folder / "landmarks.csv").write_text(f"{header}\n{rows}")
+    for row in range(count):
+        Image.fromarray(grey(grey_from + row)).save(folder / f"{row}.png")
+    return read_part(folder)
+
+
+def test_parts_must_have_the_same_landmarks_in_the_same_order(tmp_path: Path) -> None:
+    one = write_table(tmp_path / "one", "file,a_x,a_y,b_x,b_y", grey_from=0)
+    check_alike(one, write_table(tmp_path / "same", "file,a_x,a_y,b_x,b_y", grey_from=0))
+    check_alike(one, write_table(tmp_path / "numbered", "file,x0,y0,x1,y1", grey_from=0))
+    with pytest.raises(
+        ValueError, match=r"landmark 0 is a in .*one/landmarks.csv and b in .*turned/landmarks.csv; put"
+    ):
+        check_alike(one, write_table(tmp_path / "turned", "file,b_x,b_y,a_x,a_y", grey_from=0))
+    with pytest.raises(ValueError, match=r"has 2 landmarks a picture and .* has 1; give the same"):
+        check_alike(one, write_table(tmp_path / "fewer", "file,a_x,a_y", grey_from=0))
+
+
+def test_pictures_of_both_parts_are_counted_by_file_and_by_content(tmp_path: Path) -> None:
+    fit = write_table(tmp_path / "fit", "file,x0,y0", grey_from=0)
+    assert overlap(fit, fit) == 3
+    assert overlap(fit, write_table(tmp_path / "copies", "file,x0,y0", grey_from=1)) == 2
+    assert overlap(fit, write_table(tmp_path / "others", "file,x0,y0", grey_from=100)) == 0
 
 
 def test_default_protocol_goes_by_the_number_of_landmarks() -> None:
