@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
-from autolink_gen.cli.shared import echo, pick_device, progress_bar, run_settings
+from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
+from autolink_gen.cli.shared import echo, overwrite_option, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.puppets import PuppetResults
@@ -46,6 +47,7 @@ _VIDEO_SUFFIXES = (".mp4", ".gif", ".mov")
     type=_FILE,
     help="Where to draw the best and worst, a GAN's grid, a transfer's video. [default: in the run's folder]",
 )
+@overwrite_option
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Pictures at once.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
 def evaluate(run: str | None, json_file: Path | None, picture: Path | None, device: str | None, **options: Any) -> None:
@@ -53,7 +55,8 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
 
     A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other. Without
     landmarks too, it is measured how well keypoints move with pictures that are shifted, turned and mirrored.
-    RUN is a run's name or folder, or its weights; without it the newest run is taken.
+    RUN is a run's name or folder, or its weights; without it the newest run is taken. Files that are there already
+    are replaced with --overwrite alone; those in the run's folder also by the same evaluation of the same weights.
 
     \b
     Examples:
@@ -87,24 +90,26 @@ def _evaluate_graph(
 
     path = find_run("graph", run)
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
-    graph = load_graph_model(path, device=pick_device(device))
     if options["data"] is None:
         _take_own_data(path, options)
     data = options["data"]
-    folder = (path if path.is_dir() else path.parent) / "evaluation"
+    is_labelled = data == "puppets" or _is_labelled(options)
+    endings = {"json": ".json"} | ({"picture": ".png", "regressor": "-regressor.json"} if is_labelled else {})
+    given = {"json": json_file, "picture": picture, "regressor": options["regressor"]}
     label = _label(data) + _trial(options)
-    regressor_file = options["regressor"] or folder / f"{label}-regressor.json"
+    files = EvaluationFiles(path, label, endings=endings, given=given, options=options, with_graphs=True)
+    graph = load_graph_model(path, device=pick_device(device))
     if data == "puppets":
-        scores, predictions = _on_puppets(graph, options, regressor_file=regressor_file)
-    elif _is_labelled(options):
-        scores, predictions = evaluate_landmarks(graph, options, regressor_file=regressor_file)
+        scores, predictions = _on_puppets(graph, options, files=files)
+    elif is_labelled:
+        scores, predictions = evaluate_landmarks(graph, options, files=files)
     else:
         echo("no landmarks: scored without")
         scores, predictions = {}, None
     scores["equivariance"] = _equivariance(graph, options)
-    _write_json({"model": str(path), "data": data, **scores}, json_file or folder / f"{label}.json")
+    _write_json({"model": str(path), "data": data, **scores}, files.place("json"))
     if predictions is not None:
-        _write_pictures(graph, predictions, picture or folder / f"{label}.png")
+        _write_pictures(graph, predictions, files.place("picture"))
 
 
 def _check_options(run: str | None, picture: Path | None, options: dict[str, Any]) -> None:
@@ -196,7 +201,7 @@ def _equivariance(graph: "AutoLink", options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _on_puppets(
-    graph: "AutoLink", options: dict[str, Any], *, regressor_file: Path
+    graph: "AutoLink", options: dict[str, Any], *, files: EvaluationFiles
 ) -> tuple[dict[str, Any], "Predictions"]:
     from dataclasses import asdict, replace
 
@@ -219,7 +224,7 @@ def _on_puppets(
     size = graph.config.image_size
     fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
     values |= few_shot_scores(fit, test, options["few_shot"], by_eyes=False)
-    write_regressor(graph, fit, names=tuple(JOINT_NAMES), file=regressor_file)
+    write_regressor(graph, fit, names=tuple(JOINT_NAMES), file=files.place("regressor"))
     return values, _puppet_predictions(learned)
 
 
@@ -257,6 +262,6 @@ def _write_pictures(graph: "AutoLink", predictions: "Predictions", file: Path) -
 
     write_picture(file, best_and_worst(predictions, graph.edge_weights))
     echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")
-    graphs = file.with_name(f"{file.stem}-graphs{file.suffix}")
+    graphs = graphs_beside(file)
     write_picture(graphs, spread_graphs(predictions, graph.edge_weights))
     echo(f"wrote {graphs}: the graph on an even choice of the test pictures")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.cluster_choice import without_text
+from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def evaluate_gan_run(
     from autolink_gen.pretrained import load_lpips
 
     path = find_run("gan", run)
+    endings, given = {"json": ".json", "picture": ".png"}, {"json": json_file, "picture": picture}
+    files = EvaluationFiles(path, "gan", endings=endings, given=given, options=options)
     gan, witness = load_gan(path, device=pick_device(device)), None
     if options["witness"] is not None:
         witness = load_graph_model(find_run("graph", options["witness"]), device=pick_device(device))
@@ -49,12 +52,10 @@ def evaluate_gan_run(
     )
     for line in _lines(report):
         echo(line)
-    folder = (path if path.is_dir() else path.parent) / "evaluation"
-    scores = json_file or folder / "gan.json"
+    scores, drawn = files.place("json"), files.place("picture")
     values = {"model": str(path), "data": data, **report.to_dict()}
     write_text_atomically(scores, json.dumps(values, indent=2) + "\n")
     echo(f"wrote {scores}: the scores")
-    drawn = picture or folder / "gan.png"
     write_picture(drawn, _grid(gan, real))
     echo(f"wrote {drawn}: above real pictures with their graph, below a row a style on their poses")
 

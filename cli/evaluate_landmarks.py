@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import counted, echo, progress_bar
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | Non
 
 
 def evaluate_landmarks(
-    graph: "AutoLink", options: dict[str, Any], *, regressor_file: Path
+    graph: "AutoLink", options: dict[str, Any], *, files: EvaluationFiles
 ) -> tuple[dict[str, Any], "Predictions"]:
     """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
     from autolink_gen.evaluation.parts import OnePartError, annotate, check_alike, find_folders, overlap, read_part
@@ -73,7 +74,7 @@ def evaluate_landmarks(
     scores = {**report.to_dict(), "num_test_fitted": num_fitted}
     names = own_names or landmark_names(fit.true.shape[1])
     scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
-    write_regressor(graph, fit, names=names, file=regressor_file)
+    write_regressor(graph, fit, names=names, file=files.place("regressor"))
     return scores, _landmark_predictions(parts["test"], fit, test, report)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.cluster_choice import without_text
+from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def evaluate_transfer_run(
     from autolink_gen.pretrained import load_lpips
 
     path = find_run("transfer", run)
+    endings, given = {"json": ".json", "picture": ".mp4"}, {"json": json_file, "picture": video}
+    files = EvaluationFiles(path, "transfer", endings=endings, given=given, options=options)
     transfer = load_transfer(path, device=pick_device(device))
     data, clips = _clips(path, transfer, options)
     echo(f"model: {path}{without_text(transfer.graph)}; {len(clips)} clips of {data}")
@@ -46,12 +49,10 @@ def evaluate_transfer_run(
     )
     for line in _lines(report):
         echo(line)
-    folder = (path if path.is_dir() else path.parent) / "evaluation"
-    scores = json_file or folder / "transfer.json"
+    scores, drawn = files.place("json"), files.place("picture")
     values = {"model": str(path), "data": data, **report.to_dict()}
     write_text_atomically(scores, json.dumps(values, indent=2) + "\n")
     echo(f"wrote {scores}: the scores")
-    drawn = video or folder / "transfer.mp4"
     _write_video(drawn, shown)
     echo(f"wrote {drawn}: a row a clip; source, true frame, {', '.join(_COLUMNS)}")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_few_labelled_pictures_and_the_map_that_detect_takes(faces: Path, home: 
     assert float(row["mouth_0_x_px"]) == record["landmarks_px"]["mouth_0"][0]
     assert 0 < float(row["mouth_0_x_px"]) < 48
 
-    other = CliRunner().invoke(cli, ["detect", str(picture), "--model", "old", "--regressor", str(file)])
+    other = CliRunner().invoke(cli, ["detect", str(picture), "--model", "old", "--regressor", str(file), "--overwrite"])
     assert other.exit_code == 1 and "was fitted on another graph's 4 keypoints" in other.output
 
 
@@ -138,7 +139,7 @@ def test_folder_takes_its_sibling_to_fit_on(faces: Path) -> None:
     test, train = faces / "faces68" / "test", faces / "faces68" / "train"
     places = ("--picture", "best.png", "--json", "scores.json", "--regressor", "map.json")
     for folder in (test, train, faces / "faces68"):
-        result = evaluate("tiny", "--data", folder, *places)
+        result = evaluate("tiny", "--data", folder, *places, "--overwrite")
         assert result.exit_code == 0, result.output
         assert f"fit: 20 pictures of {train}," in result.output
         assert f"test: 7 pictures of {test}," in result.output
@@ -165,6 +166,21 @@ def test_options_choose_pictures_tables_and_protocol(home: Path) -> None:
     assert "nme_percent" not in scores
     assert "mean distance of each landmark, in %:\n  from 0: " in result.output
     assert (home / "runs/graph/tiny/evaluation" / f"{home.name}-there-fit18-test5.png").is_file()
+
+
+def test_pictures_that_are_fitted_and_tested_on_are_mentioned(faces: Path) -> None:
+    test, train = faces / "faces68" / "test", faces / "faces68" / "train"
+    given = ("evaluate", "tiny", "--data", test, "--max-test", 5, "--regressor", "map.json", "--picture", "best.png")
+    apart = evaluate(*given[1:], "--json", "apart.json")
+    assert "fitted on as well" not in apart.output
+    assert json.loads(Path("apart.json").read_text())["num_test_fitted"] == 0
+    copies = train.with_name("copies")
+    shutil.copytree(test, copies)
+    table = faces / "faces68" / "landmarks_test.csv"
+    both = evaluate(*given[1:], "--fit-data", copies, "--fit-landmarks", table, "--overwrite", "--json", "both.json")
+    assert both.exit_code == 0, both.output
+    assert "note: 5 of the 5 test pictures are fitted on as well" in both.output
+    assert json.loads(Path("both.json").read_text())["num_test_fitted"] == 5
 
 
 def test_few_pictures_to_fit_on_are_mentioned(faces: Path) -> None:
@@ -212,7 +228,7 @@ def test_pictures_without_landmarks_are_moved(faces: Path, home: Path) -> None:
     said = f"keypoints of 7 moved pictures, off in % of the width: shifted {found['shifted_percent']:.1f}, turned"
     assert "no landmarks: scored without" in result.output and said in result.output
     assert not Path("runs/graph/tiny/evaluation").exists()
-    both = evaluate("tiny", "--data", f"{folder}+{faces / 'faces68' / 'train'}", "--json", "scores.json")
+    both = evaluate("tiny", "--data", f"{folder}+{faces / 'faces68' / 'train'}", "--json", "both.json")
     assert "keypoints of 40 moved pictures" in both.output, "as many of each"
     asked = evaluate("tiny", "--data", folder, "--few-shot", "5")
     assert asked.exit_code == 1 and "no landmarks for" in asked.output
@@ -226,7 +242,7 @@ def test_pictures_without_landmarks_are_moved(faces: Path, home: Path) -> None:
             ["--protocol", "mine", "--data", "data/faces68/test"],
             "protocol is 'mine'; choose one of celeba_wild",
         ),
-        (["--protocol", "h36m", "--data", "data/faces68/test"], "true holds 68 landmarks in the fit part"),
+        (["--protocol", "h36m", "--data", "data/faces68/test"], "protocol h36m needs Human3.6M's 32 landmarks"),
         (["--protocol", "cub", "--data", "puppets"], "--protocol is for pictures on disk"),
         (["--device", "nonsense"], "nonsense cannot be used here (PyTorch knows no such kind of device); try cpu"),
         (["--max-fit", "0"], "0 is not in the range"),
@@ -249,6 +265,45 @@ def test_without_runs_the_message_says_how_to_make_one(tmp_path: Path, monkeypat
     result = evaluate()
     assert result.exit_code == 1
     assert "autolink-gen learn-graph" in result.output
+
+
+def test_nothing_that_was_written_is_replaced_unasked(faces: Path, home: Path) -> None:
+    own = home / "runs/graph/tiny/evaluation"
+    given = ("tiny", "--data", "faces68", "--data-root", faces, "--max-fit", 16, "--max-test", 3)
+    first = evaluate(*given)
+    assert first.exit_code == 0, first.output
+    names = {path.name for path in own.iterdir()}
+    label = "faces68-fit16-test3"
+    assert names == {f"{label}{end}" for end in (".json", ".png", "-graphs.png", "-regressor.json", "-settings.json")}
+
+    (own / f"{label}.json").write_text("older")
+    assert evaluate(*given, "--batch-size", 3).exit_code == 0, "the same evaluation of the same weights"
+    assert json.loads((own / f"{label}.json").read_text())["num_test"] == 3
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    refused = evaluate(*given, "--protocol", "cub")
+    assert refused.exit_code == 1 and f"{label}.json is there already, of other weights or settings" in refused.output
+    assert "--overwrite" in refused.output and "test: 100%" not in refused.output
+    torch.manual_seed(5)
+    other = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05))
+    save_model(home / "runs" / "graph" / "tiny" / "model.safetensors", other)
+    assert evaluate(*given).exit_code == 1, "the run was trained further"
+    assert before == {path: path.read_bytes() for path in own.iterdir()}
+    assert evaluate(*given, "--overwrite").exit_code == 0
+    assert json.loads((own / f"{label}.json").read_text()) != json.loads(before[own / f"{label}.json"])
+
+
+@pytest.mark.parametrize("option", ["--json", "--picture", "--regressor"])
+def test_a_file_that_an_option_names_is_not_replaced(option: str, faces: Path, home: Path) -> None:
+    (home / "mine.png").write_text("mine")
+    refused = evaluate("tiny", "--data", "faces68", "--data-root", faces, option, "mine.png")
+    assert refused.exit_code == 1 and f"mine.png is there already: give another {option}, or --overw" in refused.output
+    assert (home / "mine.png").read_text() == "mine" and not (home / "runs/graph/tiny/evaluation").exists()
+
+
+def test_scores_go_to_the_standard_output(faces: Path) -> None:
+    result = evaluate("tiny", "--data", "faces68", "--data-root", faces, "--max-test", 3, "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["num_test"] == 3, "and what is said goes elsewhere"
 
 
 def test_help_ends_with_an_example() -> None:
