@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from autolink_gen.data.identity import public_data
 from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.models.blocks import check_width
 from autolink_gen.models.generator import GanConfig
@@ -106,15 +107,7 @@ class RunLengthConfig:
     max_bad_steps: int = 5  # consecutive steps without a finite loss before training stops
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_size",
-            "save_every",
-            "keep_last",
-            "grid_every",
-            "log_every",
-            "max_bad_steps",
-        ):
+        for name in ("steps", "batch_size", "save_every", "keep_last", "grid_every", "log_every", "max_bad_steps"):
             value = getattr(self, name)
             _require(value >= 1, f"training.{name}", "at least 1", value)
             _require(value <= MAX_COUNT, f"training.{name}", f"at most {MAX_COUNT:,}", value)
@@ -338,11 +331,14 @@ def _with_known_keys(kind: Any, values: dict[str, Any], prefix: str = "") -> dic
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as nested plain values, ready for YAML and JSON."""
-    return {
-        name: to_dict(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
-        for name, value in ((name, getattr(config, name)) for name in config.__dataclass_fields__)
-    }
+    """A configuration as nested plain values, ready for YAML and JSON; addresses in it without what opens them."""
+    return {name: _plain(getattr(config, name)) for name in config.__dataclass_fields__}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_dict(value)
+    return public_data(value) if isinstance(value, str) else list(value) if isinstance(value, tuple) else value
 
 
 def to_yaml(config: Any) -> str:

@@ -34,6 +34,13 @@ def public_address(address: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{_public_query(query)}"
 
 
+def public_data(data: str) -> str:
+    """The name of data as it may be written down: each address of "A+B" as :func:`public_address` has it."""
+    if "://" not in data:
+        return data
+    return "+".join(public_address(part.strip()) for part in data.split("+"))
+
+
 def _each_public(braces: str) -> str:
     """Braces whose options are addresses' ends, each with a query of its own."""
     if "?" not in braces:

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from autolink_gen.checkpoints import WEIGHTS_NAME
+from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME
 from autolink_gen.config import build, to_dict, to_yaml
-from autolink_gen.files import write_text_atomically
+from autolink_gen.data.contents import Contents
+from autolink_gen.files import BadFileError, write_text_atomically
 from autolink_gen.recipes import read_settings
 from autolink_gen.text import shown
 from autolink_gen.training.locks import LOCK_NAME, locked_run
+from autolink_gen.training.run_data import DATA_NAME, other_data
 
 log = logging.getLogger(__name__)
 CONFIG_NAME = "config.yaml"
@@ -20,6 +22,11 @@ METRICS_NAME = "metrics.jsonl"
 CHECKPOINTS_NAME = "checkpoints"
 # What write_atomically leaves when it is killed, and what safetensors left in runs of old.
 _LEFTOVER = re.compile(r"\.[\w-]+\.(yaml|jsonl?|png|safetensors)\.\d+\.tmp|\.tmp[A-Za-z0-9]{6}")
+
+_SAMPLES = "samples"
+_MADE_BY_SAVES = (WEIGHTS_NAME, "graph.png", "grid.png", _SAMPLES)
+# A folder that is no run's may hold such files, and a run writes some of them.
+_WRITTEN = (".png", ".json", ".jsonl", ".safetensors")
 
 # Settings with which a run may be gone on with.
 MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
@@ -34,19 +41,40 @@ def check_place(folder: Path) -> None:
     in_the_way = next((path for path in (folder, *folder.parents) if path.is_file()), None)
     if in_the_way:
         raise ValueError(f"{in_the_way} is a file: choose another --name or --out")
-    for name in (CONFIG_NAME, METRICS_NAME, WEIGHTS_NAME):
+    for name in (CONFIG_NAME, METRICS_NAME, WEIGHTS_NAME, GRAPH_NAME, DATA_NAME):
         if (folder / name).exists() and not (folder / name).is_file():  # a pipe would be waited for without end
             raise ValueError(f"{folder / name} is no file: move it away, or choose another --name")
 
 
 def holds_run(folder: Path) -> bool:
     """Whether something was trained in a folder, or begun, or put there to be used."""
-    return any(os.path.lexists(folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME, CHECKPOINTS_NAME))
+    return any(os.path.lexists(folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME, CHECKPOINTS_NAME, GRAPH_NAME))
 
 
-def check_run(folder: Path, config: Any) -> None:
-    """ValueError where the folder holds a run with other settings."""
-    if (folder / CONFIG_NAME).exists() and (differences := changed_settings(folder, config, but=MAY_CHANGE)):
+def is_only_begun(folder: Path) -> bool:
+    """Whether a folder's run came to no save, so that nothing is lost where it begins anew with other settings."""
+    if not (folder / CONFIG_NAME).is_file() or any(os.path.lexists(folder / name) for name in _MADE_BY_SAVES):
+        return False
+    try:
+        saves = [path for path in (folder / CHECKPOINTS_NAME).iterdir() if path.name[0] != "."]
+    except FileNotFoundError:
+        return True
+    except OSError:  # what cannot be listed may hold anything
+        return False
+    return not saves
+
+
+def check_run(folder: Path, config: Any, found: Contents | None = None) -> None:
+    """ValueError where the folder holds a run with other settings; ``found`` is what is found of its data.
+
+    A run that came to no save is as good as none: that it had other settings is only said.
+    """
+    if not (folder / CONFIG_NAME).exists():
+        return
+    differences = changed_settings(folder, config, but=MAY_CHANGE, found=found)
+    if differences and is_only_begun(folder):
+        log.warning("%s holds a run that came to no save: it begins anew, %s", folder, "; ".join(differences))
+    elif differences:
         raise ValueError(
             f"{folder} holds a run with other settings: {'; '.join(differences)}. Give the same to resume it, "
             f"another --name for a new run, or --fresh to move the old one aside"
@@ -54,17 +82,30 @@ def check_run(folder: Path, config: Any) -> None:
 
 
 def check_nothing_lost(folder: Path) -> None:
-    """ValueError where a folder without saves holds trained weights, which a run from the first step would replace."""
+    """ValueError where a folder without saves holds files that a run from the first step would replace.
+
+    They are trained weights, or whatever a run writes in a folder that is no run's.
+    """
     if os.path.lexists(folder / WEIGHTS_NAME):
         raise ValueError(
             f"{folder} holds trained weights ({WEIGHTS_NAME}) and no save to go on from in {CHECKPOINTS_NAME}: bring "
             f"the saves back, give another --name for a new run, or --fresh to move the old one aside"
         )
+    if os.path.lexists(folder / CONFIG_NAME):
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in _WRITTEN and path.name[0] != ".")
+    others += [_SAMPLES] if (folder / _SAMPLES).is_dir() and any((folder / _SAMPLES).iterdir()) else []
+    if others:
+        raise ValueError(
+            f"{folder} is no run of ours and holds {shown(others[0])}"
+            f"{f' and {len(others) - 1} more' if len(others) > 1 else ''}, beside which a run would write files of "
+            f"its own: give another --name, or move what is there away"
+        )
 
 
 def clear_leftovers(folder: Path) -> None:
     """Remove the temporary files that writes left in a run's folder when they were killed; hold its lock."""
-    for place in (folder, folder / "samples"):
+    for place in (folder, folder / _SAMPLES):
         for file in place.iterdir() if place.is_dir() else ():
             if _LEFTOVER.fullmatch(file.name) and file.is_file():
                 file.unlink(missing_ok=True)
@@ -75,10 +116,28 @@ def write_config(folder: Path, config: Any) -> None:
     write_text_atomically(folder / CONFIG_NAME, to_yaml(config))
 
 
-def changed_settings(folder: Path, config: Any, *, but: Collection[str]) -> list[str]:
-    """What to say of each setting of a configuration that the run in a folder has otherwise, ``but`` for some."""
-    old = build(type(config), read_settings(folder / CONFIG_NAME))
-    return [text for name, text in sorted(_differences(to_dict(old), to_dict(config))) if name not in but]
+def changed_settings(
+    folder: Path, config: Any, *, but: Collection[str], found: Contents | None = None, name: str = CONFIG_NAME
+) -> list[str]:
+    """What to say of each setting of a configuration that the run in a folder has otherwise, ``but`` for some.
+
+    Data in another place that hold the same are no other setting; ``found`` is what they hold, where that is known.
+    """
+    old = read_config(folder, type(config), name=name)
+    but = {*but, "data.name", "data.root"}
+    told = [text for key, text in sorted(_differences(to_dict(old), to_dict(config))) if key not in but]
+    return sorted(told + other_data(folder, old.data, config.data, found=found))
+
+
+def read_config(folder: Path, kind: type[Any], *, name: str = CONFIG_NAME) -> Any:
+    """The configuration of a kind that a folder's file of settings holds; BadFileError, which names it, if none."""
+    values = read_settings(folder / name)
+    try:
+        return build(kind, values)
+    except ValueError as error:
+        raise BadFileError(
+            f"{folder / name} is none of such a run: {error}; give another --name, or --fresh to move it aside"
+        ) from error
 
 
 def move_aside(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """The copy that a run keeps of the graph model it stands on, so that it can go on whatever becomes of that run."""
 
+import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +12,9 @@ from autolink_gen.checkpoints import GRAPH_NAME, load_graph_model, save_model
 from autolink_gen.config import GanRunConfig, GraphChoice, TransferRunConfig
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.training.folders import is_only_begun
 
+log = logging.getLogger(__name__)
 PaintingConfig = TypeVar("PaintingConfig", GanRunConfig, TransferRunConfig)
 
 
@@ -32,12 +36,8 @@ def with_graph(config: PaintingConfig, graph: AutoLink, choice: GraphChoice) -> 
 
 
 def check_graph(folder: Path, graph: AutoLink) -> None:
-    """ValueError where a run keeps a copy of another graph."""
-    file = folder / GRAPH_NAME
-    if not file.exists():
-        return
-    kept = load_graph_model(file)
-    if kept.config != graph.config or not _equal(kept, graph):
+    """ValueError where a run keeps a copy of another graph, but for a run that came to no save."""
+    if not is_only_begun(folder) and not _keeps(folder, graph):
         raise ValueError(
             f"the run in {folder} stands on another graph than the one named: leave --graph out to go on with its "
             f"own, give another --name for a new run, or --fresh to move the old one aside"
@@ -45,10 +45,21 @@ def check_graph(folder: Path, graph: AutoLink) -> None:
 
 
 def keep_graph(folder: Path, graph: AutoLink) -> None:
-    """Write the copy, unless it is there."""
+    """Write the copy, unless it is there; a copy of another graph gets another name: the only one, it may be."""
     file = folder / GRAPH_NAME
+    if not _keeps(folder, graph):
+        names = (f"{file.stem}.old{number}{file.suffix}" for number in range(1, 10**6))
+        aside = next(path for name in names if not os.path.lexists(path := folder / name))
+        file.rename(aside)
+        log.warning("the graph that %s stood on is now %s", folder, aside)
     if not file.exists():
         save_model(file, graph)
+
+
+def _keeps(folder: Path, graph: AutoLink) -> bool:
+    """Whether a run's copy, where there is one, is of this graph."""
+    kept = kept_graph(folder)
+    return kept is None or (kept.config == graph.config and _equal(kept, graph))
 
 
 def kept_graph(folder: Path) -> AutoLink | None:

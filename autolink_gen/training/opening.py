@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from autolink_gen.data.contents import Contents
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.training.folders import (
     CHECKPOINTS_NAME,
+    CONFIG_NAME,
     check_nothing_lost,
     check_place,
     check_run,
@@ -18,11 +21,14 @@ from autolink_gen.training.folders import (
     holds_run,
     make_folder,
     move_aside,
+    read_config,
     write_config,
 )
 from autolink_gen.training.graph_copy import check_graph, keep_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.locks import locked_run
+from autolink_gen.training.run_data import found_data, keep_record, say_changes
+from autolink_gen.training.run_length import say_length
 from autolink_gen.training.saves import Save, find_newest, read_save, set_aside
 
 
@@ -35,47 +41,65 @@ def opened_run(fabric: Fabric, launch: Launch, config: Any, *, graph: AutoLink |
     process trains in it; with ``launch.fresh`` an old run is moved aside, never deleted.
     """
     with ExitStack() as held:
-        found: list[Save] = []  # of the first process
-        name = _at_first(fabric, lambda: _look(launch, config, graph, held, found))
-        saved = found[0] if found else None
+        first = _First(launch, config, graph, held)
+        name = _at_first(fabric, first.look)
+        saved = first.saved
         if not fabric.is_global_zero and name:
             saved = _read_too(fabric, launch, name)
         elif name:
             _agree(fabric, None)
-        _at_first(fabric, lambda: _settle(launch, config, graph, saved))
+        _at_first(fabric, first.settle)
         fabric.barrier()
         torch.manual_seed(config.training.seed)  # the first weights hang on nothing that was read until here
         yield saved
 
 
-def _look(launch: Launch, config: Any, graph: AutoLink | None, held: ExitStack, found: list[Save]) -> str:
-    """Check and lock the folder; the name of the save that is found, empty for a new run."""
-    folder = launch.folder
-    check_place(folder)
-    if launch.fresh and holds_run(folder):
-        move_aside(folder)
-    make_folder(folder)
-    held.enter_context(locked_run(folder))
-    check_run(folder, config)
-    if graph is not None:
-        check_graph(folder, graph)
-    save = find_newest(folder / CHECKPOINTS_NAME)
-    if save is None:
-        check_nothing_lost(folder)
+@dataclass
+class _First:
+    """What the first process does for all: looks at the folder, then writes what the run begins with."""
+
+    launch: Launch
+    config: Any
+    graph: AutoLink | None
+    held: ExitStack
+    saved: Save | None = None
+    found: Contents | None = None
+
+    def look(self) -> str:
+        """Check and lock the folder; the name of the save that is found, empty for a new run."""
+        folder = self.launch.folder
+        self.found = found_data(self.config.data)
+        check_place(folder)
+        if self.launch.fresh and holds_run(folder):
+            move_aside(folder)
+        make_folder(folder)
+        self.held.enter_context(locked_run(folder))
+        check_run(folder, self.config, self.found)
+        if self.graph is not None:
+            check_graph(folder, self.graph)
+        self.saved = find_newest(folder / CHECKPOINTS_NAME)
+        if self.saved is None:
+            check_nothing_lost(folder)
+            return ""
+        return self.saved.folder.name
+
+    def settle(self) -> str:
+        """Write what a run begins with, now that nothing speaks against it."""
+        folder = self.launch.folder
+        if self.saved is not None:
+            set_aside(self.saved.damaged)
+        clear_leftovers(folder)
+        if self.saved is not None and (folder / CONFIG_NAME).exists():
+            say_length(read_config(folder, type(self.config)), self.config, step=self.saved.step)
+        if self.saved is None or self.saved.step <= self.config.training.steps:  # else nothing will be done with it
+            write_config(folder, self.config)
+        if self.found is not None:
+            if self.saved is not None:
+                say_changes(folder, self.config.data, self.found)
+            keep_record(folder, self.found)
+        if self.graph is not None:
+            keep_graph(folder, self.graph)
         return ""
-    found.append(save)
-    return save.folder.name
-
-
-def _settle(launch: Launch, config: Any, graph: AutoLink | None, saved: Save | None) -> str:
-    """Write what a run begins with, now that nothing speaks against it."""
-    if saved is not None:
-        set_aside(saved.damaged)
-    clear_leftovers(launch.folder)
-    write_config(launch.folder, config)
-    if graph is not None:
-        keep_graph(launch.folder, graph)
-    return ""
 
 
 def _read_too(fabric: Fabric, launch: Launch, name: str) -> Save:
