@@ -7,6 +7,7 @@ import logging
 import re
 import ssl
 import string
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,13 +21,18 @@ from tqdm import tqdm
 
 from autolink_gen.files import reason_of, write_atomically
 from autolink_gen.text import printable, shown
+from autolink_gen.web_pauses import QUICK_TRIES, TRIES, asked_pause_s, is_passing, pause_s
 
 logger = logging.getLogger(__name__)
 
-TRIES = 3
 TIMEOUT_S = 60  # for each connection and each read
 MOST_REDIRECTS = 10
 _BLOCK = 1 << 20
+_MUCH_NEW = 16 * _BLOCK  # a try that brings so much more than any before is counted as the first
+_REMEDIES = {
+    401: "it wants a password or a token; fetch it yourself and give the file",
+    403: "it may not be read, or no longer: renew the address where it is a signed one",
+}
 _PORTS = {"http": 80, "https": 443}
 _PART = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
@@ -36,7 +42,11 @@ class FetchError(Exception):
 
 
 class _CutError(Exception):
-    """A transfer that broke off, and may go on."""
+    """A transfer that broke off, and may go on: tried `tries` times in all, after what the server asks to wait."""
+
+    def __init__(self, reason: str, *, tries: int = TRIES, asked_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.tries, self.asked_s = tries, asked_s
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,9 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The address as messages show it, without user and password."""
-        return shown(self.url)
+        """The address as messages show it: without user and password, and without the query, which may sign it."""
+        place, mark, _ = self.url.partition("?")
+        return shown(place) + (f"{mark}..." if mark else "")
 
 
 @dataclass(frozen=True)
@@ -112,11 +123,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         try:
             new = address_of(newurl)
         except ValueError as error:
-            raise FetchError(f"cannot fetch {shown(old)}: it leads to no http or https address") from error
+            raise FetchError(f"cannot fetch {Address(old).shown}: it leads to no http or https address") from error
         if not may_lead(old, new.url):
             raise FetchError(
-                f"cannot fetch {shown(old)}: it leads from https to {new.shown}, where anybody between may change it; "
-                "give an address that stays with https"
+                f"cannot fetch {Address(old).shown}: it leads from https to {new.shown}, where anybody between may "
+                "change it; give an address that stays with https"
             )
         kept = {name: value for name, value in req.headers.items() if name.lower() != "proxy-authorization"}
         if not same_host(old, new.url):
@@ -177,8 +188,9 @@ def download(
 ) -> str:
     """Write what lies at an address into an empty file; give the address that it came from at last.
 
-    A transfer that is cut goes on where it stopped where the server can, or starts anew, three times in all.
-    `progress` says whether a bar is shown; None: where a person would see it, after a second. Raises FetchError.
+    A transfer that is cut, or refused for the moment, goes on where it stopped where the server can, or starts anew,
+    after growing pauses. `progress` says whether a bar is shown; None: where a person would see it, after a second.
+    Raises FetchError.
     """
     headers = {"User-Agent": "autolink-gen", "Accept-Encoding": "identity", "Accept": accept}
     if address.authorization:
@@ -192,17 +204,21 @@ def download(
         delay=1 if progress is None else 0,
         disable=None if progress is None else not progress,
     ) as bar:
-        for tries_left in reversed(range(TRIES)):
+        tried, most = 0, 0
+        while True:
             try:
                 return _receive(opener or make_opener(), address, file, headers=headers, limit=limit, bar=bar)
             except _CutError as error:
-                if not tries_left:
+                tried = 1 if file.tell() >= most + _MUCH_NEW else tried + 1
+                most = max(most, file.tell())
+                if tried >= error.tries:
                     raise FetchError(
                         f"cannot fetch {address.shown}: {error}; check the address and the connection, then repeat "
                         "the command"
                     ) from error
-                logger.info("the transfer of %s was cut (%s), going on", address.shown, error)
-    raise AssertionError("the last try returns or raises")
+                wait_s = pause_s(tried, error.asked_s)
+                logger.info("the transfer of %s was cut (%s), going on in %g s", address.shown, error, wait_s)
+                time.sleep(wait_s)
 
 
 def _receive(
@@ -250,12 +266,15 @@ def _answer(
         raise
     except urllib.error.HTTPError as error:
         error.close()
-        reason = reason_of(ValueError(error.reason))
-        raise FetchError(
-            f"cannot fetch {address.shown}: the server answers {error.code} {reason}; check the address"
-        ) from error
+        raise _refused(address, error, headers) from error
     except urllib.error.URLError as error:
-        raise _CutError(_said(error.reason)) from error
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise FetchError(
+                f"cannot fetch {address.shown}: {_said(error.reason)}; check the address and the clock, or name the "
+                "certificates to trust in SSL_CERT_FILE"
+            ) from error
+        passes = isinstance(error.reason, TimeoutError | ConnectionResetError | ssl.SSLError)
+        raise _CutError(_said(error.reason), tries=TRIES if passes else QUICK_TRIES) from error
     except (http.client.InvalidURL, ValueError) as error:  # whose words may hold a proxy's password
         raise FetchError(
             f"cannot fetch {address.shown}: it, or the address of the proxy, is not written as one; check the address "
@@ -263,6 +282,17 @@ def _answer(
         ) from error
     except (http.client.HTTPException, OSError) as error:
         raise _CutError(reason_of(error)) from error
+
+
+def _refused(address: Address, error: urllib.error.HTTPError, headers: dict[str, str]) -> FetchError | _CutError:
+    """What an answer other than the file means: to ask again, or that there is no use."""
+    said = f"the server answers {error.code} {reason_of(ValueError(error.reason))}"
+    if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and "Range" in headers:
+        headers.pop("If-Range", None)  # it has changed: asked for the whole next time
+        return _CutError(said)
+    if is_passing(error.code):
+        return _CutError(said, asked_s=asked_pause_s(error.headers.get("Retry-After")))
+    return FetchError(f"cannot fetch {address.shown}: {said}; {_REMEDIES.get(error.code, 'check the address')}")
 
 
 def _said(reason: object) -> str:
@@ -281,7 +311,10 @@ def _is_rest(answer: http.client.HTTPResponse, have: int, headers: dict[str, str
     if answer.status == http.client.OK:
         return False
     if answer.status != http.client.PARTIAL_CONTENT:
-        raise _CutError(f"the server answers {answer.status} in the place of a file")
+        raise FetchError(
+            f"cannot fetch {Address(answer.url).shown}: the server answers {answer.status} in the place of a file; "
+            "check the address"
+        )
     part = _PART.fullmatch(answer.headers.get("Content-Range") or "")
     if part and "Range" in headers:
         first, last = int(part[1]), int(part[2])

@@ -270,6 +270,7 @@ def test_a_file_in_the_way_is_not_overwritten(server: Server, tmp_path: Path, ta
 def test_pips_certificates_and_proxy_are_used(
     server: Server, tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # before a server is asked again
     name(monkeypatch, "https://127.0.0.1:1/simple", certificates=str(tmp_path / "no.pem"))
     assert "no.pem, which is not there" in refused(target)
     asked = []

@@ -13,6 +13,7 @@ from autolink_gen.data.clips import Clip, FrameFolder, PuppetClip, list_clips
 from autolink_gen.data.folders import check_folder, is_image, walk_files
 from autolink_gen.data.found import found_clips, tell
 from autolink_gen.data.frame_draws import FrameDraws
+from autolink_gen.data.identity import public_address
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT, check_fit
 from autolink_gen.data.mixture import Mixture
@@ -165,7 +166,9 @@ def find_pictures(data: str | Path, *, root: Path | None = None, split: str = "t
     _check_split(split)
     text = str(data)
     if has_shards(data):
-        raise ValueError(f"--data {text} names shards, which hold pictures, not clips or landmarks; give a folder")
+        raise ValueError(
+            f"--data {public_address(text)} names shards, which hold pictures, not clips or landmarks; give a folder"
+        )
     own = own_path(data)
     if own is not None:
         return _split_of_folder(check_folder(own), split)

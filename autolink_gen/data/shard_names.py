@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autolink_gen.data.folders import is_image, walk_files
+from autolink_gen.data.identity import public_address
 from autolink_gen.data.video import is_video
 from autolink_gen.files import expanded
 
@@ -88,7 +89,9 @@ def expand_braces(text: str) -> list[str]:
     """
     names = list(islice(_expanded(text), MAX_SHARDS + 1))
     if len(names) > MAX_SHARDS:
-        raise ValueError(f"--data {text} stands for more than {MAX_SHARDS:,} shards; name fewer, or their folder")
+        raise ValueError(
+            f"--data {public_address(text)} stands for more than {MAX_SHARDS:,} shards; name fewer, or their folder"
+        )
     return names
 
 
@@ -115,11 +118,13 @@ def _check_address(text: str) -> None:
     scheme = text.partition("://")[0].lower()
     if scheme not in ("http", "https"):
         raise ValueError(
-            f"--data {text}: shards are fetched over http and https, not {scheme}; give such an address, or copy "
-            f"them to this machine and give their folder"
+            f"--data {public_address(text)}: shards are fetched over http and https, not {scheme}; give such an "
+            f"address, or copy them to this machine and give their folder"
         )
     if "*" in text:
-        raise ValueError(f"--data {text}: an address cannot hold *; name the shards, as in pics-{{000..009}}.tar")
+        raise ValueError(
+            f"--data {public_address(text)}: an address cannot hold *; name the shards, as in pics-{{000..009}}.tar"
+        )
 
 
 def whole_name(data: str) -> str:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from autolink_gen.data.downloads import fetch
 from autolink_gen.data.folders import IMAGE_SUFFIXES, kinds_of
 from autolink_gen.data.found import found_in_shards, is_left_out
+from autolink_gen.data.identity import public_address
 from autolink_gen.data.image_folder import MAX_BAD_SHARE, CachedPictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, decode_image, image_error
 from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size
@@ -29,6 +30,7 @@ _MAX_NAME = 4096  # characters
 _MAX_HEADER_BYTES = 2**16
 _READS_A_MEMBER = 10_000
 _REMEDY = "pack the shard anew without it"
+_REPLACE = "copy or fetch it again, or pack it anew"
 _COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
 
@@ -43,9 +45,11 @@ class Member(NamedTuple):
 class ShardPictures(CachedPictures):
     """The pictures of WebDataset shards, in the order of the shards and of their members.
 
-    `data` names the shards, see `list_shards`; those at an address are fetched once into the cache. A sample is the
+    `data` names the shards, see `list_shards`; those at an address are fetched once into the cache, and are called in
+    `shards` and in messages without what signs it. A sample is the
     members whose names are the same up to the first dot of their last part, and its picture the first of them that
-    is one by its ending. A shard that is cut gives what is whole in it, with a warning.
+    is one by its ending. A shard that is cut gives what is whole in it, with a warning
+    that names the last whole member.
 
     Differs: WebDataset reads shards as streams; here an index of all members is made at first, so that the order
     of pictures is a function of (seed, step) as for any other data, and resumes exactly.
@@ -64,9 +68,10 @@ class ShardPictures(CachedPictures):
         cache_bytes: int = CACHE_BYTES,
         max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
-        self.data = str(data)
-        self.shards = list_shards(data)
-        self.files = [_local(name) for name in self.shards]
+        self.data = public_address(str(data))
+        names = list_shards(data)
+        self.shards = [public_address(name) for name in names]
+        self.files = [_local(name) for name in names]
         self._left_out: list[Path] = []
         found = list(self._index())
         self.found = found_in_shards(self.data, len(found), self._left_out)
@@ -125,13 +130,13 @@ class ShardPictures(CachedPictures):
 def open_shards(data: str | Path, *, image_size: int, fit: FIT = "crop", classes: Sequence[str] = ()) -> ShardPictures:
     """The pictures of shards as a data set; ValueError where there are `classes`, and as `ShardPictures` does."""
     if classes:
-        raise ValueError(f"--data {data} names shards, which have no classes; leave --classes out")
+        raise ValueError(f"--data {public_address(str(data))} names shards, which have no classes; leave --classes out")
     return ShardPictures(data, image_size=image_size, fit=fit)
 
 
 def _local(shard: str) -> Path:
     """The file that holds a shard, fetched where it is at an address."""
-    return fetch(shard, check=partial(_check_first, name=shard)) if is_address(shard) else Path(shard)
+    return fetch(shard, check=partial(_check_first, name=public_address(shard))) if is_address(shard) else Path(shard)
 
 
 def _check_first(file: Path, *, name: str) -> None:
@@ -169,13 +174,15 @@ def read_members(file: Path, *, name: str) -> list[Member]:
         if not reason and not _is_ended(handle, tar.offset):
             reason = "it does not end as a tar file does"
     if reason and not members:
-        raise BadFileError(f"nothing in the shard {printable(name)} can be read: {reason}; replace it")
+        raise BadFileError(f"nothing in the shard {printable(name)} can be read: {reason}; {_REPLACE}")
     if reason:
         logger.warning(
-            "the shard %s is cut or damaged (%s): its first %d files are used; replace it",
+            "the shard %s is cut or damaged after %s (%s): its first %d files are used; %s",
             printable(name),
+            shown(members[-1].name),
             reason,
             len(members),
+            _REPLACE,
         )
     return [member for member in members if not _is_hidden(member.name)]
 

@@ -1,5 +1,7 @@
 """Shards of a web server: fetched once, gone on with when cut, whole or not there."""
 
+import logging
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +12,7 @@ from tar_files import numbered, write_tar
 
 from autolink_gen import web
 from autolink_gen.cache import cache_folder
+from autolink_gen.data import cached_files
 from autolink_gen.data.catalog import open_dataset
 from autolink_gen.data.downloads import cached_path, fetch
 
@@ -23,6 +26,7 @@ class Server(ThreadingHTTPServer):
         self.cuts: list[int] = []
         self.version: str | None = '"1"'
         self.asked: list[tuple[str, str | None]] = []
+        self.refusals: list[tuple[int, str | None]] = []  # the first answers: a status, and how long to wait
 
     @property
     def address(self) -> str:
@@ -36,8 +40,13 @@ class Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.server.asked.append((self.path, wanted))
         content = self.server.files.get(self.path)
-        if content is None:
-            self.send_error(404)
+        if self.server.refusals or content is None:
+            status, retry_after = self.server.refusals.pop(0) if self.server.refusals else (404, None)
+            self.send_response(status)
+            if retry_after is not None:
+                self.send_header("Retry-After", retry_after)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         start = 0
         if wanted and self.server.version and self.headers.get("If-Range") == self.server.version:
@@ -58,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server of two shards, and a cache of our own."""
+    """A server of two shards, and a cache of our own; nobody waits."""
+    monkeypatch.setattr(web.time, "sleep", lambda seconds: None)
     monkeypatch.setenv("AUTOLINK_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
     with Server() as running:
@@ -71,7 +81,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def _cached() -> list[str]:
-    return sorted(path.name.partition("-")[2] for path in (cache_folder() / "shards").iterdir())
+    return sorted(
+        path.name.partition("-")[2] for path in (cache_folder() / "shards").iterdir() if path.suffix != ".sum"
+    )
 
 
 def _fetch(server: Server) -> bytes:
@@ -123,11 +135,100 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, monkeypat
 
 
 def test_a_transfer_that_is_cut_again_and_again_leaves_nothing(server: Server) -> None:
-    server.cuts = [1000, 500, 500]
+    server.cuts = [1000, *[500] * (web.TRIES - 1)]
     with pytest.raises(ValueError, match=r"cannot fetch http://.*s-0\.tar: .*check the address and the connection"):
         _fetch(server)
-    assert len(server.asked) == 3 and _cached() == []
+    assert len(server.asked) == web.TRIES and _cached() == []
     assert _fetch(server) == server.files["/s-0.tar"]
+
+
+def test_a_transfer_that_gets_on_is_not_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_MUCH_NEW", 1000)
+    server.cuts = [1000] * 9
+    assert _fetch(server) == server.files["/s-0.tar"]
+    assert len(server.asked) == 10 > web.TRIES
+
+
+def test_a_server_that_is_busy_is_asked_again(server: Server) -> None:
+    server.refusals = [(429, "3"), (503, None)]
+    assert _fetch(server) == server.files["/s-0.tar"] and len(server.asked) == 3
+
+
+def damage(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:700] if how == "cut" else content[:600] + b"?" + content[601:])
+
+
+@pytest.mark.parametrize("how", ["cut", "changed"])
+def test_a_damaged_shard_of_the_cache_is_named_and_fetched_anew(
+    how: str, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = f"{server.address}/s-0.tar"
+    _fetch(server)
+    damage(cached_path(address), how)
+
+    assert _fetch(server) == server.files["/s-0.tar"]
+    assert address in caplog.text and "damaged" in caplog.text
+    caplog.clear()
+    assert _fetch(server) == server.files["/s-0.tar"]
+    assert len(server.asked) == 2 and not caplog.records
+
+
+def test_a_damaged_shard_of_the_cache_without_its_server_is_one_line(server: Server) -> None:
+    _fetch(server)
+    path = cached_path(f"{server.address}/s-0.tar")
+    damage(path, "cut")
+    server.refusals = [(404, None)]
+    with pytest.raises(
+        ValueError, match=r"damaged \(700 bytes in the place of 10,240\).*the server answers 404"
+    ) as failure:
+        _fetch(server)
+    assert str(path) in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_what_is_whole_in_the_cache_is_read_again_only_where_it_may_have_changed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fetch(server)
+    path = cached_path(f"{server.address}/s-0.tar")
+    os.utime(path, (1e9, 1e9))  # as of an old file that was copied: it is summed once more
+    _fetch(server)
+    monkeypatch.setattr(cached_files, "_sum", lambda path: pytest.fail("it was read"))
+    _fetch(server)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("record", [None, "", "[1]", '{"num_bytes": "1"}', "\xff", "{" * 5000])
+def test_a_shard_without_a_record_is_taken_and_gets_one(record: str | None, server: Server) -> None:
+    _fetch(server)
+    path = cached_path(f"{server.address}/s-0.tar")
+    beside = path.with_name(f"{path.name}.sum")
+    beside.unlink() if record is None else beside.write_text(record)
+    _fetch(server)
+    damage(path, "cut")
+    assert _fetch(server) == server.files["/s-0.tar"] and len(server.asked) == 2
+
+
+def test_a_renewed_signature_finds_the_shard_that_is_there(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for signature in ("secret1", "secret2"):
+        query = f"?X-Amz-Date=1&X-Amz-Signature={signature}"
+        server.files[f"/s-0.tar{query}"] = server.files["/s-0.tar"]
+        dataset = open_dataset(f"{server.address}/s-0.tar{query}", image_size=8)
+        assert dataset.name_of(0) == f"000.png in {server.address}/s-0.tar"
+    assert [path for path, _ in server.asked] == ["/s-0.tar?X-Amz-Date=1&X-Amz-Signature=secret1"]
+    kept = [path for path in cache_folder().rglob("*") if path.is_file()]
+    assert kept and not any("secret" in path.name or b"secret" in path.read_bytes() for path in kept)
+    assert "secret" not in caplog.text and "secret" not in repr(vars(dataset))
+
+
+@pytest.mark.parametrize("path", ["/none.tar", "/page.tar", "/{0..1}/*.tar"])
+def test_no_message_shows_what_signs_an_address(path: str, server: Server) -> None:
+    query = "?X-Amz-Signature=secret"
+    server.files[f"/page.tar{query}"] = b"<html>"
+    with pytest.raises(ValueError, match=r"\.tar") as failure:
+        open_dataset(f"{server.address}{path}{query}", image_size=8)
+    assert "secret" not in str(failure.value)
 
 
 def test_leftovers_of_a_killed_process_are_cleared(server: Server) -> None:
@@ -137,7 +238,7 @@ def test_leftovers_of_a_killed_process_are_cleared(server: Server) -> None:
     for leftover in (path.with_name(f".{path.name}.1.tmp"), *others):
         leftover.touch()
     _fetch(server)
-    assert sorted(path.parent.iterdir()) == sorted([*others, path])
+    assert sorted(path.parent.iterdir()) == sorted([*others, path, path.with_name(f"{path.name}.sum")])
 
 
 def test_a_missing_file_and_a_missing_server(server: Server) -> None:
@@ -204,7 +305,7 @@ def test_names_of_addresses_are_fit_for_a_file_system(name: str, server: Server)
 
 
 def test_a_name_that_is_plain_keeps_its_place_in_the_cache() -> None:
-    assert cached_path("https://a.b/c/birds-0.tar?key=1").name == "a1a9493819b6654c-birds-0.tar"
+    assert cached_path("https://a.b/c/birds-0.tar").name == "9eafef961e2e2382-birds-0.tar"
 
 
 @pytest.mark.parametrize("folder", [True, False])
@@ -215,6 +316,6 @@ def test_what_is_in_the_way_of_the_cache_is_one_line(folder: bool, server: Serve
         path.mkdir(parents=True)
     else:
         path.parent.write_text("mine")
-    with pytest.raises((ValueError, OSError), match="set AUTOLINK_GEN_CACHE to"):
+    with pytest.raises((ValueError, OSError), match=r"set AUTOLINK_GEN_CACHE to|move it away"):
         _fetch(server)
     assert path.is_dir() if folder else path.parent.read_text() == "mine"

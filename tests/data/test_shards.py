@@ -140,7 +140,8 @@ def test_a_cut_shard_gives_what_is_whole(
     path.write_bytes(path.read_bytes()[: read_members(path, name="a.tar")[number].offset + beyond])
 
     assert _red(_read(path)) == left
-    assert f"the shard {path} is cut or damaged" in caplog.text and f"first {len(left)} files" in caplog.text
+    assert f"the shard {path} is cut or damaged after {left[-1]:03}.png (" in caplog.text
+    assert "pack it anew" in caplog.text and f"first {len(left)} files" in caplog.text
 
 
 def test_a_damaged_header_ends_a_shard(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,31 @@
+"""When a request is made again, and how long is waited before."""
+
+import email.utils
+import time
+
+TRIES = 5
+QUICK_TRIES = 3  # where no server answers at all: most often there is no network, or the name is misspelt
+PAUSES_S = (1.0, 2.0, 4.0, 8.0)
+MAX_PAUSE_S = 60.0  # however long a server asks for
+_BUSY = frozenset((408, 425, 429))
+
+
+def is_passing(status: int) -> bool:
+    """Whether an answer of this status may be another later: too many requests, or a fault of the server."""
+    return status in _BUSY or 500 <= status < 600
+
+
+def asked_pause_s(retry_after: str | None) -> float:
+    """How many seconds a server asks to wait by its header Retry-After, a number or a date; 0 where it does not."""
+    text = (retry_after or "").strip()[:100]
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError, OverflowError):  # what the parser raises over dates that are none
+        return 0.0
+
+
+def pause_s(tried: int, asked_s: float) -> float:
+    """How long to wait after so many tries: longer each time, or as long as the server asks, within bounds."""
+    return min(MAX_PAUSE_S, max(asked_s, PAUSES_S[min(tried, len(PAUSES_S)) - 1]))
