@@ -58,7 +58,12 @@ def save_model(
 def write_described(
     path: Path, weights: Mapping[str, Tensor], *, kind: str, config: Mapping[str, Any], step: int | None = None
 ) -> None:
-    """Write weights with their kind, their configuration and their step in the header, as a whole or not at all."""
+    """Write weights with their kind, their configuration and their step in the header, as a whole or not at all.
+
+    Raises ValueError for weights that are not finite, and OSError where the file cannot be written.
+    """
+    if (name := first_not_finite(weights)) is not None:
+        raise ValueError(f"{path} is not written: {name} holds numbers that are not finite, training has diverged")
     text = json.dumps({"format": FORMAT, "kind": kind, "config": config, "step": step}, sort_keys=True)
     # One key: the order of several would differ from file to file.
     write_atomically(path, lambda target: write_weights(target, weights, {_HEADER_KEY: text}), check=read_weights)
@@ -154,6 +159,7 @@ def build_model(make: Callable[[], Model], tensors: Mapping[str, Tensor], *, sou
     with net, torch.random.fork_rng(devices=[]):  # new layers draw weights in vain: whoever loads draws on undisturbed
         with torch.device("meta"):
             check_state(make().state_dict(), tensors, source=source)
+        check_finite(tensors, source=source)
         model = make()
         model.load_state_dict(dict(tensors))
     return model
@@ -169,6 +175,24 @@ def check_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Any], *, s
             f"{len(extra)} unknown {shown(extra[:3])}, {len(wrong)} of another shape or type {wrong[:3]}; "
             f"it is damaged or of another kind, take another copy"
         )
+
+
+def check_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """BadFileError where weights hold numbers that are not finite, as those of a run that diverged may."""
+    if (name := first_not_finite(tensors)) is not None:
+        raise BadFileError(
+            f"{source} cannot be used: {name} holds numbers that are not finite, so its training diverged; take an "
+            f"earlier copy, or train anew with a lower learning rate (--fresh --set optimiser.lr=...)"
+        )
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds a number that is not finite, None where there is none."""
+    return next((name for name, value in tensors.items() if not _is_finite(value)), None)
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(torch.isfinite(value if value.itemsize > 1 else value.float()).all())
 
 
 def _fits(expected: Tensor, found: Any) -> bool:

@@ -203,14 +203,15 @@ def run_and_report(
     if not run.fabric.is_global_zero:
         return
     report_end(run)
-    score(run)
+    number = signal.Signals.__members__.get(run.stopped_by or "")
+    if number is None:  # whoever sends a signal does not wait for long
+        score(run)
     verb = "wrote" if run.progress.step > run.first_step else "kept"
     for name, text in files.items():
         if (folder / name).is_file():
             echo(f"{verb} {folder / name}: {text}")
     if then:
         echo(f"next: {then}")
-    number = signal.Signals.__members__.get(run.stopped_by or "")
     if number is not None:  # as a shell has it, so that a script does not go on
         click.get_current_context().exit(128 + number)
 
@@ -221,4 +222,5 @@ def report_end(run: "Run") -> None:
         done, steps = run.progress.step, run.length.steps
         echo(f"stopped by {run.stopped_by} at step {done} of {steps}; repeat the command to go on")
     if run.progress.skipped_steps:
-        echo(f"{run.progress.skipped_steps} steps were skipped: their loss was not finite")
+        counted = "1 step was" if run.progress.skipped_steps == 1 else f"{run.progress.skipped_steps} steps were"
+        echo(f"{counted} skipped: a loss, or its gradient, was not finite")

@@ -2,12 +2,10 @@
 
 import logging
 import math
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -17,18 +15,21 @@ from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
 from autolink_gen.config import RunLengthConfig
-from autolink_gen.files import reading
+from autolink_gen.files import reading, reason_of
 from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.folders import CHECKPOINTS_NAME
+from autolink_gen.training.guards import RunningStatistics, count_step, stopping_words, unsaved_words
 from autolink_gen.training.launch import Launch, share_batch
-from autolink_gen.training.optimisers import load_moments, make_average
+from autolink_gen.training.optimisers import make_average
 from autolink_gen.training.run_log import RunLog
 from autolink_gen.training.run_progress import Progress
-from autolink_gen.training.saves import Save, rotate, write_save
-from autolink_gen.training.workers import LostWorkerError
+from autolink_gen.training.run_state import restore, state_of, weights_of
+from autolink_gen.training.saves import Save, first_not_finite_of, rotate, save_name, step_folders, write_save
+from autolink_gen.training.stop_signals import Signals
+from autolink_gen.training.workers import LostWorkerError, lost_pictures, lost_worker
 
 log = logging.getLogger(__name__)
-_CRITIC = "critic."  # before the names of the critic's weights in a save
+_TIME_LIMIT = "the time limit"
 
 
 class Run:
@@ -70,7 +71,10 @@ class Run:
         self.stopped_by: str | None = None
         self._log: RunLog | None = None
         self._going: Generator[int, None, None] | None = None
-        self._all_finite = True
+        self._signals = Signals()
+        self._statistics = [RunningStatistics(network) for network in (model, *(critic or ())[:1])]
+        self._skipped: list[str] = []
+        self._penalised = False
         self._saved_at = 0
         self._waited_s = 0.0
         if saved is not None:
@@ -85,9 +89,11 @@ class Run:
 
     @property
     def grid_is_due(self) -> bool:
-        """Whether pictures are drawn at this save: now and then, and at the end."""
+        """Whether pictures are drawn at this save: now and then, and at the end, but not where a run must stop soon."""
         step, length = self.progress.step, self.length
-        return self.stopped_by is not None or step >= length.steps or step % length.grid_every == 0
+        if self.stopped_by is not None:
+            return self.stopped_by == _TIME_LIMIT
+        return step >= length.steps or step % length.grid_every == 0
 
     @property
     def checkpoints(self) -> Path:
@@ -109,8 +115,8 @@ class Run:
             started = time.monotonic()
             try:
                 batch = next(batches)
-            except LostWorkerError as error:
-                raise self._without_worker(error, workers) from error
+            except (ValueError, OSError) as error:
+                raise self._without_batch(error, workers) from error
             self._waited_s += time.monotonic() - started
             yield batch
 
@@ -132,46 +138,76 @@ class Run:
         started = time.monotonic()
         first = self.progress.step
         self._saved_at = first
-        with self._signals(), self._logs(first):
+        is_due = asked = False
+        with self._signals.heard(), self._logs(first):
             while self.progress.step < self.length.steps and not self.stopped_by:
-                self._all_finite = True
+                self._skipped, self._penalised = [], False
+                for statistics in self._statistics:
+                    statistics.keep()
                 yield self.progress.step
-                self._count_bad()
-                self.progress.step += 1
+                self._count()
                 if self._log is not None:
                     skipped = self.progress.skipped_steps
                     self._log.note(self.progress.step, self.metrics, waited_s=self._waited_s, skipped_steps=skipped)
-                if self.progress.step % self.length.save_every == 0:
+                asked = self._heed_signals() or asked
+                is_due = is_due or asked or self.progress.step % self.length.save_every == 0
+                if is_due and not self._skipped and not self.stopped_by:
                     self.save()
-                self._check_limits(started)
+                if self._saved_at == self.progress.step:
+                    if asked and self.fabric.is_global_zero:
+                        log.warning("saved at step %d, as a signal asked; training goes on", self.progress.step)
+                    is_due = asked = False
+                self._check_time(started)
             if self._saved_at != self.progress.step:
                 self.save()
+            if self._saved_at != self.progress.step:
+                name, last = self._not_finite() or "another process", self._last_save()
+                raise ValueError(unsaved_words(self.progress.step, name, last_save=last))
 
-    def _without_worker(self, error: LostWorkerError, workers: int) -> OSError:
-        """Save what is done, and what to say of a process that reads pictures and was killed."""
-        step, signalled = self.progress.step, self.stopped_by
-        if self._saved_at != step and self.fabric.world_size == 1 and self._is_finite():
-            self.stopped_by = signalled or "a killed process"
-            self.save()
-        last = f"the last save is of step {self._saved_at}" if self._saved_at else "there is no save yet"
-        what = f"a process that reads pictures was killed at step {step}"
-        if signalled:  # which reached that process too
-            return LostWorkerError(f"{what}, by {signalled}; {last}: repeat the command to go on")
-        less = f"with less memory by fewer such processes, --set data.workers={workers // 2}"
-        why = f"for want of memory as a rule ({error})"
-        return LostWorkerError(f"{what}, {why}; {last}: repeat the command to go on, {less}")
+    def _count(self) -> None:
+        """Count the step that was made; ValueError with advice where too many were skipped."""
+        step, skipped, most = self.progress.step, self._skipped, self.length.max_bad_steps
+        reason = count_step(self.progress, skipped, penalised=self._penalised, most=most)
+        if skipped:
+            log.warning("step %d skipped: %s, or its gradient, is not finite", step, " and ".join(skipped))
+        if reason is not None:
+            raise ValueError(stopping_words(step, reason, skipped=skipped, last_save=self._last_save()))
+        self.progress.step += 1
 
-    def _is_finite(self) -> bool:
-        networks = (self.network, self.average, self.critic_network)
-        values = (value for network in networks if network is not None for value in network.state_dict().values())
-        return all(bool(torch.isfinite(value).all()) for value in values)
+    def _last_save(self) -> str:
+        """What to say of the last save; where no step after it was good, it may hold what went wrong already."""
+        if not self._saved_at:
+            return "there is no save yet"
+        words = f"the last save is of step {self._saved_at}"
+        older = step_folders(self.checkpoints)[:-1]
+        if self.progress.bad_in_a_row <= self.progress.step - self._saved_at or not older:
+            return words
+        last = self.checkpoints / save_name(self._saved_at)
+        return f"{words}, and no step after it was good: move {last} away to go on from the save before it"
+
+    def _without_batch(self, error: ValueError | OSError, workers: int) -> ValueError | OSError:
+        """Save what is done where the next batch cannot be had; the error to raise."""
+        step, signalled = self.progress.step, self.stopped_by or self._signals.stop
+        if self._saved_at != step and self.fabric.world_size == 1:
+            self.stopped_by = signalled or "pictures that cannot be read"
+            try:
+                self.save()
+            except (ValueError, OSError) as other:  # of the pictures that users look at, as a rule: they are gone too
+                log.warning("%s", reason_of(other))
+        if isinstance(error, LostWorkerError):
+            return lost_worker(error, step, last_save=self._last_save(), signalled=signalled, workers=workers)
+        return lost_pictures(error, step, last_save=self._last_save())
+
+    def _not_finite(self) -> str | None:
+        """The name of a tensor that holds a number that is not finite."""
+        return first_not_finite_of(weights_of(self), state_of(self))
 
     def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
-        """Backward pass and optimiser step, or neither where the loss or its gradient is not finite.
+        """Backward pass and optimiser step, or neither where the loss, its gradient or a statistic is not finite.
 
-        Returns whether the step was taken; ``max_bad_steps`` in a row that were not end the run with advice.
+        Returns whether the step was taken. Too many that were not, in a row or of late, end the run with advice.
         """
-        norm = self._move(self.model, self.optimiser, loss, clip_norm)
+        norm = self._move(loss, clip_norm, part="the loss")
         if norm is None:
             return False
         if self.average is not None:
@@ -180,30 +216,42 @@ class Run:
         self.progress.recent_losses.append(self.metrics["loss"])
         return True
 
-    def update_critic(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
-        """The same for the critic."""
+    def update_critic(
+        self, loss: Tensor, *, penalty: Tensor | None = None, clip_norm: float | None = None, **metrics: float | Tensor
+    ) -> bool:
+        """The same for the critic; ``penalty`` is the gradient penalty in the loss, at steps that have one."""
         assert self.critic is not None
-        norm = self._move(self.critic, self.critic_optimiser, loss, clip_norm)
+        self._penalised = penalty is not None
+        part = "the critic's loss" + (" with its gradient penalty" if self._penalised else "")
+        norm = self._move(loss, clip_norm, part=part, is_critic=True)
         if norm is None:
             return False
-        self._note({"critic_loss": loss, "critic_gradient_norm": norm, **metrics})
+        more = {} if penalty is None else {"gradient_penalty": penalty}
+        self._note({"critic_loss": loss, "critic_gradient_norm": norm, **more, **metrics})
         return True
 
-    def _move(self, model: Any, optimiser: Any, loss: Tensor, clip_norm: float | None) -> Tensor | None:
-        """The gradient's norm, or None where nothing moved."""
+    def _move(self, loss: Tensor, clip_norm: float | None, *, part: str, is_critic: bool = False) -> Tensor | None:
+        """The gradient's norm, or None where the part was skipped and all is as it was before the step."""
+        model, optimiser = (self.critic, self.critic_optimiser) if is_critic else (self.model, self.optimiser)
+        statistics = self._statistics[is_critic]
         optimiser.zero_grad(set_to_none=True)
-        if not self._everywhere(bool(torch.isfinite(loss.detach()))):
-            self._skip(optimiser)
-            return None
-        self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(model, optimiser, max_norm=clip_norm or math.inf, error_if_nonfinite=False)
-        # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
-        assert norm is not None
-        if not torch.isfinite(norm) and getattr(self.fabric.strategy.precision, "scaler", None) is None:
-            self._skip(optimiser)
-            return None
-        optimiser.step()
-        return norm
+        norm = None
+        if self._everywhere(bool(torch.isfinite(loss.detach())) and statistics.are_finite()):
+            self.fabric.backward(loss)
+            max_norm = clip_norm or math.inf
+            norm = self.fabric.clip_gradients(model, optimiser, max_norm=max_norm, error_if_nonfinite=False)
+            assert norm is not None
+            # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
+            scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+            is_finite = bool(torch.isfinite(norm))
+            if is_finite or scaler is not None:
+                optimiser.step()
+            if is_finite or (scaler is not None and scaler.get_scale() >= 1):
+                return norm
+        optimiser.zero_grad(set_to_none=True)
+        statistics.put_back()
+        self._skipped.append(part)
+        return None
 
     def _note(self, values: dict[str, float | Tensor]) -> None:
         self.metrics |= {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
@@ -213,36 +261,28 @@ class Run:
             return finite
         return self._sum(float(finite)) == self.fabric.world_size
 
+    def _anywhere(self, true: bool) -> bool:
+        return true if self.fabric.world_size == 1 else self._sum(float(true)) > 0
+
     def _sum(self, value: float) -> float:
         total = self.fabric.all_reduce(torch.tensor(value), reduce_op="sum")
         assert isinstance(total, Tensor)
         return float(total)
 
-    def _skip(self, optimiser: Any) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        self._all_finite = False
-
-    def _count_bad(self) -> None:
-        """Count a step of which a part was skipped; ValueError with advice after ``max_bad_steps`` in a row."""
-        if self._all_finite:
-            self.progress.bad_in_a_row = 0
-            return
-        self.progress.skipped_steps += 1
-        self.progress.bad_in_a_row += 1
-        log.warning("step %d skipped: the loss or its gradient is not finite", self.progress.step)
-        if self.progress.bad_in_a_row >= self.length.max_bad_steps:
-            raise ValueError(
-                f"training stopped at step {self.progress.step}: {self.progress.bad_in_a_row} steps in a row had no "
-                f"finite loss. The last save is from before. Start anew with --fresh and a lower learning rate "
-                f"(--set optimiser.lr=...), with clipping (--set optimiser.clip_norm=1), or with --precision 32-true"
-            )
-
     def save(self) -> None:
-        """Save the run at this step, then let ``on_save`` refresh what users look at."""
+        """Save the run at this step, then let ``on_save`` refresh what users look at; what is not finite is not saved.
+
+        Raises OSError where it cannot be written.
+        """
+        name = self._not_finite()
+        if not self._everywhere(name is None):
+            log.warning("no save at step %d: %s holds numbers that are not finite", self.progress.step, name)
+            return
         losses, self.progress.recent_losses = self.progress.recent_losses, []
         if self.fabric.is_global_zero:
             self._rank(losses)
-            write_save(self.checkpoints, self.progress.step, self._weights(), self._state())
+            write_save(self.checkpoints, self.progress.step, weights_of(self), state_of(self))
+            self._saved_at = self.progress.step
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
             self.on_save(self)
         self._saved_at = self.progress.step
@@ -253,25 +293,6 @@ class Run:
         value = self.measure(self) if self.measure else sum(losses) / len(losses) if losses else math.inf
         if value < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_step = value, self.progress.step
-
-    def _weights(self) -> dict[str, Tensor]:
-        weights = dict(self.network.state_dict())
-        if self.critic_network is not None:
-            weights |= {_CRITIC + name: value for name, value in self.critic_network.state_dict().items()}
-        return weights
-
-    def _state(self) -> dict[str, Any]:
-        state = {
-            "progress": vars(self.progress).copy(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average.state_dict() if self.average is not None else None,
-            "loss_scale": self.fabric.strategy.precision.state_dict(),  # of half precision; else empty
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-        if self.critic_optimiser is not None:
-            state["critic_optimiser"] = self.critic_optimiser.state_dict()
-        return state
 
     def _is_unfinished(self) -> bool:
         """Whether a kill fell between the newest save and the end of ``on_save``, which writes the weights last.
@@ -288,7 +309,7 @@ class Run:
     def _take_up(self, saved: Save) -> None:
         """Go on from a save; BadFileError where it is not this run's."""
         with reading(saved.folder, "save of this run", remedy="give --fresh to move the run aside and start anew"):
-            self._restore(saved.weights, saved.state)
+            restore(self, saved.weights, saved.state)
             if self.progress.step != saved.step:
                 raise ValueError(f"its training state is that of step {self.progress.step}")
         saved.weights.clear()  # or a copy of all that is trained would stay in memory as long as the run goes on
@@ -296,47 +317,23 @@ class Run:
         if self.fabric.is_global_zero:
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
 
-    def _restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-        own = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
-        self.network.load_state_dict(own)
-        load_moments(self.optimiser, state["optimiser"])
-        if self.critic_network is not None:
-            theirs = {name.removeprefix(_CRITIC): value for name, value in weights.items() if name not in own}
-            self.critic_network.load_state_dict(theirs)
-            load_moments(self.critic_optimiser, state["critic_optimiser"])
-        if self.average is not None and state["average"] is not None:
-            self.average.load_state_dict(state["average"])
-        if state.get("loss_scale"):
-            self.fabric.strategy.precision.load_state_dict(state["loss_scale"])
-        self.progress = Progress(**state["progress"])
-        torch.set_rng_state(state["rng"])
-        if torch.cuda.is_available() and state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+    def _heed_signals(self) -> bool:
+        """Note whether a signal asks to stop; returns whether one asks for a save."""
+        self.stopped_by = self.stopped_by or self._signals.stop
+        asked, self._signals.save = self._signals.save, False
+        self._agree_to_stop()
+        return self._anywhere(asked)
 
-    def _check_limits(self, started: float) -> None:
-        limit = self.launch.max_minutes
-        if limit is not None and time.monotonic() - started >= 60 * limit:
-            self.stopped_by = self.stopped_by or "the time limit"
-        if self.fabric.world_size > 1:  # all processes stop at the same step, or those that go on would wait for ever
-            others = self._sum(float(self.stopped_by is not None)) > 0
-            self.stopped_by = self.stopped_by or ("another process" if others else None)
+    def _check_time(self, started: float) -> None:
+        if self.launch.max_minutes is not None and time.monotonic() - started >= 60 * self.launch.max_minutes:
+            self.stopped_by = self.stopped_by or _TIME_LIMIT
+        if self.launch.max_minutes is not None:
+            self._agree_to_stop()
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def note(number: int, frame: FrameType | None) -> None:
-            if self.stopped_by:  # asked twice: do not insist on a tidy end
-                raise KeyboardInterrupt
-            self.stopped_by = signal.Signals(number).name
-
-        try:
-            previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not the main thread: whoever runs it handles signals
-            previous = {}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _agree_to_stop(self) -> None:
+        """All processes stop at the same step, or those that go on would wait for ever."""
+        if self._anywhere(self.stopped_by is not None):
+            self.stopped_by = self.stopped_by or "another process"
 
     @contextmanager
     def _logs(self, first: int) -> Iterator[None]:

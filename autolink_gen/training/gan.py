@@ -83,9 +83,9 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         fake = run.model(fake_maps, z)
         losses = run.critic(real, real_maps, fake, fake_maps, penalise=step % config.loss.penalty_every == 0, seed=seed)
         logits = {"real_logit": losses.real_logit, "fake_logit": losses.fake_logit}
-        penalty = {} if step % config.loss.penalty_every else {"gradient_penalty": losses.penalty}
+        penalty = None if step % config.loss.penalty_every else losses.penalty
         clip_norm = config.optimiser.clip_norm
-        run.update_critic(losses.loss.float(), clip_norm=clip_norm, **logits, **penalty)
+        run.update_critic(losses.loss.float(), penalty=penalty, clip_norm=clip_norm, **logits)
         loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2).float()
         metrics: dict[str, Tensor] = {}
         if config.loss.structure:

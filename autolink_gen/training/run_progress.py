@@ -1,6 +1,7 @@
 """What a run has done, as its saves hold it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autolink_gen.text import shown
@@ -15,10 +16,13 @@ class Progress:
     best_step: int = -1
     skipped_steps: int = 0
     bad_in_a_row: int = 0
+    bad_penalties: int = 0  # steps with a gradient penalty that were skipped, in a row
     recent_losses: list[float] = field(default_factory=list)
+    recent_skips: list[int] = field(default_factory=list)  # the steps that were skipped of late
 
     def __post_init__(self) -> None:
-        numbers = {name: value for name, value in vars(self).items() if name != "recent_losses"}
-        for name, value in (*numbers.items(), *(("recent_losses", value) for value in self.recent_losses)):
+        lists: dict[str, Sequence[float]] = {"recent_losses": self.recent_losses, "recent_skips": self.recent_skips}
+        numbers = [(name, value) for name, value in vars(self).items() if name not in lists]
+        for name, value in (*numbers, *((name, value) for name, values in lists.items() for value in values)):
             if not isinstance(value, int | float):
                 raise ValueError(f"{name} must be a number, got {shown(value)}")

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from autolink_gen.checkpoints import WEIGHTS_NAME, read_weights, write_weights
-from autolink_gen.files import BadFileError, reason_of, sync_file, sync_folder
+from autolink_gen.checkpoints import WEIGHTS_NAME, first_not_finite, read_weights, write_weights
+from autolink_gen.files import BadFileError, reading, reason_of, sync_file, sync_folder
 from autolink_gen.text import printable
 from autolink_gen.torch_files import read_torch_file
 from autolink_gen.training.checksums import check_sums, write_sums
@@ -26,9 +26,13 @@ _REMEDY = "the save is damaged"
 log = logging.getLogger(__name__)
 
 
+class DivergedError(BadFileError):
+    """A save that is whole and whose numbers are not finite."""
+
+
 @dataclass(frozen=True)
 class Save:
-    """A save as it was read: its folder, the weights, the training state; and newer ones that could not be read."""
+    """A save as it was read: its folder, the weights, the training state; and newer ones that cannot be used."""
 
     folder: Path
     weights: dict[str, Tensor]
@@ -56,12 +60,20 @@ def step_of(save: Path) -> int:
     return int(save.name.removeprefix("step-"))
 
 
+def save_name(step: int) -> str:
+    """The name of the folder of a save."""
+    return f"step-{step:08d}"
+
+
 def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any]) -> Path:
     """Write ``step-XXXXXXXX/`` under a temporary name, read it back, and only then give it its name.
 
-    Raises OSError, with the remedy, where the disk is full; earlier saves stay as they are.
+    Raises OSError, with the remedy, where the disk is full, and DivergedError for numbers that are not finite;
+    earlier saves stay as they are.
     """
-    target = checkpoints / f"step-{step:08d}"
+    if (name := first_not_finite_of(weights, state)) is not None:
+        raise DivergedError(f"step {step} is not saved: {name} holds numbers that are not finite")
+    target = checkpoints / save_name(step)
     temporary = checkpoints / f".{target.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir(parents=True, exist_ok=True)
@@ -85,6 +97,21 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def first_not_finite_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> str | None:
+    """The name of the first tensor of a save that holds a number that is not finite, None where there is none."""
+    return first_not_finite({**weights, **dict(_tensors_in(state, ""))})
+
+
+def _tensors_in(values: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of nested mappings and lists, by names such as optimiser.state.0.exp_avg."""
+    if isinstance(values, Tensor):
+        yield name, values
+    elif isinstance(values, Mapping | list | tuple):
+        items = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for key, value in items:
+            yield from _tensors_in(value, f"{name}.{key}".lstrip("."))
 
 
 class _Noting:
@@ -114,12 +141,19 @@ def _write_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and training state of one save; raises ValueError where either cannot be read or has been changed."""
+    """Weights and training state of one save.
+
+    Raises ValueError where either cannot be read or has been changed, and DivergedError for numbers not finite.
+    """
     check_sums(folder, (WEIGHTS_NAME, STATE_NAME))
     state = read_torch_file(_plain(folder / STATE_NAME), remedy=_REMEDY)
     if not isinstance(state, dict):
         raise BadFileError(f"{folder / STATE_NAME} holds no training state; {_REMEDY}")
-    return read_weights(_plain(folder / WEIGHTS_NAME))[1], state
+    weights = read_weights(_plain(folder / WEIGHTS_NAME))[1]
+    with reading(folder, "save", remedy=_REMEDY):  # what is nested without end, too
+        if (name := first_not_finite_of(weights, state)) is not None:
+            raise DivergedError(f"{folder} cannot be gone on from: {name} holds numbers that are not finite")
+    return weights, state
 
 
 def _plain(file: Path) -> Path:
@@ -130,12 +164,13 @@ def _plain(file: Path) -> Path:
 
 
 def find_newest(checkpoints: Path) -> Save | None:
-    """The newest save that can be read, with those after it that cannot; None where there is none at all.
+    """The newest save that can be gone on from, with those after it that cannot; None where there is none at all.
 
-    Raises ValueError where there are saves and none can be read: to begin anew would write over what was trained.
+    Raises ValueError where there are saves and none will do: to begin anew would write over what was trained.
     """
     damaged: list[Path] = []
     reasons: list[str] = []
+    diverged = 0
     try:
         there = step_folders(checkpoints)
     except OSError as error:
@@ -147,12 +182,18 @@ def find_newest(checkpoints: Path) -> Save | None:
             if _is_forbidden(error):  # nothing is wrong with it, and what came after the one before would be lost
                 what = f"holds {folder.name}, which may not be read"
                 raise ValueError(_refusal(checkpoints, what, printable(str(error)))) from error
+            diverged += isinstance(error, DivergedError)
             damaged.append(folder)
             reasons.append(printable(str(error)))
             continue
         for reason in reasons:
             log.warning("%s; going on from the save before it", reason)
         return found
+    if damaged and diverged == len(damaged):
+        raise ValueError(
+            f"no save in {checkpoints} can be gone on from, for training diverged ({reasons[0]}): give --fresh to move "
+            f"the run aside and start anew, with a lower learning rate (--set optimiser.lr=...)"
+        )
     if damaged:
         raise ValueError(_refusal(checkpoints, "holds saves and none can be read", reasons[0]))
     return None
@@ -177,7 +218,7 @@ def read_newest(checkpoints: Path) -> tuple[dict[str, Tensor], dict[str, Any]] |
 
 
 def set_aside(damaged: Sequence[Path]) -> None:
-    """Give saves that cannot be read another name, so that they count for nothing and are not removed."""
+    """Give saves that cannot be gone on from another name, so that they count for nothing and are not removed."""
     for folder in damaged:
         aside = folder.with_name(f"damaged-{folder.name}")
         number = 1
@@ -188,7 +229,7 @@ def set_aside(damaged: Sequence[Path]) -> None:
             folder.rename(aside)
         except OSError as error:
             raise OSError(f"cannot rename the damaged save {folder} ({reason_of(error)}): move it away") from error
-        log.warning("the save that cannot be read, %s, is now %s", folder, aside)
+        log.warning("the save that cannot be used, %s, is now %s", folder, aside)
 
 
 def rotate(checkpoints: Path, *, keep_last: int, best_step: int) -> None:

@@ -106,12 +106,13 @@ def _compete(
     run: Run, config: TransferRunConfig, target: Tensor, painted: Tensor, drawn: Tensor, *, seed: int
 ) -> Float[Tensor, ""]:
     """A step of the discriminator; returns what the painter loses to it, weighted."""
-    every = config.adversarial.penalty_every
+    is_penalised = run.progress.step % config.adversarial.penalty_every == 0
     critic = run.critic_network
     assert isinstance(critic, Critic)
-    losses = run.critic(target, drawn, painted, drawn, penalise=run.progress.step % every == 0, seed=seed)
+    losses = run.critic(target, drawn, painted, drawn, penalise=is_penalised, seed=seed)
     run.update_critic(
         losses.loss.float(),
+        penalty=losses.penalty if is_penalised else None,
         clip_norm=config.optimiser.clip_norm,
         real_logit=losses.real_logit,
         fake_logit=losses.fake_logit,

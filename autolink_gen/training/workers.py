@@ -59,9 +59,35 @@ def collate(items: list[Any]) -> Any:
     return default_collate(items) if failure is None else failure
 
 
+def lost_worker(
+    error: LostWorkerError, step: int, *, last_save: str, signalled: str | None, workers: int
+) -> LostWorkerError:
+    """What to say of a process that reads pictures and was killed; ``signalled``: by what all of them were."""
+    what = f"a process that reads pictures was killed at step {step}"
+    if signalled:  # which reached that process too
+        return LostWorkerError(f"{what}, by {signalled}; {last_save}: repeat the command to go on")
+    less = f"with less memory by fewer such processes, --set data.workers={workers // 2}"
+    why = f"for want of memory as a rule ({error})"
+    return LostWorkerError(f"{what}, {why}; {last_save}: repeat the command to go on, {less}")
+
+
+def lost_pictures(error: ValueError | OSError, step: int, *, last_save: str) -> ValueError | OSError:
+    """What to say of pictures that cannot be read in the middle of a run."""
+    kind = OSError if isinstance(error, OSError) else ValueError
+    why = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        why = f"{error.filename}: {reason_of(error)}"
+    return kind(
+        f"{why}; training stopped at step {step}, {last_save}: when the pictures can be read, repeat the command to go "
+        f"on"
+    )
+
+
 def ignore_interrupts(worker: int) -> None:
-    """Let a process that reads pictures leave Ctrl-C, which reaches it too, to the main one, which ends in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let a process that reads pictures leave signals that reach it too to the main one, which ends in order."""
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):  # Ctrl-C, a terminal that is closed, a save that is asked for
+        if (number := getattr(signal, name, None)) is not None:  # not on Windows
+            signal.signal(number, signal.SIG_IGN)
 
 
 def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:

@@ -111,13 +111,13 @@ def test_a_signal_that_kills_such_a_process_is_named(pictures, tmp_path, monkeyp
 
 def stopping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
     """A launch of a run that is told to stop while it waits for pictures."""
-    plain = Run._without_worker
+    plain = Run._without_batch
 
     def told(run: Run, error: LostWorkerError, workers: int) -> OSError:
         run.stopped_by = "SIGTERM"
         return plain(run, error, workers)
 
-    monkeypatch.setattr(Run, "_without_worker", told)
+    monkeypatch.setattr(Run, "_without_batch", told)
     return launch(folder)
 
 
@@ -136,7 +136,13 @@ def test_after_an_error_signals_are_as_before_and_the_logs_are_closed(pictures, 
 
 def test_weights_that_are_not_finite_are_not_saved(pictures, tmp_path, monkeypatch):
     kill_workers_at(monkeypatch, 1)
-    monkeypatch.setattr(Run, "_is_finite", lambda run: False)
+    plain = Run._without_batch
+
+    def spoiled(run: Run, error: LostWorkerError, workers: int) -> ValueError | OSError:
+        run.network.alpha.data.fill_(torch.nan)
+        return plain(run, error, workers)
+
+    monkeypatch.setattr(Run, "_without_batch", spoiled)
     with pytest.raises(LostWorkerError, match="there is no save yet"):
         train_graph(config(pictures, workers=1), launch(tmp_path / "run"))
     assert step_folders(tmp_path / "run" / "checkpoints") == []
