@@ -106,12 +106,13 @@ def _check_parent(path: Path, option: str) -> None:
             raise ValueError(f"{path} cannot be written: {parent} is a file and no folder; give another {option}")
 
 
-def temporary_beside(path: Path) -> Path:
+def temporary_beside(path: Path, *, part: str = "") -> Path:
     """The hidden name that a file has while it is written, ".NAME.PID.tmp" beside it, cut to what systems take.
 
-    It has no bytes that are no UTF-8 in it, which libraries stumble over.
+    It has no bytes that are no UTF-8 in it, which libraries stumble over. ``part`` stands behind the name, where a
+    process writes two for one file.
     """
-    end = f".{os.getpid()}.tmp"
+    end = f"{part}.{os.getpid()}.tmp"
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\\", "_")
     if name != path.name or len(os.fsencode(name)) + len(end) >= _MAX_NAME_BYTES:
         mark = f"~{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}"  # tells those apart that begin alike
@@ -129,22 +130,22 @@ class UnfinishedFile:
     its mode.
     """
 
-    def __init__(self, path: Path, *, follow_links: bool = True) -> None:
+    def __init__(self, path: Path, *, follow_links: bool = True, part: str = "") -> None:
         self.path = path
-        self._stream = follow_links and _is_stream(path)
-        self._target = _behind_links(path) if follow_links and not self._stream else path
+        self.is_stream = follow_links and _is_stream(path)
+        self._target = _behind_links(path) if follow_links and not self.is_stream else path
         self._folder: Path | None = None
-        if self._stream:
+        if self.is_stream:
             self._folder = Path(tempfile.mkdtemp(prefix="autolink-gen-"))
             self.temporary = self._folder / "content"
         else:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            self.temporary = temporary_beside(self._target)
+            self.temporary = temporary_beside(self._target, part=part)
             self.temporary.unlink(missing_ok=True)  # a link that lies there would be written through
 
     def keep(self, check: Callable[[Path], object] = Path.stat) -> None:
         """Bring what was written to the disk, read it back by ``check``, and give it its name; OSError where not."""
-        if self._stream:
+        if self.is_stream:
             check(self.temporary)
             _pour(self.temporary, self.path)
             return

@@ -16,6 +16,14 @@ def printable(text: str, *, keep: str = "") -> str:
     return "".join(_escaped(one) if one not in keep and unicodedata.category(one) in _UNSAFE else one for one in text)
 
 
+def unicode_text(text: str) -> str:
+    r"""The text with what is no Unicode escaped, as bytes of a name that are no UTF-8 are: ``\udcff``.
+
+    No file in UTF-8 can hold it, and strict readers of JSON refuse it there.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
@@ -32,9 +40,21 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
 
 
 def typed(path: object) -> str:
-    """A path as a shell takes it, for the commands that messages suggest: names of strangers are pasted with them."""
-    text = printable(str(path))
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    """A path as a shell takes it, for the commands that messages suggest: names of strangers are pasted with them.
+
+    What would control the terminal stands in the quotes $'...' of bash, zsh and others, so that the name stays itself.
+    """
+    text = f"./{path}" if str(path).startswith("-") else str(path)
+    if printable(text) == text:
+        return shlex.quote(text)
+    escaped = (one if one.isprintable() and one not in "'\\" else _in_bytes(one) for one in text)
+    return f"$'{''.join(escaped)}'"
+
+
+def _in_bytes(character: str) -> str:
+    # In octal: after hexadecimal digits some shells take the next character for one more.
+    errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", errors))
 
 
 def to_cell(text: str) -> str:

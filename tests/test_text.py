@@ -1,9 +1,11 @@
+import os
 import shlex
+import shutil
 import subprocess
 
 import pytest
 
-from autolink_gen.text import from_cell, printable, shown, to_cell, typed
+from autolink_gen.text import from_cell, printable, shown, to_cell, typed, unicode_text
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,17 @@ def test_a_name_that_is_pasted_into_a_shell_is_one_word(name: str) -> None:
         subprocess.run(["sh", "-c", f"printf %s {typed(name)}"], capture_output=True, check=True).stdout
         == word.encode()
     )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the form that is tested is one of bash")
+@pytest.mark.parametrize(
+    "name", ["a\x1b[2J'b\\.png", "new\nline7.jpg", "gpj.\u202etxt", os.fsdecode(b"caf\xe9 1.mp4"), "-\t"]
+)
+def test_a_name_that_would_control_the_terminal_is_pasted_as_it_is(name: str) -> None:
+    assert typed(name).isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {typed(name)}"], capture_output=True, check=True)
+    assert done.stdout.removeprefix(b"./") == os.fsencode(name)
+
+
+def test_what_is_no_unicode_is_escaped_and_the_rest_stays() -> None:
+    assert unicode_text("vögel\t\udcff.jpg") == "vögel\t\\udcff.jpg"

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.data.images import ImageError, read_image, to_array
+from autolink_gen.data.images import read_image, to_array
 from autolink_gen.data.video import Rate, VideoReader
 from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
@@ -74,12 +74,12 @@ def landmarks_px(regressor: LandmarkRegressor, found: Detection) -> Float[ndarra
     return regressor.predict(found.keypoints[None])[0] * [found.width_px, found.height_px] - 0.5
 
 
-def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, ImageError], object]) -> Iterator[SourcePicture]:
-    """Read picture files one by one; one that cannot be read goes to `on_error` and is skipped."""
+def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, Exception], object]) -> Iterator[SourcePicture]:
+    """Read picture files one by one; one that cannot be read, whatever the error, goes to `on_error` and is skipped."""
     for file in files:
         try:
             pixels = to_array(read_image(file))
-        except ImageError as error:
+        except Exception as error:  # noqa: BLE001 - each file fails by itself
             on_error(file, error)
         else:
             yield SourcePicture(file, 0, None, pixels)
@@ -91,15 +91,22 @@ def video_frames(reader: VideoReader, *, fps: Rate | None = None) -> Iterator[So
         yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)
 
 
-def detect_pictures(model: AutoLink, pictures: Iterable[SourcePicture], *, batch_size: int = 16) -> Iterator[Detection]:
+def detect_pictures(
+    model: AutoLink,
+    pictures: Iterable[SourcePicture],
+    *,
+    batch_size: int = 16,
+    on_error: Callable[[SourcePicture, Exception], object] | None = None,
+) -> Iterator[Detection]:
     """Detect the keypoints of pictures of any sizes, in their order, `batch_size` or fewer at a time.
 
-    The model says where to compute. Raises ValueError for a batch size below 1.
+    The model says where to compute. With ``on_error`` the pictures of a batch that fails are tried one by one, and
+    those that fail again go there. Raises ValueError for a batch size below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
     for batch in _batches(pictures, batch_size):
-        found = _detect_batch(model, batch)
+        found = _detect_batch(model, batch) if on_error is None else _detect_each(model, batch, on_error)
         batch.clear()  # else it would be in memory while the next pictures are read
         while found:
             yield found.pop(0)
@@ -156,6 +163,18 @@ class _Shrunk:
         span = np.array([self.pixels.shape[1] - 1, self.pixels.shape[0] - 1])
         # Pixel centres: the first small pixel covers `factor` large ones.
         return ((keypoints + 1) / 2 * span + 0.5) * self.factors - 0.5 + self.corner
+
+
+def _detect_each(
+    model: AutoLink, batch: list[SourcePicture], on_error: Callable[[SourcePicture, Exception], object]
+) -> list[Detection]:
+    try:
+        return _detect_batch(model, batch)
+    except Exception as error:  # noqa: BLE001 - the caller is told
+        if len(batch) == 1:
+            on_error(batch[0], error)
+            return []
+    return [found for picture in batch for found in _detect_each(model, [picture], on_error)]
 
 
 def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection]:

@@ -1,12 +1,13 @@
 """Detected keypoints on disk, as CSV and as JSON, written while they are found."""
 
 import csv
+import io
 import json
+import logging
 import math
-import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,9 +15,16 @@ from typing import Any
 from jaxtyping import Float
 from numpy import ndarray
 
+from autolink_gen.files import UnfinishedFile, reason_of, remedy_for, write_atomically
 from autolink_gen.inference.detect import Detection
-from autolink_gen.text import to_cell
+from autolink_gen.text import to_cell, unicode_text
 from autolink_gen.viz import edges_by_weight
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_S = 2.0  # between two tables, at least
+_TIMES = 20  # as long as the last took to write, so that tables of any size take a twentieth of the time at most
+_CHUNK_BYTES = 2**16
 
 
 class KeypointFiles:
@@ -28,9 +36,13 @@ class KeypointFiles:
     first) and "skipped" (files that could not be read, with the reason). Keypoints that are ``dropped`` have no
     columns and no edges, and are null in the JSON, which lists them under "dropped"; the others keep their
     numbers. In the CSV names are fit for a spreadsheet and a terminal, control characters escaped and a ' before what
-    would be a formula; in the JSON they are exact. Named landmarks, where there are any, follow as <name>_x_px,
-    <name>_y_px, and in the JSON by name under "landmarks_px". Both take their names when the block ends well; until
-    then, and after an error, the folder holds what it held, or is gone where there was none.
+    would be a formula; in the JSON they are exact, but for bytes that are no UTF-8, which both have as "\\udcff".
+    Named landmarks, where there are any, follow as <name>_x_px, <name>_y_px, and in the JSON by name under
+    "landmarks_px".
+
+    Both take their names as soon as a file is finished, and are written anew while more are, at growing intervals, and
+    when the block ends, be it by an error: they hold the records of whole files, and the JSON says "unfinished" until
+    the block ends well. Where no file was finished, the folder holds what it held, or is gone where there was none.
     """
 
     def __init__(
@@ -42,18 +54,28 @@ class KeypointFiles:
         dropped: Sequence[int] = (),
         landmark_names: Sequence[str] = (),
     ) -> None:
-        self.paths = (folder / "keypoints.csv", folder / "keypoints.json")
+        self.paths = table_paths(folder)
         self.num_records = 0
+        self.num_kept = 0
+        """How many records the tables hold that have their names: less than `num_records` while files are added."""
         self.skipped: list[tuple[Path, str]] = []
         self._landmark_names = tuple(landmark_names)
         self._kept = [k for k in range(len(edge_weights)) if k not in set(dropped)]
-        self._places = (0, 0, 0)
+        self._num_whole = 0
+        self._next_s = 0.0
         self._made_folder = None if folder.exists() else folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._temporary = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in self.paths]
-        self._csv, self._json = (_open(path) for path in self._temporary)
+        self._tables: list[_Table] = []
+        try:
+            self._tables += [_Table(self.paths[0])]
+            self._tables += [_Table(self.paths[1])]
+            self._write_heads(model_name, edge_weights, dropped)
+        except BaseException:
+            self._discard(failed=True)
+            raise
+
+    def _write_heads(self, model_name: str, edge_weights: Float[ndarray, "K K"], dropped: Sequence[int]) -> None:
         names = [f"{axis}{k}_px" for k in self._kept for axis in "xy"]
-        names += [f"{name}_{axis}_px" for name in landmark_names for axis in "xy"]
+        names += [f"{name}_{axis}_px" for name in self._landmark_names for axis in "xy"]
         self._write_row(["file", "frame", "time_s", "width_px", "height_px", *names])
         edges = [
             {"keypoints": [i, j], "weight": weight}
@@ -61,9 +83,9 @@ class KeypointFiles:
             if i in self._kept and j in self._kept
         ]
         lines = ",\n".join(f"  {json.dumps(edge)}" for edge in edges)
-        self._json.write(f'{{\n "model": {json.dumps(model_name)},\n "num_keypoints": {len(edge_weights)},\n')
-        self._json.write(f' "dropped": {json.dumps(sorted(dropped))},\n')
-        self._json.write(f' "edges": [\n{lines}\n ],\n "pictures": [')
+        self._write_json(f'{{\n "model": {_quoted(model_name)},\n "num_keypoints": {len(edge_weights)},\n')
+        self._write_json(f' "dropped": {json.dumps(sorted(dropped))},\n')
+        self._write_json(f' "edges": [\n{lines}\n ],\n "pictures": [')
 
     def __enter__(self) -> "KeypointFiles":
         return self
@@ -73,23 +95,18 @@ class KeypointFiles:
     ) -> None:
         try:
             if kind is None:
-                skipped = [{"file": path.as_posix(), "reason": reason} for path, reason in self.skipped]
-                self._json.write("\n ],\n" + json.dumps({"skipped": skipped}, indent=1)[2:] + "\n")
-                self._replace()
+                self._mark()
+                self._finish(unfinished=False)
+            elif self._num_whole:
+                self._finish_after_error()
         finally:
-            self._csv.close()
-            self._json.close()
-            for path in self._temporary:
-                path.unlink(missing_ok=True)
-            if kind is not None and self._made_folder is not None:
-                with suppress(OSError):  # what else was written keeps it
-                    self._made_folder.rmdir()
+            self._discard(failed=kind is not None)
 
     def add(self, found: Detection, landmarks_px: Float[ndarray, "P 2"] | None = None) -> None:
         """Append one picture's keypoints, and its landmarks in the order of their names."""
         source = found.source
+        file = source.file.as_posix()
         record: dict[str, Any] = {
-            "file": source.file.as_posix(),
             "frame": source.frame,
             "time_s": None if source.time_s is None else round(source.time_s, 6),
             "width_px": found.width_px,
@@ -99,43 +116,169 @@ class KeypointFiles:
         kept = [points[k] for k in self._kept]
         listed = [point if k in self._kept else None for k, point in enumerate(points)]
         named = dict(zip(self._landmark_names, [] if landmarks_px is None else _rounded(landmarks_px), strict=True))
-        self._write_row([*record.values(), *(value for point in (*kept, *named.values()) for value in point)])
-        values = {**record, "keypoints_px": listed, **({"landmarks_px": named} if named else {})}
-        self._json.write(f"{',' if self.num_records else ''}\n  {json.dumps(values)}")
+        landmarks = {unicode_text(name): point for name, point in named.items()}
+        self._write_row([file, *record.values(), *(value for point in (*kept, *named.values()) for value in point)])
+        values = {
+            "file": unicode_text(file),
+            **record,
+            "keypoints_px": listed,
+            **({"landmarks_px": landmarks} if landmarks else {}),
+        }
+        self._write_json(f"{',' if self.num_records else ''}\n  {json.dumps(values)}")
         self.num_records += 1
 
     def begin_file(self) -> None:
-        """Remember this place: a video that turns out to be damaged is taken back to it."""
-        self._places = (self._csv.tell(), self._json.tell(), self.num_records)
+        """Remember this place: a file that turns out to be damaged is taken back to it."""
+        self._mark()
+
+    def end_file(self) -> None:
+        """Count the records since `begin_file` as those of a whole file; the tables are written where it is time."""
+        self._mark()
+        now = time.monotonic()
+        if now >= self._next_s:
+            self._publish()
+            ended = time.monotonic()
+            self._next_s = ended + max(_PAUSE_S, _TIMES * (ended - now))
 
     def take_back(self) -> None:
         """Forget the records since `begin_file`."""
-        for file, place in zip((self._csv, self._json), self._places, strict=False):
-            file.seek(place)
-            file.truncate()
-        self.num_records = self._places[2]
+        for table in self._tables:
+            table.take_back()
+        self.num_records = self._num_whole
 
     def skip(self, path: Path, reason: str) -> None:
         """Note a file that could not be read."""
         self.skipped.append((path, reason))
 
-    def _write_row(self, row: list[Any]) -> None:
-        cells = (to_cell(value) if isinstance(value, str) else value for value in row)
-        csv.writer(self._csv, lineterminator="\n").writerow(cells)
+    def _discard(self, *, failed: bool) -> None:
+        for table in self._tables:
+            table.discard()
+        if failed and self._made_folder is not None:
+            with suppress(OSError):  # what else was written keeps it
+                self._made_folder.rmdir()
 
-    def _replace(self) -> None:
-        for file in (self._csv, self._json):
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-        for temporary, path in zip(self._temporary, self.paths, strict=True):
-            temporary.replace(path)
+    def _mark(self) -> None:
+        for table in self._tables:
+            table.flush()
+        for table in self._tables:  # both or none
+            table.mark()
+        self._num_whole = self.num_records
+
+    def _publish(self) -> None:
+        for table, tail in zip(self._tables, ("", self._tail(unfinished=True)), strict=True):
+            table.publish(tail)
+        self.num_kept = self._num_whole
+
+    def _finish(self, *, unfinished: bool) -> None:
+        for table, tail in zip(self._tables, ("", self._tail(unfinished=unfinished)), strict=True):
+            table.finish(tail)
+        self.num_kept = self._num_whole
+
+    def _finish_after_error(self) -> None:
+        """Keep what was finished; a disk that is full may not even take that, and the tables of before stay."""
+        try:
+            self.take_back()
+            self._finish(unfinished=True)
+        except OSError as error:
+            logger.warning("the tables end with record %d: %s", self.num_kept, error)
+
+    def _tail(self, *, unfinished: bool) -> str:
+        skipped = [{"file": unicode_text(path.as_posix()), "reason": unicode_text(why)} for path, why in self.skipped]
+        values = {"skipped": skipped, **({"unfinished": True} if unfinished else {})}
+        return "\n ],\n" + json.dumps(values, indent=1)[2:] + "\n"
+
+    def _write_row(self, row: list[Any]) -> None:
+        text = io.StringIO()
+        cells = (to_cell(value) if isinstance(value, str) else value for value in row)
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        self._tables[0].write(text.getvalue())
+
+    def _write_json(self, text: str) -> None:
+        self._tables[1].write(text)
+
+
+class _Table:
+    """A file that grows beside the one of its name, and of which all up to a mark can be put in that one's place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._whole_bytes = 0
+        self._pending: list[bytes] = []
+        self._num_pending = 0
+        self._unfinished = UnfinishedFile(path, part=".part")
+        self._file = self._unfinished.temporary.open("w+b", buffering=0)  # what a full disk refuses is in no buffer
+
+    def write(self, text: str) -> None:
+        self._pending.append(text.encode())
+        self._num_pending += len(text)
+        if self._num_pending >= _CHUNK_BYTES:
+            self.flush()
+
+    def mark(self) -> None:
+        """Remember that all that was flushed is whole."""
+        self._whole_bytes = self._file.tell()
+
+    def take_back(self) -> None:
+        self._pending.clear()
+        self._num_pending = 0
+        self._file.seek(self._whole_bytes)
+        self._file.truncate()
+
+    def publish(self, tail: str) -> None:
+        """Write a copy up to the mark, and ``tail``, in the place of the file."""
+        if not self._unfinished.is_stream:
+            write_atomically(self.path, lambda target: self._copy(target, tail), check=Path.stat, follow_links=True)
+
+    def finish(self, tail: str) -> None:
+        """Put it in the place of the file, with ``tail``, which takes no room for a copy."""
+        self.write(tail)
+        self.flush()
+        self._file.close()
+        try:
+            self._unfinished.keep()
+        except OSError as error:
+            raise self._named(error) from error
+
+    def discard(self) -> None:
+        self._file.close()
+        self._unfinished.discard()
+
+    def flush(self) -> None:
+        content = memoryview(b"".join(self._pending))
+        self._pending.clear()
+        self._num_pending = 0
+        try:
+            while content:
+                content = content[_write(self._file, content) :]
+        except OSError as error:
+            raise self._named(error) from error
+
+    def _copy(self, target: Path, tail: str) -> None:
+        with target.open("wb") as file, self._unfinished.temporary.open("rb") as whole:
+            left = self._whole_bytes
+            while left:
+                chunk = whole.read(min(left, 16 * _CHUNK_BYTES))
+                left -= len(chunk)
+                file.write(chunk)
+            file.write(tail.encode())
+
+    def _named(self, error: OSError) -> OSError:
+        return OSError(f"could not write {self.path}: {reason_of(error)}; {remedy_for(error, self.path)}")
+
+
+def table_paths(folder: Path) -> tuple[Path, Path]:
+    """The CSV and the JSON that `KeypointFiles` writes into a folder."""
+    return folder / "keypoints.csv", folder / "keypoints.json"
+
+
+def _write(file: io.FileIO, content: memoryview) -> int:
+    return file.write(content) or 0
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(unicode_text(text))
 
 
 def _rounded(points: Float[ndarray, "N 2"]) -> list[list[float | None]]:
     """Pixels to a thousandth; None for what is not known."""
     return [[round(float(value), 3) if math.isfinite(value) else None for value in point] for point in points]
-
-
-def _open(path: Path) -> TextIOWrapper:
-    return path.open("w", encoding="utf-8", newline="")

@@ -1,5 +1,9 @@
 import csv
+import errno
 import json
+import os
+import pkgutil
+import signal
 import wave
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.files import UnfinishedFile
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 NUM_KEYPOINTS = 4
@@ -126,7 +131,7 @@ def test_a_second_call_does_not_take_overlays_for_pictures(
     _picture(tmp_path / "1.jpg")
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        result = _detect(".", "--model", run_folder)
+        result = _detect(".", "--model", run_folder, "--overwrite")
         assert result.exit_code == 0, result.output
         assert len(_rows(tmp_path / "detections")) == 1
 
@@ -211,3 +216,179 @@ def test_real_faces_and_a_real_film(shared_dir: Path, tmp_path: Path, run_folder
     reader = VideoReader(tmp_path / film.name)
     assert reader.has_audio
     assert len(_rows(tmp_path)) == 3 + len(list(reader))
+
+
+def test_nothing_that_is_there_is_replaced_unasked(tmp_path: Path, run_folder: Path) -> None:
+    first, second, out = _picture(tmp_path / "1.jpg"), _picture(tmp_path / "second.jpg"), tmp_path / "out"
+    assert _detect(first, "--model", run_folder, "--out", out).exit_code == 0
+    before = {name: (out / name).read_bytes() for name in _names(out)}
+    for more in ((), ("--no-overlays",)):
+        result = _detect(second, "--model", run_folder, "--out", out, *more)
+        assert result.exit_code == 1 and "model:" not in result.output
+        assert f"{out / 'keypoints.csv'} is there already (and 1 more): give another --out" in result.output
+        assert "--overwrite" in result.output
+    for name in ("keypoints.csv", "keypoints.json"):
+        (out / name).unlink()
+    result = _detect(first, "--model", run_folder, "--out", out)
+    assert result.exit_code == 1 and f"{out / '1.png'} is there already" in result.output
+    assert {name: (out / name).read_bytes() for name in _names(out)} == {"1.png": before["1.png"]}
+    assert _detect(second, "--model", run_folder, "--out", out).exit_code == 0
+    assert _detect(first, "--model", run_folder, "--out", out, "--overwrite").exit_code == 0
+    assert [row["file"] for row in _rows(out)] == [first.as_posix()]
+    assert _names(out) == {"1.png", "second.png", "keypoints.csv", "keypoints.json"}
+
+
+@pytest.fixture
+def one_odd(tmp_path: Path) -> Path:
+    """A folder of three pictures and a short film."""
+    for name in ("a.jpg", "odd.jpg", "z.jpg"):
+        _picture(tmp_path / "in" / name)
+    with VideoWriter(tmp_path / "in" / "film.mp4", fps=10) as writer:
+        for value in range(4):
+            writer.write(np.full((64, 64, 3), 60 * value, np.uint8))
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("autolink_gen.inference.detect.read_image", "odd.jpg"),
+        ("autolink_gen.inference.detect_files.draw_graph", "odd.jpg"),
+        ("autolink_gen.inference.detect_files.write_picture", "odd.jpg"),
+        ("autolink_gen.inference.detect_files.VideoReader", "film.mp4"),
+        ("autolink_gen.data.sound.Sound.open", "film.mp4"),
+        ("autolink_gen.data.video_writing.VideoWriter.write", "film.mp4"),
+    ],
+)
+@pytest.mark.parametrize("error", [IndexError("tuple index out of range"), PermissionError(13, "Permission denied")])
+def test_an_error_of_any_kind_skips_its_file_alone(
+    one_odd: Path,
+    tmp_path: Path,
+    run_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    name: str,
+    error: Exception,
+) -> None:
+    plain, pixels = pkgutil.resolve_name(place), np.asarray(Image.open(one_odd / "odd.jpg"))
+
+    def is_odd(first: object) -> bool:
+        if isinstance(first, np.ndarray):
+            return first.shape == pixels.shape and bool((first == pixels).all())
+        return isinstance(first, VideoWriter) or "odd" in str(first) or "film" in str(first)
+
+    def fail(*arguments, **options):
+        if is_odd(arguments[0]):
+            raise error
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(place, fail)
+    out = tmp_path / "out"
+    result = _detect(one_odd, "--model", run_folder, "--out", out)
+    assert result.exit_code == 0 and "Traceback" not in result.output, result.output
+    others = [other for other in ("a.jpg", "odd.jpg", "z.jpg", "film.mp4") if other != name]
+    assert list(dict.fromkeys(Path(row["file"]).name for row in _rows(out))) == others
+    (skipped,) = json.loads((out / "keypoints.json").read_text())["skipped"]
+    assert Path(skipped["file"]).name == name
+    reason = "IndexError: " if isinstance(error, IndexError) else "Permission denied"
+    assert name in skipped["reason"] and reason in skipped["reason"]
+    assert f"skipped: {skipped['reason']}" in result.output
+    assert (
+        not [one for one in _names(out) if one.startswith(".")]
+        and (out / name).with_suffix(".mp4" if name == "film.mp4" else ".png").exists() is False
+    )
+
+
+def test_a_picture_that_the_network_fails_on_takes_no_other_with_it(
+    one_odd: Path, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _picture(one_odd / "odd.jpg", size=(90, 64))
+    plain = AutoLink.detect
+
+    def detect(self, images):
+        if images.shape[-1] == 90:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return plain(self, images)
+
+    monkeypatch.setattr(AutoLink, "detect", detect)
+    result = _detect(one_odd, "--model", run_folder, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert [Path(row["file"]).name for row in _rows(tmp_path / "out")][:2] == ["a.jpg", "z.jpg"]
+    assert "odd.jpg: RuntimeError: CUDA out of memory" in result.output and "skipped 1 of 4 files" in result.output
+
+
+def test_names_that_are_no_utf_8_and_long_ones(tmp_path: Path, run_folder: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    names = [os.fsdecode(b"caf\xe9.png"), "l" * 245 + ".png"]
+    for name in names:
+        _picture(folder / name)
+    with VideoWriter(folder / ("f" * 245 + ".mp4"), fps=10) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    (folder / os.fsdecode(b"film\xe9.mp4")).write_bytes((folder / ("f" * 245 + ".mp4")).read_bytes())
+    result = _detect(folder, "--model", run_folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert {*names, "f" * 245 + ".mp4"} <= {one.name for one in out.iterdir()}
+    text = (out / "keypoints.json").read_bytes().decode()
+    data = json.loads(text)
+    assert text == text.encode("utf-8").decode() and json.dumps(data, ensure_ascii=False).encode("utf-8")
+    assert r"caf\udce9.png" in {Path(row["file"]).name for row in _rows(out)}
+    assert r"caf\udce9.png" in {Path(one["file"]).name for one in data["pictures"]}
+    found = [*data["pictures"], *data["skipped"]]
+    assert {Path(one["file"]).name for one in found} == {
+        r"caf\udce9.png", "l" * 245 + ".png", "f" * 245 + ".mp4", r"film\udce9.mp4"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["picture", "film"])
+def test_a_full_disk_ends_it_and_keeps_what_was_finished(
+    one_odd: Path, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    plain = Image.Image.save
+
+    def save(self, target, **options):
+        if "odd.png" in str(target):
+            Path(target).write_bytes(b"half")
+            raise full
+        plain(self, target, **options)
+
+    def keep(self, *_):
+        if "film" in str(self.path):
+            raise full
+        return plain_keep(self, *_)
+
+    plain_keep = UnfinishedFile.keep
+    if where == "picture":
+        monkeypatch.setattr(Image.Image, "save", save)
+    else:
+        monkeypatch.setattr(UnfinishedFile, "keep", keep)
+    out = tmp_path / "out"
+    result = _detect(one_odd, "--model", run_folder, "--out", out)
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    finished = ["a.jpg"] if where == "picture" else ["a.jpg", "odd.jpg", "z.jpg"]
+    name = "odd.png" if where == "picture" else "film.mp4"
+    assert f"could not write {out / name}: No space left on device; free some space" in result.output
+    assert f"keypoints.json, {len(finished)} record" in result.output and "skipped" not in result.output
+    assert [Path(row["file"]).name for row in _rows(out)] == finished
+    data = json.loads((out / "keypoints.json").read_text())
+    assert data["unfinished"] is True and [Path(one["file"]).name for one in data["pictures"]] == finished
+    assert _names(out) == {"keypoints.csv", "keypoints.json", *(Path(one).stem + ".png" for one in finished)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_keeps_what_was_finished_and_leaves_nothing_else(
+    one_odd: Path, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    plain = VideoWriter.write
+
+    def write(self, frame, **options):
+        plain(self, frame, **options)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(VideoWriter, "write", write)
+    out = tmp_path / "out"
+    result = _detect(one_odd, "--model", run_folder, "--out", out)
+    assert result.exit_code == 128 + number
+    assert f"stopped by {number.name}" in result.output and "keypoints.json, 3 records of whole files" in result.output
+    assert _names(out) == {"a.png", "odd.png", "z.png", "keypoints.csv", "keypoints.json"}
+    assert len(_rows(out)) == 3

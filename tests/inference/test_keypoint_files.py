@@ -1,10 +1,13 @@
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from autolink_gen.inference import keypoint_files
 from autolink_gen.inference.detect import Detection, SourcePicture
 from autolink_gen.inference.keypoint_files import KeypointFiles
 from autolink_gen.text import from_cell, printable
@@ -82,7 +85,8 @@ def test_an_error_leaves_the_old_files_and_nothing_else(tmp_path: Path) -> None:
 
     def fail() -> None:
         with KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS) as files:
-            files.add(_found("a.jpg"))
+            files.begin_file()
+            files.add(_found("half of a film.mp4"))
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
@@ -118,14 +122,16 @@ HARMFUL = [
 
 def test_names_are_escaped_in_the_csv_and_exact_in_the_json(tmp_path: Path) -> None:
     names = ("=left", "\x1b[2Jright")
+    exact = [r"\udcff.jpg" if name == "\udcff.jpg" else name for name in HARMFUL]  # no JSON holds what is no Unicode
     with KeypointFiles(tmp_path, model_name="\udcff", edge_weights=WEIGHTS, landmark_names=names) as files:
         for name in HARMFUL:
             files.add(_found(name), np.full((2, 2), -0.5))
         files.skip(Path("\udcff.png"), "\x1b[31m")
     rows, data = _read(tmp_path)
-    assert [record["file"] for record in data["pictures"]] == HARMFUL
+    assert [record["file"] for record in data["pictures"]] == exact
+    assert "\\\\udcff" in (tmp_path / "keypoints.json").read_text()
     assert list(data["pictures"][0]["landmarks_px"]) == list(names)
-    assert data["skipped"] == [{"file": "\udcff.png", "reason": "\x1b[31m"}] and data["model"] == "\udcff"
+    assert data["skipped"] == [{"file": r"\udcff.png", "reason": "\x1b[31m"}] and data["model"] == r"\udcff"
     text = (tmp_path / "keypoints.csv").read_bytes().decode()
     assert len(text.splitlines()) == len(HARMFUL) + 1
     assert all(line.isprintable() for line in text.splitlines())
@@ -133,3 +139,100 @@ def test_names_are_escaped_in_the_csv_and_exact_in_the_json(tmp_path: Path) -> N
     assert not any(cell.startswith(("=", "@")) for row in rows for cell in (*row, *row.values()))
     assert rows[0]["file"] == r"\x1b[31mred.jpg" and rows[1]["file"] == "'=cmd|x.jpg"
     assert {rows[0]["x2_px"], rows[0]["'=left_x_px"]} == {"-1.5", "-0.5"}, "numbers stay numbers"
+
+
+def _add_file(files: KeypointFiles, name: str, *, frames: int = 1) -> None:
+    files.begin_file()
+    for frame in range(frames):
+        files.add(_found(name, frame=frame))
+    files.end_file()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_end_that_comes_early_keeps_the_files_that_were_finished(tmp_path: Path, error: type) -> None:
+    files = KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS)
+    with pytest.raises(error), files:
+        for number in range(3):
+            _add_file(files, f"{number}.jpg")
+        files.skip(Path("bad.jpg"), "torn")
+        files.begin_file()
+        files.add(_found("half.mp4"))
+        raise error
+    rows, data = _read(tmp_path)
+    assert [row["file"] for row in rows] == [one["file"] for one in data["pictures"]] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert data["unfinished"] is True and data["skipped"] == [{"file": "bad.jpg", "reason": "torn"}]
+    assert (files.num_kept, len(list(tmp_path.iterdir()))) == (3, 2)
+
+
+def test_a_kill_leaves_whole_tables_of_the_files_that_were_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in the folder after each file is what a kill would leave."""
+    monkeypatch.setattr(keypoint_files, "_PAUSE_S", 0)
+    monkeypatch.setattr(keypoint_files, "_TIMES", 0)
+    with KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS) as files:
+        for number in range(1, 4):
+            _add_file(files, f"{number}.mp4", frames=5)
+            files.begin_file()
+            for frame in range(400 * number):
+                files.add(_found("bad.mp4", frame=frame))
+            rows, data = _read(tmp_path)
+            assert [row["file"] for row in rows] == [f"{one}.mp4" for one in range(1, number + 1) for _ in range(5)]
+            assert len(data["pictures"]) == 5 * number and data["unfinished"] is True
+            files.take_back()
+    rows, data = _read(tmp_path)
+    assert (len(rows), len(data["pictures"]), "unfinished" in data) == (15, 15, False)
+
+
+def test_tables_are_written_at_growing_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    files = KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS)
+    plain = files._publish
+
+    def publish() -> None:
+        seen.append(now[0])
+        now[0] += len(seen)  # a larger table takes longer
+        plain()
+
+    monkeypatch.setattr(files, "_publish", publish)
+    with files:
+        for number in range(40):
+            _add_file(files, f"{number}.jpg")
+            now[0] += 2.0
+    assert seen == [0.0, 21.0, 63.0]
+
+
+@pytest.mark.parametrize("refused", ["keypoints.csv", "keypoints.json"])
+def test_a_full_disk_is_named_and_what_was_finished_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    plain, full = keypoint_files._write, [False]
+
+    def write(file, content: memoryview) -> int:
+        if full[0] and refused in os.fsdecode(file.name) and len(content) > 100:
+            plain(file, content[:50])  # some of it fits
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return plain(file, content)
+
+    monkeypatch.setattr(keypoint_files, "_write", write)
+    files = KeypointFiles(tmp_path, model_name="run", edge_weights=WEIGHTS)
+    with pytest.raises(OSError, match=f"could not write .*{refused}: No space left on device; free some space"), files:
+        _add_file(files, "a.jpg")
+        _add_file(files, "b.jpg")
+        full[0] = True
+        _add_file(files, "film.mp4", frames=9)
+    rows, data = _read(tmp_path)
+    assert [row["file"] for row in rows] == [one["file"] for one in data["pictures"]] == ["a.jpg", "b.jpg"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["keypoints.csv", "keypoints.json"]
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object, content: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(keypoint_files, "_write", refuse)
+    monkeypatch.setattr(keypoint_files, "_CHUNK_BYTES", 10)
+    with pytest.raises(OSError, match="No space left"):
+        KeypointFiles(tmp_path / "new", model_name="run", edge_weights=WEIGHTS)
+    assert list(tmp_path.iterdir()) == []

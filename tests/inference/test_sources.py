@@ -93,3 +93,12 @@ def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
     (tmp_path / "a.jpg").touch()
     found = find_sources([tmp_path])
     assert sorted(source.path.name for source in found) == ["a.jpg", "loop.jpg"]
+
+
+def test_names_of_overlays_are_no_longer_than_systems_take(tmp_path: Path) -> None:
+    long = "ü" * 125
+    for name in (f"{long}.jpg", f"{long}.png", "b" * 251 + ".jpg", "b" * 251 + ".avi"):
+        (tmp_path / name).touch()
+    names = [str(source.overlay) for source in find_sources([tmp_path])]
+    assert len(set(names)) == 4 and all(len(name.encode()) <= 255 for name in names)
+    assert {Path(name).suffix for name in names} == {".png", ".mp4"}

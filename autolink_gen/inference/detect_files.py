@@ -1,0 +1,148 @@
+"""Detection over files of a user's: each is looked at, drawn and noted by itself, and an odd one is left out."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+
+from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.files import no_space, reason_of, write_picture
+from autolink_gen.inference.detect import (
+    Detection,
+    SourcePicture,
+    detect_pictures,
+    landmarks_px,
+    picture_files,
+    video_frames,
+)
+from autolink_gen.inference.keypoint_files import KeypointFiles
+from autolink_gen.inference.sources import Source
+from autolink_gen.landmark_regressor import LandmarkRegressor
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.text import printable
+from autolink_gen.viz import draw_graph
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class FileDetector:
+    """Looks for keypoints in files, draws overlays into the folder `out` where there is one, and fills tables.
+
+    Whatever goes wrong over a file takes that one back and notes it as skipped in the tables, with the reason. A full
+    disk alone ends the work, with an OSError that names what could not be written: no other file could be either.
+    """
+
+    model: AutoLink
+    tables: KeypointFiles
+    regressor: LandmarkRegressor | None = None
+    dropped: Sequence[int] = ()
+    out: Path | None = None
+    edge_weights: ndarray | None = None
+    """None draws no edges."""
+    threshold: float = 0.1
+    batch_size: int = 16
+    fps: float | None = None
+    """The most frames a second of a video that are looked at; None: all."""
+    num_overlays: int = 0
+    _videos: list[tuple[Source, VideoReader]] = field(default_factory=list)
+    _pictures: list[Source] = field(default_factory=list)
+
+    def open(self, sources: Sequence[Source]) -> int:
+        """Open the videos, and count the pictures and frames that there are to look at, as far as files tell."""
+        self._pictures = [source for source in sources if not source.is_video]
+        for source in sources:
+            if source.is_video:
+                with self._by_itself(source.path):
+                    self._videos.append((source, VideoReader(source.path)))
+        return len(self._pictures) + sum(self._num_frames(reader) for _, reader in self._videos)
+
+    def detect(self, progress: Callable[[int], object]) -> None:
+        """Pictures in one stream, then each video; `progress` is told how many were done."""
+        self._detect_pictures(progress)
+        for source, reader in self._videos:
+            with self._by_itself(source.path):
+                self._detect_video(source, reader, progress)
+
+    def _detect_pictures(self, progress: Callable[[int], object]) -> None:
+        overlays = {source.path: source.overlay for source in self._pictures}
+        stream = picture_files(list(overlays), on_error=self._skip)
+        found_ones = detect_pictures(self.model, stream, batch_size=self.batch_size, on_error=self._skip_picture)
+        for found in found_ones:
+            with self._by_itself(found.source.file):
+                landmarks = self._landmarks(found)
+                if self.out is not None:
+                    write_picture(self.out / overlays[found.source.file], self._drawn(found, landmarks))
+                    self.num_overlays += 1
+                self.tables.add(found, landmarks)
+                self.tables.end_file()
+            progress(1)
+
+    def _detect_video(self, source: Source, reader: VideoReader, progress: Callable[[int], object]) -> None:
+        found_ones = detect_pictures(self.model, video_frames(reader, fps=self.fps), batch_size=self.batch_size)
+        if self.out is None:
+            for found in found_ones:
+                self.tables.add(found, self._landmarks(found))
+                progress(1)
+        else:
+            rate = reader.fps if self.fps is None or reader.fps <= self.fps else self.fps
+            with VideoWriter(self.out / source.overlay, fps=rate, copy_audio_from=source.path) as writer:
+                for found in found_ones:
+                    landmarks = self._landmarks(found)
+                    self.tables.add(found, landmarks)
+                    writer.write(self._drawn(found, landmarks), time_s=found.source.time_s)
+                    progress(1)
+            self.num_overlays += 1
+        self.tables.end_file()
+
+    @contextmanager
+    def _by_itself(self, file: Path) -> Iterator[None]:
+        self.tables.begin_file()
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - each file fails by itself
+            self.tables.take_back()
+            self._skip(file, error)
+
+    def _skip_picture(self, picture: SourcePicture, error: Exception) -> None:
+        self._skip(picture.file, error)
+
+    def _skip(self, file: Path, error: Exception) -> None:
+        if no_space(error):
+            raise error
+        logger.debug("%s is skipped", file, exc_info=error)
+        self.tables.skip(file, _reason(file, error))
+
+    def _num_frames(self, reader: VideoReader) -> int:
+        share = 1.0 if self.fps is None else min(1.0, self.fps / float(reader.fps))
+        return round((reader.num_frames or 0) * share)
+
+    def _landmarks(self, found: Detection) -> ndarray | None:
+        """Its landmarks in pixels, where there is a regressor."""
+        return None if self.regressor is None else landmarks_px(self.regressor, found)
+
+    def _drawn(self, found: Detection, landmarks: ndarray | None) -> ndarray:
+        keypoints = found.without(self.dropped).keypoints
+        drawn = draw_graph(found.source.pixels, keypoints, self.edge_weights, threshold=self.threshold)
+        if landmarks is None:
+            return drawn
+        white = np.full((len(landmarks), 3), 255, np.uint8)
+        dot_px = 2.0 if len(landmarks) <= 20 else 1.5
+        return draw_graph(drawn, found.normalised(landmarks), colours=white, dot_px=dot_px)
+
+
+def _reason(file: Path, error: Exception) -> str:
+    """Why a file is skipped, with its name; an error that nobody foresaw with its kind."""
+    if isinstance(error, UnicodeEncodeError) and str(file) != printable(str(file)):
+        return f"{printable(str(file))}: its name is no UTF-8, and FFmpeg opens no such file; rename it"
+    ours = isinstance(error, ValueError | OSError) and not getattr(error, "strerror", None)
+    text = str(error) if ours and str(error) else reason_of(error)
+    kind = type(error).__name__
+    if not ours and not isinstance(error, OSError | MemoryError) and not text.startswith(kind):
+        text = f"{kind}: {text}"
+    return text if printable(str(file)) in text or str(file) in text else f"{file}: {text}"
