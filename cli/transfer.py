@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from autolink_gen.inference.transfer_video import TransferReport
 
 _PATH = click.Path(path_type=Path)
-_SHORT = 0.8  # of the frames that the file's length promises
 
 
 @click.command()
@@ -98,12 +97,12 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     )
     if voice is lends and not lends.has_audio:
         echo(f"{lends.path} has no sound: the result is silent")
-    _tell(report, file, expected=moves.num_frames)
+    _tell(report, file, driver=moves)
 
 
-def _tell(report: "TransferReport", file: Path, *, expected: int) -> None:
+def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> None:
     """Say what was made, and what was not; ClickException where the driver broke off."""
-    for line in _remarks(report, expected=expected):
+    for line in _remarks(report, driver=driver):
         echo(line)
     frames = counted(report.num_frames, "frame")
     if report.stopped:
@@ -112,15 +111,15 @@ def _tell(report: "TransferReport", file: Path, *, expected: int) -> None:
     echo(f"wrote {file} ({frames})")
 
 
-def _remarks(report: "TransferReport", *, expected: int) -> list[str]:
-    """What became of frames that could not be used, and of those ``expected`` that did not come."""
+def _remarks(report: "TransferReport", *, driver: "FrameStream") -> list[str]:
+    """What became of frames that could not be used, and of those that the driver's length promises."""
     lines = []
     if report.source_missing:
         number = counted(report.source_missing, "frame")
         lines.append(f"the source ends early or is damaged: {number} that should have lent appearance cannot be read")
-    came = report.num_frames + report.bad_frames
-    if came < _SHORT * expected and not report.stopped:
-        lines.append(f"the driver ends early: {came} of about {counted(expected, 'frame')} came; is it whole?")
+    if driver.ends_early and not report.stopped:
+        seconds = f"{driver.ends_s:.1f} of {driver.length_s:.1f} seconds"
+        lines.append(f"the driver ends early: {seconds} came; is it whole?")
     if report.bad_frames:
         lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
     if report.held_frames:

@@ -1,7 +1,9 @@
 """Clips: videos, folders of frames and embedded ones, of which a few frames are read at a time."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +16,8 @@ from autolink_gen.data.images import read_image
 from autolink_gen.data.synthetic import Split, puppet_clip
 from autolink_gen.data.video import VIDEO_SUFFIXES, VideoReader, is_video
 from autolink_gen.text import printable
+
+logger = logging.getLogger(__name__)
 
 PUPPET_FRAMES = 100
 _MIN_FRAMES = 2
@@ -46,6 +50,7 @@ class VideoClip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_told = False
 
     @property
     def name(self) -> str:
@@ -62,19 +67,29 @@ class VideoClip:
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
         """All frames from the keyframe before the first wanted one up to the last, but for large gaps."""
-        reader = self._reader
-        last, frames = -1, None
+        fps = float(self._reader.fps)
+        last, frames, ends_s = -1, None, 0.0
         for number in numbers:
-            if number <= last:
-                continue
             if frames is None or number > last + _SKIP:
-                frames = reader.from_keyframe(number / float(reader.fps))
-            for frame in frames:
-                if frame.number > last:
-                    last = frame.number
+                beyond_s = None if frames is None else last / fps
+                nearer = self._reader.from_keyframe(number / fps, beyond_s=beyond_s)
+                first = next(nearer, None)
+                frames = (frames or nearer) if first is None else chain([first], nearer)
+            while last < number and (frame := next(frames, None)) is not None:
+                ends_s = max(ends_s, frame.time_s + frame.hold_s)
+                if round(frame.time_s * fps) > last:
+                    last = round(frame.time_s * fps)
                     yield last, frame.pixels
-                if last >= number:
-                    break
+            if last < number and number / fps > ends_s:
+                self._tell_end(ends_s)
+
+    def _tell_end(self, ends_s: float) -> None:
+        """Log, once, that the file gives less than it promises."""
+        if not self._is_told:
+            self._is_told = True
+            promised_s = self.count() / float(self._reader.fps)
+            logger.warning("%s ends at %.2f s of the %.2f s it promises: its last frames stand in for the rest",
+                           self.name, ends_s, promised_s)  # fmt: skip
 
 
 class FrameFolder:

@@ -28,7 +28,8 @@ class FrameDraws(Dataset[Tensor]):
     `[i]` is of clip i modulo their number: two frames (2, 3, S, S) uint8 RGB, or one (3, S, S) with
     `frames=1`. Frames once decoded are kept small in memory, up to `cache_bytes` bytes in all, the latest read;
     loader workers share that limit among them. A clip that cannot be read is logged once, listed in `bad_clips`,
-    and the next one takes its place.
+    and the next one takes its place. The frames of a pair differ where their numbers do, even where a clip has fewer
+    than it promises.
 
     Raises:
         ValueError: no clips, or an argument out of range.
@@ -86,6 +87,8 @@ class FrameDraws(Dataset[Tensor]):
             if clip not in self._counts:
                 self._counts[clip] = max(1, self.clips[clip].count())
             count = self._counts[clip]
+            if count < self.frames:
+                raise ValueError(f"{self.clips[clip].name} has one frame, and a pair takes two; remove or replace it")
             numbers = [int(share * count) for share in _shares(self.seed, index, self.frames)]
             return self._frames(clip, numbers)
         except ValueError as error:
@@ -97,14 +100,30 @@ class FrameDraws(Dataset[Tensor]):
         missing = sorted(set(numbers) - set(found))
         # A damaged frame, or one beyond the end of a clip that was cut short: the nearest stands in.
         distances: dict[int, float] = dict.fromkeys(missing, math.inf)
+        stands_in: dict[int, int] = {}
         for number, pixels in self.clips[clip].read(missing, min_side=self.image_size) if missing else ():
             small = self._small(clip, number, pixels)
             for wanted in missing:
                 if abs(number - wanted) < distances[wanted]:
-                    distances[wanted], found[wanted] = abs(number - wanted), small
+                    distances[wanted], found[wanted], stands_in[wanted] = abs(number - wanted), small, number
         if len(found) < len(set(numbers)):
             raise ValueError(f"{self.clips[clip].name}: no frame can be read; remove or replace it")
+        if len(set(numbers)) > len({stands_in.get(number, number) for number in numbers}):
+            found = self._two_others(clip, sorted(numbers))
         return [found[number] for number in numbers]
+
+    def _two_others(self, clip: int, numbers: list[int]) -> dict[int, np.ndarray]:
+        """Two different frames for two numbers that one would stand in for: the nearest, and the next nearest."""
+        for wanted in (numbers, [0, *numbers]):  # a short clip is read from its beginning
+            seen = {
+                number: self._small(clip, number, pixels)
+                for number, pixels in self.clips[clip].read(wanted, min_side=self.image_size)
+            }
+            if len(seen) > 1:
+                second = min(seen, key=lambda number: abs(number - numbers[1]))
+                first = min(set(seen) - {second}, key=lambda number: (abs(number - numbers[0]), number))
+                return {numbers[0]: seen[first], numbers[1]: seen[second]}
+        raise ValueError(f"{self.clips[clip].name} shows one frame alone, and a pair takes two; remove or replace it")
 
     def _small(self, clip: int, number: int, pixels: np.ndarray) -> np.ndarray:
         """A frame as it is kept, (3, S, S)."""

@@ -1,28 +1,34 @@
 """A video, a picture or a folder of frames, read as one stream of frames with their times."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from autolink_gen.data.films import MAX_BAD_SHARE, Film, Rate, TimedFrame, VideoError
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images, natural_key
 from autolink_gen.data.images import ImageError, read_image, to_array
-from autolink_gen.data.video import MAX_BAD_SHARE, VIDEO_SUFFIXES, Rate, TimedFrame, VideoError, VideoReader, is_video
+from autolink_gen.data.moving_pictures import is_film, open_film
+from autolink_gen.data.video import VIDEO_SUFFIXES
 from autolink_gen.files import expanded
 from autolink_gen.text import printable
 
 _FOLDER_FPS = Fraction(25)
 _MAX_SPREAD_BYTES = 2**28
+_SHORT = 0.8  # of its length: a film that ends before is not whole
 
 
 class FrameStream:
     """The frames of `path` from `start_s` to before `end_s`, times counted from `start_s`; can be iterated again.
 
     `fps`, the frames a second, is the video's own, or at most the one given; a folder has 25 unless given, in the
-    order of the names, 2.png before 10.png, and a picture is one frame. `num_frames` is about how many come. Damaged
-    frames are skipped and counted in `bad_frames`, up to a share of `max_bad_share`; a single picture must be whole.
+    order of the names, 2.png before 10.png, and a picture is one frame, but for one that moves (WebP, PNG, GIF): that
+    is a film. `num_frames` is about how many come, `length_s` how long they last, as far as the file says (infinite
+    else), and `ends_s` until when the last one that came is shown. Damaged frames are skipped and counted in
+    `bad_frames`, up to a share of `max_bad_share`; a single picture must be whole.
 
     Raises:
         ValueError: no such file, none that is known here, nothing between the two times.
@@ -45,19 +51,21 @@ class FrameStream:
         if not 0 <= start_s < end_s:
             raise ValueError(f"the start {start_s:g} s must be 0 or more and before the end {end_s:g} s")
         self.start_s, self.end_s, self.max_bad_share = start_s, end_s, max_bad_share
-        self._reader = self._files = None
+        self._reader: Film | None = None
+        self._files: list[Path] | None = None
+        self.is_picture, length_s = False, math.inf
         if self.path.is_dir():
             self._files = sorted(list_images(self.path), key=natural_key)
             self.fps: Rate = fps or _FOLDER_FPS
-            self.is_picture, length_s = False, len(self._files) / float(self.fps)
-        elif is_image(self.path):
-            self._files, self.fps = [self.path], fps or _FOLDER_FPS
-            self.is_picture, length_s = True, math.inf
-        elif is_video(self.path):
-            self._reader = VideoReader(self.path, max_bad_share=max_bad_share)
+            length_s = len(self._files) / float(self.fps)
+        elif is_film(self.path):
+            self._reader = open_film(self.path, max_bad_share=max_bad_share)
             own = self._reader.fps
             self.fps = own if fps is None else min(own, fps)
-            self.is_picture, length_s = False, (self._reader.num_frames or 0) / float(own) or math.inf
+            length_s = self._reader.length_s or (self._reader.num_frames or 0) / float(own) or math.inf
+        elif is_image(self.path):
+            self._files, self.fps = [self.path], fps or _FOLDER_FPS
+            self.is_picture = True
         else:
             raise ValueError(
                 f"{self.path} is by its name neither a video ({', '.join(VIDEO_SUFFIXES)}) nor a picture "
@@ -65,14 +73,32 @@ class FrameStream:
             )
         if start_s >= length_s:
             raise ValueError(f"{self.path} is {length_s:.2f} s long, and the start is at {start_s:g} s")
-        span_s = min(end_s, length_s) - start_s
-        self.num_frames = 1 if self.is_picture else round(span_s * float(self.fps)) if span_s < math.inf else 0
-        self.bad_frames = 0
+        self.length_s = min(end_s, length_s) - start_s
+        self.num_frames = 1 if self.is_picture else self._count()
+        self.bad_frames, self.ends_s = 0, 0.0
+
+    def _count(self) -> int:
+        """How many frames come, about."""
+        if self.length_s == math.inf:
+            return 0
+        by_length = round(self.length_s * float(self.fps))
+        own = self._reader.num_frames if self._reader is not None and self.fps == self._reader.fps else None
+        is_whole = self.start_s == 0 and self.end_s == math.inf
+        return own if own and is_whole else by_length
 
     @property
     def has_audio(self) -> bool:
         """Whether there is a sound track."""
         return self._reader is not None and self._reader.has_audio
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether what came ends well before what the file promises: it is judged by time, for frames may be left out.
+
+        Damaged frames, which are told of elsewhere, count as if they had come.
+        """
+        seen_s = self.ends_s + self.bad_frames / float(self.fps)
+        return self._reader is not None and self.length_s < math.inf and seen_s < _SHORT * self.length_s
 
     def __iter__(self) -> Iterator[TimedFrame]:
         if self._reader is not None:
@@ -112,14 +138,15 @@ class FrameStream:
         return list(self.spread_one_by_one(min(count, most_at_once(first))))
 
     def spread_one_by_one(self, count: int) -> Iterator[np.ndarray]:
-        """The same, of which none is kept, however large they are."""
-        wanted = [i * self.num_frames // count for i in range(min(count, self.num_frames))]
+        """The same, of which none is kept, however large they are: at most `spread_count` come, one after another.
+
+        The film is decoded once at most.
+        """
+        numbers = [i * self.num_frames // count for i in range(self.spread_count(count))]
         found = False
-        for number in wanted:
-            frame = next(self._from(number / float(self.fps)), None)
-            if frame is not None:
-                found = True
-                yield frame.pixels
+        for frame in self._at(numbers):
+            found = True
+            yield frame.pixels
         if not found:
             first = next(iter(self), None)
             if first is None:
@@ -128,18 +155,35 @@ class FrameStream:
                 )
             yield first.pixels
 
-    def _from(self, time_s: float) -> Iterator[TimedFrame]:
-        """The frames from a time, counted from the start, on."""
-        if self._reader is not None:
-            return self._reader.timed(start_s=self.start_s + time_s, end_s=self.end_s)
-        return self._pictures(round((self.start_s + time_s) * float(self.fps)))
+    def spread_count(self, count: int) -> int:
+        """How many frames there are to spread, at most `count`; for a progress bar."""
+        return min(count, self.num_frames)
 
-    def _video(self, reader: VideoReader) -> Iterator[TimedFrame]:
+    def _at(self, numbers: Sequence[int]) -> Iterator[TimedFrame]:
+        """The frames of rising numbers, counted from the start; those that cannot be read are left out."""
+        if self._reader is not None:
+            times_s = [self.start_s + number * self._step_s for number in numbers]
+            for frame in self._reader.at(times_s):
+                if frame.time_s < self.end_s - 1e-3:
+                    yield frame
+            return
+        start = round(self.start_s * float(self.fps))
+        for number in numbers:
+            yield from islice(self._pictures(start + number), 1)
+
+    @property
+    def _step_s(self) -> float:
+        """Between frames, evenly: by the rate, but where that is a mean over what a trimmed film hides, too."""
+        step_s = 1 / float(self.fps)
+        is_even = abs(self.length_s - self.num_frames * step_s) < step_s or self.length_s == math.inf
+        return step_s if is_even else self.length_s / self.num_frames
+
+    def _video(self, reader: Film) -> Iterator[TimedFrame]:
         fps = None if self.fps == reader.fps else self.fps
         for number, frame in enumerate(reader.timed(fps=fps, start_s=self.start_s, end_s=self.end_s)):
-            self.bad_frames = reader.bad_frames
-            yield TimedFrame(number, frame.time_s - self.start_s, frame.pixels)
-        self.bad_frames = reader.bad_frames
+            self.bad_frames, self.ends_s = reader.bad_frames, reader.ends_s - self.start_s
+            yield TimedFrame(number, frame.time_s - self.start_s, frame.pixels, frame.hold_s)
+        self.bad_frames, self.ends_s = reader.bad_frames, reader.ends_s - self.start_s
 
 
 def most_at_once(frame: np.ndarray) -> int:

@@ -16,6 +16,8 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from autolink_gen.data.gif_holds import hold_last_frame
+from autolink_gen.data.media_files import media_path
 from autolink_gen.data.sound import Sound
 from autolink_gen.data.video import Rate, VideoError
 from autolink_gen.files import UnfinishedFile, reason_of, remedy_for, write_picture
@@ -27,6 +29,7 @@ _MAX_SIDE = 16_384  # pixels
 _LOOKAHEAD_BYTES, _ENCODER_BYTES = 2**28, 3
 _USUAL_LOOKAHEAD, _USUAL_LAG, _LOOKAHEAD_4K = 40, 25, 10
 _GIF_TICK = Fraction(1, 100)
+_MAX_HOLD_S = 600  # of the last frame: more of a GIF has no place in it, and elsewhere is a damaged time
 _WEBM_CRF = 13  # so much higher than H.264's for about the same look
 
 
@@ -37,8 +40,9 @@ class VideoWriter:
     block ends well; after an error nothing is left. `fps` is kept exactly. The first frame sets the size; an
     odd width or height grows by a pixel where the encoder takes even ones alone. `copy_audio_from` names a file
     whose sound, from `audio_start_s` on, is laid under the frames, in step with their times and no longer than
-    they last; one without sound changes nothing. Raises ValueError for another ending, a frame of another size,
-    or a block that wrote no frame; VideoError for frames of more than 16,384 pixels a side.
+    they last; one without sound changes nothing. The last frame is shown for 1 / fps, or as `end_at` says. Raises
+    ValueError for another ending, a frame of another size, or a block that wrote no frame; VideoError for frames of
+    more than 16,384 pixels a side.
     """
 
     def __init__(
@@ -67,7 +71,8 @@ class VideoWriter:
         self._stream: Any = None
         self._sound: Sound | None = None
         self._converter = VideoReformatter()
-        self._last_pts = -1
+        self._last_pts, self._end_s = -1, 0.0
+        self._waiting: Any = None
         self._size = (0, 0)
 
     def __enter__(self) -> "VideoWriter":
@@ -107,9 +112,20 @@ class VideoWriter:
         picture.pts, picture.time_base = pts, tick
         self._last_pts = pts
         with self._disk_errors():
-            self._container.mux(self._stream.encode(picture))
+            self._mux(self._stream.encode(picture))
             if self._sound is not None:
                 self._sound.mux_until(float(pts * tick))
+
+    def _mux(self, packets: list[Any]) -> None:
+        """Write packets but for the last, which waits: how long it lasts is known at the end."""
+        for packet in packets:
+            if self._waiting is not None:
+                self._container.mux(self._waiting)
+            self._waiting = packet
+
+    def end_at(self, time_s: float) -> None:
+        """Show the last frame until `time_s` seconds, where that is after its own time; for 1 / fps else."""
+        self._end_s = time_s
 
     def _open(self, frame: ndarray) -> None:
         self._size = (frame.shape[0], frame.shape[1])
@@ -121,7 +137,7 @@ class VideoWriter:
         self._unfinished = UnfinishedFile(self.path)
         form = self.path.suffix.lower()[1:]
         options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}
-        self._container = av.open(str(self._unfinished.temporary), "w", format=form, options=options)
+        self._container = av.open(media_path(self._unfinished.temporary), "w", format=form, options=options)
         self._stream = self._gif_stream() if self.is_gif else self._yuv_stream(form)
         if self._audio_from is not None:
             self._sound = Sound.open(self._audio_from, self._container, start_s=self._audio_start_s)
@@ -163,14 +179,24 @@ class VideoWriter:
     def _finish(self) -> None:
         if self._container is None:
             raise ValueError(f"no frame was written to {self.path}; give at least one")
+        tick = self._stream.codec_context.time_base
+        last = self._last_pts * tick
+        hold, usual = min(round(self._end_s / tick) * tick - last, _MAX_HOLD_S), 1 / self.fps
+        is_usual = hold <= 0 or abs(hold - usual) <= 2 * tick
+        end = last + (usual if is_usual else hold)
         with self._disk_errors():
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))
+            packet, self._waiting = self._waiting, None
+            if not is_usual:  # the film ends where any frame does: this may be one that is shown before the last
+                packet.duration = round(end / packet.time_base) - packet.pts
+            self._container.mux(packet)
             if self._sound is not None:
-                last = self._last_pts * self._stream.codec_context.time_base
-                self._sound.mux_until(float(last + 1 / self.fps))
+                self._sound.mux_until(float(end))
                 self._sound.finish()
             self._close()
             assert self._unfinished is not None
+            if self.is_gif:
+                hold_last_frame(self._unfinished.temporary, ticks=round((end - last) / _GIF_TICK))
             self._unfinished.keep()
 
     def _close(self) -> None:
@@ -206,6 +232,9 @@ class PictureWriter:
         """Write the frame; a picture keeps no time."""
         write_picture(self.path, frame)
 
+    def end_at(self, time_s: float) -> None:
+        """Nothing: a picture keeps no time."""
+
 
 class FrameFolderWriter:
     """Writes frames as 000000.png, 000001.png ... into a folder that is new or empty; the twin of `VideoWriter`."""
@@ -226,6 +255,9 @@ class FrameFolderWriter:
         """Append a frame; a folder keeps no times."""
         write_picture(self.folder / f"{self.num_frames:06d}.png", frame)
         self.num_frames += 1
+
+    def end_at(self, time_s: float) -> None:
+        """Nothing: a folder keeps no times."""
 
 
 def _with_palette(frame: ndarray) -> Any:

@@ -134,6 +134,7 @@ def transfer_video(
             if not made:
                 raise
             stopped = str(error)
+        writer.end_at(driver.ends_s)  # a GIF's last frame is often held for long
         if made and held == made:
             raise ValueError(_NO_POSE.format(driver.path))
     return TransferReport(made, driver.bad_frames, held, stopped, missing)

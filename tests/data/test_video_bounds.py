@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from video_clips import make_frames, write_click, write_clip
 
-from autolink_gen.data import video, video_limits
+from autolink_gen.data import video, video_limits, video_times
+from autolink_gen.data.media_files import open_media
 from autolink_gen.data.sound import Sound
-from autolink_gen.data.video import VideoError, VideoReader, open_media
+from autolink_gen.data.video import VideoError, VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.files import BadFileError
 from autolink_gen.limits import PIXELS_VARIABLE
@@ -191,15 +192,15 @@ def test_a_promise_of_countless_frames_is_not_believed(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 3)
     stream = SimpleNamespace(frames=0, duration=2**62, time_base=Fraction(1), average_rate=None)
     container = SimpleNamespace(duration=-5)
-    count = video._count_frames(container, stream, Fraction(25), num_bytes=path.stat().st_size)
+    count = video_times.count_frames(container, stream, Fraction(25), num_bytes=path.stat().st_size)
     assert count == path.stat().st_size
     stream.duration = -(2**62)
-    assert video._count_frames(container, stream, Fraction(25), num_bytes=9) is None
+    assert video_times.count_frames(container, stream, Fraction(25), num_bytes=9) is None
 
 
 def test_incredible_rates_are_not_believed() -> None:
     rates = SimpleNamespace(average_rate=Fraction(0), guessed_rate=Fraction(10**9), base_rate=None)
-    assert video._rate(rates) == 25
+    assert video_times.rate_of(rates) == 25
 
 
 @pytest.mark.parametrize("damage", [{"pts": None}, {"pts": 2**62}, {"pts": -(2**62)}, {"time_base": Fraction(0)}])
@@ -212,7 +213,7 @@ def test_damaged_time_stamps_are_estimated(
     def damaged(self: VideoReader, *arguments: object, **options: object) -> object:
         for frame in decoded(self, *arguments, **options):
             proxy = {"pts": frame.pts, "time_base": frame.time_base} | damage
-            yield SimpleNamespace(frame=frame, rotation=0, **proxy)
+            yield SimpleNamespace(frame=frame, interlaced_frame=False, **proxy)
 
     monkeypatch.setattr(VideoReader, "_decoded", damaged)
     monkeypatch.setattr(video.Display, "pixels", lambda _, proxy: proxy.frame.to_ndarray(format="rgb24"))
@@ -224,7 +225,7 @@ def test_damaged_time_stamps_are_estimated(
 
 
 def test_packets_in_vain_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    packet = SimpleNamespace(is_discard=False, decode=lambda: [])
+    packet = SimpleNamespace(is_discard=False, size=1, dts=None, decode=lambda: [])
 
     def for_ever(*_: object) -> object:
         while True:

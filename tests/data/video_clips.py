@@ -1,5 +1,7 @@
 """Small clips that the tests of video make for themselves."""
 
+import io
+import struct
 import wave
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,8 +17,9 @@ HEIGHT, WIDTH = 48, 64
 
 
 def make_frames(count: int, *, height: int = HEIGHT, width: int = WIDTH) -> list[np.ndarray]:
-    """Grey frames whose brightness is their number, a white block in the upper left corner."""
-    frames = [np.full((height, width, 3), 20 + 4 * i, np.uint8) for i in range(count)]
+    """Grey frames whose brightness is 20 and 4 for each before it (2 in long clips), a white upper left corner."""
+    step = 4 if count <= 58 else 2
+    frames = [np.full((height, width, 3), 20 + step * i, np.uint8) for i in range(count)]
     for frame in frames:
         frame[: height // 3, : width // 3] = 255
     return frames
@@ -37,6 +40,76 @@ def write_keyframes(path: Path, count: int = 50, *, every: int = 10) -> Path:
         for frame in make_frames(count):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_in(
+    path: Path,
+    form: str,
+    codec: str,
+    *,
+    count: int = 50,
+    times_s: Sequence[float] | None = None,
+    sound: str | None = None,
+    tick: Fraction = Fraction(1, 1000),
+    seekable: bool = True,
+    **options: str,
+) -> Path:
+    """The same frames in any kind of file, 25 a second or at given times; one that is not seekable lacks its length."""
+    file = io.BytesIO()
+    target = str(path) if seekable else _Pipe(file)
+    with av.open(target, "w", format=form, options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        if times_s is not None:
+            stream.codec_context.time_base = tick
+        track = container.add_stream(sound, rate=48_000) if sound else None
+        for number, pixels in enumerate(make_frames(count)):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            if times_s is not None:
+                frame.pts, frame.time_base = round(times_s[number] / tick), tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if track is not None:
+            mux_tone(container, track, length_s=count / 25)
+    if not seekable:
+        path.write_bytes(file.getvalue())
+    return path
+
+
+class _Pipe:
+    """A file that can be written in order alone."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.write = file.write
+
+
+def mux_tone(container: av.container.OutputContainer, track: av.AudioStream, *, length_s: float) -> None:
+    samples = (0.3 * np.sin(np.arange(round(48_000 * length_s)) / 20)).astype(np.float32)[None]
+    whole = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    whole.sample_rate = 48_000
+    fifo = av.AudioFifo()
+    for part in av.AudioResampler(format=track.format.name, layout="mono", rate=48_000).resample(whole):
+        fifo.write(part)
+    while piece := fifo.read(track.codec_context.frame_size or 1024, partial=True):
+        container.mux(track.encode(piece))
+    container.mux(track.encode(None))
+
+
+def write_joined(path: Path, form: str, codec: str, *, sound: str | None = None) -> Path:
+    """Twice the same two seconds, one after the other as `cat` joins files: the times begin anew."""
+    part = write_in(path, form, codec, sound=sound).read_bytes()
+    path.write_bytes(part + (part[13:] if form == "flv" else part))  # the head of a second FLV would end it
+    return path
+
+
+def trim(path: Path, *, start_s: float, length_s: float, rate: int = 12_800) -> Path:
+    """Have an edit list show a part of a film, as telephones trim: all its frames stay in the file."""
+    data = bytearray(path.read_bytes())
+    place = data.find(b"elst")
+    (first,) = struct.unpack_from(">I", data, place + 16)
+    struct.pack_into(">II", data, place + 12, round(1000 * length_s), first + round(rate * start_s))
+    path.write_bytes(data)
     return path
 
 
