@@ -8,6 +8,7 @@ from typing import Any
 from av.error import BlockingIOError as NotYetError
 from av.error import EOFError as EndError
 from av.filter import Graph
+from av.video.format import VideoFormat
 
 from autolink_gen.data.video_limits import check_shown
 
@@ -47,7 +48,8 @@ class _Weave:
         self._times: deque[tuple[int | None, Fraction]] = deque()
         self._graph = Graph()
         width, height, name = form
-        source = self._graph.add_buffer(width=width, height=height, format=name, time_base=Fraction(1, 1000))
+        times, pixels = Fraction(1, 1000), VideoFormat(name, width, height)
+        source = self._graph.add_buffer(width=width, height=height, format=pixels, time_base=times)
         filters = [self._graph.add("bwdif", "mode=send_frame:deint=interlaced"), self._graph.add("buffersink")]
         self._graph.link_nodes(source, *filters).configure()
         self._count = 0

@@ -13,7 +13,22 @@ NaturalKey = tuple[tuple[tuple[str | tuple[int, str], ...], str], ...]
 
 _DIGITS = re.compile(r"(\d+)")
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+_DEVELOP = "develop it with the camera maker's program, darktable or RawTherapee, and save JPEG or PNG"
+_CONVERT = "convert it (`magick mogrify -format png`)"
+_DRAW = "draw it as pixels (`rsvg-convert`, Inkscape) and save PNG"
+# Pictures that are not read here: the suffix, and what makes one that is.
+UNREADABLE_IMAGE_SUFFIXES = (
+    *((suffix, "convert it (`magick mogrify -format jpg`), or have the telephone save \"most compatible\" files")
+      for suffix in (".heic", ".heif", ".hif")),
+    *((suffix, _DEVELOP)
+      for suffix in (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2",
+                     ".pef", ".srw", ".raw", ".3fr", ".iiq", ".x3f")),
+    *((suffix, _CONVERT)
+      for suffix in (".psd", ".psb", ".xcf", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr", ".wdp", ".exr", ".hdr", ".tga",
+                     ".dds", ".ico", ".icns", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".sgi", ".fits")),
+    *((suffix, _DRAW) for suffix in (".svg", ".svgz", ".eps", ".ai", ".wmf", ".emf")),
+)  # fmt: skip
 
 
 def walk_files(folder: str | Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from av.video.reformatter import VideoReformatter
 from numpy import ndarray
 
 from autolink_gen.data.deinterlacing import deinterlaced
-from autolink_gen.data.picture_decoding import over_white
+from autolink_gen.data.hidden_alpha import HIDDEN_FRAMES, hidden_alpha
+from autolink_gen.data.picture_decoding import laid_over_white, over_white
 from autolink_gen.data.tone_mapping import Transfer, sdr_table
 from autolink_gen.data.video_limits import check_shown
 from autolink_gen.text import printable
 
 logger = logging.getLogger(__name__)
 
+_FULL_RANGE = 2
 _BT709, _UNMARKED, _BT2020 = 1, (0, 2, 3), 9  # colour spaces (matrices) and primaries, H.273
 _TRANSFERS = {16: Transfer.PQ, 18: Transfer.HLG}
 _SDR_TRANSFERS = (1, 2, 6, 14, 15)
 _HD_WIDTH, _SD_HEIGHT = 1280, 576  # players take an unmarked video that is larger for BT.709
+_ALPHA_FRAMES = 10  # of a second decoder
 _MOST_STRETCH = 10  # of a pixel: what is said to be longer is damaged
 _RGB_BYTES, _RGBA_BYTES, _HDR_BYTES = 9, 10, 12  # a pixel: of the frame converted, of the array, of it turned
 
@@ -32,12 +35,21 @@ class Display:
     """How the frames of one opened video stream are shown; `path` is named in messages.
 
     `told` holds what was said of the file already: a set that is kept has each thing said once.
+    With `has_square_pixels` what the file says of their shape does not count, as with pictures.
     """
 
-    def __init__(self, stream: Any, path: Path, *, told: set[str] | None = None) -> None:
+    def __init__(
+        self, stream: Any, path: Path, *, told: set[str] | None = None, has_square_pixels: bool = False
+    ) -> None:
         self._stream, self._path = stream, path
         self._told = set() if told is None else told
+        self._has_square_pixels = has_square_pixels
         self._converter = VideoReformatter()  # kept: making one takes twenty times a small frame's conversion
+        self._alpha, self._alpha_converter = hidden_alpha(stream), VideoReformatter()
+
+    def seen(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """The packets of the stream, passed on; what can be seen through may be told beside their frames."""
+        return self._alpha.seen(packets) if self._alpha else iter(packets)
 
     def shown(self, frames: Iterator[Any]) -> Iterator[Any]:
         """The decoded frames, one for each with its time stamp, as `pixels` takes them: those of two fields made one.
@@ -46,30 +58,42 @@ class Display:
         """
         return deinterlaced(frames, codec=self._stream.codec_context.name, tell=self._tell)
 
-    def pixels(self, frame: Any) -> ndarray:
+    def pixels(self, frame: Any, *, alpha: Any = None) -> ndarray:
         """A frame as uint8 (H, W, 3) RGB, as a player shows it.
 
         Its pixels are made square, it is turned and mirrored as the file says, HDR becomes SDR, and what can be seen
-        through lies on white. Raises TooLargeFramesError where that takes more memory than the limit allows.
+        through lies on white: by its own transparency, or by the grey of a frame `alpha`. Raises TooLargeFramesError
+        where that takes more memory than the limit allows.
         """
-        pixels = self._of_square_pixels(frame)
+        if alpha is None and self._alpha is not None:
+            alpha = self._alpha.of(frame)
+        pixels = self._of_square_pixels(frame, alpha)
         return _turned(pixels, _display_matrix(frame))
 
-    def _of_square_pixels(self, frame: Any) -> ndarray:
+    def _of_square_pixels(self, frame: Any, alpha: Any) -> ndarray:
         width = _square_width(frame.width, self._pixel_shape())
         transfer, has_alpha = self._transfer(frame), _has_alpha(frame.format)
         num_bytes = _HDR_BYTES if transfer else _RGBA_BYTES if has_alpha else _RGB_BYTES
-        codec = self._stream.codec_context.name
-        check_shown(frame, codec, num_pixels=width * frame.height, bytes_a_pixel=num_bytes)
+        codec, hidden = self._stream.codec_context.name, HIDDEN_FRAMES if self._alpha else _ALPHA_FRAMES if alpha else 0
+        check_shown(frame, codec, num_pixels=width * frame.height, bytes_a_pixel=num_bytes, more_frames=hidden)
         target = "gbrp10le" if transfer else "rgba" if has_alpha else "rgb24"
         matrix = _matrix(frame, is_hdr=transfer is not None)
         converted = self._converter.reformat(frame, width=width, format=target, src_colorspace=matrix)
-        if transfer:
-            return sdr_table(transfer).shown(converted)
-        return _laid_over_white(converted) if has_alpha else converted.to_ndarray()
+        if has_alpha and not transfer:
+            return _laid_over_white(converted)
+        pixels = sdr_table(transfer).shown(converted) if transfer else converted.to_ndarray()
+        return pixels if alpha is None else self._seen_through(pixels, alpha)
+
+    def _seen_through(self, pixels: ndarray, alpha: Any) -> ndarray:
+        alpha.color_range = _FULL_RANGE  # whatever it says: it is no picture
+        height, width = pixels.shape[:2]
+        grey = self._alpha_converter.reformat(alpha, width=width, height=height, format="gray8").to_ndarray()
+        return laid_over_white(pixels, grey)
 
     def _pixel_shape(self) -> Fraction:
         """Width of a pixel by its height; the container's word counts before the decoder's."""
+        if self._has_square_pixels:
+            return Fraction(1)
         shapes = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
         shape = next((shape for shape in shapes if shape), Fraction(1))
         return shape if Fraction(1, _MOST_STRETCH) <= shape <= _MOST_STRETCH else Fraction(1)
@@ -111,8 +135,8 @@ def _has_alpha(form: Any) -> bool:
 
 def _laid_over_white(frame: Any) -> ndarray:
     """A frame of format rgba as (H, W, 3)."""
-    layer = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)[:, : 4 * frame.width]
-    return over_white(layer.reshape(frame.height, frame.width, 4))
+    layer = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1, 4)
+    return over_white(layer[:, : frame.width])
 
 
 def _display_matrix(frame: Any) -> tuple[int, int, int, int]:

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
-from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size, decode_picture, open_picture
+from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size, decode_picture, picture_header
 from autolink_gen.files import BadFileError, reading, reason_of
 from autolink_gen.limits import max_pixels
 from autolink_gen.text import printable, typed
@@ -71,8 +71,8 @@ def read_header(path: str | Path) -> ImageHeader:
     """Read size and mode without decoding the picture; ImageError when the file is no picture."""
     path = Path(path)
     with _decoding(path, remedy=_remedy(path)), _no_warnings(), open_ordinary(path) as handle:
-        image = open_picture(handle, max_pixels=max_pixels())
-        return ImageHeader(*image.size, image.mode)
+        size, mode = picture_header(handle, max_pixels=max_pixels())
+        return ImageHeader(*size, mode)
 
 
 def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int | None = None) -> Image.Image:
@@ -81,7 +81,7 @@ def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int
     Transparency is laid over white, 16-bit grey is scaled to 8 bits, colour profiles are not applied.
     With `min_side` (pixels) a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as both sides stay
     at least twice `min_side`; without it the picture has the size of the file. A file is what its content says,
-    whatever its name: JPEG, PNG, WebP, BMP, or the first frame of a GIF.
+    whatever its name: JPEG, PNG, WebP, BMP, AVIF, the first page of a TIFF, or the first frame of a GIF.
 
     Raises:
         ImageError: the file cannot be decoded, or would give more than `max_pixels` pixels, the limit of

@@ -1,4 +1,4 @@
-"""How strangers' picture files are decoded within bounds of memory and time: four formats and GIF, no other plugin.
+"""How strangers' picture files are decoded within bounds of memory and time: six formats and GIF, no other plugin.
 
 Differs from `PIL.Image.open`: that asks every plugin it has about a file, whatever its name (EPS runs Ghostscript),
 and lets a header ask for any memory and any time.
@@ -15,7 +15,26 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from autolink_gen.limits import PIXELS_VARIABLE
+from autolink_gen.data.picture_limits import (
+    BYTES_A_PIXEL,
+    MAX_PASSES,
+    OPENING_READS,
+    BoundedFile,
+    TooManyPixelsError,
+    check_file_size,
+    too_many,
+)
+
+__all__ = [
+    "UPRIGHT",
+    "TooManyPixelsError",
+    "check_file_size",
+    "decode_picture",
+    "laid_over_white",
+    "open_picture",
+    "over_white",
+    "picture_header",
+]
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -26,14 +45,9 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BYTES_A_PIXEL = 10  # of memory that decoding may take for each of the pixels allowed
 _REDUCED_SHARE = 16  # so many more pixels may a JPEG have of which a reduced picture alone is decoded
-_MAX_PASSES = 12  # over all the pixels allowed, by the scans of a progressive JPEG; encoders make ten
-_OPENING_READS, _OPENING_BYTES = 100_000, 2**24
-_DECODING_READS = 1_000_000  # a BMP with run lengths is decoded in Python, byte by byte
 _TILE_PX, _STRIP_PX = 2**20, 2**16
 _BLOCK_BYTES = 2**16
-_LEAST_FILE_BYTES = 2**26
 # Which pictures count more often, for the memory or the time they take.
 _COSTS = {
     "webp": 2,  # two canvases, the frame and the picture
@@ -46,14 +60,16 @@ _XMP_ORIENTATION = r'tiff:Orientation(="|>)([0-9])'
 _MARKER = re.compile(rb"\xff+[\x02-\xcf\xd8-\xfe]")  # those that are no data and no restart
 
 
-class TooManyPixelsError(ValueError):
-    """A picture whose decoding would take more memory than the limit on pixels allows."""
-
-
 class _Jpeg(JpegImagePlugin.JpegImageFile):
     def getexif(self) -> Image.Exif:
         """None: Pillow asks while it opens a file, for the resolution, and some versions copy all that is promised."""
         return Image.Exif()
+
+
+def _tiff(file: Any) -> Image.Image:
+    from autolink_gen.data.tiff_pictures import TiffPicture  # its plugin is imported for such a file alone
+
+    return TiffPicture(file)
 
 
 # A GIF goes by a picture's name often enough, as browsers save it, and has a small decoder; its first frame counts.
@@ -64,51 +80,49 @@ _OPENERS: dict[bytes, Callable[[Any], Image.Image]] = {
     b"GIF87a": GifImagePlugin.GifImageFile,
     b"GIF89a": GifImagePlugin.GifImageFile,
     b"RIFF": WebPImagePlugin.WebPImageFile,
+    b"II*\0": _tiff,
+    b"MM\0*": _tiff,
 }
-
-
-class _BoundedFile:
-    """A file that a decoder may read so often alone: each of its loops in Python reads what it goes through."""
-
-    def __init__(self, handle: BinaryIO | BytesIO) -> None:
-        self._handle = handle
-        self.reads_left, self.bytes_left = _OPENING_READS, _OPENING_BYTES
-        self.seek, self.tell, self.close = handle.seek, handle.tell, handle.close
-
-    def read(self, size: int = -1) -> bytes:
-        content = self._handle.read(size)
-        self.reads_left -= 1
-        self.bytes_left -= len(content)
-        if self.reads_left < 0 or self.bytes_left < 0:
-            raise ValueError("it has too many parts, or too much beside its pixels")
-        return content
+_AVIF_BRANDS = (b"avif", b"avis")
 
 
 def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     """Open a picture, whose pixels are not decoded yet; ValueError where it is none, or a file too large for one."""
     num_bytes = handle.seek(0, 2)
     check_file_size(num_bytes, max_pixels=max_pixels)
-    handle.seek(0)
-    head = handle.read(16)
-    handle.seek(0)
+    head = _head(handle)
     opener = next((one for magic, one in _OPENERS.items() if head.startswith(magic)), None)
+    if _is_avif(head):
+        raise ValueError("it is an AVIF, of which no part is opened by itself")
     if opener is None or (head.startswith(b"RIFF") and head[8:12] != b"WEBP"):
         raise ValueError("its content is no picture that is known here, whatever its name says")
     if opener is WebPImagePlugin.WebPImageFile:
         return opener(handle)  # reads all of it at once
-    bounded = _BoundedFile(handle)
+    bounded = BoundedFile(handle)
     image = opener(bounded)
-    bounded.reads_left, bounded.bytes_left = _DECODING_READS, 2 * num_bytes
+    bounded.allow_decoding(num_bytes)
     return image
 
 
-def check_file_size(num_bytes: int, *, max_pixels: int) -> None:
-    """TooManyPixelsError for a file that is larger than one of so many pixels has to be: 4 bytes for each."""
-    if num_bytes > max(_LEAST_FILE_BYTES, 4 * max_pixels):
-        raise TooManyPixelsError(
-            f"{num_bytes:,} bytes are too many, the limit is 4 for each of {max_pixels:,} pixels "
-            f"({PIXELS_VARIABLE} raises it)"
-        )
+def picture_header(handle: BinaryIO | BytesIO, *, max_pixels: int) -> tuple[tuple[int, int], str]:
+    """Width and height as stored, and PIL's name of the mode, with no pixel decoded; raises as `open_picture` does."""
+    if _is_avif(_head(handle)):
+        from autolink_gen.data.avif_pictures import avif_header
+
+        return avif_header(handle, max_pixels=max_pixels)
+    image = open_picture(handle, max_pixels=max_pixels)
+    return getattr(image, "stored_size", image.size), image.mode
+
+
+def _head(handle: BinaryIO | BytesIO) -> bytes:
+    handle.seek(0)
+    head = handle.read(16)
+    handle.seek(0)
+    return head
+
+
+def _is_avif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS
 
 
 def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
@@ -116,7 +130,13 @@ def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixe
 
     Memory peaks at 10 bytes for each of the pixels allowed, whatever the picture's mode.
     """
+    if _is_avif(_head(handle)):
+        from autolink_gen.data.avif_pictures import decode_avif  # FFmpeg is imported for such a file alone
+
+        return decode_avif(handle, max_pixels=max_pixels)
     image = open_picture(handle, max_pixels=max_pixels)
+    if image.format == "TIFF":
+        return _decode_tiff(image, max_pixels=max_pixels)
     full_size = image.size
     if min_side is not None:
         image.draft(None, (2 * min_side, 2 * min_side))
@@ -129,11 +149,21 @@ def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixe
     return image if turn is None else image.transpose(turn)
 
 
+def _decode_tiff(image: Any, *, max_pixels: int) -> Image.Image:
+    from autolink_gen.data.tiff_pictures import check_tiff, upright_levels
+
+    check_tiff(image, image.fp, max_pixels=max_pixels)
+    image.load()
+    turn = UPRIGHT.get(image.orientation)
+    rgb = upright_levels(image, _to_rgb(image))
+    return rgb if turn is None else rgb.transpose(turn)
+
+
 def _check_size(image: Image.Image, full_size: tuple[int, int], *, max_pixels: int) -> None:
     kind = "webp" if image.format == "WEBP" else _codec(image)
     cost = _COSTS.get(kind, 1)
     if cost * image.width * image.height > max_pixels or full_size[0] * full_size[1] > _REDUCED_SHARE * max_pixels:
-        raise _too_many(full_size, max_pixels, note=f" (of this kind each counts {cost}-fold)" if cost > 1 else "")
+        raise too_many(full_size, max_pixels, note=f" (of this kind each counts {cost}-fold)" if cost > 1 else "")
 
 
 def _codec(image: Image.Image) -> str:
@@ -146,22 +176,16 @@ def _check_scans(image: _Jpeg, full_size: tuple[int, int], scans: tuple[int, int
     (num_scans, first_components), full = scans, full_size[0] * full_size[1]
     if "progressive" not in image.info and num_scans < 2 and first_components >= image.layers:
         return
-    if 4 * image.width * image.height + 2 * image.layers * full > _BYTES_A_PIXEL * max_pixels:
-        raise _too_many(full_size, max_pixels, note=" (a progressive JPEG is never reduced)")
-    if num_scans * full > _MAX_PASSES * max_pixels:
-        raise _too_many(full_size, _MAX_PASSES * max_pixels, note=f" of its {num_scans} scans")
-
-
-def _too_many(size: tuple[int, int], limit: int, *, note: str) -> TooManyPixelsError:
-    return TooManyPixelsError(
-        f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note} ({PIXELS_VARIABLE} raises it)"
-    )
+    if 4 * image.width * image.height + 2 * image.layers * full > BYTES_A_PIXEL * max_pixels:
+        raise too_many(full_size, max_pixels, note=" (a progressive JPEG is never reduced)")
+    if num_scans * full > MAX_PASSES * max_pixels:
+        raise too_many(full_size, MAX_PASSES * max_pixels, note=f" of its {num_scans} scans")
 
 
 def _count_scans(handle: BinaryIO | BytesIO) -> tuple[int, int]:
     """How many scans a JPEG has, at most as many as it has markers, and how many components are in the first."""
     place, num_scans, first_components = 2, 0, 0
-    for _ in range(_OPENING_READS):
+    for _ in range(OPENING_READS):
         handle.seek(place)
         block = handle.read(_BLOCK_BYTES)
         found = _MARKER.search(block)
@@ -250,10 +274,18 @@ def _tile_to_rgb(image: Image.Image) -> Image.Image:
 
 def over_white(layer: UInt8[ndarray, "H W 4"]) -> UInt8[ndarray, "H W 3"]:
     """The RGB of a see-through RGBA layer that lies on white, as those of pictures and of videos do."""
-    result = np.empty((*layer.shape[:2], 3), np.uint8)
-    rows = max(1, _STRIP_PX // max(1, layer.shape[1]))
-    for top in range(0, layer.shape[0], rows):
-        strip = layer[top : top + rows].astype(np.uint16)
-        colours, alpha = strip[..., :3], strip[..., 3:]
-        result[top : top + rows] = (colours * alpha + 255 * (255 - alpha) + 127) // 255
+    return laid_over_white(layer[..., :3], layer[..., 3])
+
+
+def laid_over_white(colours: UInt8[ndarray, "H W 3"], alpha: UInt8[ndarray, "H W"]) -> UInt8[ndarray, "H W 3"]:
+    """What is seen where colours lie on white, given how opaque each is."""
+    result = np.empty(colours.shape, np.uint8)
+    rows = max(1, _STRIP_PX // max(1, colours.shape[1]))
+    for top in range(0, colours.shape[0], rows):
+        strip = colours[top : top + rows].astype(np.uint16)
+        shares = alpha[top : top + rows, :, None].astype(np.uint16)
+        strip *= shares
+        strip += 255 * (255 - shares) + 128
+        strip += strip >> 8  # with the next line a division by 255, rounded, without leaving 16 bits
+        result[top : top + rows] = strip >> 8
     return result

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,10 +46,16 @@ def opening_options(path: Path) -> dict[str, str]:
     Raises ValueError for an MP4 or MOV that promises more samples than there is memory for.
     """
     with path.open("rb") as file:
-        head = file.read(16)
-        formats = next((kinds for magic, kinds in _FORMATS.items() if head.startswith(magic)), None)
-        if formats is None:
-            _check_boxes(file, path.stat().st_size)
+        return file_options(file, path.stat().st_size)
+
+
+def file_options(file: BinaryIO | BytesIO, size: int) -> dict[str, str]:
+    """What `opening_options` says of a file of so many bytes, open for reading."""
+    file.seek(0)
+    head = file.read(16)
+    formats = next((kinds for magic, kinds in _FORMATS.items() if head.startswith(magic)), None)
+    if formats is None:
+        _check_boxes(file, size)
     return {
         "format_whitelist": ",".join(formats or _OTHER_FORMATS),
         "protocol_whitelist": "file",
@@ -62,15 +69,19 @@ def limit_decoder(stream: Any) -> None:
     ValueError where a frame is too large.
     """
     context = stream.codec_context
-    kept = _KEPT_FRAMES.get(context.name, _USUALLY_KEPT)
-    bytes_a_pixel = _bytes_a_pixel(context.format)
-    limit = _frame_pixels(bytes_a_pixel, kept)
-    check_frame_size(context.width, context.height, limit=limit)
-    context.options = {**context.options, "max_pixels": str(limit)}
+    limit_context(context)
     # With a thread for each frame, each holds a frame more.
     num_threads = min(os.cpu_count() or 1, _MAX_THREADS)
-    is_small = context.width * context.height <= _frame_pixels(bytes_a_pixel, kept + num_threads)
+    kept = _KEPT_FRAMES.get(context.name, _USUALLY_KEPT) + num_threads
+    is_small = context.width * context.height <= _frame_pixels(_bytes_a_pixel(context.format), kept)
     stream.thread_type = "AUTO" if is_small else "SLICE"
+
+
+def limit_context(context: Any) -> None:
+    """Set the size of the largest frame of a decoder; ValueError where its frames are larger."""
+    limit = _frame_pixels(_bytes_a_pixel(context.format), _KEPT_FRAMES.get(context.name, _USUALLY_KEPT))
+    check_frame_size(context.width, context.height, limit=limit)
+    context.options = {**context.options, "max_pixels": str(limit)}
 
 
 def check_frame(frame: Any, codec: str) -> None:
@@ -110,7 +121,7 @@ def _bytes_a_pixel(form: Any) -> float:
     return _MOST_BYTES if form is None else max(_LEAST_BYTES, form.padded_bits_per_pixel / 8)
 
 
-def _check_boxes(file: BinaryIO, size: int) -> None:
+def _check_boxes(file: BinaryIO | BytesIO, size: int) -> None:
     """ValueError for an MP4 or MOV that promises more samples than it could have."""
     place, listed, alike = 0, 0, 0
     for _ in range(_MAX_BOXES):
@@ -130,7 +141,7 @@ def _check_boxes(file: BinaryIO, size: int) -> None:
     raise ValueError("it has too many parts")
 
 
-def _promised(file: BinaryIO, start: int, end: int) -> tuple[int, int]:
+def _promised(file: BinaryIO | BytesIO, start: int, end: int) -> tuple[int, int]:
     """How many samples the boxes within a box promise: those listed, and those said to be all of one size."""
     listed, alike = 0, 0
     places = ((place, stop) for first, stop in _regions(file, start, end) for place in range(first, stop, _BLOCK_BYTES))
@@ -149,7 +160,7 @@ def _promised(file: BinaryIO, start: int, end: int) -> tuple[int, int]:
     return listed, alike
 
 
-def _regions(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _regions(file: BinaryIO | BytesIO, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The parts of a box, by their first place and their end, that may promise samples: all but tables of numbers."""
     waiting = [(start, end)]
     for _ in range(_MAX_BOXES):

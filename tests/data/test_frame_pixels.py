@@ -114,6 +114,26 @@ def test_see_through_videos_lie_on_white_as_pictures_do(tmp_path: Path, name: st
     assert np.abs(frame[:, ::4].astype(int) - wanted[:, ::4]).max() <= 3
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_the_transparency_that_webm_keeps_apart_is_seen(tmp_path: Path, codec: str) -> None:
+    layer = _see_through()
+    with av.open(str(tmp_path / "clip.webm"), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"auto-alt-ref": "0", "crf": "4", "b": "4M"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
+        for i in range(12):
+            frame = av.VideoFrame.from_ndarray(np.roll(layer, 2 * i, axis=1), format="rgba")
+            container.mux(stream.encode(frame.reformat(format="yuva420p")))
+        container.mux(stream.encode(None))
+    reader = VideoReader(tmp_path / "clip.webm")
+    frames = list(reader)
+    assert len(frames) == 12
+    for i, frame in enumerate(frames):
+        found = [frame[24, (x + 2 * i) % 64].astype(int) for x in (16, 40, 56)]
+        assert np.abs(np.array(found) - [[200, 40, 20], [227, 147, 137], [255, 255, 255]]).max() <= 6
+    (later,) = reader.timed(start_s=0.24, end_s=0.27)
+    assert np.array_equal(later.pixels, frames[6])
+
+
 def test_a_see_through_gif_is_the_same_as_a_picture_and_as_a_video(tmp_path: Path) -> None:
     path = tmp_path / "clip.gif"
     Image.fromarray(_see_through()).save(path)

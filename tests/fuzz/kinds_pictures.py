@@ -1,6 +1,7 @@
 """Pictures: every format that Pillow writes, under a picture's name, and damage that keeps its checksums."""
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ from random import Random
 import numpy as np
 from fuzz_kinds import Kind, Sample
 from mutators import number_of, word_of
-from PIL import Image
+from PIL import Image, features
 
 from autolink_gen.data.images import read_header, read_image
 
@@ -20,7 +21,8 @@ TOKENS = (b"\xff\xd8\xff", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda", b
           b"\xff\xdd", b"Exif\0\0", b"II*\0", b"MM\0*", b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", b"IHDR", b"IDAT",
           b"PLTE", b"tRNS", b"acTL", b"fcTL", b"zTXt", b"iCCP", b"eXIf", b"IEND", b"RIFF", b"WEBP", b"VP8 ", b"VP8L",
           b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"BM", b"GIF89a", b"!\xff\x0bNETSCAPE2.0", b"%!PS-Adobe-3.0 EPSF-3.0",
-          b"%%BoundingBox: 0 0 99999 99999", b"(%pipe%touch x) (w) file", b"ftypavif")  # fmt: skip
+          b"%%BoundingBox: 0 0 99999 99999", b"(%pipe%touch x) (w) file", b"ftypavif", b"ftypavis", b"ispe",
+          b"iloc", b"pitm", b"iref", b"auxl", b"av01", b"av1C", b"irot", b"imir", b"pasp")  # fmt: skip
 
 
 def _pixels(width: int, height: int) -> Image.Image:
@@ -105,8 +107,36 @@ def samples() -> list[Sample]:
     }
     bmps = {f"{mode}.bmp": saved(image.convert(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")}
     bmps["rle.bmp"] = _rle_bmp()
-    files = {**_jpegs(image), **_pngs(image), **webps, **bmps, **_others(image)}
+    files = {**_jpegs(image), **_pngs(image), **webps, **bmps, **_tiffs(image), **_avifs(image), **_others(image)}
     return [Sample(name, content) for name, content in files.items()]
+
+
+def _tiffs(image: Image.Image) -> dict[str, bytes]:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = {
+        "raw.tif": saved(image, "TIFF", exif=exif),
+        "jpeg.tif": saved(image, "TIFF", compression="jpeg"),
+        "deflate.tif": saved(image.convert("RGBA"), "TIFF", compression="tiff_adobe_deflate"),
+        "packbits.tif": saved(image.convert("P"), "TIFF", compression="packbits"),
+        "zstd.tif": saved(image.convert("CMYK"), "TIFF", compression="zstd"),
+        "pages.tif": saved(image, "TIFF", save_all=True, append_images=[image.rotate(90)]),
+        "strips.tif": saved(image, "TIFF", compression="tiff_lzw", strip_size=100),
+    }
+    deep = Image.fromarray((np.arange(20 * 16).reshape(16, 20) * 200).astype(np.uint16))
+    return {**found, "deep.tif": saved(deep, "TIFF", compression="tiff_lzw")}
+
+
+def _avifs(image: Image.Image) -> dict[str, bytes]:
+    if not features.check("avif"):
+        return {}
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    return {
+        "plain.avif": saved(image, "AVIF", speed=10),
+        "alpha.avif": saved(image.convert("RGBA"), "AVIF", speed=10, exif=exif),
+        "animated.avif": saved(image, "AVIF", speed=10, save_all=True, append_images=[image.rotate(90)]),
+    }
 
 
 def _rle_bmp() -> bytes:
@@ -204,6 +234,37 @@ def change_riff(draw: Random, data: bytes) -> bytes:
     return data[:chosen] + word_of(draw, size, "little") + data[chosen + size :]
 
 
+def change_tiff(draw: Random, data: bytes) -> bytes:
+    """A TIFF with the tag, the kind, the number or the value of entries of its first directory changed."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return data
+    place = int(struct.unpack_from(order + "L", data, 4)[0])
+    count = int.from_bytes(data[place : place + 2], "little" if order == "<" else "big")
+    if not 0 < count < 100:
+        return data
+    changed = bytearray(data)
+    for _ in range(draw.choice((1, 1, 2, 3))):
+        entry = place + 2 + 12 * draw.randrange(count)
+        field, size = draw.choice(((0, 2), (2, 2), (4, 4), (8, 4), (8, 4), (8, 4)))
+        known = (draw.choice(range(254, 340)), draw.randrange(1, 14), 1, len(data))
+        small = draw.choice((draw.randrange(9), known[(0, 2, 4, 8).index(field)]))
+        word = small.to_bytes(size, "little" if order == "<" else "big") if draw.random() < 0.5 else word_of(draw, size)
+        changed[entry + field : entry + field + size] = word
+    return bytes(changed)
+
+
+def change_boxes(draw: Random, data: bytes) -> bytes:
+    """An AVIF with a field of one of its boxes changed."""
+    if data[4:8] != b"ftyp":
+        return data
+    places = [found.start() for found in re.finditer(rb"ispe|iloc|pitm|av1C|irot|imir|ipma|iinf|infe|mdat|pixi", data)]
+    if not places:
+        return data
+    place, size = draw.choice(places) + draw.randrange(-4, 40), draw.choice((1, 2, 4))
+    return data[:place] + word_of(draw, size, "big") + data[place + size :]
+
+
 def read(home: Path, file: Path) -> None:
     """What all commands do with a picture."""
     header = read_header(file)
@@ -216,6 +277,12 @@ def read(home: Path, file: Path) -> None:
 
 
 PICTURE = Kind(
-    "picture", samples, read, mutators=(change_png, change_jpeg, change_riff), tokens=TOKENS, cost_ms=0.8, weight=4.0
+    "picture",
+    samples,
+    read,
+    mutators=(change_png, change_jpeg, change_riff, change_tiff, change_boxes),
+    tokens=TOKENS,
+    cost_ms=0.8,
+    weight=4.0,
 )
 KINDS = (PICTURE,)
