@@ -104,10 +104,14 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
               help="How a frame is made square.")  # fmt: skip
 @click.option("--fps", type=float, help="Keep at most so many frames a second. [default: all]")
 @click.option("--processes", type=click.IntRange(min=1), help="Processes at work. [default: one a core]")
-def prepare_videos(source: Path, target: Path, size: int, fit: "FIT", fps: float | None, processes: int | None) -> None:
+@overwrite_option
+def prepare_videos(
+    source: Path, target: Path, size: int, fit: "FIT", fps: float | None, processes: int | None, overwrite: bool
+) -> None:
     """Make a folder of small frames (JPEG) of every video below IN, at the same place below OUT.
 
-    train-transfer and learn-graph take OUT as --data. Repeating the command goes on where it stopped.
+    train-transfer and learn-graph take OUT as --data. Repeating the command goes on where it stopped; frames made
+    otherwise, or of another video of that name, are replaced with --overwrite alone.
 
     \b
     Example:
@@ -116,7 +120,9 @@ def prepare_videos(source: Path, target: Path, size: int, fit: "FIT", fps: float
     from autolink_gen.data.preparing import prepare_videos as prepare
 
     count = processes or os.cpu_count() or 1
-    found = prepare(source, target, size=size, fit=fit, fps=fps, processes=count, progress=progress_bar)
+    found = prepare(
+        source, target, size=size, fit=fit, fps=fps, processes=count, overwrite=overwrite, progress=progress_bar
+    )
     broken = [clip for clip in found if clip.error]
     for title, clips in (
         ("wrote", [clip for clip in found if not clip.error and not clip.was_there]),

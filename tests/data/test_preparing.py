@@ -1,6 +1,7 @@
 """Frames made of videos: where they lie, what a repeated call does, what is reported."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,74 @@ def test_frames_of_another_size_are_not_mixed_in(films: Path, tmp_path: Path) ->
         prepare_videos(films, tmp_path / "frames", size=48)
 
 
+def test_frames_of_another_size_are_made_where_one_insists(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    prepare_videos(films, out, size=32)
+    found = prepare_videos(films, out, size=48, overwrite=True)
+    assert [(clip.num_frames, clip.was_there) for clip in found] == [(6, False)] * 2
+    assert Image.open(out / "id1" / "00001" / "000000.jpg").size == (48, 48)
+    assert json.loads((out / "prepared.json").read_text())["size"] == 48
+
+
+def test_frames_of_other_videos_with_other_settings_are_never_removed(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    prepare_videos(films, out, size=32)
+    shutil.rmtree(films / "id2")
+    with pytest.raises(ValueError, match=r"give another folder$"):
+        prepare_videos(films, out, size=48, overwrite=True)
+    assert Image.open(out / "id1" / "00001" / "000000.jpg").size == (32, 32)
+
+
+def test_frames_of_another_video_of_that_name_are_not_taken_for_its_own(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    prepare_videos(films, out, size=32)
+    write_clip(films / "id2" / "00001.mp4", 9)
+    with pytest.raises(ValueError, match=r"id2/00001 is there already.*--overwrite"):
+        prepare_videos(films, out, size=32)
+    found = prepare_videos(films, out, size=32, overwrite=True)
+    assert [(clip.num_frames, clip.was_there) for clip in found] == [(6, True), (9, False)]
+
+
+def test_folders_of_others_are_not_taken_for_frames_made_here(films: Path, tmp_path: Path) -> None:
+    place = tmp_path / "frames" / "id1" / "00001"
+    place.mkdir(parents=True)
+    (place / "mine.jpg").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"id1/00001 is (there already|in the way)"):
+            prepare_videos(films, tmp_path / "frames", size=32, overwrite=overwrite)
+    assert files_below(tmp_path / "frames") == ["id1/00001/mine.jpg"]
+
+
+def test_frames_that_an_earlier_version_made_are_gone_on_with(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    prepare_videos(films, out, size=32)
+    (out / "prepared.json").write_text('{"size": 32, "fit": "crop", "fps": null}')
+    assert [clip.was_there for clip in prepare_videos(films, out, size=32)] == [True, True]
+    write_clip(films / "id2" / "00001.mp4", 9)
+    with pytest.raises(ValueError, match="id2/00001 is there already"):
+        prepare_videos(films, out, size=32)
+
+
+def test_what_a_killed_process_left_is_removed(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(work, pairs, **options):
+        yield work(pairs[0])
+        (left := tmp_path / "frames/id2/.00001.tmp").mkdir(parents=True)
+        (left / "000000.jpg").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparing, "spread_work", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_videos(films, tmp_path / "frames", size=32)
+    assert not list(tmp_path.glob("frames/**/.*")) and (tmp_path / "frames/id1/00001/000005.jpg").is_file()
+
+
+def test_a_long_name_is_no_obstacle(films: Path, tmp_path: Path) -> None:
+    for ending in (".mp4", ".mov"):
+        write_clip(films / f"short{ending}", 2).rename(films / f"{'n' * 251}{ending}")
+    found = prepare_videos(films, tmp_path / "frames", size=32)
+    assert [clip.num_frames for clip in found] == [6, 6, 2, 2]
+
+
 def test_fewer_frames_a_second(films: Path, tmp_path: Path) -> None:
     found = prepare_videos(films, tmp_path / "frames", size=32, fps=12.5)
     assert [clip.num_frames for clip in found] == [3, 3]
@@ -135,7 +204,7 @@ def test_what_a_killed_call_left_is_made_anew(films: Path, tmp_path: Path) -> No
     assert not left.exists() and "id1/00001/000009.jpg" not in files_below(tmp_path / "frames")
 
 
-@pytest.mark.parametrize("note", ["[" * 10**5, "{", "\x00"])
+@pytest.mark.parametrize("note", ["[" * 10**5, "{", "\x00", "[]", '{"videos": [1]}'])
 def test_a_damaged_note_is_one_line(films: Path, tmp_path: Path, note: str) -> None:
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "prepared.json").write_text(note)
