@@ -63,7 +63,7 @@ class VideoClip:
 
     def count(self) -> int:
         """As many frames as the file promises."""
-        return self._reader.num_frames or 1
+        return self._reader.estimated_frames or 1
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
         """All frames from the keyframe before the first wanted one up to the last, but for large gaps."""

@@ -36,12 +36,19 @@ __all__ = ["MAX_BAD_SHARE", "VIDEO_SUFFIXES", "Rate", "TimedFrame", "VideoError"
 
 logger = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".gif",
+    ".mts", ".m2ts", ".ts", ".vob", ".mpe", ".3gp", ".3g2", ".ogv", ".asf", ".divx",
+)  # fmt: skip
 _MAX_IN_VAIN = 10_000  # packets in a row without a frame
 
 
 class VideoReader(Film):
-    """A video file as a `Film`. Raises VideoError (a ValueError) that names file and remedy where it is none."""
+    """A video file as a `Film`. Raises VideoError (a ValueError) that names file and remedy where it is none.
+
+    `estimated_frames` is the number by which runs draw frames, and always did: where the times of a file rise, that
+    by FFmpeg's estimate of its length, even where `num_frames` was counted.
+    """
 
     def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE) -> None:
         super().__init__(path, max_bad_share=max_bad_share)
@@ -58,7 +65,7 @@ class VideoReader(Film):
             if first is None:
                 raise self._error(f"none of its frames can be decoded, or all are too large ({PIXELS_VARIABLE})")
             self.height, self.width = display.pixels(first).shape[:2]
-        self._can_seek = True
+        self._can_seek, self.estimated_frames = True, self.num_frames
         if is_unsure:
             self._survey()
 
@@ -67,7 +74,9 @@ class VideoReader(Film):
         with self._opened() as (container, stream):
             found = survey(container, stream)
         self._can_seek = found.rises
-        if found.num_frames and (not found.rises or self.num_frames is None):
+        if found.num_frames:
+            if not found.rises or self.estimated_frames is None:
+                self.estimated_frames = found.num_frames
             self.num_frames, self.length_s = found.num_frames, found.length_s
 
     def _from_keyframe(
