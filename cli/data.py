@@ -72,7 +72,8 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite
 def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> None:
     """Pack the pictures below DIR, as they are, into shards in WebDataset's form: few large files for many small ones.
 
-    Training commands take shards as --data, from disk or from a web server. Nothing in DIR is changed.
+    Training commands take shards as --data, from disk or from a web server. Nothing in DIR is changed. Shards that
+    hold these pictures already stay, others are replaced with --overwrite alone.
 
     \b
     Examples:
@@ -84,7 +85,8 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
     packed = pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
     shards = "" if len(packed.files) == 1 else f"{len(packed.files)} shards, "
     size = f"{packed.num_bytes / 2**20:.1f} MiB"
-    echo(f"wrote {counted(packed.num_pictures, 'picture')} ({size}) in {shards}{packed.pattern}")
+    verb = "kept" if packed.were_there else "wrote"
+    echo(f"{verb} {counted(packed.num_pictures, 'picture')} ({size}) in {shards}{packed.pattern}")
     if packed.unreadable:
         echo(f"left out {counted(len(packed.unreadable), 'picture')} that cannot be read:")
         for bad in packed.unreadable[:_SHOWN]:

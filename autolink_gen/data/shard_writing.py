@@ -10,10 +10,12 @@ from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 
-from autolink_gen.data.folders import check_folder, list_images
+from autolink_gen.data.folders import check_folder, split_images
+from autolink_gen.data.found import found_pictures, tell
 from autolink_gen.data.image_folder import MAX_BAD_SHARE, are_too_many
 from autolink_gen.data.images import ImageError, decode_image, read_content
 from autolink_gen.data.inspection import Unreadable
+from autolink_gen.data.packed_already import are_packed
 from autolink_gen.data.shard_names import MAX_SHARDS
 from autolink_gen.files import sync_file, sync_folder
 from autolink_gen.progress import Progress, no_progress
@@ -24,12 +26,13 @@ _MIN_SIDE_PX = 256  # as training decodes them: large JPEG are reduced, which is
 
 @dataclass(frozen=True)
 class PackedShards:
-    """What `pack_pictures` wrote: the shards in order, how much is in them, and the pictures left out."""
+    """What `pack_pictures` wrote, or found: the shards in order, how much is in them, and the pictures left out."""
 
     files: tuple[Path, ...]
     num_pictures: int
     num_bytes: int
     unreadable: tuple[Unreadable, ...]
+    were_there: bool = False
 
     @property
     def pattern(self) -> str:
@@ -53,21 +56,23 @@ def pack_pictures(
 
     With `per_shard` so many pictures go into each of target-000000.tar, target-000001.tar and so on. The bytes of a
     picture are kept; one that cannot be read is left out. The same pictures at the same places give the same bytes.
-    The shards take their names when all are whole.
+    The shards take their names when all are whole. Where all of them are there already, with these pictures, they stay.
 
     Raises:
         ValueError: the folder is missing or holds no picture; the target is no name for a shard, lies in the folder,
-            or is there (and not to be overwritten); more than 5 % of the pictures (and more than one) are unreadable.
+            or is there with other pictures (and not to be overwritten); more than 5 % of the pictures (and more than
+            one) are unreadable.
         OSError: the shards cannot be written.
     """
     folder = check_folder(folder)
     _check_target(target, folder)
     old = _old_shards(target, per_shard)
-    if old and not overwrite:
-        raise ValueError(f"{old[0]} is there already; give --overwrite to replace it, or another OUT")
-    paths = list_images(folder)
+    paths, others = split_images(folder)
     _check_number(len(paths), per_shard)
     packing = _Packing(folder, paths)
+    if old and not overwrite:
+        return _found(packing, old, per_shard)
+    tell(found_pictures(folder, len(paths), others))
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         unfinished.mkdir(parents=True)
@@ -81,8 +86,25 @@ def pack_pictures(
         raise OSError(f"could not write {target}: {error}; free some space or choose another OUT") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return _packed(packing, files)
+
+
+def _packed(packing: "_Packing", files: tuple[Path, ...], *, were_there: bool = False) -> PackedShards:
     num_bytes = sum(path.stat().st_size for path in files)
-    return PackedShards(files, len(paths) - len(packing.unreadable), num_bytes, tuple(packing.unreadable))
+    num_pictures = packing.count - len(packing.unreadable)
+    return PackedShards(files, num_pictures, num_bytes, tuple(packing.unreadable), were_there)
+
+
+def _found(packing: "_Packing", shards: list[Path], per_shard: int | None) -> PackedShards:
+    """What an earlier call packed of the same pictures; ValueError where it was something else."""
+    taken: set[str] = set()
+    names = [(_name(path.relative_to(packing.folder), taken), path) for path in packing.paths]
+    if not are_packed(names, shards, per_shard=per_shard, is_bad=lambda path: packing.content(path) is None):
+        raise ValueError(
+            f"{shards[0]} is there already, with other pictures or in other shards; give --overwrite to replace it, or "
+            "another OUT"
+        )
+    return _packed(packing, tuple(shards), were_there=True)
 
 
 def _check_target(target: Path, folder: Path) -> None:
@@ -120,24 +142,31 @@ class _Packing:
     """Goes through pictures and notes those that cannot be read."""
 
     def __init__(self, folder: Path, paths: Sequence[Path]) -> None:
-        self.folder, self.count = folder, len(paths)
+        self.folder, self.paths, self.count = folder, paths, len(paths)
         self.unreadable: list[Unreadable] = []
 
     def readable(self, paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
         """The names in a shard and the bytes of what can be read."""
         taken: set[str] = set()
         for path in paths:
-            try:
-                content = read_content(path)
-                decode_image(content, str(path), remedy="remove or replace it", min_side=_MIN_SIDE_PX)
-            except ImageError as error:
-                self._count_bad(Unreadable(path, error.reason))
-            except OSError as error:
-                self._count_bad(Unreadable(path, error.strerror or str(error)))
-            else:
+            content = self.content(path)
+            if content is not None:
                 yield _name(path.relative_to(self.folder), taken), content
         if len(self.unreadable) == self.count:
             raise ValueError(f"none of the pictures in {self.folder} can be read; give others")
+
+    def content(self, path: Path) -> bytes | None:
+        """The bytes of a picture; None, and it is noted, where it cannot be read."""
+        try:
+            content = read_content(path)
+            decode_image(content, str(path), remedy="remove or replace it", min_side=_MIN_SIDE_PX)
+        except ImageError as error:
+            self._count_bad(Unreadable(path, error.reason))
+        except OSError as error:
+            self._count_bad(Unreadable(path, error.strerror or str(error)))
+        else:
+            return content
+        return None
 
     def _count_bad(self, one: Unreadable) -> None:
         self.unreadable.append(one)

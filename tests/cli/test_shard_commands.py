@@ -51,6 +51,11 @@ def test_pack_says_what_it_wrote_and_what_to_type_next(home: Path) -> None:
     assert output.endswith("next: autolink-gen learn-graph --data 'out/b-{000000..000002}.tar'\n")
 
 
+def test_a_repeated_pack_keeps_the_shards(home: Path) -> None:
+    output = run("data", "pack", "birds", "birds.tar", "--per-shard", 2)
+    assert output.startswith("kept 5 pictures (") and "next: autolink-gen learn-graph" in output
+
+
 def test_pack_names_what_it_leaves_out(home: Path) -> None:
     Path("birds/5.jpg").touch()
     output = run("data", "pack", "birds", "b.tar")
@@ -59,7 +64,7 @@ def test_pack_names_what_it_leaves_out(home: Path) -> None:
 
 def test_pack_refuses_in_one_line(home: Path) -> None:
     for arguments, message in (
-        (("birds", "birds.tar", "--per-shard", 2), "Error: birds-000000.tar is there already; give --overwrite"),
+        (("birds", "birds.tar", "--per-shard", 3), "Error: birds-000000.tar is there already, with other pictures"),
         (("birds", "birds/b.tar"), "Error: birds/b.tar lies in birds, whose pictures are packed"),
         (("none", "b.tar"), "Error: there is no folder none"),
     ):

@@ -1,6 +1,8 @@
 """Packing a folder into shards: what is in them, that it is the same every time, and what is refused."""
 
+import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,14 +80,56 @@ def test_what_is_there_is_kept_or_replaced_as_a_whole(folder: Path, tmp_path: Pa
     (out / "p-notes.tar").touch()
     pack_pictures(folder, out / "p.tar")
 
-    for per_shard in (None, 5):
-        with pytest.raises(ValueError, match=r"is there already; give --overwrite to replace it, or another OUT"):
+    for per_shard in (1, 3, 5, 7):
+        with pytest.raises(ValueError, match=r"p-000000\.tar is there already.*--overwrite to replace it, or another"):
             pack_pictures(folder, out / "p.tar", per_shard=per_shard)
     assert {path: path.read_bytes() for path in before} == before
 
     pack_pictures(folder, out / "p.tar", per_shard=5, overwrite=True)
     assert _left(out) == ["p-000000.tar", "p-000001.tar", "p-notes.tar", "p.tar"]
     assert len(_names(out / "p-000000.tar")) == 5
+
+
+@pytest.mark.parametrize("per_shard", [None, 3, 7])
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_repeated_call_keeps_what_it_packed(
+    folder: Path, tmp_path: Path, per_shard: int | None, bad: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bad:
+        (folder / "b/2.png").write_text("no picture")
+    packed = pack_pictures(folder, tmp_path / "p.tar", per_shard=per_shard)
+    monkeypatch.setattr(shard_writing, "_write", lambda *_: pytest.fail("it packs again"))
+
+    again = pack_pictures(folder, tmp_path / "p.tar", per_shard=per_shard)
+    assert again == replace(packed, were_there=True) and not packed.were_there
+    assert len(again.unreadable) == bad and again.num_pictures == 7 - bad
+
+
+@pytest.mark.parametrize("change", ["more", "fewer", "larger", "newer", "renamed", "mended", "cut", "no tar"])
+def test_shards_of_other_pictures_are_kept_and_refused(folder: Path, tmp_path: Path, change: str) -> None:
+    (folder / "e.png").write_text("no picture")
+    target = tmp_path / "p.tar"
+    pack_pictures(folder, target)
+    if change == "more":
+        (folder / "b/3.png").write_bytes(picture(1))
+    elif change == "fewer":
+        (folder / "b/2.png").unlink()
+    elif change == "larger":
+        (folder / "b/2.png").write_bytes((folder / "b/2.png").read_bytes() + b"more")
+    elif change == "newer":  # of the same length, as bitmaps are
+        os.utime(folder / "b/2.png", (2e9, 2e9))
+    elif change == "renamed":
+        (folder / "b/2.png").rename(folder / "b/3.png")
+    elif change == "mended":
+        (folder / "e.png").write_bytes(picture(1))
+    elif change == "cut":
+        target.write_bytes(target.read_bytes()[:3000])
+    else:
+        target.write_text("mine")
+    before = target.read_bytes()
+    with pytest.raises(ValueError, match=r"p\.tar is there already.*--overwrite"):
+        pack_pictures(folder, target)
+    assert target.read_bytes() == before and sorted(path.name for path in tmp_path.iterdir()) == ["p.tar", "pictures"]
 
 
 def test_unreadable_pictures_are_left_out_and_named(folder: Path, tmp_path: Path) -> None:
