@@ -65,7 +65,10 @@ def _opened(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Iterator[tuple[An
         streams = [stream for stream in container.streams.video if stream.codec_context is not None]
         if not streams:
             raise ValueError("there is no picture in it")
-        yield container, _chosen(streams)
+        chosen = _chosen(streams)
+        if not chosen[0].codec_context.width or not chosen[0].codec_context.height:
+            raise ValueError("it does not say how large its picture is")
+        yield container, chosen
 
 
 def _chosen(streams: list[Any]) -> list[Any]:

@@ -22,7 +22,8 @@ from autolink_gen.text import printable
 logger = logging.getLogger(__name__)
 
 _FULL_RANGE = 2
-_BT709, _UNMARKED, _BT2020 = 1, (0, 2, 3), 9  # colour spaces (matrices) and primaries, H.273
+_BT709, _BT601, _BT2020, _BT2020_CONSTANT = 1, 5, 9, 10  # colour spaces (matrices) and primaries, H.273
+_UNMARKED, _READ_MATRICES = (0, 2, 3), (1, 4, 5, 6, 7, 9)
 _TRANSFERS = {16: Transfer.PQ, 18: Transfer.HLG}
 _SDR_TRANSFERS = (1, 2, 6, 14, 15)
 _HD_WIDTH, _SD_HEIGHT = 1280, 576  # players take an unmarked video that is larger for BT.709
@@ -77,7 +78,7 @@ class Display:
         codec, hidden = self._stream.codec_context.name, HIDDEN_FRAMES if self._alpha else _ALPHA_FRAMES if alpha else 0
         check_shown(frame, codec, num_pixels=width * frame.height, bytes_a_pixel=num_bytes, more_frames=hidden)
         target = "gbrp10le" if transfer else "rgba" if has_alpha else "rgb24"
-        matrix = _matrix(frame, is_hdr=transfer is not None)
+        matrix = self._matrix(frame, is_hdr=transfer is not None)
         converted = self._converter.reformat(frame, width=width, format=target, src_colorspace=matrix)
         if has_alpha and not transfer:
             return _laid_over_white(converted)
@@ -110,6 +111,18 @@ class Display:
             self._tell("has the wide colours of BT.2020: they are brought to those of BT.709")
         return transfer
 
+    def _matrix(self, frame: Any, *, is_hdr: bool) -> int:
+        """The colour space to read a frame by; FFmpeg takes all unmarked ones for BT.601, and refuses some."""
+        is_large = frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT
+        likely = _BT2020 if is_hdr else _BT709 if is_large else _BT601
+        if frame.colorspace in _READ_MATRICES:
+            return int(frame.colorspace)
+        if frame.colorspace == _BT2020_CONSTANT:
+            return _BT2020
+        if frame.colorspace not in _UNMARKED:
+            self._tell(f"may show wrong colours: how it keeps them (matrix {frame.colorspace}) is not known here")
+        return likely
+
     def _tell(self, what: str) -> None:
         if what not in self._told:
             self._told.add(what)
@@ -118,15 +131,6 @@ class Display:
 
 def _square_width(width: int, shape: Fraction) -> int:
     return max(1, round(width * shape))
-
-
-def _matrix(frame: Any, *, is_hdr: bool) -> int | None:
-    """The colour space to read a frame by, where another than FFmpeg's is right: it takes all unmarked for BT.601."""
-    if frame.colorspace not in _UNMARKED or frame.format.is_rgb or frame.format.has_palette:
-        return None
-    if is_hdr:
-        return _BT2020
-    return _BT709 if frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT else None
 
 
 def _has_alpha(form: Any) -> bool:

@@ -109,6 +109,15 @@ def test_damage_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+def test_a_header_without_a_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    content = _avif(_drawn())
+    path.write_bytes(content[: content.find(b"av01") + 9])
+    for read in (read_header, read_image):
+        with pytest.raises(ImageError, match="how large"):
+            read(path)
+
+
 def test_frames_in_a_packet_are_counted() -> None:
     header, frame, hidden = b"\x0a\1\0", b"\x32\2\0\0", b"\x1a\1\0"
     assert _num_frames(header + frame) == 1

@@ -34,6 +34,14 @@ def test_unmarked_videos_are_read_by_their_size(tmp_path: Path, matrix: str, siz
     assert far_from(next(iter(VideoReader(path))), _COLOURS) <= 3
 
 
+def test_a_matrix_that_is_not_known_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for mark in (3, 8, 10):
+        matrix = "2020" if mark == 10 else "601"
+        reader = VideoReader(write_bars(tmp_path / f"{mark}.mp4", _COLOURS / 255, matrix=matrix, colorspace=mark))
+        assert far_from(next(iter(reader)), _COLOURS) <= 3
+    assert ["8.mp4" in record.message and "colours" in record.message for record in caplog.records] == [True]
+
+
 # (a, b, c, d) of the matrix, and where the upper left corner and the right of it come to lie.
 _ORIENTATIONS = {
     "as it is": ((1, 0, 0, 1), lambda frame: frame),
