@@ -17,6 +17,7 @@ from autolink_gen.models.blocks import (
     start_convolutions,
 )
 from autolink_gen.models.generator import CHANNELS, GanConfig
+from autolink_gen.ops.powers import power
 
 _LAST_SIZE = 8
 _STD_GROUP = 4
@@ -72,7 +73,7 @@ class Discriminator(nn.Module):
         """Logits of pictures in [-1, 1]; edge maps are looked at only where ``config.sees_edges``."""
         if self.config.sees_edges:
             assert edge_maps is not None
-            pictures = torch.cat([pictures, edge_maps**self.config.edge_power], dim=1)
+            pictures = torch.cat([pictures, power(edge_maps, self.config.edge_power)], dim=1)
         x = self.blocks(self.from_picture(pictures))
         if self.config.minibatch_std:
             x = with_minibatch_std(x)

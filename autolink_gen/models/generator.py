@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from autolink_gen.models.blocks import check_width, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.modulation import StyledUp
+from autolink_gen.ops.powers import power
 
 IMAGE_SIZES = (64, 128, 256)
 EDGE_MAP_SIZE = 32
@@ -95,7 +96,7 @@ class Generator(nn.Module):
     def paint(self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
         """Pictures, about in [-1, 1], on edge maps of any size, in styles w."""
         # In half precision there is no such interpolation on a CPU.
-        maps = edge_map.to(torch.promote_types(edge_map.dtype, torch.float32)) ** self.config.edge_power
+        maps = power(edge_map.to(torch.promote_types(edge_map.dtype, torch.float32)), self.config.edge_power)
         small = F.interpolate(maps, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True)
         x = self.from_edges(small)
         if self.config.learned_start:
