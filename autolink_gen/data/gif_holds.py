@@ -1,6 +1,5 @@
 """How long a GIF shows its last frame, which FFmpeg cannot be told; and whether it moves."""
 
-import math
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,14 +23,14 @@ def has_several_frames(path: Path) -> bool:
         return _walk(file, stop_after=2)[1] > 1
 
 
-def _walk(file: BinaryIO, *, stop_after: float = math.inf) -> tuple[int | None, int]:
+def _walk(file: BinaryIO, *, stop_after: int | None = None) -> tuple[int | None, int]:
     """Where the delay of the last frame stands, None where nowhere; and how many frames there are."""
     place, count = None, 0
     screen = file.read(13)
     if len(screen) < 13:
         return place, count
     _skip_table(file, screen[10])
-    while count < stop_after and (kind := file.read(1)) in (_EXTENSION, _IMAGE):
+    while count != stop_after and (kind := file.read(1)) in (_EXTENSION, _IMAGE):
         if kind == _IMAGE:
             count += 1
             _skip_table(file, (file.read(9)[8:] or b"\0")[0])
