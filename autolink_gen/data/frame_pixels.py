@@ -21,7 +21,7 @@ from autolink_gen.text import printable
 
 logger = logging.getLogger(__name__)
 
-_FULL_RANGE = 2
+_FULL_RANGE, _UNSPECIFIED = 2, 2
 _BT709, _BT601, _BT2020, _BT2020_CONSTANT = 1, 5, 9, 10  # colour spaces (matrices) and primaries, H.273
 _UNMARKED, _READ_MATRICES = (0, 2, 3), (1, 4, 5, 6, 7, 9)
 _TRANSFERS = {16: Transfer.PQ, 18: Transfer.HLG}
@@ -102,7 +102,8 @@ class Display:
     def _transfer(self, frame: Any) -> Transfer | None:
         """How an HDR frame, or one of BT.2020, becomes SDR; None for one that is shown as it is."""
         context = self._stream.codec_context
-        code = getattr(frame, "color_trc", context.color_trc)
+        code = getattr(frame, "color_trc", _UNSPECIFIED)
+        code = context.color_trc if code == _UNSPECIFIED else code
         transfer = _TRANSFERS.get(code)
         if transfer is not None:
             self._tell(f"is HDR ({transfer.value}): its colours are brought to SDR, its highlights pressed together")

@@ -83,7 +83,8 @@ _OPENERS: dict[bytes, Callable[[Any], Image.Image]] = {
     b"II*\0": _tiff,
     b"MM\0*": _tiff,
 }
-_AVIF_BRANDS = (b"avif", b"avis")
+_AVIF_BRANDS, _HEIC_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_HEAD_BYTES = 64
 
 
 def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
@@ -94,6 +95,8 @@ def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     opener = next((one for magic, one in _OPENERS.items() if head.startswith(magic)), None)
     if _is_avif(head):
         raise ValueError("it is an AVIF, of which no part is opened by itself")
+    if _brands(head) & _HEIC_BRANDS:
+        raise ValueError("it is a HEIC picture, which is not read here: convert it to JPEG or PNG")
     if opener is None or (head.startswith(b"RIFF") and head[8:12] != b"WEBP"):
         raise ValueError("its content is no picture that is known here, whatever its name says")
     if opener is WebPImagePlugin.WebPImageFile:
@@ -116,13 +119,19 @@ def picture_header(handle: BinaryIO | BytesIO, *, max_pixels: int) -> tuple[tupl
 
 def _head(handle: BinaryIO | BytesIO) -> bytes:
     handle.seek(0)
-    head = handle.read(16)
+    head = handle.read(_HEAD_BYTES)
     handle.seek(0)
     return head
 
 
 def _is_avif(head: bytes) -> bool:
-    return head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS
+    return bool(_brands(head) & _AVIF_BRANDS)
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The kinds that the beginning of a file of boxes, such as AVIF and HEIC, says it is of."""
+    end = int.from_bytes(head[:4], "big") if head[4:8] == b"ftyp" else 0
+    return {head[place : place + 4] for place in (8, *range(16, min(end, len(head)) - 3, 4)) if place < end}
 
 
 def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:

@@ -51,6 +51,16 @@ def test_a_name_does_not_count_and_bytes_are_decoded_as_files_are(tmp_path: Path
     assert np.array_equal(pixels, to_array(decoded))
 
 
+def test_the_brand_may_stand_second_and_heic_is_told_apart(tmp_path: Path) -> None:
+    content = _avif(_drawn())
+    assert content[8:12] == b"avif" and b"avif" in content[16:32]
+    (tmp_path / "a.avif").write_bytes(content[:8] + b"mif1" + content[12:])
+    assert read_image(tmp_path / "a.avif").size == (64, 48)
+    (tmp_path / "b.jpg").write_bytes(struct.pack(">L4s4sL8s", 24, b"ftyp", b"heic", 0, b"mif1heic") + bytes(100))
+    with pytest.raises(ImageError, match=r"HEIC.*convert"):
+        read_image(tmp_path / "b.jpg")
+
+
 def test_transparency_lies_on_white(tmp_path: Path) -> None:
     image = _drawn()
     alpha = np.full((48, 64), 255, np.uint8)
