@@ -1,7 +1,11 @@
 """The lock on a run's folder: one at a time, free when its holder is gone, and no way to write somewhere else."""
 
+import errno
 import os
+import re
 import signal
+import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -86,15 +90,50 @@ def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
         pass
 
 
-def test_a_system_without_locks_goes_on_without(tmp_path, monkeypatch):
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system that has none, as some that are mounted over a network."""
     import fcntl
 
     def refuse(*args: object) -> None:
-        raise OSError(38, "Function not implemented")
+        raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with locked_run(tmp_path), locked_run(tmp_path):
+
+
+def test_without_locks_whoever_makes_the_file_holds_it(tmp_path, no_locks):
+    with locked_run(tmp_path):
+        assert names(tmp_path) == [LOCK_NAME]
+        who = rf"process {os.getpid()} on {re.escape(socket.gethostname())}.*remove .*{re.escape(LOCK_NAME)}"
+        with pytest.raises(ValueError, match=who), locked_run(tmp_path):
+            pass
+    assert names(tmp_path) == []
+    with locked_run(tmp_path):
         pass
+
+
+def test_without_locks_a_file_of_a_process_that_ended_is_taken_over(tmp_path, no_locks):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / LOCK_NAME).write_text(f"process {ended.pid} on {socket.gethostname()}\n")
+    with locked_run(tmp_path):
+        assert f"process {os.getpid()} " in (tmp_path / LOCK_NAME).read_text()
+
+
+@pytest.mark.parametrize("text", ["process 3 on another-machine\n", "", "process x\n"])
+def test_without_locks_a_file_of_which_nothing_is_known_is_respected(tmp_path, no_locks, text):
+    (tmp_path / LOCK_NAME).write_text(text)
+    who = "process 3 on another-machine" if "another" in text else "process"
+    with pytest.raises(ValueError, match=rf"in use by .*{who}.*remove "), locked_run(tmp_path):
+        pass
+    assert (tmp_path / LOCK_NAME).read_text() == text
+
+
+def test_with_locks_a_file_that_a_killed_process_left_is_taken_over(tmp_path):
+    """Whatever it says: the system knows that nobody holds it."""
+    (tmp_path / LOCK_NAME).write_text("process 3 on another-machine\n")
+    with locked_run(tmp_path):
+        assert f"process {os.getpid()} " in (tmp_path / LOCK_NAME).read_text()
 
 
 def test_a_lock_that_was_moved_away_while_it_was_waited_for_is_taken_anew(tmp_path, monkeypatch):
