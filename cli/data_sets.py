@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import counted, echo, progress_bar
+from autolink_gen.cli.shared import counted, echo, overwrite_option, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.publishing import PreparedPart
@@ -54,10 +54,12 @@ def info(name: str | None, data_root: Path | None) -> None:
 @_ROOT
 @click.option("--size", type=int, default=128, show_default=True, help="Width and height of the pictures in pixels.")
 @click.option("--download", is_flag=True, help="Fetch the set first, where torchvision knows it.")
-def prepare(name: str, data_root: Path | None, size: int, download: bool) -> None:
+@overwrite_option
+def prepare(name: str, data_root: Path | None, size: int, download: bool, overwrite: bool) -> None:
     """Make a published set ready: its parts by the published split, cut out and small, with tables of landmarks.
 
-    Written to prepared/NAME in the data root; what is there is kept, so that repeating the command goes on.
+    Written to prepared/NAME in the data root; what is there is kept, so that repeating the command goes on. With
+    another --size, --overwrite makes the pictures anew.
 
     \b
     Example:
@@ -74,7 +76,7 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool) -> Non
     if download:
         download_set(entry, base)
     try:
-        parts = prepare_set(name, entry, base, size=size, progress=progress_bar)
+        parts = prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
     except KeyboardInterrupt:
         echo("stopped; repeat the command to go on")
         click.get_current_context().exit(130)

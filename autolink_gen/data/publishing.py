@@ -26,7 +26,7 @@ from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE
 from autolink_gen.data.sets import Layout, PictureSet
 from autolink_gen.data.trees import missing_from, tree_error
 from autolink_gen.data.written_files import PartFiles
-from autolink_gen.files import BadFileError, reading, write_text_atomically
+from autolink_gen.files import BadFileError, check_free, reading, write_text_atomically
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.text import from_cell, shown, to_cell
 
@@ -70,13 +70,20 @@ def find_layout(name: str, entry: PictureSet, base: Path) -> tuple[Path, Layout]
 
 
 def prepare_set(
-    name: str, entry: PictureSet, base: Path, *, size: int = 128, progress: Progress = no_progress
+    name: str,
+    entry: PictureSet,
+    base: Path,
+    *,
+    size: int = 128,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
 ) -> list[PreparedPart]:
     """Write the parts of a published set below `base`/prepared/`name`, as JPEG of (size, size) pixels.
 
     Pictures are stretched, as in the authors' code. Those that are there are kept, so that an interrupted call may be
     repeated, but for those that an earlier call wrote and that are in the set's lists no more. One that cannot be read
-    is left out. Nothing that others put there is removed.
+    is left out. Nothing that others put there is removed. With `overwrite` pictures of another size are made anew, and
+    tables of landmarks replaced that nothing is known of.
 
     Raises:
         ValueError: the set is not below `base` in a published form, pictures are there that were made otherwise or
@@ -90,21 +97,35 @@ def prepare_set(
     for part, pictures in parts.items():
         _check(f"{name}, part {part}", pictures, home)
     target = base / PREPARED / name
-    found = _state(target)
-    if found and found.get("size") != size:
-        raise ValueError(
-            f"{target} holds pictures of {found.get('size')} pixels, not {size}; remove that folder to make them anew"
-        )
-    _note(target, size, complete=False)
     files = {
         part: PartFiles(target / part, [f"{picture.name}.jpg" for picture in pictures])
         for part, pictures in parts.items()
     }
+    _claim(target, files, size=size, overwrite=overwrite)
     for of_part in files.values():
         of_part.check()
     prepared = [_prepare_part(part, parts[part], files[part], entry.names, size, progress) for part in parts]
     _note(target, size, complete=True)
     return prepared
+
+
+def _claim(target: Path, files: dict[str, PartFiles], *, size: int, overwrite: bool) -> None:
+    """Note the size that is made now; ValueError where another was, or tables lie there that nothing is known of."""
+    found = _state(target)
+    is_ours = (target / _STATE_NAME).is_file() or any(of_part.manifest.is_file() for of_part in files.values())
+    check_free(*(_table_file(target / part) for part in files), overwrite=overwrite or is_ours, option="--data-root")
+    if found and found.get("size") != size:
+        if not overwrite:
+            raise ValueError(
+                f"{target} holds pictures of {shown(found.get('size'))} pixels, not {size}; give --overwrite to make "
+                "them anew, or move that folder away"
+            )
+        write_text_atomically(
+            target / _STATE_NAME, json.dumps({**found, "complete": False}) + "\n", remedy=_REMEDY, follow_links=False
+        )
+        for of_part in files.values():
+            of_part.remove_all()
+    _note(target, size, complete=False)
 
 
 def is_prepared(name: str, base: Path) -> bool:
@@ -123,7 +144,7 @@ def _state(target: Path) -> dict[str, Any]:
 
 def _note(target: Path, size: int, *, complete: bool) -> None:
     text = json.dumps({"size": size, "complete": complete}) + "\n"
-    write_text_atomically(target / _STATE_NAME, text, remedy=_REMEDY)
+    write_text_atomically(target / _STATE_NAME, text, remedy=_REMEDY, follow_links=False)
 
 
 def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
@@ -171,7 +192,7 @@ def _prepare_part(
         else:
             found.append((picture, outcome))
     if any(outcome.points is not None for _, outcome in found):
-        write_text_atomically(folder.with_name(f"landmarks_{part}.csv"), _table(found, names), remedy=_REMEDY)
+        write_text_atomically(_table_file(folder), _table(found, names), remedy=_REMEDY, follow_links=False)
     written = sum(outcome.written for _, outcome in found)
     removed = files.remove_others(set(files.listed))
     return PreparedPart(part, folder, written, len(found) - written, removed, tuple(errors))
@@ -263,6 +284,10 @@ def _points(picture: Annotated, size: tuple[int, int], box: Box) -> Float[ndarra
         return None
     pixels = picture.points if picture.length is None else picture.points / picture.length * np.array(size)
     return (pixels - np.array(box[:2])) / (np.array(box[2:]) - np.array(box[:2]))
+
+
+def _table_file(folder: Path) -> Path:
+    return folder.with_name(f"landmarks_{folder.name}.csv")
 
 
 def _table(found: Iterable[tuple[Annotated, _Outcome]], names: tuple[str, ...]) -> str:

@@ -46,6 +46,13 @@ class PartFiles:
         self._refuse([name for name in others if name not in own and name not in self.listed])
         return len(removed)
 
+    def remove_all(self) -> None:
+        """Remove all that was written here; ValueError, and all stays, where the folder holds anything else."""
+        self._check_links()
+        own = self._own()
+        self._refuse([name for name in _files_below(self.folder) if name not in own])
+        self.remove_others(set())
+
     def _own(self) -> set[str]:
         """What the manifest names and is there, as a plain file."""
         if not self.manifest.is_file():
@@ -58,7 +65,8 @@ class PartFiles:
 
     def _write_manifest(self, names: set[str]) -> None:
         text = "".join(f"{name}\n" for name in sorted(names))
-        write_text_atomically(self.manifest, text, remedy="free some space and repeat the command")
+        remedy = "free some space and repeat the command"
+        write_text_atomically(self.manifest, text, remedy=remedy, follow_links=False)
 
     def _check_links(self) -> None:
         """ValueError where something would be written elsewhere, or in the place of what is no file."""

@@ -161,8 +161,8 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def prepare(name: str, root: Path, *, size: int = 16) -> list[PreparedPart]:
+def prepare(name: str, root: Path, *, size: int = 16, overwrite: bool = False) -> list[PreparedPart]:
     """Make a tree ready."""
     entry = SETS[name]
     assert isinstance(entry, PictureSet)
-    return prepare_set(name, entry, root, size=size)
+    return prepare_set(name, entry, root, size=size, overwrite=overwrite)

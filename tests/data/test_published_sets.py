@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from published_trees import BUILDERS, H36M_ACTIVITY, celeba_h5, prepare
 from torch.utils.data import Dataset
 
 from autolink_gen.data.catalog import find_pictures, open_dataset
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import find_landmarks_csv, read_landmarks_csv
-from autolink_gen.data.publishing import download_set
+from autolink_gen.data.publishing import download_set, is_prepared
 from autolink_gen.data.sets import SETS, PictureSet
 from autolink_gen.evaluation.parts import find_folders, read_part
 
@@ -250,8 +251,39 @@ def test_a_repeated_call_goes_on_and_says_so(tmp_path: Path) -> None:
     again = prepare("cub-all", tmp_path)
     assert [(part.written, part.were_there) for part in again] == [(0, 4), (1, 3)]
     assert (tmp_path / "prepared/cub-all/landmarks_test.csv").read_bytes() == table
-    with pytest.raises(ValueError, match="holds pictures of 16 pixels, not 32; remove that folder"):
+    with pytest.raises(ValueError, match="holds pictures of 16 pixels, not 32; give --overwrite"):
         prepare("cub-all", tmp_path, size=32)
+    assert is_prepared("cub-all", tmp_path), "what was ready stays so"
+
+
+def test_pictures_of_another_size_are_made_where_one_insists(tmp_path: Path) -> None:
+    BUILDERS["cub-all"](tmp_path)
+    prepare("cub-all", tmp_path)
+    again = prepare("cub-all", tmp_path, size=32, overwrite=True)
+    assert [(part.written, part.were_there) for part in again] == [(4, 0), (4, 0)]
+    assert {Image.open(path).size for part in again for path in part.folder.rglob("*.jpg")} == {(32, 32)}
+
+
+def test_nothing_of_others_is_removed_where_one_insists(tmp_path: Path) -> None:
+    BUILDERS["cub-all"](tmp_path)
+    train, _ = prepare("cub-all", tmp_path)
+    (train.folder / "mine.jpg").write_text("mine")
+    before = {path: path.read_bytes() for path in train.folder.rglob("*.jpg")}
+    with pytest.raises(ValueError, match=r"mine\.jpg was not written by data prepare"):
+        prepare("cub-all", tmp_path, size=32, overwrite=True)
+    assert {path: path.read_bytes() for path in train.folder.rglob("*.jpg")} == before
+
+
+def test_a_table_that_nothing_is_known_of_stays(tmp_path: Path) -> None:
+    BUILDERS["cub-all"](tmp_path)
+    table = tmp_path / "prepared/cub-all/landmarks_test.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("mine")
+    with pytest.raises(ValueError, match=r"landmarks_test\.csv is there already.*--overwrite"):
+        prepare("cub-all", tmp_path)
+    assert table.read_text() == "mine" and [path.name for path in table.parent.iterdir()] == [table.name]
+    prepare("cub-all", tmp_path, overwrite=True)
+    assert table.read_text().startswith("file,")
 
 
 def test_the_size_has_limits(tmp_path: Path) -> None:
