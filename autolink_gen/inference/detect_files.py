@@ -97,6 +97,7 @@ class FileDetector:
                     self.tables.add(found, landmarks)
                     writer.write(self._drawn(found, landmarks), time_s=found.source.time_s)
                     progress(1)
+                writer.end_at(reader.ends_s)
             self.num_overlays += 1
         self.tables.end_file()
 

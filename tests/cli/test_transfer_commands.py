@@ -213,6 +213,17 @@ def test_a_driver_without_a_pose_is_refused(here, tmp_path):
         assert "shows a pose that can be made out" in output and not (tmp_path / out).exists()
 
 
+def test_a_picture_that_moves_is_a_driver_and_its_last_frame_is_held(here, tmp_path):
+    frames = [Image.linear_gradient("L").resize((64, 64)).rotate(30 * number).convert("RGB") for number in range(3)]
+    more = {"save_all": True, "append_images": frames[1:], "duration": [100, 100, 1800], "lossless": True}
+    frames[0].save(tmp_path / "driver.webp", **more)
+    source, out = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4"), tmp_path / "out.gif"
+    output = run("transfer", source, str(tmp_path / "driver.webp"), "-o", str(out)).output
+    assert f"wrote {out} (3 frames)" in output and "ends early" not in output
+    with Image.open(out) as image:
+        assert [image.seek(number) or image.info["duration"] for number in range(3)] == [100, 100, 1800]
+
+
 def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
     from autolink_gen.data.frame_stream import FrameStream
 
