@@ -117,10 +117,14 @@ def _settled_choice(options: dict[str, Any], folder: Path) -> ClusterChoice | No
     BadParameter where both are there and differ.
     """
     named = cluster_choice(options["clusters"], options["dropped_clusters"])
+    from autolink_gen.training.folders import is_only_begun
+
     chosen = _recorded_choice(folder) if options["resume"] else None
     if chosen is None:
         return named
     before = ClusterChoice(chosen.clusters, chosen.dropped_clusters) if chosen.dropped_clusters else None
+    if named not in (None, before) and is_only_begun(folder):
+        return named
     if named not in (None, before):
         has = f"leaves {before} of its graph out" if before else "leaves no cluster of its graph out"
         raise click.BadParameter(
@@ -150,6 +154,8 @@ def _own_graph(
     chosen = _recorded_choice(folder)
     if graph is None or chosen is None:
         return None
+    if dropped is not None and dropped.dropped != chosen.dropped_clusters:  # of a run that came to no save
+        return None
     say(f"graph: {folder / GRAPH_NAME}, the run's own{without_text(graph, dropped)}")
     return graph, chosen
 
@@ -159,6 +165,7 @@ def _named_graph(
 ) -> tuple["AutoLink", "GraphChoice"]:
     from autolink_gen.checkpoints import find_run, finished_runs, load_graph_model
     from autolink_gen.config import GraphChoice
+    from autolink_gen.data.identity import public_data
 
     found, why = find_run("graph", options["graph_run"], runs=options["out"]), ""
     if options["graph_run"] is None:
@@ -169,21 +176,25 @@ def _named_graph(
     say(f"graph: {found} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}")
     learned_on = _learned_on(found)
     if learned_on and _is_new(data, learned_on):
-        say(f"note: that graph was learned on {learned_on}, and {called} is trained on {data}")
+        say(f"note: that graph was learned on {learned_on}, and {called} is trained on {public_data(data)}")
     if dropped is None:
         return graph, GraphChoice(run=str(found))
     return graph, GraphChoice(run=str(found), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
 
 
 def _learned_on(run: Path) -> str:
-    """The data that a graph was learned on, nothing where that is not known."""
-    return str(run_settings(run, "data").get("name") or "")
+    """The data that a graph was learned on, as they may be shown; nothing where that is not known."""
+    from autolink_gen.data.identity import public_data
+
+    return public_data(str(run_settings(run, "data").get("name") or ""))
 
 
 def _is_new(data: str, learned_on: str) -> bool:
     """Whether a graph learned on ``learned_on`` has not seen ``data`` or a part of it."""
     from autolink_gen.data.catalog import parts_of
+    from autolink_gen.data.identity import public_data
 
+    data = public_data(data)
     known = [_way_to(str(part)) for part in parts_of(learned_on)]
     return not all(any(_is_same(_way_to(str(part)), other) for other in known) for part in parts_of(data))
 

@@ -1,14 +1,70 @@
 """What several commands need: lines for the terminal, the device that is named, a progress bar, numbers of things."""
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from autolink_gen.text import printable
+from autolink_gen.text import printable, shown
 
+_MOST_NAME_BYTES = 200  # of the 255 that a file's name may have: ".old1" and the like are put behind it
+_LARGEST_SEED = 2**63 - 1  # what generators take
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+
+
+class RunName(click.ParamType):
+    """The name of a run: that of one folder, on any system."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is; BadParameter, which says why, where no folder should be called so."""
+        text = str(value)
+        size = len(text.encode(errors="surrogateescape"))
+        if text in ("", ".", "..") or "/" in text or "\0" in text:
+            self.fail(
+                f"{shown(text)!r} is no name of one folder: give a name alone, and its place by --out", param, ctx
+            )
+        if text != text.rstrip(" .") or any(ord(one) < 32 for one in text):
+            self.fail(
+                f"{shown(text)!r} has dots or blanks at its end, or control characters: leave them out", param, ctx
+            )
+        if size > _MOST_NAME_BYTES:
+            self.fail(f"{shown(text)} has {size} bytes: give a name of {_MOST_NAME_BYTES} at most", param, ctx)
+        return text
+
+
+class Seed(click.ParamType):
+    """A seed of random numbers: a whole number that generators take, 0 or more where it is not ``signed``."""
+
+    name = "integer"
+
+    def __init__(self, *, signed: bool = True) -> None:
+        self.least = -_LARGEST_SEED if signed else 0
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; BadParameter for what is none, or is too large."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{shown(str(value), most=40)!r} is no whole number that a seed can be", param, ctx)
+        if not self.least <= number <= _LARGEST_SEED:
+            self.fail(f"{shown(number, most=40)} is no seed: give one from {self.least} to {_LARGEST_SEED}", param, ctx)
+        return number
+
+
+def fitting_name(text: str, *, suffix: str = "") -> str:
+    """A text as the name of a run, ``suffix`` behind it: without what no folder should have, cut where it is long."""
+    plain = "".join("-" if one == "/" or ord(one) < 32 else one for one in text).rstrip(" .")
+    plain = plain if plain.strip("-") else "data"
+    most = _MOST_NAME_BYTES - len(suffix.encode(errors="surrogateescape"))
+    whole = plain.encode(errors="surrogateescape")
+    if len(whole) > most:  # names that begin alike stay two
+        mark = f"-{zlib.crc32(whole):08x}"
+        plain = whole[: most - len(mark)].decode(errors="ignore").rstrip(" .") + mark
+    return (plain + suffix).rstrip(" .")
 
 
 def echo(*lines: str, err: bool = False) -> None:
@@ -38,10 +94,12 @@ def _is_output(path: Path) -> bool:
 
 def pick_device(name: str | None) -> str:
     """The device to run on: the one named, else CUDA where there is one; BadParameter where it cannot be used."""
-    import torch
+    from autolink_gen.devices import best_device
 
     if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return best_device()
+    import torch
+
     try:
         torch.zeros(1, device=name).cpu()  # there are devices from which nothing comes back
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA

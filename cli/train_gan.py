@@ -1,6 +1,5 @@
 """``autolink-gen train-gan``: a learned graph and pictures in, a generator that paints on the graph out."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,8 @@ import click
 
 from autolink_gen.cli.cluster_choice import drop_options
 from autolink_gen.cli.graph_choice import Painter, painter_settings
-from autolink_gen.cli.training_options import data_label, given_settings, training_options
+from autolink_gen.cli.training_options import given_settings, run_name, training_options
+from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,15 +51,14 @@ def train_gan(**options: Any) -> None:
             "grid.png": "above pictures with their graph, below a row a style on these poses",
             "fd_vgg16.png": "the distance to real pictures through training",
         },
-        then=lambda folder: f"autolink-gen generate --model {shlex.quote(str(folder))} --grid rows=seeds,cols=poses",
+        then=lambda folder: f"autolink-gen generate --model {typed(folder)} --grid rows=seeds,cols=poses",
     )
 
 
 def _folder(options: dict[str, Any], data: str) -> Path:
-    label = data_label(data)
-    if options["classes"]:
-        label += "-" + options["classes"].replace(",", "-")
-    folder: Path = options["out"] / "gan" / (options["name"] or label)
+    classes = options["classes"]
+    suffix = "-" + classes.replace(",", "-").replace("/", "-") if classes else ""
+    folder: Path = options["out"] / "gan" / run_name(options, data, suffix=suffix)
     return folder
 
 

@@ -1,6 +1,5 @@
 """``autolink-gen train-transfer``: a learned graph and videos in, a network that moves one with another out."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,8 @@ import click
 
 from autolink_gen.cli.cluster_choice import drop_options
 from autolink_gen.cli.graph_choice import Painter, painter_settings
-from autolink_gen.cli.training_options import data_label, given_settings, training_options
+from autolink_gen.cli.training_options import given_settings, run_name, training_options
+from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,12 +46,12 @@ def train_transfer(**options: Any) -> None:
             "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
             "l1.png": "the error on held-out clips through training",
         },
-        then=lambda folder: f"autolink-gen transfer SOURCE DRIVER --model {shlex.quote(str(folder))}",
+        then=lambda folder: f"autolink-gen transfer SOURCE DRIVER --model {typed(folder)}",
     )
 
 
 def _folder(options: dict[str, Any], data: str) -> Path:
-    folder: Path = options["out"] / "transfer" / (options["name"] or data_label(data))
+    folder: Path = options["out"] / "transfer" / run_name(options, data)
     return folder
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.shared import RunName, Seed, echo, fitting_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ _DATA = click.option(
 _OPTIONS = (
     click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie."),
     click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
-    click.option("--name", help="Name of the run. [default: made from the data and the model]"),
+    click.option("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
     click.option(
         "--out",
         type=click.Path(path_type=Path),
@@ -40,7 +40,7 @@ _OPTIONS = (
         default=None,
         help="Mirror every second picture; not where left and right differ. [default: the recipe's]",
     ),
-    click.option("--seed", type=int, help="Seed of weights, masks and the order of pictures."),
+    click.option("--seed", type=Seed(), help="Seed of weights, masks and the order of pictures."),
     click.option("--steps", type=int, help="Training steps."),
     click.option("--max-minutes", type=float, help="Save and stop after so many minutes; repeat to go on."),
     click.option("--devices", default="auto", show_default=True, help="Number of devices, or auto."),
@@ -111,11 +111,18 @@ def whole_path(data: str | None) -> str | None:
     return "+".join(whole)
 
 
+def run_name(options: dict[str, Any], data: str, *, suffix: str = "") -> str:
+    """The --name, or else one made from the data, with a ``suffix``."""
+    return options["name"] or fitting_name(data_label(data), suffix=suffix)
+
+
 def data_label(data: str) -> str:
     """What a run on these data is called: the set's name or the folder's, with the one above where that says little."""
     from autolink_gen.data.catalog import has_shards, own_path, parts_of
+    from autolink_gen.data.identity import public_data
     from autolink_gen.data.shard_names import shards_label
 
+    data = public_data(data)
     if len(several := parts_of(data)) > 1:
         return "+".join(data_label(str(part)) for part in several)
     own = own_path(data)

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from autolink_gen.data.identity import public_address
+
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
@@ -71,9 +73,10 @@ def _open(storage: str, heartbeat_s: int) -> "Study":
         except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
             # Two processes that make the tables of a new database at once get in each other's way.
             if not isinstance(error, DatabaseError) or attempt == _ATTEMPTS - 1:
-                reason = str(error).splitlines()[0]
+                public = public_address(storage)  # without its password
+                reason = str(error).splitlines()[0].replace(storage, public)
                 raise ValueError(
-                    f"cannot open the storage {storage}: {reason}; give a database's URL, as sqlite:///work.db"
+                    f"cannot open the storage {public}: {reason}; give a database's URL, as sqlite:///work.db"
                 ) from error
             time.sleep(1.0)
     raise AssertionError("the last attempt returns or raises")
