@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.many_runs import GraphJob, common_settings, divide_work, many_runs_options, train_and_score
-from autolink_gen.cli.shared import echo, progress_bar
+from autolink_gen.cli.many_runs import (
+    GraphJob,
+    claim_folder,
+    common_settings,
+    divide_work,
+    many_runs_options,
+    train_and_score,
+)
+from autolink_gen.cli.shared import echo, fitting_name, progress_bar
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
 
 if TYPE_CHECKING:
@@ -47,6 +54,7 @@ def ablate(what: str, num_seeds: int, storage: str | None, **options: Any) -> No
         grid.show()
         return
     check_scorable(grid.data, root=grid.root)
+    claim_folder(grid.folder, grid.base, (job for job, _ in grid.jobs.values()), options, storage=storage)
     divide_work(list(grid.jobs), grid.train_and_score, folder=grid.folder, storage=storage, write=grid.write)
     for name in ("table.md", "plot.png"):
         echo(f"wrote {grid.folder / name}")
@@ -80,7 +88,9 @@ class _Grid:
         base = merge(read_recipe("graph", self.recipe), given)
         base = merge(base, parse_overrides(options["settings"]))
         self.base = first = build(GraphRunConfig, base)
-        self.folder = options["out"] / "ablate" / (options["name"] or f"{self.what}-{data_label(first.data.name)}")
+        self.folder = (
+            options["out"] / "ablate" / (options["name"] or fitting_name(f"{self.what}-{data_label(first.data.name)}"))
+        )
         self.data, self.root = first.data.name, Path(first.data.root) if first.data.root else None
         self.jobs = {}
         for number in range(self.num_seeds):  # all cells once, before any twice

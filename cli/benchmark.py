@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.many_runs import GraphJob, common_settings, divide_work, many_runs_options, train_and_score
+from autolink_gen.cli.many_runs import (
+    GraphJob,
+    claim_folder,
+    common_settings,
+    divide_work,
+    many_runs_options,
+    train_and_score,
+)
 from autolink_gen.cli.shared import echo, progress_bar
-from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, run_options
+from autolink_gen.cli.training_options import default_recipe, given_settings, run_name, run_options
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
@@ -42,7 +49,7 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
     configs = [_configure(data, recipe, options, seed) for seed in range(num_seeds)]
     first = configs[0]
     count = first.model.num_keypoints
-    folder = options["out"] / "benchmark" / (options["name"] or f"{data_label(first.data.name)}-k{count}")
+    folder = options["out"] / "benchmark" / run_name(options, first.data.name, suffix=f"-k{count}")
     if options["dry_run"]:
         seeds = ", ".join(str(config.training.seed) for config in configs)
         echo(f"# {folder}, seeds {seeds}", *to_yaml(first).splitlines())
@@ -51,6 +58,7 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
     check_scorable(first.data.name, root=root)
     named = [GraphJob(f"seed{config.training.seed}", config) for config in configs]
     jobs = {job.key(options["max_minutes"]): job for job in named}
+    claim_folder(folder, first, named, options, storage=storage)
 
     def score(graph: "AutoLink") -> tuple[str, float]:
         return published_score(graph, first.data.name, root=root, progress=progress_bar)
@@ -92,12 +100,13 @@ def _write(
     jobs: Mapping[str, GraphJob], folder: Path, data: str, common: str, results: Mapping[str, Mapping[str, float]]
 ) -> str:
     """Write the table of the seeds that are done; the table."""
+    from autolink_gen.data.identity import public_data
     from autolink_gen.files import write_text_atomically
     from autolink_gen.training.ablations import benchmark_table
 
     count = next(iter(jobs.values())).config.model.num_keypoints
     found = {job.name: results[key] for key, job in jobs.items() if key in results}
-    table = benchmark_table(data, count, found, _figure(data, count)) + f"\n{common}\n"
+    table = benchmark_table(public_data(data), count, found, _figure(data, count)) + f"\n{common}\n"
     write_text_atomically(folder / "table.md", table)
     return table
 

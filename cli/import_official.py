@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.shared import RunName, echo, fitting_name, overwrite_option
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--name", help="Name of the run. [default: the checkpoint's]")
+@click.option("--name", type=RunName(), help="Name of the run. [default: the checkpoint's]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -17,7 +17,8 @@ from autolink_gen.cli.shared import echo
     show_default=True,
     help="Folder of all runs.",
 )
-def import_official(checkpoint: Path, name: str | None, out: Path) -> None:
+@overwrite_option
+def import_official(checkpoint: Path, name: str | None, out: Path, overwrite: bool) -> None:
     """Turn a Lightning checkpoint of the AutoLink authors into weights that every command here takes.
 
     The file is read without executing anything in it.
@@ -29,11 +30,11 @@ def import_official(checkpoint: Path, name: str | None, out: Path) -> None:
     """
     from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
     from autolink_gen.official import read_official
+    from autolink_gen.training.folders import check_importable
 
+    target = out / "graph" / (name or fitting_name(checkpoint.stem)) / WEIGHTS_NAME
+    check_importable(target.parent, overwrite=overwrite)
     model = read_official(checkpoint)
-    target = out / "graph" / (name or checkpoint.stem) / WEIGHTS_NAME
-    if target.exists():
-        raise click.UsageError(f"{target} is there already: choose another --name")
     save_model(target, model)
     config = model.config
     echo(f"{config.num_keypoints} keypoints, {config.image_size} pixels, sigma2 {config.sigma2}")

@@ -1,6 +1,5 @@
 """``autolink-gen learn-graph``: pictures in, keypoints and their graph out."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +7,14 @@ import click
 
 from autolink_gen.cli.shared import echo, progress_bar
 from autolink_gen.cli.training_options import (
-    data_label,
     default_recipe,
     given_settings,
     run_and_report,
+    run_name,
     say,
     training_options,
 )
+from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
@@ -46,7 +46,7 @@ def learn_graph(**options: Any) -> None:
     _check_seeds(options)
     recipe = options["recipe"] or default_recipe("graph", options["data"])
     config = _configuration(recipe, options)
-    name = options["name"] or f"{data_label(config.data.name)}-k{config.model.num_keypoints}"
+    name = run_name(options, config.data.name, suffix=f"-k{config.model.num_keypoints}")
     folder = options["out"] / "graph" / name
     if options["dry_run"]:
         from autolink_gen.config import to_yaml
@@ -85,9 +85,13 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
 
     from autolink_gen.training import seeds
     from autolink_gen.training.folders import move_aside
+    from autolink_gen.training.seed_table import claim_table
 
     first, count = config.training.seed, options["num_seeds"]
     numbers = range(first, first + count)
+    seeded = [replace(config, training=replace(config.training, seed=number)) for number in numbers]
+    folders = [folder.with_name(f"{folder.name}-seed{number}") for number in numbers]
+    table = folder.with_name(f"{folder.name}-{seeds.SEEDS_NAME}")
     if options["keep_best"] and (folder / seeds.SEEDS_NAME).is_file():
         if options["resume"]:
             seeds.check_kept(folder, config, numbers)
@@ -96,26 +100,25 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
         move_aside(folder)
     if options["keep_best"]:
         seeds.check_free(folder)
-    folders = [folder.with_name(f"{folder.name}-seed{number}") for number in numbers]
+    else:
+        claim_table(table, dict(zip(numbers, folders, strict=True)), fresh=not options["resume"])
     minutes = options["max_minutes"] and options["max_minutes"] / count
-    for number, own in zip(numbers, folders, strict=True):
-        say(f"seed {number}: {own}")
-        seeded = replace(config, training=replace(config.training, seed=number))
-        _train(seeded, own, {**options, "max_minutes": minutes}, tell=not options["keep_best"])
+    for one, own in zip(seeded, folders, strict=True):
+        say(f"seed {one.training.seed}: {own}")
+        _train(one, own, {**options, "max_minutes": minutes}, tell=not options["keep_best"])
     losses = seeds.compare_seeds(config, folders, numbers, progress=progress_bar)
     mean, deviation = seeds.spread(losses)
     echo(f"reconstruction loss of {count} seeds on the same pictures: {mean:.4f} ± {deviation:.4f}")
-    for one in losses:
-        echo(f"  seed {one.seed}: {one.loss:.4f}")
+    for loss in losses:
+        echo(f"  seed {loss.seed}: {loss.loss:.4f}")
     best = folders[losses[0].seed - first]
     if options["keep_best"]:
         seeds.keep_best(folders, best, folder, losses)
         echo(f"kept seed {losses[0].seed} as {folder}, and deleted the others")
         echo(f"next: {_next(folder)}")
     else:
-        file = folder.with_name(f"{folder.name}-{seeds.SEEDS_NAME}")
-        seeds.write_losses(file, losses)
-        echo(f"wrote {file}; the best is {best}")
+        seeds.write_losses(table, losses)
+        echo(f"wrote {table}; the best is {best}")
 
 
 def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, tell: bool = True) -> None:
@@ -134,7 +137,7 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, t
 
 
 def _next(folder: Path) -> str:
-    run = shlex.quote(str(folder))
+    run = typed(folder)
     return f"autolink-gen view-graph {run}; autolink-gen detect PICTURES --model {run}"
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,11 +49,12 @@ class GraphJob(NamedTuple):
 
 def common_settings(config: "GraphRunConfig", recipe: str, max_minutes: float | None) -> str:
     """What runs that differ in one thing have in common, to stand below their table."""
+    from autolink_gen.data.identity import public_data
     from autolink_gen.training.ablations import to_markdown
 
     length = config.training
     limit = f", {max_minutes:g} minutes at most" if max_minutes else ""
-    names = f"{to_markdown(config.data.name)}, recipe {to_markdown(recipe)}"
+    names = f"{to_markdown(public_data(config.data.name))}, recipe {to_markdown(recipe)}"
     return f"{names}, {length.steps} steps of {length.batch_size} pictures{limit}"
 
 
@@ -75,6 +76,20 @@ def train_and_score(
     return {name: value, "steps": run.progress.step}
 
 
+def claim_folder(
+    folder: Path, base: "GraphRunConfig", jobs: Iterable[GraphJob], options: dict[str, Any], *, storage: str | None
+) -> None:
+    """Take the folder of a table up, or with --fresh move it aside; ValueError where its settings are others."""
+    from autolink_gen.training.work_folder import open_work
+
+    fresh = not options["resume"]
+    if fresh and storage is not None:
+        raise click.UsageError("--fresh cannot empty a --storage, which knows what is done: name another storage")
+    runs = {job.name: job.config for job in jobs}
+    open_work(folder, base, runs, max_minutes=options["max_minutes"], fresh=fresh)
+    options["resume"] = True  # each of its runs is new, or begun by a process beside this one
+
+
 def divide_work(
     jobs: list[str],
     do: Callable[[str], Values],
@@ -86,7 +101,6 @@ def divide_work(
     """Do the jobs that nobody has done, beside other processes, and print the last of the tables that `write` makes."""
     from autolink_gen.training.shared_work import WorkStoppedError, work_through
 
-    folder.mkdir(parents=True, exist_ok=True)
     echo(f"{counted(len(jobs), 'run')} in {folder}")
     database = storage or f"sqlite:///{(folder / 'work.db').resolve()}"
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME
 from autolink_gen.config import build, to_dict, to_yaml
 from autolink_gen.data.contents import Contents
-from autolink_gen.files import BadFileError, write_text_atomically
+from autolink_gen.files import BadFileError, check_free, write_text_atomically
 from autolink_gen.recipes import read_settings
 from autolink_gen.text import shown
 from autolink_gen.training.locks import LOCK_NAME, locked_run
@@ -101,6 +101,15 @@ def check_nothing_lost(folder: Path) -> None:
             f"{f' and {len(others) - 1} more' if len(others) > 1 else ''}, beside which a run would write files of "
             f"its own: give another --name, or move what is there away"
         )
+
+
+def check_importable(folder: Path, *, overwrite: bool) -> None:
+    """ValueError where weights that were imported into a folder would replace others, or stand in a trained run."""
+    check_place(folder)
+    trained = [name for name in (CONFIG_NAME, CHECKPOINTS_NAME, GRAPH_NAME) if os.path.lexists(folder / name)]
+    if trained:
+        raise ValueError(f"{folder} holds a run that is trained here ({trained[0]}): give another --name")
+    check_free(folder / WEIGHTS_NAME, overwrite=overwrite, option="--name")
 
 
 def clear_leftovers(folder: Path) -> None:

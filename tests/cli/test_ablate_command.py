@@ -50,8 +50,36 @@ def test_the_variants_become_a_table_and_a_plot(here: Path) -> None:
     assert (folder / "keypoints-without-edges-seed0/model.safetensors").is_file()
     again = ablate("variants", "--steps", 1)
     assert "run " not in again.output and table in again.output
-    longer = ablate("variants", "--steps", 2)
-    assert longer.output.count("after 2 steps") == 2, "other settings are other runs, which go on where they can"
+    more = ablate("variants", "--steps", 1, "--seeds", 2)
+    assert more.output.count("run ") == 2 and "mean ± deviation over 2 seeds" in (folder / "table.md").read_text()
+
+
+def test_a_table_of_other_settings_is_not_replaced(here: Path) -> None:
+    assert ablate("variants", "--steps", 1).exit_code == 0
+    folder = Path("runs/ablate/variants-puppets")
+    before = (folder / "table.md").read_bytes(), (folder / "plot.png").read_bytes()
+    for changes, told in [
+        (["--steps", 2], "training.steps was 1, now 2"),
+        (["--steps", 1, "--set", "views.consistency=0.5"], "views.consistency was 0.0, now 0.5"),
+        (["--steps", 1, "--max-minutes", 5], "--max-minutes was None, now 5.0"),
+        (["--steps", 1, "--seed", 4], "training.seed was 0, now 4"),
+    ]:
+        result = ablate("variants", *changes)
+        assert result.exit_code == 1 and f"Error: {folder} holds a table of other settings: {told}" in result.output
+        assert "--fresh" in result.output and "--name" in result.output
+    other = ablate("masking", "--steps", 1, "--name", folder.name)
+    assert other.exit_code == 1 and "its 2 runs were alpha-fixed-at-1-seed0, " in other.output
+    (folder / "settings.yaml").unlink()  # as of old
+    old = ablate("variants", "--steps", 2)
+    assert old.exit_code == 1 and "training.steps was 1, now 2" in old.output
+    assert ((folder / "table.md").read_bytes(), (folder / "plot.png").read_bytes()) == before
+    again = ablate("variants", "--steps", 1)
+    assert again.exit_code == 0 and "run alpha" not in again.output, "the same settings go on"
+    refused = ablate("variants", "--steps", 2, "--fresh", "--storage", "sqlite:///other.db")
+    assert refused.exit_code == 2 and "name another storage" in refused.output
+    anew = ablate("variants", "--steps", 2, "--fresh")
+    assert anew.output.count("after 2 steps") == 2 and "2 steps of 2 pictures" in (folder / "table.md").read_text()
+    assert (folder.with_name(f"{folder.name}.old1") / "table.md").read_bytes() == before[0]
 
 
 def test_a_dry_run_names_the_runs(here: Path) -> None:

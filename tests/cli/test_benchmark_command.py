@@ -55,6 +55,11 @@ def test_seeds_become_a_table_beside_the_published_figure(root: Path) -> None:
     assert table.endswith("\nceleba-wild, recipe cpu, 1 steps of 2 pictures\n")
     again = benchmark(*words)
     assert "run seed" not in again.output and table in again.output
+    other = benchmark(*words, "--steps", 2)
+    assert other.exit_code == 1 and "holds a table of other settings: training.steps was 1, now 2" in other.output
+    fewer = benchmark(*words, "--seeds", 1)
+    assert fewer.exit_code == 1 and "its 2 runs were seed0, seed1, and 1 of them" in fewer.output
+    assert Path("runs/benchmark/celeba-wild-k4/table.md").read_text() == table
 
 
 def test_the_published_settings_are_taken_and_can_be_changed(root: Path) -> None:

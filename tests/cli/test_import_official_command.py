@@ -48,12 +48,49 @@ def test_a_run_that_is_there_is_not_overwritten(checkpoint):
     import_official(checkpoint)
     before = Path("runs/graph/taichi_k4/model.safetensors").stat().st_mtime_ns
     result = import_official(checkpoint)
-    assert result.exit_code == 2
-    assert "Error: runs/graph/taichi_k4/model.safetensors is there already: choose another --name" in result.output
+    assert result.exit_code == 1
+    assert "Error: runs/graph/taichi_k4/model.safetensors is there already: give another --name" in result.output
+    assert "--overwrite" in result.output
     assert Path("runs/graph/taichi_k4/model.safetensors").stat().st_mtime_ns == before
     result = import_official(checkpoint, "--name", "again", "--out", "others")
     assert "wrote others/graph/again/model.safetensors" in result.output
     assert Path("others/graph/again/model.safetensors").is_file()
+
+
+def test_overwrite_replaces_an_import_alone(checkpoint):
+    import_official(checkpoint)
+    target = Path("runs/graph/taichi_k4/model.safetensors")
+    target.write_bytes(b"of an older version")
+    assert import_official(checkpoint, "--overwrite").exit_code == 0
+    assert load_graph_model(target).config.num_keypoints == 4
+    for name in ("config.yaml", "graph.safetensors", "checkpoints/step-00000001/model.safetensors"):
+        file = target.parent / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a run that is trained here")
+        target.unlink(missing_ok=True)
+        for option in ([], ["--overwrite"]):
+            result = import_official(checkpoint, *option)
+            assert result.exit_code == 1 and "Error: runs/graph/taichi_k4 holds a run" in result.output
+        assert not target.exists()
+        file.unlink()
+        if file.parent != target.parent:
+            file.parent.rmdir()
+
+
+def test_an_import_is_not_trained_over(checkpoint):
+    import_official(checkpoint, "--name", "base")
+    target = Path("runs/graph/base/model.safetensors")
+    before = target.read_bytes()
+    small = ["--set", "model.width=0.05", "--set", "loss.features=random", "--set", "loss.resize=null"]
+    learn = ["learn-graph", "--name", "base", "--steps", "1", "--batch-size", "2", "--image-size", "64", *small]
+    result = CliRunner().invoke(cli, learn)
+    assert result.exit_code == 1 and "runs/graph/base holds trained weights" in result.output
+    assert target.read_bytes() == before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autolink_gen.cli.learn_graph._score_puppets", lambda model: None)
+        assert CliRunner().invoke(cli, [*learn, "--fresh"]).exit_code == 0
+    assert Path("runs/graph/base.old1/model.safetensors").read_bytes() == before
+    assert target.read_bytes() != before
 
 
 @pytest.mark.parametrize(
