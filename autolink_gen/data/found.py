@@ -7,24 +7,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autolink_gen.data.folders import is_image, kinds_of
+from autolink_gen.data.folders import UNREADABLE_IMAGE_SUFFIXES, is_image, kinds_of
 from autolink_gen.data.video import is_video
 from autolink_gen.text import printable
 
 logger = logging.getLogger(__name__)
 
-# What holds pictures or videos and is read nowhere here; of each, whatever is read after all counts as found.
-_OTHER_PICTURES = frozenset((
-    ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".jfif", ".jpe", ".jxl", ".jp2", ".j2k", ".jpx", ".jxr",
-    ".psd", ".psb", ".xcf", ".svg", ".eps", ".ico", ".tga", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr",
-    ".dds", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
-))  # fmt: skip
+_REMEDIES = dict(UNREADABLE_IMAGE_SUFFIXES)
+# What holds videos and is not read; whatever is read after all counts as found.
 _OTHER_VIDEOS = frozenset((
-    ".3g2", ".3gp", ".asf", ".divx", ".dv", ".f4v", ".m1v", ".m2ts", ".m2v", ".mjpeg", ".mjpg", ".mod", ".mts",
-    ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".y4m",
+    ".dv", ".f4v", ".m1v", ".m2v", ".mjpeg", ".mjpg", ".mod", ".mxf", ".ogm", ".qt", ".rm", ".rmvb", ".tod", ".y4m",
 ))  # fmt: skip
 _ARCHIVES = frozenset([".7z", ".bz2", ".gz", ".rar", ".tar", ".tbz", ".tgz", ".txz", ".xz", ".zip", ".zst"])
-_CONVERT_PICTURE = "convert them to JPEG or PNG"
 _CONVERT_VIDEO = "convert them, as in ffmpeg -i FILE FILE.mp4"
 _UNPACK = "unpack them"
 _VIDEOS_BESIDE = "pictures come first where there are some; give the videos' folder by itself"
@@ -121,8 +115,8 @@ def _found(
 def _why(path: Path) -> str:
     """Why a file that may hold pictures or videos is not read, with the remedy; nothing for any other file."""
     suffix = path.suffix.lower()
-    if suffix in _OTHER_PICTURES:
-        return _CONVERT_PICTURE
+    if suffix in _REMEDIES:
+        return _REMEDIES[suffix]
     if suffix in _OTHER_VIDEOS:
         return _CONVERT_VIDEO
     return _UNPACK if suffix in _ARCHIVES else ""
