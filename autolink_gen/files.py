@@ -121,6 +121,13 @@ def temporary_beside(path: Path, *, part: str = "") -> Path:
     return path.with_name(f".{name}{end}")
 
 
+def fitting_name(stem: str, ending: str) -> str:
+    """The name of a file, its ending whole and the rest cut to what systems take."""
+    while len(os.fsencode(stem + ending)) > _MAX_NAME_BYTES:
+        stem = stem[:-1]
+    return stem + ending
+
+
 class UnfinishedFile:
     """A file that is being written under the name `temporary`, and has its own only once it is whole.
 

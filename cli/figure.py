@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import left_out
-from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar
+from autolink_gen.cli.shared import echo, evaluated_data, overwrite_option, pick_device, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +39,18 @@ def figure() -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Which pictures are drawn by lot.")
 @click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False),
               help="PNG or JPEG to write. [default: figure.png in the run's folder]")  # fmt: skip
+@overwrite_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
-def grid(*, run: str | None, rows: int, cols: int, out: Path | None, device: str | None, **options: Any) -> None:
+def grid(
+    *,
+    run: str | None,
+    rows: int,
+    cols: int,
+    out: Path | None,
+    overwrite: bool,
+    device: str | None,
+    **options: Any,
+) -> None:
     """Draw a learned graph on pictures chosen by lot, as in the paper's Figures 9 to 21.
 
     Weights are divided by the largest and drawn thinly. RUN is a run's name or folder, or its weights; without it the
@@ -54,7 +64,7 @@ def grid(*, run: str | None, rows: int, cols: int, out: Path | None, device: str
 
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.data.catalog import open_dataset
-    from autolink_gen.files import write_picture
+    from autolink_gen.files import check_free, write_picture
     from autolink_gen.viz import picture_grid
 
     if rows * cols > _MAX_CELLS:
@@ -62,6 +72,8 @@ def grid(*, run: str | None, rows: int, cols: int, out: Path | None, device: str
     if out is not None and out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise click.BadParameter(f"{out} must end in .png or .jpg", param_hint="--out")
     path = find_run("graph", run)
+    file = out or (path if path.is_dir() else path.parent) / "figure.png"
+    check_free(file, overwrite=overwrite)
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
     data, root, settings = evaluated_data(path, options)
@@ -78,7 +90,6 @@ def grid(*, run: str | None, rows: int, cols: int, out: Path | None, device: str
     for indices in progress_bar(batches, len(batches), "figure"):
         images = torch.stack([pictures[index] for index in indices]).float() / 255
         tiles += _overlays(graph, images, options)
-    file = out or (path if path.is_dir() else path.parent) / "figure.png"
     write_picture(file, picture_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
     echo(f"wrote {file}: the graph on {len(tiles)} pictures of {data}")
 
@@ -108,6 +119,6 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
     tiles = blend_edges(small, drawn)
     if not options["points"]:
         return list(tiles)
-    places = keypoints.double().cpu().numpy()
+    places = keypoints.cpu().double().numpy()
     places[:, left_out(graph)] = float("nan")
     return [draw_graph(tile, points, min_side=size, dot_px=2.0) for tile, points in zip(tiles, places, strict=True)]

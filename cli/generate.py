@@ -1,6 +1,6 @@
 """`autolink-gen generate`: pictures painted by a trained GAN, on poses and in styles of the user's choice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import without_text
-from autolink_gen.cli.shared import counted, echo, pick_device, progress_bar
+from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,13 +44,16 @@ _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 @click.option("--grid", type=click.Choice(_LAYOUTS), help="Write one picture of them all, and no others.")
 @click.option("--out", metavar="DIR|FILE", type=click.Path(path_type=Path), default="generated", show_default=True,
               help="Folder to write to, or the grid's or video's file.")  # fmt: skip
+@overwrite_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
-def generate(*, run: str | None, source: Path | None, out: Path, device: str | None, **options: Any) -> None:
+def generate(
+    *, run: str | None, source: Path | None, out: Path, overwrite: bool, device: str | None, **options: Any
+) -> None:
     """Paint with a trained GAN: move the skeleton and keep the style, or the other way round.
 
     Without --from, on poses of the training pictures; a video is painted frame by frame. The numbers of the
     keypoints are those that view-graph shows. What is changed with --move, --swap and --remove stands beside the
-    unchanged in the grid.
+    unchanged in the grid. Where a file to be written is there already, nothing is painted without --overwrite.
 
     \b
     Examples:
@@ -72,34 +75,56 @@ def generate(*, run: str | None, source: Path | None, out: Path, device: str | N
     newest = "" if run else ", the newest run"
     echo(f"model: {found} ({count} keypoints){newest}{without_text(gan.graph)}")
     edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
-    names, styles = _styles(gan, options)
-    painter = _Painter(gan, edits, names, styles, out=out)
+    places = _Places(out, _style_names(options), overwrite=overwrite)
     if source is not None and is_video(source):
         if options["grid"] or options["interpolate"]:
             raise click.UsageError("--grid and --interpolate take pictures or keypoints.json, not a video")
-        painter.video(source)
+        videos = places.videos(source)
+        _painter(gan, edits, places, options).video(source, videos)
         return
     poses = _poses(gan, source)
     if options["interpolate"]:
-        painter.interpolate(poses, what=options["interpolate"], frames=options["frames"])
+        video = places.interpolated(options["interpolate"])
+        _painter(gan, edits, places, options).interpolate(poses, video, options)
     elif options["grid"]:
-        painter.grid(poses, layout=options["grid"])
+        file = places.grid()
+        _painter(gan, edits, places, options).grid(poses, file, layout=options["grid"])
     else:
-        painter.pictures(poses)
+        files = places.pictures([pose.name for pose in poses])
+        _painter(gan, edits, places, options).pictures(poses, files)
 
 
-def _styles(gan: "Gan", options: dict[str, Any]) -> tuple[list[str], "Tensor"]:
-    """Names and styles w: of --seeds, or of --style, a seed or a picture."""
-    from autolink_gen.inference.poses import parse_seeds, seeded_styles
+def _painter(gan: "Gan", edits: "PoseEdits", places: "_Places", options: dict[str, Any]) -> "_Painter":
+    """Begin what takes long, the search of a picture's style; the places are known to be free by then."""
+    return _Painter(gan, edits, places.names, _styles(gan, options))
 
+
+def _style_names(options: dict[str, Any]) -> list[str]:
+    """What to call the styles: of --seeds, or of --style, a seed or a picture."""
     style, seeds = options["style"], options["seeds"]
     if style is not None and seeds is not None:
         raise click.UsageError("give --style or --seeds, not both")
     if style is not None and not style.isdigit():
-        return [Path(style).stem], _style_of_picture(gan, Path(style), steps=options["steps"])
-    numbers = parse_seeds(seeds if seeds is not None else style if style is not None else "0-3")
-    z = seeded_styles(numbers, gan.style_size).to(gan.edge_weights)
-    return [f"seed{number}" for number in numbers], gan.style(z, truncation=options["trunc"])
+        return [Path(style).stem]
+    return [f"seed{number}" for number in _seeds(options)]
+
+
+def _seeds(options: dict[str, Any]) -> list[int]:
+    from autolink_gen.inference.poses import parse_seeds
+
+    given = options["seeds"] if options["seeds"] is not None else options["style"]
+    return parse_seeds(given if given is not None else "0-3")
+
+
+def _styles(gan: "Gan", options: dict[str, Any]) -> "Tensor":
+    """The styles w, in the order of their names."""
+    from autolink_gen.inference.poses import seeded_styles
+
+    style = options["style"]
+    if style is not None and not style.isdigit():
+        return _style_of_picture(gan, Path(style), steps=options["steps"])
+    z = seeded_styles(_seeds(options), gan.style_size).to(gan.edge_weights)
+    return gan.style(z, truncation=options["trunc"])
 
 
 def _style_of_picture(gan: "Gan", picture: Path, *, steps: int) -> "Tensor":
@@ -125,6 +150,72 @@ def _poses(gan: "Gan", source: Path | None) -> list["Pose"]:
 
 
 @dataclass
+class _Places:
+    """The files to write, for styles of some names; each method checks that its own may be written."""
+
+    out: Path
+    names: list[str]
+    overwrite: bool
+
+    def pictures(self, poses: Sequence[str]) -> list[list[Path]]:
+        """A file a style and pose, a list a style, and last the one of their grid."""
+        from autolink_gen.files import fitting_name
+
+        folder, taken = self._folder(), {"grid"}
+        files = [
+            [folder / fitting_name(_distinct(f"{pose}-{name}", taken), ".png") for pose in poses] for name in self.names
+        ]
+        self._check_free(*(file for row in files for file in row), folder / "grid.png")
+        return [*files, [folder / "grid.png"]]
+
+    def grid(self) -> Path:
+        """The one picture."""
+        return self._file("grid.png", (".png", ".jpg", ".jpeg"))
+
+    def interpolated(self, what: str) -> Path:
+        """The one video."""
+        return self._file(f"{what}.mp4", (".mp4", ".mov", ".gif"))
+
+    def videos(self, source: Path) -> list[Path]:
+        """A video a style."""
+        from autolink_gen.files import fitting_name
+
+        defaults = [fitting_name(f"{source.stem}-{name}", ".mp4") for name in self.names]
+        if len(defaults) == 1:
+            return [self._file(defaults[0], (".mp4", ".mov", ".gif"))]
+        files = [self._folder() / name for name in defaults]
+        self._check_free(*files)
+        return files
+
+    def _folder(self) -> Path:
+        if self.out.suffix:
+            raise click.BadParameter(f"{self.out} must be a folder: several files are written", param_hint="--out")
+        return self.out
+
+    def _file(self, name: str, endings: tuple[str, ...]) -> Path:
+        file = self.out if self.out.suffix else self.out / name
+        if file.suffix.lower() not in endings:
+            raise click.BadParameter(f"{self.out} must end in {', '.join(endings)}", param_hint="--out")
+        self._check_free(file)
+        return file
+
+    def _check_free(self, *files: Path) -> None:
+        from autolink_gen.files import check_free
+
+        check_free(*files, overwrite=self.overwrite)
+
+
+def _distinct(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken, be it in other letters' case; it is taken then."""
+    candidate, number = name, 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate.lower())
+    return candidate
+
+
+@dataclass
 class _Painter:
     """Paints on poses, changed as the user says, in named styles, and writes what comes out."""
 
@@ -132,26 +223,24 @@ class _Painter:
     edits: "PoseEdits"
     names: list[str]
     styles: "Tensor"
-    out: Path
 
-    def pictures(self, poses: list["Pose"]) -> None:
-        """One file a pose and style, and the grid of all."""
+    def pictures(self, poses: list["Pose"], files: list[list[Path]]) -> None:
+        """One file a pose and style, and the grid of all in the last one."""
         from autolink_gen.files import write_picture
 
-        folder = self._folder()
         keypoints = self._changed(poses)
-        for name, style in zip(self.names, self.styles, strict=True):
-            for pose, picture in zip(poses, self._painted(keypoints, style), strict=True):
-                write_picture(folder / f"{pose.name}-{name}.png", picture)
-        echo(f"wrote {counted(len(poses) * len(self.names), 'picture')} to {folder}")
-        self.grid(poses, layout=_LAYOUTS[0], file=folder / "grid.png")
+        *rows, [grid] = files
+        for row, style in zip(rows, self.styles, strict=True):
+            for file, picture in zip(row, self._painted(keypoints, style), strict=True):
+                write_picture(file, picture)
+        echo(f"wrote {counted(len(poses) * len(self.names), 'picture')} to {grid.parent}")
+        self.grid(poses, grid, layout=_LAYOUTS[0])
 
-    def grid(self, poses: list["Pose"], *, layout: str, file: Path | None = None) -> None:
+    def grid(self, poses: list["Pose"], file: Path, *, layout: str) -> None:
         """One picture: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
         from autolink_gen.files import write_picture
         from autolink_gen.viz import picture_grid
 
-        file = file or self._file("grid.png", (".png", ".jpg", ".jpeg"))
         asked = [(pose, changed) for pose in poses for changed in self._versions()]
         columns = [self._column(pose, changed=changed) for pose, changed in asked]
         rows = [list(row) for row in zip(*columns, strict=True)]
@@ -165,12 +254,13 @@ class _Painter:
         what = " before and after the change" if self.edits else ""
         echo(f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}")
 
-    def interpolate(self, poses: list["Pose"], *, what: str, frames: int) -> None:
+    def interpolate(self, poses: list["Pose"], file: Path, options: dict[str, Any]) -> None:
         """A video through all poses in the first style, or all styles on the first pose."""
         import torch
 
         from autolink_gen.inference.poses import between
 
+        what, frames = options["interpolate"], options["frames"]
         keypoints = self._changed(poses)
         stops = keypoints if what == "pose" else self.styles
         if len(stops) < 2:
@@ -186,26 +276,22 @@ class _Painter:
             for points, styles in zip(torch.split(pairs[0], _BATCH), torch.split(pairs[1], _BATCH), strict=True)
             for picture in self._painted(points, styles)
         )
-        self._write_video(self._file(f"{what}.mp4", (".mp4", ".mov", ".gif")), painted, total=frames, fps=_FPS)
+        self._write_video(file, painted, total=frames, fps=_FPS)
 
-    def video(self, source: Path) -> None:
+    def video(self, source: Path, files: list[Path]) -> None:
         """Each frame's pose in each style, at the video's own rate."""
         from autolink_gen.data.video import VideoReader
         from autolink_gen.inference.detect import detect_pictures, video_frames
 
         reader = VideoReader(source)
-        folder = self._folder() if len(self.names) > 1 else None
-        for name, style in zip(self.names, self.styles, strict=True):
+        for file, style in zip(files, self.styles, strict=True):
             found = detect_pictures(self.gan.graph, video_frames(reader))
             painted = (self._painted(self._points(item.keypoints), style)[0] for item in found)
-            default = f"{source.stem}-{name}.mp4"
-            file = folder / default if folder else self._file(default, (".mp4", ".mov", ".gif"))
             self._write_video(file, painted, total=reader.num_frames or 0, fps=reader.fps)
 
     def _write_video(self, file: Path, pictures: Iterator["np.ndarray"], *, total: int, fps: Any) -> None:
         from autolink_gen.data.video_writing import VideoWriter
 
-        file.parent.mkdir(parents=True, exist_ok=True)
         count = 0
         with VideoWriter(file, fps=fps) as writer:
             for picture in progress_bar(pictures, total, "paint"):
@@ -251,15 +337,3 @@ class _Painter:
 
     def _versions(self) -> tuple[bool, ...]:
         return (False, True) if self.edits else (True,)
-
-    def _folder(self) -> Path:
-        if self.out.suffix:
-            raise click.BadParameter(f"{self.out} must be a folder: several files are written", param_hint="--out")
-        return self.out
-
-    def _file(self, name: str, endings: tuple[str, ...]) -> Path:
-        if not self.out.suffix:
-            return self.out / name
-        if self.out.suffix.lower() not in endings:
-            raise click.BadParameter(f"{self.out} must end in {', '.join(endings)}", param_hint="--out")
-        return self.out

