@@ -63,7 +63,7 @@ def equivariance(
             shifted = _distances(graph, images, found, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0))
             turned = _distances(graph, images, found, RandomAffine(DEGREES, padding_mode="border", p=1.0))
             mirrored = graph.detect(images.flip(-1))
-            parts.append([part.double().cpu() for part in (found, shifted, turned, mirrored)])
+            parts.append([part.cpu().double() for part in (found, shifted, turned, mirrored)])
     found, shifted, turned, mirrored = (torch.cat(part) for part in zip(*parts, strict=True))
     back = mirrored * torch.tensor([-1, 1])
     unrelated = (found - found.roll(1, 0)).norm(dim=-1)

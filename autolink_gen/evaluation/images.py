@@ -68,7 +68,7 @@ def inception_features(path: Path) -> Extractor:
 @torch.no_grad()
 def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
     """The features of batches of pictures (B, 3, H, W) in [-1, 1], which may differ in B."""
-    return torch.cat([extract(batch).double().cpu() for batch in batches])
+    return torch.cat([extract(batch).cpu().double() for batch in batches])
 
 
 def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:

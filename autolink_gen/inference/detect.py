@@ -133,7 +133,7 @@ def mean_pose(
     total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
     for start in range(0, len(indices), batch_size):
         pictures = torch.stack([dataset[int(i)] for i in indices[start : start + batch_size]])
-        total += model.detect(pictures.to(device).float() / 255).double().sum(dim=0).cpu()
+        total += model.detect(pictures.to(device).float() / 255).cpu().double().sum(dim=0)
         progress(len(pictures))
     return (total / len(indices)).numpy()
 

@@ -8,13 +8,18 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from autolink_gen.devices import best_device
+from autolink_gen.files import reason_of
+
 log = logging.getLogger(__name__)
+_KINDS = ("cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
 class Launch:
     """Where and on what a run runs; none of it changes what the run computes on one device.
 
+    ``devices`` is their number, "auto", or a kind of them: "cpu", "cuda" or "mps", an Apple GPU, which "auto" leaves.
     ``announce`` is told the step that the run goes on from, 0 for a new one, once its folder is seen to fit.
     """
 
@@ -34,14 +39,17 @@ class Launch:
 
 def start_fabric(launch: Launch, *, seed: int) -> Fabric:
     """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
+    kind = str(launch.devices) if launch.devices in _KINDS else best_device()
     devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
-    if torch.cuda.is_available():
+    if kind == "cuda":
         torch.set_float32_matmul_precision("high")
-    elif devices == "auto":
+        devices = "auto" if devices == "cuda" else devices
+    elif devices in ("auto", kind):
         devices = 1
     try:
         strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
         fabric = Fabric(
+            accelerator=kind,
             devices=devices,
             num_nodes=launch.nodes,
             precision=launch.precision,  # type: ignore[arg-type]
@@ -49,8 +57,8 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
         )
     except (RuntimeError, ValueError, TypeError) as error:
         raise ValueError(
-            f"cannot run with --devices {launch.devices} --precision {launch.precision}: {error}; --devices auto takes "
-            f"what there is"
+            f"cannot run with --devices {launch.devices} --precision {launch.precision}: {reason_of(error)}; "
+            f"--devices auto takes what there is"
         ) from error
     fabric.launch()
     if launch.precision == "16-mixed" and fabric.device.type == "cpu" and fabric.is_global_zero:
