@@ -6,10 +6,11 @@ from typing import Any
 
 import av
 from av.error import FFmpegError
-from av.stream import Disposition
 
 from autolink_gen.data.video_limits import opening_options
 from autolink_gen.files import reason_of
+
+_DEFAULT, _ATTACHED_PIC = 1, 1 << 10  # marks of a track, as FFmpeg numbers them
 
 
 def media_path(path: Path) -> str:
@@ -29,7 +30,7 @@ def open_media(path: Path) -> Any:
 
 def picture_track(container: Any) -> Any | None:
     """The track of a film's pictures: the one marked as default, else the first; a cover or a poster is none."""
-    return _preferred([one for one in container.streams.video if not _has(one, Disposition.attached_pic)])
+    return _preferred([one for one in container.streams.video if not _has(one, _ATTACHED_PIC)])
 
 
 def sound_track(container: Any) -> Any | None:
@@ -39,12 +40,13 @@ def sound_track(container: Any) -> Any | None:
 
 def _preferred(tracks: list[Any]) -> Any | None:
     known = [track for track in tracks if track.codec_context is not None] or tracks
-    marked = [track for track in known if _has(track, Disposition.default)]
+    marked = [track for track in known if _has(track, _DEFAULT)]
     return next(iter(marked or known), None)
 
 
-def _has(track: Any, mark: Disposition) -> bool:
-    return bool(int(track.disposition.value if hasattr(track.disposition, "value") else track.disposition) & mark.value)
+def _has(track: Any, mark: int) -> bool:
+    marks = getattr(track, "disposition", 0)  # a number of its own kind, and none in an old PyAV
+    return bool(getattr(marks, "value", marks) & mark)
 
 
 def media_reason(error: BaseException) -> str:

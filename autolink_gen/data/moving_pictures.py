@@ -1,6 +1,7 @@
 """Pictures that move, WebP and PNG, read as films where a film is asked for; elsewhere their first frame counts."""
 
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -73,8 +74,7 @@ class MovingPicture(Film):
             first = int(getattr(image, "default_image", False))  # that of a PNG for programs that know no films
             for number, (hold_s, start_s) in enumerate(zip(self._holds, times, strict=False)):
                 try:
-                    image.seek(first + number)
-                    pixels = _pixels(image)
+                    pixels = _frame(image, first + number)
                 except Exception as error:  # noqa: BLE001 - a decoder raises anything at all
                     self.bad_frames = len(self._holds) - number
                     problem = reason_of(error)
@@ -92,7 +92,8 @@ class MovingPicture(Film):
     def _opened(self) -> Iterator[Image.Image]:
         try:
             with reading(self.path, "film", remedy=""), self.path.open("rb") as file:
-                image = open_picture(file, max_pixels=max_pixels())
+                with _no_advice():
+                    image = open_picture(file, max_pixels=max_pixels())
                 if _COST * image.width * image.height > max_pixels():
                     raise ValueError(
                         f"its frames of {image.width} x {image.height} pixels are too large, the limit is "
@@ -105,9 +106,19 @@ class MovingPicture(Film):
             raise self._error(reason_of(error.__cause__ or error)) from error
 
 
-def _pixels(image: Image.Image) -> ndarray:
-    """The frame as it is shown, RGB, on white."""
-    return over_white(np.asarray(image.convert("RGBA")))
+def _frame(image: Image.Image, number: int) -> ndarray:
+    """A frame as it is shown, RGB, on white."""
+    with _no_advice():
+        image.seek(number)
+        return over_white(np.asarray(image.convert("RGBA")))
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keep Pillow's warnings of damaged files from a user: what is damaged is counted, and told of once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _starts_as_gif(path: Path) -> bool:
