@@ -11,7 +11,7 @@ from autolink_gen.data.video_limits import limit_context
 
 _SIDE_DATA = "matroska_block_additional"
 _ID_BYTES, _ALPHA_ID = 8, 1
-_MOST_WAITING = 20  # decoders with a thread for each frame give them that much later
+_MOST_WAITING = 20  # with a thread for each frame, the colours' decoder gives them so much later
 HIDDEN_FRAMES = 10 + _MOST_WAITING  # that are in memory beside those of the colours
 
 
@@ -23,6 +23,8 @@ class HiddenAlpha:
         self._decoder = av.CodecContext.create(context.name, "r")
         self._decoder.width, self._decoder.height = context.width, context.height
         limit_context(self._decoder)
+        # By itself: threads would keep more frames, and closing a decoder whose threads log can wait for ever.
+        self._decoder.thread_count = 1
         self._waiting: dict[int, Any] = {}
 
     def seen(self, packets: Iterable[Any]) -> Iterator[Any]:
