@@ -8,7 +8,7 @@ import click
 
 from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
-from autolink_gen.cli.shared import echo, overwrite_option, pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, progress_bar, run_settings
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.puppets import PuppetResults
@@ -135,6 +135,7 @@ def _take_own_data(path: Path, options: dict[str, Any]) -> None:
     """Evaluate on the data that the run was trained on; puppets where it does not say."""
     settings = run_settings(path, "data")
     options["data"] = settings.get("name", "puppets")
+    check_own_data(options["data"], path)
     if options["data"] != "puppets" and options["data_root"] is None and settings.get("root"):
         options["data_root"] = Path(settings["root"])
 

@@ -125,13 +125,28 @@ def counted(number: int, thing: str) -> str:
 def evaluated_data(run: Path, options: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
     """The name of the data to evaluate a run on, its root, and the run's settings of data where they are its own.
 
-    UsageError where neither --data nor the run says what it is.
+    UsageError where neither --data nor the run says what it is, and where the run's own is not there any more.
     """
     settings = run_settings(run, "data") if options["data"] is None else {}
     data = options["data"] or settings.get("name")
     if data is None:
         raise click.UsageError("the weights alone do not say what they were trained on; give --data")
+    if not options["data"]:
+        check_own_data(data, run)
     return data, options["data_root"] or (Path(settings["root"]) if settings.get("root") else None), settings
+
+
+def check_own_data(data: str, run: Path) -> None:
+    """UsageError where a run's own data are a path that is not there: the run, or they, have been moved."""
+    from autolink_gen.data.catalog import parts_of
+    from autolink_gen.data.shard_names import is_there
+
+    gone = next((part for part in map(str, parts_of(data)) if Path(part).is_absolute() and not is_there(part)), None)
+    if gone is not None:
+        raise click.UsageError(
+            f"the run {run} was trained on {gone}, which is not there any more: give --data with its place now, or "
+            f"with other data"
+        )
 
 
 def run_settings(run: Path, group: str) -> dict[str, Any]:
