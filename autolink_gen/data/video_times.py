@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import av
@@ -88,8 +89,9 @@ def survey(container: Any, stream: Any) -> Survey:
 
 
 def _packets_until_damage(container: Any, stream: Any) -> Iterator[Any]:
+    most = max(container.size, 0) + 1  # each takes a byte at least: a damaged file may be gone round for ever
     try:
-        yield from container.demux(stream)
+        yield from islice(container.demux(stream), most)
     except av.error.FFmpegError:
         return
 

@@ -15,14 +15,15 @@ from mutators import word_of
 from PIL import Image
 
 from autolink_gen.data.frame_stream import FrameStream
-from autolink_gen.data.video import VideoReader
+from autolink_gen.data.moving_pictures import open_film
 from autolink_gen.data.video_writing import VideoWriter
 
 TOKENS = (b"moov", b"trak", b"mdia", b"stbl", b"stts", b"stsz", b"stco", b"co64", b"ctts", b"elst", b"dref", b"alis",
           b"url ", b"moof", b"trun", b"\x1aE\xdf\xa3", b"\x15\x49\xa9\x66", b"\x01\xff\xff\xff\xff\xff\xff\xff",
           b"RIFF", b"AVI LIST", b"hdrl", b"strh", b"idx1", b"00dc", b"GIF89a", b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0",
           b"\x47\x40\x00\x10", b"\0\0\1\xba", b"\0\0\1\xb3", b"\0\0\0\1\x67", b"#EXTM3U\n", b"ffconcat version 1.0\n",
-          b"FLV\x01\x05")  # fmt: skip
+          b"FLV\x01\x05",
+          b"ANMF", b"fcTL", b"fdAT", b"acTL")  # fmt: skip
 _SIDE = 32
 _FRAMES = 5
 
@@ -107,10 +108,22 @@ def samples() -> list[Sample]:
         "flash.flv": encoded("flv", "flv1"),
         "moving.gif": gif.getvalue(),
         "still.mp4": saved(first, "PNG"),
+        "moving.webp": _moving("WEBP", first, more),
+        "moving.png": _moving("PNG", first, more),
+        "joined.ts": 2 * encoded("mpegts", "libx264", sound="aac"),
+        "joined.vob": 2 * encoded("vob", "mpeg2video", sound="mp2"),
+        "open.ogv": encoded("ogg", "libvpx"),
         "sound.mov": _wave(),
         **playlists(),
     }
     return [Sample(name, content) for name, content in files.items()]
+
+
+def _moving(form: str, first: Image.Image, more: list[Image.Image]) -> bytes:
+    """A picture that moves."""
+    buffer = io.BytesIO()
+    first.save(buffer, form, save_all=True, append_images=more, duration=40)
+    return buffer.getvalue()
 
 
 def _wave() -> bytes:
@@ -178,7 +191,7 @@ def read(home: Path, file: Path) -> None:
     if way == 1 or is_small:
         _lay_sound_under(file, home / "out.mp4")
     if way > 1 or is_small:
-        reader = VideoReader(file, max_bad_share=0.9)
+        reader = open_film(file, max_bad_share=0.9)
         assert float(reader.fps) > 0
         for count, frame in enumerate(reader.timed()):
             assert frame.pixels.shape[2] == 3
