@@ -9,6 +9,7 @@ import click
 from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, progress_bar, run_settings
+from autolink_gen.data.identity import public_data
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.puppets import PuppetResults
@@ -107,7 +108,7 @@ def _evaluate_graph(
         echo("no landmarks: scored without")
         scores, predictions = {}, None
     scores["equivariance"] = _equivariance(graph, options)
-    _write_json({"model": str(path), "data": data, **scores}, files.place("json"))
+    _write_json({"model": str(path), "data": public_data(data), **scores}, files.place("json"))
     if predictions is not None:
         _write_pictures(graph, predictions, files.place("picture"))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar, run_settings
+from autolink_gen.data.identity import public_data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ def evaluate_transfer_run(
     for line in _lines(report):
         echo(line)
     scores, drawn = files.place("json"), files.place("picture")
-    values = {"model": str(path), "data": data, **report.to_dict()}
+    values = {"model": str(path), "data": public_data(data), **report.to_dict()}
     write_text_atomically(scores, json.dumps(values, indent=2) + "\n")
     echo(f"wrote {scores}: the scores")
     _write_video(drawn, shown)

@@ -13,6 +13,7 @@ import click
 from autolink_gen.cli.memory import keep_freed_memory
 from autolink_gen.cli.shared import echo
 from autolink_gen.cli.stopping import signal_of, stopping
+from autolink_gen.data.identity import public_text
 from autolink_gen.text import printable
 
 COMMANDS = {
@@ -41,7 +42,7 @@ class _AboveBars(logging.Handler):
         from tqdm import tqdm
 
         whole = record.exc_info or record.name == "py.warnings"
-        tqdm.write(printable(self.format(record), keep="\n" if whole else ""), file=sys.stderr)
+        tqdm.write(printable(public_text(self.format(record)), keep="\n" if whole else ""), file=sys.stderr)
 
 
 class LazyGroup(click.Group):
@@ -78,7 +79,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            raise click.ClickException(_in_words(error)) from error
+            raise click.ClickException(public_text(_in_words(error))) from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; what is wrong with them is said without control characters."""
@@ -95,11 +96,11 @@ def _printable_errors() -> Iterator[None]:
         raise
     except click.ClickException as error:
         message = error.format_message()
-        if printable(message) == message:
+        if (fit := printable(public_text(message))) == message:
             raise
         if isinstance(error, click.UsageError):
-            raise click.UsageError(printable(message), ctx=error.ctx) from error
-        raise click.ClickException(printable(message)) from error
+            raise click.UsageError(fit, ctx=error.ctx) from error
+        raise click.ClickException(fit) from error
 
 
 def _in_words(error: Exception) -> str:

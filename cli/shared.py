@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from autolink_gen.data.identity import public_text
 from autolink_gen.text import printable, shown
 
 _MOST_NAME_BYTES = 200  # of the 255 that a file's name may have: ".old1" and the like are put behind it
@@ -70,9 +71,11 @@ def fitting_name(text: str, *, suffix: str = "") -> str:
 def echo(*lines: str, err: bool = False) -> None:
     """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too.
 
+    Addresses are shown without what opens them.
+
     To the standard error with ``err``, and where an option has a file written to the standard output.
     """
-    click.echo("\n".join(map(printable, lines)), err=err or _output_is_a_file())
+    click.echo("\n".join(printable(public_text(line)) for line in lines), err=err or _output_is_a_file())
 
 
 def _output_is_a_file() -> bool:

@@ -15,6 +15,7 @@ _SIGNED = re.compile(
 _SIGNED_WITH_SIG = re.compile("sv|ss|srt|sr|sp|se|st|spr|sip|si|skoid|sktid|skt|ske|sks|skv|sdd|saoid|suoid|scid")
 _HIDDEN = "hidden"
 _IS_PUBLIC = re.compile(rf"{_HIDDEN}=[0-9a-f]{{12}}")
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>`]+(?<![');,.:])")
 _BRACES = re.compile(r"\{[^{}]*\}")
 
 
@@ -39,6 +40,11 @@ def public_data(data: str) -> str:
     if "://" not in data:
         return data
     return "+".join(public_address(part.strip()) for part in data.split("+"))
+
+
+def public_text(text: str) -> str:
+    """A message with every address in it as :func:`public_address` has it, whoever wrote it there."""
+    return _IN_TEXT.sub(lambda found: public_data(found[0]), text) if "://" in text else text
 
 
 def _each_public(braces: str) -> str:

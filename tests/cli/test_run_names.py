@@ -76,3 +76,17 @@ def test_the_command_to_type_next_is_quoted_for_the_shell(pictures: Path) -> Non
     words = shlex.split(line.removeprefix("next: "), comments=False)
     run = "./-o/graph/$(touch x); it's"
     assert words == ["autolink-gen", "view-graph", f"{run};", "autolink-gen", "detect", "PICTURES", "--model", run]
+
+
+def test_no_secret_of_an_address_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    signed = "https://host/p-{0..1}.tar?X-Amz-Signature=5ec3e7"
+    for command in NAMED[:4]:
+        shown = CliRunner().invoke(cli, [*command, "--data", signed])
+        assert shown.exit_code == 0 and "name: https://host/p-{0..1}.tar\n" in shown.output
+        assert "5ec3e7" not in shown.output
+    refused = CliRunner().invoke(cli, ["learn-graph", "--data", "ftp://me:5ec3e7@host/p.tar?sig=5ec3e7"])
+    assert refused.exit_code == 1 and "ftp://host/p.tar" in refused.output and "5ec3e7" not in refused.output
+    storage = ["--steps", "1", "--storage", "postgresql://me:5ec3e7@host/work", "--set", "model.width=0.05"]
+    refused = CliRunner().invoke(cli, ["ablate", "variants", *storage])
+    assert refused.exit_code == 1 and "5ec3e7" not in refused.output and "cannot open the storage" in refused.output

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autolink_gen.data.identity import public_address
+from autolink_gen.data.identity import public_address, public_data, public_text
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,23 @@ def test_files_told_apart_by_a_query_stay_apart_and_it_is_not_shown() -> None:
     assert one != other
     assert public_address("https://host/get?token=renewed&id=one") == one == public_address(one)
     assert "5ec3e7" not in one and "=one" not in one
+
+
+def test_each_of_several_data_is_written_by_itself() -> None:
+    data = "puppets+https://host/a.tar?sig=5ec3e7 + https://me:pass@host/b.tar"
+    assert public_data(data) == "puppets+https://host/a.tar+https://host/b.tar"
+    assert public_data("/home/me/a + b") == "/home/me/a + b", "the name of a folder stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("cannot fetch https://u:p@h/a(1).tar?sig=5ec3e7: it is cut", "cannot fetch https://h/a(1).tar: it is cut"),
+        ("(http://h/a?sig=5ec3e7), 'https://h/b?sig=5ec3e7'.", "(http://h/a), 'https://h/b'."),
+        ("postgresql://me:5ec3e7@h:1/work and no more", "postgresql://h:1/work and no more"),
+        ('{"data":"https://h/a?sig=5ec3e7","score":3}', '{"data":"https://h/a","score":3}'),
+        ("a path /home/me/x?sig=1 stays", "a path /home/me/x?sig=1 stays"),
+    ],
+)
+def test_messages_show_no_secret(text: str, public: str) -> None:
+    assert public_text(text) == public
