@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import counted, echo, pick_device, progress_bar
+from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device, progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.frame_stream import FrameStream
@@ -31,7 +31,7 @@ _PATH = click.Path(path_type=Path)
               "[default: relative; where the driver is a picture its pose, as large as the source is]")  # fmt: skip
 @click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @click.option("--find-best-frame", is_flag=True,
-              help="Start from the driver's frame most like the source, not the first.")  # fmt: skip
+              help="Start from the driver's frame most like the source, not the first with a clear pose.")  # fmt: skip
 @click.option("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
 @click.option("--crop", type=click.Choice(["auto", "none"]), default="auto", show_default=True,
               help="Crop source and driver to where the object is, found from its keypoints.")  # fmt: skip
@@ -48,6 +48,7 @@ _PATH = click.Path(path_type=Path)
               "[default: the driver's; 25 for a folder]")  # fmt: skip
 @click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels; videos have an even one. "
               "[default: 256 where the network moves the source itself, else its own]")  # fmt: skip
+@overwrite_option
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Frames at a time.")
 @click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
               help="Share of the driver's frames that may be damaged.")  # fmt: skip
@@ -56,7 +57,8 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     """Make what SOURCE shows do what DRIVER does.
 
     SOURCE is a picture or a video, DRIVER a video, a picture or a folder of frames. Rate and length are the
-    driver's. Damaged frames are left out; frames in which no pose can be made out hold the one before.
+    driver's. Damaged frames are left out; frames in which no pose can be made out hold the last clear one. A file
+    that is there already is replaced with --overwrite alone, a folder of frames must be new or empty.
 
     \b
     Examples:
@@ -74,7 +76,7 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     moves = FrameStream(
         driver, start_s=options["start"], end_s=end, fps=options["fps"], max_bad_share=options["max_bad"]
     )
-    file = _out_file(out, lends, moves)
+    file = _out_file(out, lends, moves, overwrite=options["overwrite"])
     found = find_run("transfer", run)
     network = load_transfer(found, device=pick_device(options["device"]))
     echo(f"model: {found}" + ("" if run else ", the newest run"))
@@ -102,13 +104,23 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
 
 def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> None:
     """Say what was made, and what was not; ClickException where the driver broke off."""
-    for line in _remarks(report, driver=driver):
+    for line in [*_start(report), *_remarks(report, driver=driver)]:
         echo(line)
     frames = counted(report.num_frames, "frame")
     if report.stopped:
         echo(f"kept what was made until then: {file} ({frames})")
         raise click.ClickException(f"the result ends early: {report.stopped}")
     echo(f"wrote {file} ({frames})")
+
+
+def _start(report: "TransferReport") -> list[str]:
+    """The frame that movement is counted from, where that is not the first."""
+    if not report.reference_frame:
+        return []
+    where = f"starts from the driver's frame {report.reference_frame} (at {report.reference_s:.2f} s)"
+    if report.is_best_frame:
+        return [f"{where}, the most like the source"]
+    return [f"{where}, the first with a clear pose; --find-best-frame starts from the one most like the source"]
 
 
 def _remarks(report: "TransferReport", *, driver: "FrameStream") -> list[str]:
@@ -124,13 +136,17 @@ def _remarks(report: "TransferReport", *, driver: "FrameStream") -> list[str]:
         lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
     if report.held_frames:
         number = counted(report.held_frames, "frame")
-        lines.append(f"{number} without a pose that can be made out: the one before was held")
+        lines.append(f"{number} without a pose that can be made out: the last clear one was held")
     return lines
 
 
-def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream") -> Path:
-    """Where to write; BadParameter for another ending, or where an input would be replaced."""
-    from autolink_gen.data.video_writing import WRITABLE_SUFFIXES
+def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream", *, overwrite: bool) -> Path:
+    """Where to write; BadParameter for another ending, or where an input would be replaced.
+
+    ValueError for a file that is there already, and for a folder that is not empty.
+    """
+    from autolink_gen.data.video_writing import WRITABLE_SUFFIXES, FrameFolderWriter
+    from autolink_gen.files import check_free
 
     endings = (".png", ".jpg", ".jpeg") if driver.is_picture else WRITABLE_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
@@ -139,4 +155,8 @@ def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream") ->
         raise click.BadParameter(f"{file} must end in {', '.join(endings)}{instead}", param_hint="--out")
     if file.resolve() in (source.path.resolve(), driver.path.resolve()):
         raise click.BadParameter(f"{file} would replace an input; give another name", param_hint="--out")
+    if file.suffix or file.is_file():
+        check_free(file, overwrite=overwrite and bool(file.suffix))
+    else:
+        FrameFolderWriter(file)  # says that a folder is not empty, before anything long
     return file

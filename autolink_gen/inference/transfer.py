@@ -17,7 +17,8 @@ from autolink_gen.checkpoints import build_model, check_poses, read_described, w
 from autolink_gen.config import build, to_dict
 from autolink_gen.data.images import fit_square
 from autolink_gen.graph_analysis import cluster_keypoints
-from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion, spread
+from autolink_gen.inference.confidence import Certainty, Judge, Sighting, is_blank, usual_width
+from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
@@ -27,8 +28,7 @@ from autolink_gen.viz import to_uint8
 
 _SWITCH = 0.8  # another source frame must be so much nearer to be taken
 _USUAL_SIZE = 256  # pixels
-_BLANK = 2.0  # of 255: a standard deviation below it is a picture of one colour
-_MIN_SHARE = 0.25  # of the usual spread of a pose
+_STALE_S = 1.0  # a sure pose longer ago is not gone back to
 
 
 def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "Transfer":
@@ -65,11 +65,6 @@ def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
     return labels
 
 
-def is_blank(pixels: UInt8[ndarray, "_ _ 3"]) -> bool:
-    """Whether a picture is of one colour, and so shows no object."""
-    return bool(pixels[::2, ::2].std(axis=(0, 1)).max() < _BLANK)
-
-
 class Appearance(NamedTuple):
     """What a network takes from source frames, they themselves first, and the keypoints (B, K, 2) they were seen at."""
 
@@ -82,8 +77,8 @@ class Motion:
     """How the driver's poses become the source's.
 
     ``relative``: the movement since a reference frame is added to the source's own pose, else the pose itself is
-    taken; ``adapt_scale``: made as large as the source is. The reference is the driver's first frame, or the
-    keypoints ``reference`` (K, 2). ``smooth``: poses go through a one-euro filter.
+    taken; ``adapt_scale``: made as large as the source is. The reference is the driver's first frame with a sure pose,
+    or the keypoints ``reference`` (K, 2). ``smooth``: poses go through a one-euro filter.
     """
 
     relative: bool = True
@@ -98,7 +93,7 @@ RELATIVE = Motion()
 class AnimatedFrame(NamedTuple):
     """A painted frame, uint8 RGB; the keypoints (x, y) in [-1, 1] it was painted on; which source frame lent itself.
 
-    ``held``: the driver's pose could not be made out, and the one before was kept.
+    ``held``: the driver's pose could not be made out, and the last sure one was kept.
     """
 
     pixels: UInt8[ndarray, "S S 3"]
@@ -177,6 +172,12 @@ class Transfer(nn.Module):
         """The keypoints (x, y) in [-1, 1] of pictures as the network sees them."""
         return self.graph.detect(self.seen(pictures)).double().cpu().numpy()
 
+    def sight(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Sighting:
+        """The same keypoints, and how wide the heatmaps are."""
+        keypoints, widths = self.graph.detect_with_widths(self.seen(pictures))
+        linked = widths[:, linked_keypoints(self.graph.edge_weights)]
+        return Sighting(keypoints.double().cpu().numpy(), linked.double().mean(dim=1).cpu().numpy())
+
     def drawn(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
         """The edge map of keypoints as a grey picture, white where the strongest edge is."""
         maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
@@ -213,15 +214,19 @@ class Transfer(nn.Module):
 
     @torch.no_grad()
     def look_at(
-        self, pictures: Float[Tensor, "B 3 S S"], *, fine: Float[Tensor, "B 3 s s"] | None = None
+        self,
+        pictures: Float[Tensor, "B 3 S S"],
+        *,
+        fine: Float[Tensor, "B 3 s s"] | None = None,
+        keypoints: Float[Tensor, "B K 2"] | None = None,
     ) -> Appearance:
         """The appearance of pictures in [0, 1] of the network's own size; ``fine`` are the same ones, larger.
 
-        Raises ValueError for pictures in another range.
+        Their ``keypoints`` are detected unless given. Raises ValueError for pictures in another range.
         """
         pictures = unit_pictures(pictures, name="pictures")
         fine = None if fine is None else unit_pictures(fine, name="fine")
-        keypoints = self.graph.detect(pictures)
+        keypoints = self.graph.detect(pictures) if keypoints is None else keypoints
         source, *seen = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
         return Appearance([source if fine is None else fine * 2 - 1, *seen], keypoints)
 
@@ -245,8 +250,10 @@ class Animator:
 
     ``size``, the network's usual one unless given, is the width in pixels of the frames of a network that moves the
     source itself (``warps``), which keep so much of its sharpness; any other paints them as large as it was trained
-    to. ``source_poses`` are the keypoints of the source frames. Raises ValueError where there is none, or none that
-    shows anything.
+    to. ``usual`` is how wide heatmaps usually are (`usual_width`), as on the source unless given. ``source_poses`` are
+    the keypoints of the source frames; ``reference`` is the number, from 0, and the time in seconds of the frame that
+    movement is counted from, None until there is one. Raises ValueError where there is no source, or none that shows
+    anything.
     """
 
     def __init__(
@@ -256,29 +263,32 @@ class Animator:
         motion: Motion,
         *,
         size: int | None = None,
+        usual: float | None = None,
     ) -> None:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
         if all(is_blank(pixels) for pixels in sources):
             raise ValueError("the source is of one colour and shows no object; give a picture or a video of one")
         self.transfer, self.motion = transfer, motion
-        fine = transfer.seen(sources, size=size or transfer.usual_size)
-        self.appearance = transfer.look_at(transfer.seen(sources), fine=fine)
-        self.source_poses: Float[ndarray, "M K 2"] = self.appearance.keypoints.double().cpu().numpy()
+        fine, seen = transfer.seen(sources, size=size or transfer.usual_size), transfer.sight(sources)
+        self.source_poses: Float[ndarray, "M K 2"] = seen.keypoints
+        own = torch.from_numpy(seen.keypoints).to(fine)
+        self.appearance = transfer.look_at(transfer.seen(sources), fine=fine, keypoints=own)
         self._filter = OneEuroFilter() if motion.smooth else None
+        self.reference: tuple[int, float] | None = None
         self._reference = motion.reference
         self._linked = transfer.linked
-        spreads = [spread(pose[self._linked]) for pose in transfer.poses.cpu().numpy()]
-        self._usual_spread = float(np.median(spreads or [0.0]))
-        self._last: ndarray | None = None
-        self._chosen = 0
+        usual = usual_width(seen.widths) if usual is None else usual
+        self._judge = Judge(transfer.poses.cpu().numpy(), self._linked, usual=usual)
+        self._kept: tuple[float, ndarray] | None = None  # the pose to hold, and its time
+        self._chosen = self._number = 0
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """The next frames of the driver, with their times in seconds, painted."""
-        found = self.transfer.detect([pixels for _, pixels in frames])
+        found = self.transfer.sight([pixels for _, pixels in frames])
         planned = [
-            self._plan(points, time_s, seen=self._plausible(points) and not is_blank(pixels))
-            for points, (time_s, pixels) in zip(found, frames, strict=True)
+            self._plan(points, time_s, certainty=self._judge(points, width=width, pixels=pixels))
+            for points, width, (time_s, pixels) in zip(found.keypoints, found.widths, frames, strict=True)
         ]
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
@@ -288,23 +298,26 @@ class Animator:
         return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
 
     def _plan(
-        self, detected: Float[ndarray, "K 2"], time_s: float, *, seen: bool
+        self, detected: Float[ndarray, "K 2"], time_s: float, *, certainty: Certainty
     ) -> tuple[Float[ndarray, "K 2"], int, bool]:
-        """The keypoints to paint, the source frame to paint from, and whether the last pose was held.
+        """The keypoints to paint, the source frame to paint from, and whether an earlier pose was held.
 
-        Where no pose was seen yet, the source keeps its own.
+        Where no pose was sure yet, the source keeps its own.
         """
-        if not seen:
-            return self.source_poses[0] if self._last is None else self._last, self._chosen, True
+        number, self._number = self._number, self._number + 1
+        if certainty == Certainty.LOST or (self._reference is None and certainty != Certainty.SURE):
+            return self.source_poses[0] if self._kept is None else self._kept[1], self._chosen, True
         smooth = self._filter(detected, time_s=time_s) if self._filter else detected
         if self._reference is None:
-            self._reference = smooth
+            self._reference, self.reference = smooth, (number, time_s)
         points = self._moved(smooth)
         distances = np.linalg.norm((self.source_poses - points)[:, self._linked], axis=2).mean(axis=1)
         nearest = int(distances.argmin())
         if distances[nearest] < _SWITCH * distances[self._chosen]:  # a change must be worth the flicker
             self._chosen = nearest
-        self._last = points
+        # An object that leaves draws keypoints together first: such a pose is shown, and not held.
+        if certainty == Certainty.SURE or self._kept is None or time_s - self._kept[0] > _STALE_S:
+            self._kept = (time_s, points)
         return points, self._chosen, False
 
     def _moved(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
@@ -317,8 +330,3 @@ class Animator:
             moved = absolute_motion(driver, source=source, reference=reference, adapt_scale=scales)
         whole[self._linked] = np.clip(moved, -FARTHEST, FARTHEST)
         return whole
-
-    def _plausible(self, keypoints: Float[ndarray, "K 2"]) -> bool:
-        """Whether a pose is finite and not much smaller than those trained on, as on an empty frame."""
-        seen = keypoints[self._linked]
-        return bool(np.isfinite(seen).all() and spread(seen) >= _MIN_SHARE * self._usual_spread)

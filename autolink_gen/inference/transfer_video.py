@@ -12,9 +12,10 @@ from numpy import ndarray
 from autolink_gen.data.frame_stream import FrameStream, most_at_once
 from autolink_gen.data.video import TimedFrame, VideoError
 from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, VideoWriter
+from autolink_gen.inference.confidence import Judge, is_blank, usual_width
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
-from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer, is_blank
+from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import even_grid
 
@@ -53,7 +54,8 @@ class TransferReport:
     """What was made: frames written, the driver's damaged frames passed over, and poses held over.
 
     ``stopped``: why it broke off; ``source_missing``: how many of the source's frames that should have lent their
-    appearance could not be read.
+    appearance could not be read; ``reference_frame``, from 0, and ``reference_s``: the driver's frame from which its
+    movement is counted, the first with a sure pose or, ``is_best_frame``, the one most like the source.
     """
 
     num_frames: int
@@ -61,18 +63,42 @@ class TransferReport:
     held_frames: int
     stopped: str = ""
     source_missing: int = 0
+    reference_frame: int | None = None
+    reference_s: float | None = None
+    is_best_frame: bool = False
 
 
 def best_reference(
-    transfer: Transfer, driver: FrameStream, source: Float[ndarray, "K 2"], *, crop: Crop | None = None
-) -> Float[ndarray, "K 2"]:
-    """The driver's pose that is most like the source's, of 50 frames spread over it."""
-    frames = (_cut(pixels, crop) for pixels in driver.spread_one_by_one(_SEARCHED))
-    poses: list[ndarray] = []
-    while batch := list(islice(frames, _LOOKED_AT)):
-        poses.extend(transfer.detect(batch))
+    transfer: Transfer,
+    driver: FrameStream,
+    source: Float[ndarray, "K 2"],
+    *,
+    judge: Judge,
+    crop: Crop | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Float[ndarray, "K 2"], int]:
+    """The driver's pose that is most like the source's, of 50 frames spread over it, and that frame's number from 0.
+
+    Of frames with a sure pose, as the ``judge`` says, where there are some.
+    """
+    count = max(1, min(_SEARCHED, driver.num_frames))
+    frames = (_cut(pixels, crop) for pixels in progress(driver.spread_one_by_one(count), count, "best frame"))
+    found: list[tuple[int, float, ndarray]] = []  # how sure, how far from the source, the pose
     linked = transfer.linked
-    return min(poses, key=lambda pose: pose_distance(pose[linked], source[linked]))
+    while batch := list(islice(frames, _LOOKED_AT)):
+        for pose, width, pixels in zip(*transfer.sight(batch), batch, strict=True):
+            certainty = judge(pose, width=width, pixels=pixels)
+            found.append((-certainty, pose_distance(pose[linked], source[linked]), pose))
+    best = min(range(len(found)), key=lambda number: found[number][:2])
+    return found[best][2], best * driver.num_frames // len(found)
+
+
+def usual_width_of(
+    transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], frames: Sequence[UInt8[ndarray, "_ _ 3"]]
+) -> float:
+    """How wide heatmaps usually are on the source's pictures and on some frames of the driver, as both are cropped."""
+    clear = [pixels for pixels in frames if not is_blank(pixels)]
+    return usual_width(transfer.sight(pictures).widths, transfer.sight(clear).widths if clear else None)
 
 
 def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
@@ -110,16 +136,20 @@ def transfer_video(
     gives a picture, a name without an ending a folder of them. What was made before a driver broke off stays, and
     the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
     """
-    whole = source.spread(source_frames)
+    whole = _spread(source, source_frames)
     missing = max(0, min(source_frames, source.num_frames, most_at_once(whole[0])) - len(whole))
     whole = [pixels for pixels in whole if not is_blank(pixels)] or whole
     lent = crop_of(transfer, whole) if look.crop else None
-    moving = crop_of(transfer, driver.spread(_LOOKED_AT)) if look.crop else None
+    some = _spread(driver, _LOOKED_AT)
+    moving = crop_of(transfer, some) if look.crop else None
     pictures = [_cut(pixels, lent) for pixels in whole]
+    usual = usual_width_of(transfer, pictures, [_cut(pixels, moving) for pixels in some])
+    reference: tuple[int, float] | None = None
     if find_best_frame:
-        own = transfer.detect(pictures[:1])[0]
-        motion = replace(motion, reference=best_reference(transfer, driver, own, crop=moving))
-    animator = Animator(transfer, pictures, motion, size=_width(look, pictures[0]))
+        own, judge = transfer.detect(pictures[:1])[0], Judge(transfer.poses.cpu().numpy(), transfer.linked, usual=usual)
+        pose, number = best_reference(transfer, driver, own, judge=judge, crop=moving, progress=progress)
+        motion, reference = replace(motion, reference=pose), (number, number / float(driver.fps))
+    animator = Animator(transfer, pictures, motion, size=_width(look, pictures[0]), usual=usual)
     made, held, stopped = 0, 0, ""
     with _writer(out, driver, sound, sound_start_s) as writer:
         painted_frames = _painted(animator, driver, moving, batch_size)
@@ -137,7 +167,14 @@ def transfer_video(
         writer.end_at(driver.ends_s)  # a GIF's last frame is often held for long
         if made and held == made:
             raise ValueError(_NO_POSE.format(driver.path))
-    return TransferReport(made, driver.bad_frames, held, stopped, missing)
+    counts = motion.relative or motion.adapt_scale  # else nothing is counted from it
+    frame_number, time_s = (reference or animator.reference if counts else None) or (None, None)
+    return TransferReport(made, driver.bad_frames, held, stopped, missing, frame_number, time_s, find_best_frame)
+
+
+def _spread(stream: FrameStream, count: int) -> list[UInt8[ndarray, "_ _ 3"]]:
+    """So many frames spread over all of a stream, or all where it has fewer."""
+    return stream.spread(max(1, min(count, stream.num_frames)))
 
 
 def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:

@@ -17,6 +17,8 @@ from autolink_gen.models.folding import fold_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
+from autolink_gen.ops.heatmaps import heatmap_widths
+from autolink_gen.ops.keypoints import soft_argmax
 from autolink_gen.ops.masking import random_block_mask
 from autolink_gen.ops.ranges import unit_pictures
 
@@ -234,11 +236,22 @@ class AutoLink(WithQuickCopy):
         """The same of floats that are known to lie in [0, 1], as in a training loop: the device is not waited for."""
         if images.ndim == 3:
             return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
-        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < 1:
-            raise ValueError(f"images must be (B, 3, H, W) or (3, H, W) in [0, 1], got {tuple(images.shape)}")
         square, scale, shift = _fit_square(images, self.config.image_size, self.config.fit)
         keypoints = self.locate(square.to(self.alpha) * 2 - 1)
         return keypoints * scale.to(keypoints) + shift.to(keypoints)
+
+    @torch.no_grad()
+    def detect_with_widths(
+        self, images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+        """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
+        square, scale, shift = _fit_square(unit_pictures(images), self.config.image_size, self.config.fit)
+        layers = (self._quick[0] if self._quick else self.detector).layers
+        assert isinstance(layers, nn.Module)
+        pictures = (square.to(self.alpha) * 2 - 1).contiguous(memory_format=torch.channels_last)
+        heatmaps = layers(pictures).contiguous()
+        keypoints = soft_argmax(heatmaps)
+        return keypoints * scale.to(keypoints) + shift.to(keypoints), heatmap_widths(heatmaps)
 
     def locate(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
         """Keypoints of square pictures in [-1, 1] of the model's own size, by the quicker detector where there is one.
@@ -252,6 +265,8 @@ class AutoLink(WithQuickCopy):
 
 def _fit_square(images: Tensor, size: int, fit: str) -> tuple[Tensor, Tensor, Tensor]:
     """Square pictures of ``size``, and scale and shift from their (x, y) to that of the whole picture."""
+    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < 1:
+        raise ValueError(f"images must be (B, 3, H, W) or (3, H, W) in [0, 1], got {tuple(images.shape)}")
     height, width = images.shape[-2:]
     side = {"crop": min(height, width), "pad": max(height, width)}.get(fit)
     side_x, side_y = (side, side) if side is not None else (width, height)

@@ -158,6 +158,40 @@ def test_a_name_without_an_ending_is_a_folder_of_frames(here, tmp_path):
     assert "frames is not empty; give a new folder" in refused
 
 
+def test_results_that_are_there_are_replaced_with_overwrite_alone(here, tmp_path, monkeypatch):
+    video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
+    model = ("--model", str(here / "runs/transfer/voxceleb2"))
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "face.png")
+    monkeypatch.chdir(tmp_path)
+    for name in ("out.gif", "00001-00001.mp4", "face-face.png"):
+        (tmp_path / name).write_text("mine")
+    named, usual, picture = (video, video, "-o", "out.gif"), (video, video), ("face.png", "face.png")
+    for given, name in ((named, "out.gif"), (usual, "00001-00001.mp4"), (picture, "face-face.png")):
+        with monkeypatch.context() as patch:
+            patch.setattr("autolink_gen.inference.transfer.load_transfer", None)  # nothing long has begun
+            refused = run("transfer", *given, *model, expect=1).output
+        assert f"{name} is there already: give another --out, or --overwrite to replace it" in refused
+        assert (tmp_path / name).read_text() == "mine"
+    assert "wrote out.gif (4 frames)" in run("transfer", *named, *model, "--overwrite").output
+    assert (tmp_path / "out.gif").read_bytes()[:3] == b"GIF"
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "note.txt").touch()
+    refused = run("transfer", *usual, *model, "-o", "frames", "--overwrite", expect=1).output
+    assert "frames is not empty; give a new folder" in refused and len(list((tmp_path / "frames").iterdir())) == 1
+
+
+def test_the_frame_that_movement_starts_from_is_named():
+    from autolink_gen.cli.transfer import _start
+    from autolink_gen.inference.transfer_video import TransferReport
+
+    (line,) = _start(TransferReport(20, 0, 8, reference_frame=8, reference_s=0.32))
+    assert "frame 8 (at 0.32 s), the first with a clear pose; --find-best-frame starts from" in line
+    (line,) = _start(TransferReport(20, 0, 0, reference_frame=5, reference_s=0.2, is_best_frame=True))
+    assert "frame 5 (at 0.20 s), the most like the source" in line
+    assert _start(TransferReport(20, 0, 0, reference_frame=0, reference_s=0.0)) == []
+    assert _start(TransferReport(20, 0, 0)) == []
+
+
 def test_the_painted_square_is_put_back(here, tmp_path):
     driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     source = tmp_path / "wide.png"
@@ -237,7 +271,7 @@ def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
         self.length_s = 9.0
 
     monkeypatch.setattr(FrameStream, "__init__", longer)
-    output = run("transfer", video, video, "-o", out, "--source-frames", "1").output
+    output = run("transfer", video, video, "-o", out, "--source-frames", "1", "--overwrite").output
     assert "the driver ends early: 0.2 of 9.0 seconds came; is it whole?" in output
 
 
@@ -251,7 +285,7 @@ def test_sound_is_the_drivers_the_sources_or_none(here, tmp_path):
     loud, out = str(tmp_path / "loud.mp4"), tmp_path / "out.mp4"
     found = {}
     for name, pair in {"driver": (str(driver), loud), "source": (loud, str(driver)), "none": (loud, loud)}.items():
-        run("transfer", *pair, "-o", str(out), "--audio", name)
+        run("transfer", *pair, "-o", str(out), "--audio", name, "--overwrite")
         found[name] = VideoReader(out).has_audio
     assert found == {"driver": True, "source": True, "none": False}
 
@@ -317,7 +351,10 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     between = run("transfer", video, video, "--start", "0.05", "--end", "0.06", "-o", str(tmp_path / "one.gif")).output
     assert "one.gif (1 frame)" in between, "the frame that is shown then"
     inside = str(tmp_path / "white.png" / "out.gif")
-    assert f"Error: {tmp_path / 'white.png'}: " in run("transfer", video, video, "-o", inside, expect=1).output
+    assert (
+        "white.png is a file and no folder; give another --out"
+        in run("transfer", video, video, "-o", inside, expect=1).output
+    )
     monkeypatch.chdir(tmp_path)
     refused = run("transfer", video, video, expect=1).output
     assert "there is no finished run in runs/transfer; name one elsewhere, or make one: " in refused

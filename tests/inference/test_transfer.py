@@ -31,7 +31,11 @@ def told(monkeypatch) -> list[np.ndarray]:
     def detect(self, images):
         return torch.from_numpy(np.stack([poses.pop(0) for _ in images])).float()
 
+    def detect_with_widths(self, images):
+        return detect(self, images), torch.full((len(images), 3), 0.4)
+
     monkeypatch.setattr(AutoLink, "detect", detect)
+    monkeypatch.setattr(AutoLink, "detect_with_widths", detect_with_widths)
     return poses
 
 

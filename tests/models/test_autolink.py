@@ -228,6 +228,24 @@ def test_bytes_are_detected_as_shares_and_other_ranges_refused():
     torch.testing.assert_close(model.detect_unchecked(pixels.float() / 255), expected)
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+def test_widths_come_with_the_keypoints_that_are_detected(prepared):
+    model = small(fit="pad").eval()
+    images = torch.rand(2, 3, 70, 50)
+    expected, square = model.detect(images), F.pad(images, (10, 10), value=0.5)
+    if prepared:
+        model.prepare_for_inference()
+    keypoints, widths = model.detect_with_widths(images)
+    torch.testing.assert_close(keypoints, expected, rtol=0, atol=1e-4)
+    size = F.interpolate(square, (64, 64), mode="bilinear", antialias=True, align_corners=False)
+    shares = model.detector.heatmaps(size * 2 - 1).flatten(2).softmax(-1).view(2, 4, 16, 16)
+    line = torch.linspace(-1, 1, 16)
+    grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+    centre = (shares[..., None] * grid).sum((2, 3))
+    squared = (shares * (grid - centre[:, :, None, None]).square().sum(-1)).sum((2, 3))
+    torch.testing.assert_close(widths, squared.sqrt(), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
