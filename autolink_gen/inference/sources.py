@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, walk_files
+from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, natural_key, walk_files
+from autolink_gen.data.found import Found, left_out, tell
 from autolink_gen.data.video import VIDEO_SUFFIXES, is_video
 from autolink_gen.files import fitting_name
 
@@ -25,13 +26,14 @@ class Source:
 
 
 def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Source]:
-    """The pictures, then the videos, that files and folders stand for, at any depth, each once, sorted.
+    """The pictures, then the videos, that files and folders stand for, at any depth, each once, by their numbers.
 
     Overlays are named as the files are, below the name of their folder where several paths are given; where
     two would share a name, each keeps its own ending too ("1.jpg.png", "1.png.png"). Where the folder
     `out`, which overlays are meant for, lies inside one of the paths, what it holds is left out: earlier
-    overlays are no input. Raises ValueError for a path that does not exist, a file that is neither picture
-    nor video, an overlay that would take the place of an input, and where nothing is left.
+    overlays are no input. What a folder holds of pictures and videos that cannot be read is said in the log.
+    Raises ValueError for a path that does not exist, a file that is neither picture nor video, an overlay that
+    would take the place of an input, and where nothing is left.
     """
     if not paths:
         raise ValueError("no picture or video was named; give at least one file or folder")
@@ -41,7 +43,7 @@ def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Sour
             found.setdefault(_real(file), (file, name))
     if not found:
         raise ValueError(_nothing(paths))
-    ordered = sorted(found.values(), key=lambda item: (is_video(item[0]), item[0]))
+    ordered = sorted(found.values(), key=lambda item: (is_video(item[0]), natural_key(item[0])))
     overlays = _distinct([name for _, name in ordered], [file for file, _ in ordered])
     clashes = [name for name in overlays if out is not None and _real(out / name) in found]
     if clashes:
@@ -58,9 +60,13 @@ def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, Pur
     if not path.exists():
         raise ValueError(f"there is no file or folder {path}; check the spelling")
     if path.is_dir():
-        files = [file for file in walk_files(path) if is_image(file) or is_video(file)]
+        listed = list(walk_files(path))
         if out is not None and _real(path) in _real(out).parents:
-            files = [file for file in files if _real(out) not in _real(file).parents]
+            listed = [file for file in listed if _real(out) not in _real(file).parents]
+        files = [file for file in listed if is_image(file) or is_video(file)]
+        others = (file for file in listed if not (is_image(file) or is_video(file)))
+        if files and (odd := left_out(others)):
+            tell(Found("pictures and videos", str(path), len(files), odd))
         return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
     if is_image(path) or is_video(path):
         return [(path, PurePosixPath(path.name))]

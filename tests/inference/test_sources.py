@@ -102,3 +102,17 @@ def test_names_of_overlays_are_no_longer_than_systems_take(tmp_path: Path) -> No
     names = [str(source.overlay) for source in find_sources([tmp_path])]
     assert len(set(names)) == 4 and all(len(name.encode()) <= 255 for name in names)
     assert {Path(name).suffix for name in names} == {".png", ".mp4"}
+
+
+def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (1, 2, 10, 11):
+        (tmp_path / f"{number}.png").touch()
+    assert [source.path.name for source in find_sources([tmp_path])] == ["1.png", "2.png", "10.png", "11.png"]
+
+
+def test_what_is_left_out_of_a_folder_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "film.mp4", "1.heic", "2.heic", "notes.txt", "out/1.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert len(find_sources([tmp_path], out=tmp_path / "out")) == 2
+    assert f"pictures and videos: 2 in {tmp_path}, left out: 2 x .heic (" in caplog.text
