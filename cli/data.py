@@ -122,9 +122,13 @@ def prepare_videos(
     from autolink_gen.data.preparing import prepare_videos as prepare
 
     count = processes or os.cpu_count() or 1
-    found = prepare(
-        source, target, size=size, fit=fit, fps=fps, processes=count, overwrite=overwrite, progress=progress_bar
-    )
+    try:
+        found = prepare(
+            source, target, size=size, fit=fit, fps=fps, processes=count, overwrite=overwrite, progress=progress_bar
+        )
+    except KeyboardInterrupt:
+        echo("repeat the command to go on")
+        raise
     broken = [clip for clip in found if clip.error]
     for title, clips in (
         ("wrote", [clip for clip in found if not clip.error and not clip.was_there]),

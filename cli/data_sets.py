@@ -78,8 +78,8 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     try:
         parts = prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
     except KeyboardInterrupt:
-        echo("stopped; repeat the command to go on")
-        click.get_current_context().exit(130)
+        echo("repeat the command to go on")
+        raise
     for part in parts:
         for line in _lines(part, entry.counts.get(part.name)):
             echo(line)

@@ -1,6 +1,7 @@
 """`autolink-gen data info` and `data prepare`: named sets."""
 
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from autolink_gen.cli.main import cli
+from autolink_gen.cli.stopping import StoppedError
 from autolink_gen.data.sets import SETS
 
 
@@ -84,14 +86,23 @@ def test_mistakes_are_named(words, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (StoppedError(signal.SIGTERM), 143)])
+@pytest.mark.parametrize(
+    ("words", "does"),
+    [
+        (("prepare", "flowers", "--data-root", "."), "publishing.prepare_set"),
+        (("prepare-videos", ".", "frames"), "preparing.prepare_videos"),
+    ],
+)
+def test_what_stops_it_says_how_to_go_on(words, does, error, code, tmp_path, monkeypatch):
     def stop(*given, **more):
-        raise KeyboardInterrupt
+        raise error
 
     flowers(tmp_path)
-    monkeypatch.setattr("autolink_gen.data.publishing.prepare_set", stop)
-    result = call("prepare", "flowers", "--data-root", str(tmp_path))
-    assert result.exit_code == 130 and "repeat the command to go on" in result.output
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"autolink_gen.data.{does}", stop)
+    result = call(*words)
+    assert result.exit_code == code and "repeat the command to go on" in result.output
 
 
 def test_an_unreadable_picture_is_reported(tmp_path):
