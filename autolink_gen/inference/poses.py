@@ -14,15 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolink_gen.data.images import read_image
+from autolink_gen.data.tables import open_rows, to_number
 from autolink_gen.files import BadFileError, reading
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.text import shown
+from autolink_gen.text import from_cell, shown
 
 _WANTED = (
-    'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json that `autolink-gen detect` writes'
+    'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json or keypoints.csv that '
+    "`autolink-gen detect` writes"
 )
+_COLUMNS = ("file", "frame", "width_px", "height_px")
 _NAME_LENGTH, _MAX_SEEDS = 100, 10_000
 
 
@@ -35,35 +38,80 @@ class Pose:
 
 
 def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
-    """The poses in a file: a picture's own, detected, or those of a JSON file of numbers.
+    """The poses in a file: a picture's own, detected, or those of a JSON or CSV file of numbers.
 
     Such a file holds {"keypoints": [[x, y], ...]} in [-1, 1], or a list of such poses under "keypoints", or is what
-    `autolink-gen detect` wrote. Keypoints that such a file leaves out are put at (0, 0) where the graph has no edges
-    to them either. Raises ValueError for another form, another number of keypoints, keypoints that are missing, or
-    values out of range.
+    `autolink-gen detect` wrote, also as a spreadsheet saves its table. Keypoints that such a file leaves out are put at
+    (0, 0) where the graph has no edges to them either. Raises ValueError for another form, another number of
+    keypoints, keypoints that are missing, or values out of range.
     """
     if not path.exists():
         raise ValueError(f"there is no file {path}; give a picture, a video or a file of keypoints that exists")
-    if path.suffix.lower() == ".json":
-        return _read_json(path, graph)
+    readers = {".json": _read_json, ".csv": _read_csv}
+    if path.suffix.lower() in readers:
+        kind = path.suffix[1:].upper()
+        with reading(path, f"{kind} of keypoints", remedy=_WANTED):
+            return _poses(readers[path.suffix.lower()](path), path, graph)
     if path.is_dir():
         raise ValueError(
             f"{path} is a folder: give one picture or video of it, or run autolink-gen detect {path} and give the "
-            f"keypoints.json that it writes"
+            f"keypoints.json or keypoints.csv that it writes"
         )
     picture = SourcePicture(path, 0, None, np.asarray(read_image(path)))
     (found,) = detect_pictures(graph, [picture])
     return [Pose(path.stem, torch.from_numpy(found.keypoints).float())]
 
 
-def _read_json(path: Path, graph: AutoLink) -> list[Pose]:
-    with reading(path, "JSON of keypoints", remedy=_WANTED):
-        poses = _listed(json.loads(path.read_text(encoding="utf-8")), path)
-        if not poses:
-            raise BadFileError(f"{path} holds no pose")
-        count = graph.config.num_keypoints
-        painted_on = set(linked_keypoints(graph.edge_weights).tolist())
-        return [Pose(name, _checked(_filled(points, path, painted_on), path, count)) for name, points in poses]
+def _poses(named: list[tuple[str, Any]], path: Path, graph: AutoLink) -> list[Pose]:
+    """The poses of names and keypoints in [-1, 1], checked; the message says which of several is wrong."""
+    if not named:
+        raise BadFileError(f"{path} holds no pose")
+    count = graph.config.num_keypoints
+    painted_on = set(linked_keypoints(graph.edge_weights).tolist())
+    poses = []
+    for name, points in named:
+        where = str(path) if len(named) == 1 else f"{path}, pose {name},"
+        poses.append(Pose(name, _checked(_filled(points, where, painted_on), where, count)))
+    return poses
+
+
+def _read_json(path: Path) -> list[tuple[str, Any]]:
+    return _listed(json.loads(path.read_bytes()), path)  # of bytes it knows the encoding
+
+
+def _read_csv(path: Path) -> list[tuple[str, Any]]:
+    """Names and keypoints in [-1, 1] of the rows of a table in pixels; None for keypoints without columns."""
+    with open_rows(path) as rows:
+        header = [cell.strip() for cell in next(rows, (0, []))[1]]
+        column = {name: place for place, name in enumerate(header)}
+        numbers = [int(name[1:-3]) for name in header if re.fullmatch(r"x\d{1,3}_px", name, re.ASCII)]
+        wanted = [*_COLUMNS, *(f"{axis}{number}_px" for number in numbers or [0] for axis in "xy")]
+        if missing := [name for name in wanted if name not in column]:
+            raise BadFileError(f"{path} lacks the column(s) {', '.join(missing[:6])}: {_WANTED}")
+        return [_pose_of(row, column, numbers, f"{path}, row {number}") for number, row in rows]
+
+
+def _pose_of(row: list[str], column: dict[str, int], numbers: list[int], where: str) -> tuple[str, Any]:
+    """The name and the keypoints in [-1, 1] of one row of a table."""
+
+    def value(name: str) -> float:
+        cell = row[column[name]] if column[name] < len(row) else ""
+        try:
+            found = to_number(cell)
+        except ValueError:
+            found = math.nan
+        if not math.isfinite(found):
+            raise BadFileError(
+                f"{where}, column {name}: '{shown(cell.strip())}' is no number; mend or leave out that row"
+            )
+        return found
+
+    points: list[list[float] | None] = [None] * (max(numbers) + 1)
+    for number in numbers:
+        points[number] = [value(f"x{number}_px"), value(f"y{number}_px")]
+    item = {"file": from_cell(row[column["file"]]), "frame": row[column["frame"]].strip(), "keypoints_px": points}
+    sides = {name: round(value(name)) for name in ("width_px", "height_px")}
+    return _name_of(item), _normalised({**item, **sides})
 
 
 def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
@@ -94,7 +142,7 @@ def _scaled(point: list[float], spans: list[int]) -> list[float]:
     return [2 * value / span - 1 for value, span in zip(point, spans, strict=True)]
 
 
-def _filled(points: Any, path: Path, painted_on: set[int]) -> Any:
+def _filled(points: Any, path: str, painted_on: set[int]) -> Any:
     """The points with (0, 0) for those that were left out, which must be none that is ``painted_on``."""
     if not isinstance(points, list) or None not in points:
         return points
@@ -107,7 +155,7 @@ def _filled(points: Any, path: Path, painted_on: set[int]) -> Any:
     return [[0.0, 0.0] if point is None else point for point in points]
 
 
-def _checked(points: Any, path: Path, num_keypoints: int) -> Float[Tensor, "K 2"]:
+def _checked(points: Any, path: str, num_keypoints: int) -> Float[Tensor, "K 2"]:
     try:
         keypoints = torch.tensor(points, dtype=torch.float32)
     except (ValueError, TypeError, RuntimeError):

@@ -40,6 +40,52 @@ def test_what_detect_writes_is_read_back_in_pixels(tmp_path, graph):
     assert torch.allclose(pose.keypoints, torch.tensor(POSE))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_are_read_as_editors_save_them(tmp_path, graph, encoding):
+    (tmp_path / "pose.json").write_bytes(json.dumps({"keypoints": POSE}).encode(encoding))
+    (pose,) = read_poses(tmp_path / "pose.json", graph)
+    assert pose.keypoints.tolist() == POSE
+    rows = [
+        "file;frame;time_s;width_px;height_px;x0_px;y0_px;x1_px;y1_px;x2_px;y2_px;;",
+        ";;;;;;;;;;;;",
+        "a/cat.mp4;12;0,48;101;101;50;75;0;100;62,5;37,5;;",
+        "a/cat.mp4;13;0,52;101;101;50;75;0;100;62,5;37,5",
+    ]
+    (tmp_path / "edited.csv").write_bytes("\r\n".join(rows).encode(encoding))
+    poses = read_poses(tmp_path / "edited.csv", graph)
+    assert [pose.name for pose in poses] == ["cat-12", "cat-13"]
+    assert all(torch.allclose(pose.keypoints, torch.tensor(POSE)) for pose in poses)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"lacks the column\(s\) file, frame, width_px, height_px, x0_px, y0_px"),
+        ("file,x0,y0\na.jpg,0,0\n", r"lacks the column\(s\) frame, width_px, height_px, x0_px, y0_px"),
+        ("file,frame,width_px,height_px,x0_px,y0_px\n", "holds no pose"),
+        (
+            "file,frame,width_px,height_px,x0_px,y0_px\n\na.jpg,0,9,9,left,0\n",
+            "row 3, column x0_px: 'left' is no number",
+        ),
+        ("file,frame,width_px,height_px,x0_px,y0_px\na.jpg,0,9,9,4\n", "row 2, column y0_px: '' is no number"),
+        ("file,frame,width_px,height_px,x0_px,y0_px\na.jpg,0,9,9,4,4\n", "holds 1 keypoints and the GAN's graph has 3"),
+        (
+            "file,frame,width_px,height_px,x0_px,y0_px,x2_px,y2_px\na.jpg,0,9,9,4,4,4,4\n",
+            "leaves out the keypoints 1, which",
+        ),
+    ],
+)
+def test_bad_tables_of_keypoints_are_named_by_row(tmp_path, graph, content, message):
+    (tmp_path / "edited.csv").write_text(content)
+    with pytest.raises(ValueError, match=rf"edited\.csv.*{message}"):
+        read_poses(tmp_path / "edited.csv", graph)
+
+
+def test_which_of_several_poses_is_wrong_is_said(tmp_path, graph):
+    with pytest.raises(ValueError, match=r"pose\.json, pose pose-1, holds keypoints outside"):
+        read_poses(written(tmp_path, {"keypoints": [POSE, [[0, 0], [0, 0], [1.5, 0]]]}), graph)
+
+
 @pytest.mark.parametrize(
     ("file", "frame"),
     [("a/cat.jpg", "/../../../evil"), ("\x1b[31m\0.jpg", 0), ("..", "/"), ("c:\\x", 1), ("x" * 999, 0)],
