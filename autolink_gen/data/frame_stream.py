@@ -51,6 +51,7 @@ class FrameStream:
         if not 0 <= start_s < end_s:
             raise ValueError(f"the start {start_s:g} s must be 0 or more and before the end {end_s:g} s")
         self.start_s, self.end_s, self.max_bad_share = start_s, end_s, max_bad_share
+        self._most_fps = fps
         self._reader: Film | None = None
         self._files: list[Path] | None = None
         self.is_picture, length_s = False, math.inf
@@ -179,8 +180,8 @@ class FrameStream:
         return step_s if is_even else self.length_s / self.num_frames
 
     def _video(self, reader: Film) -> Iterator[TimedFrame]:
-        fps = None if self.fps == reader.fps else self.fps
-        for number, frame in enumerate(reader.timed(fps=fps, start_s=self.start_s, end_s=self.end_s)):
+        # As asked, not as the mean rate is: a film of uneven rate may have more for a while.
+        for number, frame in enumerate(reader.timed(fps=self._most_fps, start_s=self.start_s, end_s=self.end_s)):
             self.bad_frames, self.ends_s = reader.bad_frames, reader.ends_s - self.start_s
             yield TimedFrame(number, frame.time_s - self.start_s, frame.pixels, frame.hold_s)
         self.bad_frames, self.ends_s = reader.bad_frames, reader.ends_s - self.start_s

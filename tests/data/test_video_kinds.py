@@ -47,6 +47,18 @@ def test_every_ending_is_found_and_read(tmp_path: Path, ending: str, form: str, 
     assert [clip.name for clip in list_clips(tmp_path)] == [str(path)]
 
 
+@pytest.mark.parametrize("ending", [".ts", ".m2ts", ".vob", ".3gp", ".ogv", ".asf"])
+def test_a_playlist_of_a_new_ending_opens_no_other_file(tmp_path: Path, ending: str) -> None:
+    write_in(tmp_path / "private.ts", "mpegts", "mpeg2video", count=5)
+    lists = ("ffconcat version 1.0\nfile private.ts\n",
+             "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nprivate.ts\n#EXT-X-ENDLIST\n")  # fmt: skip
+    for content in lists:
+        (tmp_path / f"list{ending}").write_text(content)
+        assert is_video(tmp_path / f"list{ending}")
+        with pytest.raises(VideoError, match="no video that is known here"):
+            VideoReader(tmp_path / f"list{ending}")
+
+
 @pytest.mark.parametrize("name", ["12:30:45.mp4", "take:2.gif", "http:x.mp4", "concat:a.mov", "-o:2.webm"])
 def test_a_name_with_a_colon_is_written_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     click = write_click(tmp_path / "click.wav", at_s=0.1, length_s=0.5).rename(tmp_path / "16:00.wav")

@@ -189,6 +189,12 @@ def test_a_film_of_uneven_rate_is_whole(tmp_path: Path, options: dict) -> None:
     assert not stream.ends_early
 
 
+def test_a_film_of_uneven_rate_has_at_most_the_frames_a_second_asked_for(tmp_path: Path) -> None:
+    path = write_in(tmp_path / "uneven.mp4", "mp4", "libx264", times_s=UNEVEN_S)
+    times = [frame.time_s for frame in FrameStream(path, fps=10)]
+    assert times == pytest.approx([0, 0.12, 0.2, 0.32, 0.4, 0.52, 0.6, 0.72, 0.8, 0.92, *UNEVEN_S[25:]], abs=2e-3)
+
+
 def test_a_recording_without_a_length_is_measured(tmp_path: Path) -> None:
     path = write_in(tmp_path / "live.webm", "webm", "libvpx", seekable=False, live="1")
     stream = FrameStream(path, start_s=1.0)
