@@ -35,6 +35,9 @@ class Server(ThreadingHTTPServer):
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
 
+    def handle_error(self, *_: object) -> None:
+        """Nothing on the screen where whoever asked has gone."""
+
     def address(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.server_port}{path}"
 
