@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from autolink_gen.data.films import Film
     from autolink_gen.inference.generate import Gan
     from autolink_gen.inference.poses import Pose, PoseEdits
 
@@ -63,9 +64,9 @@ def generate(
       autolink-gen generate --interpolate pose --style 5 --out moving.gif
     """
     from autolink_gen.checkpoints import find_run
+    from autolink_gen.data.moving_pictures import is_film
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.inference.poses import parse_edits
-    from autolink_gen.inference.sources import is_video
 
     if options["grid"] and options["interpolate"]:
         raise click.UsageError("give --grid, one picture, or --interpolate, a video, not both")
@@ -76,7 +77,7 @@ def generate(
     echo(f"model: {found} ({count} keypoints){newest}{without_text(gan.graph)}")
     edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
     places = _Places(out, _style_names(options), overwrite=overwrite)
-    if source is not None and is_video(source):
+    if source is not None and is_film(source):
         if options["grid"] or options["interpolate"]:
             raise click.UsageError("--grid and --interpolate take pictures or keypoints.json, not a video")
         videos = places.videos(source)
@@ -272,31 +273,41 @@ class _Painter:
         else:
             pairs = (keypoints[:1].expand(frames, -1, -1), way)
         painted = (
-            picture
+            (picture, None)
             for points, styles in zip(torch.split(pairs[0], _BATCH), torch.split(pairs[1], _BATCH), strict=True)
             for picture in self._painted(points, styles)
         )
         self._write_video(file, painted, total=frames, fps=_FPS)
 
     def video(self, source: Path, files: list[Path]) -> None:
-        """Each frame's pose in each style, at the video's own rate."""
-        from autolink_gen.data.video import VideoReader
+        """Each frame's pose in each style, at the video's own times."""
+        from autolink_gen.data.moving_pictures import open_film
         from autolink_gen.inference.detect import detect_pictures, video_frames
 
-        reader = VideoReader(source)
+        film = open_film(source)
         for file, style in zip(files, self.styles, strict=True):
-            found = detect_pictures(self.gan.graph, video_frames(reader))
-            painted = (self._painted(self._points(item.keypoints), style)[0] for item in found)
-            self._write_video(file, painted, total=reader.num_frames or 0, fps=reader.fps)
+            found = detect_pictures(self.gan.graph, video_frames(film))
+            painted = ((self._painted(self._points(one.keypoints), style)[0], one.source.time_s) for one in found)
+            self._write_video(file, painted, total=film.num_frames or 0, fps=film.fps, film=film)
 
-    def _write_video(self, file: Path, pictures: Iterator["np.ndarray"], *, total: int, fps: Any) -> None:
+    def _write_video(
+        self,
+        file: Path,
+        pictures: Iterator[tuple["np.ndarray", float | None]],
+        *,
+        total: int,
+        fps: Any,
+        film: "Film | None" = None,
+    ) -> None:
         from autolink_gen.data.video_writing import VideoWriter
 
         count = 0
         with VideoWriter(file, fps=fps) as writer:
-            for picture in progress_bar(pictures, total, "paint"):
-                writer.write(picture)
+            for picture, time_s in progress_bar(pictures, total, "paint"):
+                writer.write(picture, time_s=time_s)
                 count += 1
+            if film is not None:
+                writer.end_at(film.ends_s)
         echo(f"wrote {file} ({count} frames)")
 
     def _column(self, pose: "Pose", *, changed: bool) -> list["np.ndarray"]:

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.data.films import Film
 from autolink_gen.data.images import read_image, to_array
-from autolink_gen.data.video import Rate, VideoReader
+from autolink_gen.data.video import Rate
 from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 
@@ -85,7 +86,7 @@ def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, Exception]
             yield SourcePicture(file, 0, None, pixels)
 
 
-def video_frames(reader: VideoReader, *, fps: Rate | None = None) -> Iterator[SourcePicture]:
+def video_frames(reader: Film, *, fps: Rate | None = None) -> Iterator[SourcePicture]:
     """The frames of a video, with `fps` at most so many a second; raises VideoError as the reader does."""
     for frame in reader.timed(fps=fps):
         yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)

@@ -305,6 +305,15 @@ def test_the_pose_of_a_picture_a_video_and_numbers(here, tmp_path):
     assert (tmp_path / "c" / "keypoints-seed1.png").is_file()
 
 
+def test_a_picture_that_moves_is_painted_at_its_own_times(here, tmp_path):
+    frames = [Image.new("RGB", (64, 64), (shade, 90, 30)) for shade in (0, 120, 240)]
+    frames[0].save(tmp_path / "cat.webp", save_all=True, append_images=frames[1:], duration=[100, 400, 500])
+    generate("--from", str(tmp_path / "cat.webp"), "--style", "1", "--out", str(tmp_path / "moving.mp4"))
+    times = [frame.time_s for frame in VideoReader(tmp_path / "moving.mp4").timed()]
+    assert times == pytest.approx([0, 0.1, 0.5], abs=0.01)
+    assert VideoReader(tmp_path / "moving.mp4").length_s == pytest.approx(1.0, abs=0.02)
+
+
 def test_the_style_of_a_picture(here, tmp_path, monkeypatch):
     monkeypatch.setattr(generate_module, "load_lpips", Squares)
     Image.new("RGB", (80, 64), (200, 30, 30)).save(tmp_path / "red.png")
