@@ -78,5 +78,5 @@ def say_changes(folder: Path, data: DataConfig, found: Contents) -> None:
 def _left_at(old: DataConfig) -> Contents | None:
     try:
         return found_data(old)
-    except ValueError:
+    except (ValueError, OSError):  # OSError: a name longer than a file's may be, say
         return None

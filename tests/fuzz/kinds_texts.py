@@ -24,6 +24,7 @@ from autolink_gen.recipes import merge, parse_overrides, read_recipe, recipe_nam
 from autolink_gen.text import from_cell, printable, shown, to_cell
 from autolink_gen.training.curve import Curve
 from autolink_gen.training.metrics_file import drop_later_lines
+from autolink_gen.training.run_data import read_record
 from autolink_gen.training.seeds import check_kept
 
 _RUNS = {"graph": GraphRunConfig, "gan": GanRunConfig, "transfer": TransferRunConfig}
@@ -137,6 +138,7 @@ def states() -> list[Sample]:
         Sample("run/distance.json", json.dumps(curve).encode()),
         Sample("run/seeds.json", json.dumps(seeds).encode()),
         Sample("run/config.yaml", to_yaml(GraphRunConfig()).encode()),
+        Sample("run/data.json", json.dumps({"count": 7, "kind": "pictures", "digest": "0" * 32}).encode()),
         Sample("frames/prepared.json", json.dumps({"size": 16, "fit": "crop", "fps": None}).encode()),
         Sample("base/prepared/flowers/prepared.json", json.dumps({"size": 16, "complete": True}).encode()),
     ]
@@ -158,6 +160,9 @@ def read_state(home: Path, file: Path) -> None:
         curve = Curve(home / "run", "distance", marks={"start": "untrained"})
         if curve.take_up(5):
             assert all(row["step"] <= 5 for row in curve.values["curve"])
+    elif file.name == "data.json":
+        found = read_record(home / "run")
+        assert found is not None and len(str(found)) < 100_000
     elif file.parent.name == "run":
         check_kept(home / "run", GraphRunConfig(), [0, 1])
     elif file.parent.name == "frames":
