@@ -151,3 +151,12 @@ def test_a_lock_that_was_moved_away_while_it_was_waited_for_is_taken_anew(tmp_pa
     monkeypatch.setattr(fcntl, "flock", slowly)
     with locked_run(tmp_path):
         assert f"process {os.getpid()} " in (tmp_path / LOCK_NAME).read_text()
+
+
+def test_windows_goes_on_without(tmp_path, monkeypatch):
+    """It has none of the calls that the lock is made of."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "pread", "pwrite"):
+        monkeypatch.delattr(os, name)
+    with locked_run(tmp_path), locked_run(tmp_path):
+        assert names(tmp_path) == []
