@@ -170,7 +170,7 @@ def test_three_pictures_are_too_few(tmp_path):
 
 def test_steps_without_finite_losses_are_skipped_and_end_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Critic, "judge", lambda self, fake, *_, seed: fake.mean() * float("nan"))
-    with pytest.raises(ValueError, match="3 steps in a row were skipped, for the loss, .*there is no save yet"):
+    with pytest.raises(ValueError, match=r"3 steps in a row were skipped, for the loss, .*there is no save yet"):
         train_gan(tiny(training={"max_bad_steps": 3}), make_graph(), launch(tmp_path / "run"))
 
 
