@@ -29,7 +29,8 @@ def cache_folder() -> Path:
     try:
         return Path(named).expanduser() if named else Path(user_cache_dir("autolink-gen"))
     except RuntimeError as problem:
-        raise ValueError(f"{CACHE_VARIABLE} is {printable(str(named))}: {problem}; name a folder") from problem
+        where = f"{CACHE_VARIABLE} is {printable(named)}" if named else "there is no home for the cache"
+        raise ValueError(f"{where}: {problem}; set {CACHE_VARIABLE} to a folder") from problem
 
 
 def cache_subfolder(name: str) -> Path:

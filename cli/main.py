@@ -42,7 +42,8 @@ class _AboveBars(logging.Handler):
         from tqdm import tqdm
 
         whole = record.exc_info or record.name == "py.warnings"
-        tqdm.write(printable(public_text(self.format(record)), keep="\n" if whole else ""), file=sys.stderr)
+        text = record.getMessage() if record.levelno == logging.INFO else self.format(record)
+        tqdm.write(printable(public_text(text), keep="\n" if whole else ""), file=sys.stderr)
 
 
 class LazyGroup(click.Group):
@@ -115,8 +116,6 @@ def _in_words(error: Exception) -> str:
         return printable(str(error))
     if isinstance(error, MemoryError):
         return "this asks for more memory than there is; try smaller or fewer pictures, or a smaller --batch-size"
-    if isinstance(error, RecursionError):
-        return "a file is nested too deeply to be read; run again with --debug to see where"
     from autolink_gen.files import reason_of
 
     return f"{type(error).__name__}: {reason_of(error)}; run again with --debug to see where"
@@ -134,6 +133,7 @@ def cli(debug: bool) -> None:
       autolink-gen view-graph
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[_AboveBars()])
+    logging.getLogger("autolink_gen.data.found").setLevel(logging.INFO)  # what was found is said, be nothing left out
     logging.captureWarnings(True)
     if not debug:
         warnings.simplefilter("ignore")  # libraries' notes to programmers
@@ -142,4 +142,8 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Entry point of the console script."""
     keep_freed_memory()
-    cli()
+    cli(prog_name="autolink-gen")  # also where Python was told the module
+
+
+if __name__ == "__main__":
+    main()

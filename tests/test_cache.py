@@ -57,6 +57,16 @@ def test_the_home_of_nobody_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
         cache_folder()
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(name: str) -> str:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("AUTOLINK_GEN_CACHE")
+    monkeypatch.setattr("autolink_gen.cache.user_cache_dir", homeless)
+    with pytest.raises(ValueError, match=r"^there is no home for the cache: .*; set AUTOLINK_GEN_CACHE to a folder$"):
+        cache_folder()
+
+
 def test_leftovers_are_known_by_their_names(tmp_path: Path) -> None:
     ours = tmp_path / ".a.tar.12.tmp"
     others = [".a.tar.x.tmp", ".a.tar.12.tmp.bak", "a.tar.12.tmp", ".aXtar.12.tmp", ".b.tar.12.tmp", "a.tar"]

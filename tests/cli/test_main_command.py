@@ -69,6 +69,13 @@ print(sorted(heavy & set(sys.modules)))
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("module", ["autolink_gen", "autolink_gen.cli.main"])
+def test_the_module_is_the_program(module):
+    done = subprocess.run([sys.executable, "-m", module, "detect"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: autolink-gen detect") and "PATH" in done.stderr
+
+
 def test_the_version_is_the_packages():
     result = CliRunner().invoke(cli, ["--version"])
     assert version("autolink-gen") in result.output
