@@ -4,16 +4,17 @@ import colorsys
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.ops.ranges import check_bytes
+from autolink_gen.titles import shortened, title_font, with_titles
 
 Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
 Points = Float[ndarray, "K 2"] | Float[Tensor, "K 2"]
@@ -71,8 +72,9 @@ def draw_graph(
     left out, and all are where no weight is positive. Pictures whose shorter side has less than `min_side` pixels
     are enlarged by a whole factor, the longer side to 16,000 pixels at most. With `colours` (RGB, one a keypoint)
     an edge between two keypoints of one colour takes it; other edges are white. A dot's radius is ``dot_px`` where
-    the shorter side has 192 pixels or less, and grows with it.
+    the shorter side has 192 pixels or less, and grows with it. Raises ValueError for a picture that is not uint8.
     """
+    check_bytes(picture)
     canvas, points = _enlarged(picture, _numpy(keypoints), min_side=min_side)
     unit = max(1.0, min(canvas.shape[:2]) / 192)
     if edge_weights is not None:
@@ -101,17 +103,19 @@ def picture_grid(
 
     Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns, shortened
     in the middle where they are too wide, and `names` of the rows, to their left. Rows may differ in length. Raises
-    ValueError where there is no picture at all.
+    ValueError where there is no picture at all, or one that is not uint8.
     """
     pictures = [picture for row in rows for picture in row]
     if not pictures:
         raise ValueError("picture_grid: rows is empty; give at least one picture")
+    for picture in pictures:
+        check_bytes(picture)
     cell_h = max(picture.shape[0] for picture in pictures)
     cell_w = max(picture.shape[1] for picture in pictures)
     num_columns = max(len(row) for row in rows)
     font_px = max(10, cell_w // 12)
     top = padding + (font_px * 3 // 2 if labels else 0)
-    left = padding + (math.ceil(max(_font(font_px).getlength(name) for name in names)) + font_px if names else 0)
+    left = padding + (math.ceil(max(title_font(font_px).getlength(name) for name in names)) + font_px if names else 0)
     corners = [
         [(top + r * (cell_h + padding), left + c * (cell_w + padding)) for c in range(num_columns)]
         for r in range(len(rows))
@@ -122,10 +126,10 @@ def picture_grid(
             height, width = picture.shape[:2]
             y, x = cell_y + (cell_h - height) // 2, cell_x + (cell_w - width) // 2
             grid[y : y + height, x : x + width] = picture if picture.ndim == 3 else picture[..., None]
-    labels = [_shortened(label, cell_w, size_px=font_px) for label in labels or ()]
+    labels = [shortened(label, cell_w, size_px=font_px) for label in labels or ()]
     titles = [(x + cell_w / 2, top / 2, label) for (_, x), label in zip(corners[0], labels, strict=False)]
     titles += [(left / 2, places[0][0] + cell_h / 2, name) for places, name in zip(corners, names or (), strict=False)]
-    return _with_titles(grid, titles, size_px=font_px) if titles else grid
+    return with_titles(grid, titles, size_px=font_px) if titles else grid
 
 
 def to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[ndarray, "B H W 3"]:
@@ -197,7 +201,7 @@ def graph_on_mean_pose(
     blank = np.full((side_px, side_px, 3), 28, np.uint8)
     drawn = draw_graph(blank, points, edge_weights, threshold=threshold, colours=colours)
     image = Image.fromarray(drawn)
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=side_px / 36)
+    pen, font = ImageDraw.Draw(image), title_font(side_px / 36)
     for index in linked:
         x, y = (points[index] + 1) / 2 * (side_px - 1)
         place = (x + side_px / 45, y - side_px / 45)
@@ -325,25 +329,3 @@ def _cover(distance: ndarray, radius_px: float) -> ndarray:
 
 def _mix(under: ndarray, over: ndarray, opacity: ndarray) -> ndarray:
     return (under + (over.astype(np.float32) - under) * opacity[..., None]).round().astype(np.uint8)
-
-
-def _with_titles(picture: ndarray, titles: list[tuple[float, float, str]], *, size_px: int) -> ndarray:
-    """Write titles, centred on (x, y) in pixels."""
-    image = Image.fromarray(picture)
-    pen = ImageDraw.Draw(image)
-    for x, y, title in titles:
-        pen.text((x, y), title, "black", _font(size_px), "mm")
-    return np.asarray(image)
-
-
-def _shortened(title: str, width: int, *, size_px: int) -> str:
-    """The title, without as much of its middle as is too wide."""
-    font, kept, short = _font(size_px), len(title), title
-    while font.getlength(short) > width and kept > 2:
-        kept -= 1
-        short = f"{title[: kept - kept // 2]}...{title[len(title) - kept // 2 :]}"
-    return short
-
-
-def _font(size_px: int) -> Any:
-    return ImageFont.load_default(size=size_px)

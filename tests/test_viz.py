@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from autolink_gen import viz
+from autolink_gen import titles, viz
 
 LEFT_RIGHT = np.array([[-0.5, 0.0], [0.5, 0.0]])
 
@@ -144,9 +144,9 @@ def test_grid_titles_are_written_above_their_columns() -> None:
 
 def test_long_titles_lose_their_middle_and_keep_apart() -> None:
     dark, title = np.zeros((60, 60, 3), np.uint8), "a_picture_with_a_long_name"
-    short = viz._shortened(f"{title} changed", 60, size_px=10)
+    short = titles.shortened(f"{title} changed", 60, size_px=10)
     assert short.startswith("a_p") and "..." in short and short.endswith("ged")
-    assert viz._shortened("pose0", 60, size_px=10) == "pose0"
+    assert titles.shortened("pose0", 60, size_px=10) == "pose0"
     heads = [viz.picture_grid([[dark, dark]], labels=[title, label])[:15] for label in (title, f"{title} changed")]
     for head in heads:
         assert (head < 128).any() and (head[:, 64:68] > 200).all(), "the gap between the columns stays white"
@@ -229,3 +229,10 @@ def test_keypoints_without_edges_are_left_out_and_clusters_named() -> None:
     changed = (named != plain).any(axis=2)
     assert changed[:30, :100].any() and not changed[40:].any()
     assert (named[changed] == colour).all(axis=1).any()
+
+
+def test_a_grid_of_floats_is_no_black_picture() -> None:
+    grey = np.full((32, 32, 3), 0.5)
+    with pytest.raises(ValueError, match=r"must be a uint8 array, got float64; .*255"):
+        viz.picture_grid([[grey]])
+    assert viz.picture_grid([[(255 * grey).round().astype(np.uint8)]]).max() == 255

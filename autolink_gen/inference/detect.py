@@ -124,7 +124,7 @@ def mean_pose(
     """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_pictures` spread over a data set.
 
     The data set yields uint8 tensors (3, S, S). `progress` is told how many pictures each batch had. Raises
-    ValueError where the data set is empty.
+    ValueError where the data set is empty, or its pictures are of another type.
     """
     count = len(dataset)  # type: ignore[arg-type]
     if count == 0:
@@ -134,6 +134,10 @@ def mean_pose(
     total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
     for start in range(0, len(indices), batch_size):
         pictures = torch.stack([dataset[int(i)] for i in indices[start : start + batch_size]])
+        if pictures.dtype != torch.uint8:
+            raise ValueError(
+                f"the data set must yield uint8 pictures, got {pictures.dtype}; of [0, 1] make them by * 255"
+            )
         total += model.detect(pictures.to(device).float() / 255).cpu().double().sum(dim=0)
         progress(len(pictures))
     return (total / len(indices)).numpy()

@@ -1,7 +1,9 @@
 """What users hand over, checked: a picture or a keypoint in another range would give a wrong answer without a word."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
 FARTHEST = 32.0  # of half the picture's width from its middle: what lies farther is in pixels
@@ -41,6 +43,16 @@ def _check_unit(images: Tensor, name: str) -> None:
     else:
         remedy = "take any mean and deviation back, or clamp(0, 1)"
     raise ValueError(f"{name} must lie in [0, 1], got values from {low:.4g} to {high:.4g}; {remedy}")
+
+
+def check_bytes(picture: ndarray, *, name: str = "picture") -> None:
+    """ValueError for a picture that is no array of uint8."""
+    kind = picture.dtype if isinstance(picture, ndarray) else type(picture).__name__
+    if kind != np.uint8:
+        raise ValueError(
+            f"{name} must be a uint8 array, got {kind}; floats in [0, 1] become so by "
+            f"(255 * {name}).round().astype(np.uint8)"
+        )
 
 
 def check_keypoints(keypoints: Float[Tensor, "*batch 2"], *, name: str = "keypoints") -> None:
