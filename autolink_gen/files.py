@@ -267,6 +267,8 @@ def remedy_for(error: BaseException, path: Path, remedy: str = _REMEDY) -> str:
         return "see that you may write there, or choose another place"
     if getattr(error, "errno", None) == errno.ENAMETOOLONG:
         return "choose a shorter name"
+    if getattr(error, "errno", None) == errno.EFBIG:
+        return "the disk or a limit of yours (ulimit -f) takes no file so large: choose another place"
     return remedy
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from autolink_gen.cli.data_sets import info, prepare
 from autolink_gen.cli.shared import counted, echo, overwrite_option, progress_bar
+from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     from autolink_gen.data.images import FIT
@@ -92,10 +92,8 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
         for bad in packed.unreadable[:_SHOWN]:
             echo(f"  {bad.path}: {bad.reason}")
         if len(packed.unreadable) > _SHOWN:
-            echo(
-                f"  ... and {len(packed.unreadable) - _SHOWN} more (autolink-gen data check {shlex.quote(str(folder))})"
-            )
-    echo(f"next: autolink-gen learn-graph --data {shlex.quote(packed.pattern)}")
+            echo(f"  ... and {len(packed.unreadable) - _SHOWN} more (autolink-gen data check {typed(folder)})")
+    echo(f"next: autolink-gen learn-graph --data {typed(packed.pattern)}")
 
 
 @data.command("prepare-videos", short_help="Make small frames of videos, which training reads quickly.")

@@ -1,12 +1,12 @@
 """``autolink-gen data info`` and ``data prepare``: the named sets, and what makes published ones ready."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from autolink_gen.cli.shared import counted, echo, overwrite_option, progress_bar
+from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     from autolink_gen.data.publishing import PreparedPart
@@ -40,7 +40,7 @@ def info(name: str | None, data_root: Path | None) -> None:
         echo(line)
     from autolink_gen.data.catalog import find_pictures
 
-    given = f" --data-root {shlex.quote(str(data_root))}" if data_root else ""
+    given = f" --data-root {typed(data_root)}" if data_root else ""
     try:
         folder = find_pictures(name, root=data_root)
     except ValueError as error:
@@ -85,7 +85,7 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
             echo(line)
     trains = any(part.name == "train" for part in parts)
     command = "learn-graph" if trains else "evaluate"
-    echo(f"next: autolink-gen {command} --data {name} --data-root {shlex.quote(str(base))}")
+    echo(f"next: autolink-gen {command} --data {name} --data-root {typed(base)}")
 
 
 def _entry(name: str) -> "Embedded | PictureSet":

@@ -50,7 +50,7 @@ def evaluate_landmarks(
         "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
     }
     for name, part in parts.items():
-        echo(f"{name}: {len(part)} pictures of {part.folder}, landmarks of {part.table_path}")
+        echo(f"{name}: {counted(len(part), 'picture')} of {part.folder}, landmarks of {part.table_path}")
     check_alike(parts["fit"], parts["test"])
     num_landmarks = parts["test"].table.points.shape[1]
     protocol = options["protocol"] or default_protocol(options["data"], num_landmarks)

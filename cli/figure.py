@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import left_out
-from autolink_gen.cli.shared import echo, evaluated_data, overwrite_option, pick_device, progress_bar
+from autolink_gen.cli.shared import Seed, echo, evaluated_data, overwrite_option, pick_device, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def figure() -> None:
 @click.option("--offset", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="Added to each weight once divided by the largest; the paper has 0.01 for DeepFashion.")  # fmt: skip
 @click.option("--points/--no-points", default=True, show_default=True, help="Draw the keypoints too.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which pictures are drawn by lot.")
+@click.option("--seed", type=Seed(signed=False), default=0, show_default=True, help="Which pictures are drawn by lot.")
 @click.option("--out", "-o", type=click.Path(path_type=Path, dir_okay=False),
               help="PNG or JPEG to write. [default: figure.png in the run's folder]")  # fmt: skip
 @overwrite_option

@@ -28,7 +28,7 @@ _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 @click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
               "[default: the newest run in runs/gan]")  # fmt: skip
 @click.option("--from", "source", metavar="PATH", type=click.Path(path_type=Path),
-              help="Pose: a picture, a video or a keypoints.json. [default: eight of the training poses]")  # fmt: skip
+              help="Pose: a picture, a video, a keypoints.json or .csv. [default: eight in training]")  # fmt: skip
 @click.option("--style", metavar="PICTURE|SEED", help="Style: a seed, or a picture to take it from.")
 @click.option("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True,
@@ -79,7 +79,7 @@ def generate(
     places = _Places(out, _style_names(options), overwrite=overwrite)
     if source is not None and is_film(source):
         if options["grid"] or options["interpolate"]:
-            raise click.UsageError("--grid and --interpolate take pictures or keypoints.json, not a video")
+            raise click.UsageError("--grid and --interpolate take pictures or tables of keypoints, not a video")
         videos = places.videos(source)
         _painter(gan, edits, places, options).video(source, videos)
         return

@@ -26,7 +26,7 @@ from autolink_gen.data.preparing import MAX_SIZE, MIN_SIZE
 from autolink_gen.data.sets import Layout, PictureSet
 from autolink_gen.data.trees import missing_from, tree_error
 from autolink_gen.data.written_files import PartFiles
-from autolink_gen.files import BadFileError, check_free, reading, write_text_atomically
+from autolink_gen.files import BadFileError, check_free, reading, temporary_beside, write_text_atomically
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.text import from_cell, shown, to_cell
 
@@ -233,7 +233,7 @@ def _prepare(picture: Annotated, *, folder: Path, size: int) -> _Outcome:
 def _write(target: Path, picture: Image.Image) -> None:
     """A file that is whole or not there; without the care for a power cut, which costs more than all else."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(target)
     try:
         with temporary.open("xb") as file:  # never through a link that lies there
             try:

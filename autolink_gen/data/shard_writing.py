@@ -1,6 +1,5 @@
 """Pictures packed into WebDataset shards: tar files of their bytes as they are."""
 
-import os
 import re
 import shutil
 import tarfile
@@ -17,7 +16,7 @@ from autolink_gen.data.images import ImageError, decode_image, read_content
 from autolink_gen.data.inspection import Unreadable
 from autolink_gen.data.packed_already import are_packed
 from autolink_gen.data.shard_names import MAX_SHARDS
-from autolink_gen.files import sync_file, sync_folder
+from autolink_gen.files import sync_file, sync_folder, temporary_beside
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.text import printable, typed
 
@@ -73,7 +72,7 @@ def pack_pictures(
     if old and not overwrite:
         return _found(packing, old, per_shard)
     tell(found_pictures(folder, len(paths), others))
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    unfinished = temporary_beside(target)
     try:
         unfinished.mkdir(parents=True)
         pictures = packing.readable(progress(paths, len(paths), "packing"))

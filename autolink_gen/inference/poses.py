@@ -19,7 +19,7 @@ from autolink_gen.files import BadFileError, reading
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.text import from_cell, shown
+from autolink_gen.text import from_cell, shown, typed
 
 _WANTED = (
     'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json or keypoints.csv that '
@@ -54,8 +54,8 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
             return _poses(readers[path.suffix.lower()](path), path, graph)
     if path.is_dir():
         raise ValueError(
-            f"{path} is a folder: give one picture or video of it, or run autolink-gen detect {path} and give the "
-            f"keypoints.json or keypoints.csv that it writes"
+            f"{path} is a folder: give one picture or video of it, or run autolink-gen detect {typed(path)} and "
+            f"give the keypoints.json or keypoints.csv that it writes"
         )
     picture = SourcePicture(path, 0, None, np.asarray(read_image(path)))
     (found,) = detect_pictures(graph, [picture])
