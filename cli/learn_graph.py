@@ -64,7 +64,9 @@ def _check_seeds(options: dict[str, Any]) -> None:
     """UsageError where options do not go with the number of seeds."""
     if options["num_seeds"] == 1 and options["keep_best"]:
         raise click.UsageError("--keep-best is for several runs; give --seeds 4 with it")
-    if options["num_seeds"] > 1 and (options["devices"] not in ("auto", "1") or options["nodes"] != 1):
+    if options["num_seeds"] > 1 and (
+        options["devices"] not in ("auto", "1", "cpu", "cuda", "mps") or options["nodes"] != 1
+    ):
         raise click.UsageError("--seeds trains on one device: leave --devices and --nodes out, or start a run a seed")
 
 

@@ -43,7 +43,12 @@ _OPTIONS = (
     click.option("--seed", type=Seed(), help="Seed of weights, masks and the order of pictures."),
     click.option("--steps", type=int, help="Training steps."),
     click.option("--max-minutes", type=float, help="Save and stop after so many minutes; repeat to go on."),
-    click.option("--devices", default="auto", show_default=True, help="Number of devices, or auto."),
+    click.option(
+        "--devices",
+        default="auto",
+        show_default=True,
+        help="Number of devices, cpu, cuda or mps, or auto: all CUDA devices, else the CPU.",
+    ),
     click.option("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
     click.option(
         "--precision",
