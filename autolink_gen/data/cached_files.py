@@ -60,7 +60,7 @@ def note_sum(path: Path, *, remedy: str) -> None:
     """Write down beside a file what it is; OSError, which ends with `remedy`, where that cannot be written."""
     summed_ns, before = time.time_ns(), path.stat()
     record = _Record(before.st_size, _sum(path), before.st_mtime_ns, summed_ns)
-    write_text_atomically(_beside(path), json.dumps(asdict(record)) + "\n", remedy=remedy)
+    write_text_atomically(_beside(path), json.dumps(asdict(record)) + "\n", remedy=remedy, follow_links=False)
 
 
 def _beside(path: Path) -> Path:

@@ -42,9 +42,9 @@ class Curve:
         self._write()
         known = {label: self.values.get(key) for key, label in self.marks.items()}
         marks = {label: float(mark) for label, mark in known.items() if isinstance(mark, float)}
-        write_picture(
-            self.folder / f"{self.name}.png", distance_curve(self.values["curve"], key=self.name, marks=marks)
-        )
+        drawn = distance_curve(self.values["curve"], key=self.name, marks=marks)
+        write_picture(self.folder / f"{self.name}.png", drawn, follow_links=False)
 
     def _write(self) -> None:
-        write_text_atomically(self.folder / f"{self.name}.json", json.dumps(self.values, indent=1) + "\n")
+        text = json.dumps(self.values, indent=1) + "\n"
+        write_text_atomically(self.folder / f"{self.name}.json", text, follow_links=False)

@@ -122,7 +122,7 @@ def clear_leftovers(folder: Path) -> None:
 
 def write_config(folder: Path, config: Any) -> None:
     """Write the resolved configuration to ``config.yaml``."""
-    write_text_atomically(folder / CONFIG_NAME, to_yaml(config))
+    write_text_atomically(folder / CONFIG_NAME, to_yaml(config), follow_links=False)
 
 
 def changed_settings(

@@ -45,8 +45,8 @@ class GanSamples:
         gan = Gan(self.graph, generator, poses)
         if run.grid_is_due:
             grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=3))
-            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
-            write_picture(run.folder / "grid.png", grid)
+            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_picture(run.folder / "grid.png", grid, follow_links=False)
         # Last: weights of the step of the save mean that all is done.
         save_gan(run.folder / WEIGHTS_NAME, gan, step=run.progress.step)
 

@@ -124,13 +124,13 @@ class Samples:
         model.eval()
         with torch.no_grad():
             pictures = self._first_pictures().to(model.alpha.device)
-            write_picture(run.folder / "graph.png", graph_picture(model, pictures))
+            write_picture(run.folder / "graph.png", graph_picture(model, pictures), follow_links=False)
             few = pictures[: self.num_samples]
             mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
             result = model(few, mask)
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
             grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)
-            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
+            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
         model.train(was_training)
 
     def _first_pictures(self) -> Float[Tensor, "B 3 S S"]:

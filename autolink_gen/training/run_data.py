@@ -36,7 +36,7 @@ def read_record(folder: Path) -> Contents | None:
 def keep_record(folder: Path, found: Contents) -> None:
     """Write down what a run found of its data, unless just that is written there."""
     if read_record(folder) != found:
-        write_text_atomically(folder / DATA_NAME, json.dumps(asdict(found)) + "\n")
+        write_text_atomically(folder / DATA_NAME, json.dumps(asdict(found)) + "\n", follow_links=False)
 
 
 def other_data(folder: Path, old: DataConfig, new: DataConfig, *, found: Contents | None = None) -> list[str]:

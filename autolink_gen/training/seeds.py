@@ -81,7 +81,7 @@ def spread(losses: Sequence[SeedLoss]) -> tuple[float, float]:
 
 def write_losses(file: Path, losses: Sequence[SeedLoss]) -> None:
     """The losses of all seeds as JSON, the best first."""
-    write_text_atomically(file, json.dumps([asdict(one) for one in losses], indent=1) + "\n")
+    write_text_atomically(file, json.dumps([asdict(one) for one in losses], indent=1) + "\n", follow_links=False)
 
 
 def check_kept(folder: Path, config: GraphRunConfig, seeds: Sequence[int]) -> None:

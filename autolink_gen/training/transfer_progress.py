@@ -48,8 +48,8 @@ class TransferSamples:
         transfer = self.usable(run)
         if run.grid_is_due:
             grid = self._grid(transfer)
-            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid)
-            write_picture(run.folder / "grid.png", grid)
+            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_picture(run.folder / "grid.png", grid, follow_links=False)
         # Last: weights of the step of the save mean that all is done.
         save_transfer(run.folder / WEIGHTS_NAME, transfer, step=run.progress.step)
 

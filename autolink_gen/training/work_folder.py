@@ -34,9 +34,11 @@ def open_work(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: fl
             f"another table, or --fresh to move the old one aside"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(folder / SETTINGS_NAME, to_yaml(base))
+    write_text_atomically(folder / SETTINGS_NAME, to_yaml(base), follow_links=False)
     write_text_atomically(
-        folder / RUNS_NAME, json.dumps({"runs": [*runs], "max_minutes": max_minutes}, indent=1) + "\n"
+        folder / RUNS_NAME,
+        json.dumps({"runs": [*runs], "max_minutes": max_minutes}, indent=1) + "\n",
+        follow_links=False,
     )
     keep_record(folder, found)
 

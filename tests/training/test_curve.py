@@ -22,6 +22,18 @@ def test_it_goes_on_from_the_step_of_the_save(tmp_path):
     assert [row["step"] for row in json.loads((tmp_path / "l1.json").read_text())["curve"]] == [2, 4, 6]
 
 
+def test_nothing_is_written_through_a_link_in_a_run(tmp_path):
+    outside = tmp_path / "outside.json"
+    outside.write_text("mine")
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("l1.json", "l1.png"):
+        (run / name).symlink_to(outside)
+    Curve(run, "l1", marks={}).add(2, 0.5)
+    assert outside.read_text() == "mine"
+    assert json.loads((run / "l1.json").read_text())["curve"] == [{"step": 2, "l1": 0.5}]
+
+
 @pytest.mark.parametrize(
     "text",
     [
