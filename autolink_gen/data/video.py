@@ -1,8 +1,10 @@
 """Videos, frame by frame, with PyAV: damaged frames are skipped, and each has the time at which it is shown."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,9 @@ VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".gif",
     ".mts", ".m2ts", ".ts", ".vob", ".mpe", ".3gp", ".3g2", ".ogv", ".asf", ".divx",
 )  # fmt: skip
+# MPEG-TS and PS list no keyframes: one lands at any packet, and nothing is seen before the next keyframe. So one goes
+# back, so many seconds before the time sought, until what comes first is not behind it.
+_BACK_S = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
 _MAX_IN_VAIN = 10_000  # packets in a row without a frame
 
 
@@ -82,32 +87,48 @@ class VideoReader(Film):
     def _from_keyframe(
         self, time_s: float, *, beyond_s: float | None = None, checked: bool = True
     ) -> Iterator[TimedFrame]:
-        self.bad_frames = good = 0
         sought = time_s > 0 and self._can_seek
-        step_s = 1 / float(self.fps)
         if beyond_s is not None and not sought:
             return
-        with self._opened() as (container, stream):
-            start = start_of(container, stream)
-            if sought:
-                with suppress(FFmpegError):  # a file that cannot be sought in is read from its start
-                    container.seek(round((time_s + start) * av.time_base))
-            packets = self._packets(container, stream)
-            if beyond_s is not None:
-                found = next(packets, None)
-                place_s = None if found is None else packet_time(found, shown=True)
-                if found is None or place_s is None or place_s - float(start) <= beyond_s:
-                    return
-                packets = chain([found], packets)
-            clock = RisingClock(step_s, from_s=time_s if sought else None, leaps=may_be_joined(container))
-            display = Display(stream, self.path, told=self._told)
-            for frame in display.shown(self._decoded(display.seen(packets), container, stream, whole=not sought)):
-                time = clock(frame_time(frame, start))
-                number = round(time / step_s) if sought else good
-                yield TimedFrame(number, time, display.pixels(frame), hold_of(frame, unknown_s=step_s))
-                good += 1
-            if not sought and checked:
-                self._check_share(good)
+        for back_s in _BACK_S:
+            self.bad_frames = 0
+            with self._opened() as (container, stream):
+                start = start_of(container, stream)
+                is_placed = sought and self._seek(container, time_s, start, back_s=back_s)
+                packets = self._packets(container, stream)
+                if beyond_s is not None:
+                    found = next(packets, None)
+                    place_s = None if found is None else packet_time(found, shown=True)
+                    if found is None or place_s is None or place_s - float(start) <= beyond_s:
+                        return
+                    packets = chain([found], packets)
+                display = Display(stream, self.path, told=self._told)
+                frames = display.shown(self._decoded(display.seen(packets), container, stream, whole=not sought))
+                first = next(frames, None)
+                if is_placed and _is_late(first, time_s, start):
+                    continue
+                step_s = 1 / float(self.fps)
+                clock = RisingClock(step_s, from_s=time_s if sought else None, leaps=may_be_joined(container))
+                good = 0
+                for frame in frames if first is None else chain([first], frames):
+                    time = clock(frame_time(frame, start))
+                    number = round(time / step_s) if sought else good
+                    yield TimedFrame(number, time, display.pixels(frame), hold_of(frame, unknown_s=step_s))
+                    good += 1
+                if not sought and checked:
+                    self._check_share(good)
+                return
+
+    def _seek(self, container: Any, time_s: float, start: Fraction, *, back_s: float) -> bool:
+        """Go to `back_s` before a time, or before the end where that is sooner; False where it stays at its start."""
+        place_s = min(time_s, self.length_s or time_s) - back_s if back_s else time_s
+        if place_s <= 0:
+            return False
+        try:
+            container.seek(round((place_s + start) * av.time_base))
+        except FFmpegError:  # a file that cannot be sought in is read from its start
+            return False
+        return True
 
     def _decoded(self, packets: Iterable[Any], container: Any, stream: Any, *, whole: bool) -> Iterator[Any]:
         """Undamaged frames; damaged ones, and those that a `whole` file promises and has not, are counted."""
@@ -168,6 +189,12 @@ class VideoReader(Film):
 def is_video(path: Path) -> bool:
     """Whether the name ends in one of `VIDEO_SUFFIXES`, in upper or lower case."""
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_late(first: Any, time_s: float, start: Fraction) -> bool:
+    """Whether the frame that comes first after seeking is shown after the time sought, or there is none."""
+    shown_s = None if first is None else frame_time(first, start)
+    return first is None or (shown_s is not None and shown_s > time_s + 1e-3)  # time stamps are rounded
 
 
 def _reason(path: Path, error: BaseException) -> str:
