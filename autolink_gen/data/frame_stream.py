@@ -143,7 +143,8 @@ class FrameStream:
 
         The film is decoded once at most.
         """
-        numbers = [i * self.num_frames // count for i in range(self.spread_count(count))]
+        total = self.spread_count(count)
+        numbers = [i * self.num_frames // total for i in range(total)]
         found = False
         for frame in self._at(numbers):
             found = True

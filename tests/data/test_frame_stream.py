@@ -69,6 +69,12 @@ def test_frames_spread_over_it(film: Path, folder: Path) -> None:
     assert len(FrameStream(folder / "000.png").spread(4)) == 1
 
 
+def test_more_frames_than_there_are_spread_over_all(film: Path) -> None:
+    stream = FrameStream(film, end_s=0.16)
+    assert stream.num_frames == 4
+    assert brightness_of(stream.spread(8)) == pytest.approx(brightness_of([frame.pixels for frame in stream]), abs=1)
+
+
 def test_sound_is_told_of(tmp_path: Path) -> None:
     click = write_click(tmp_path / "click.wav", at_s=0.1, length_s=0.5)
     assert FrameStream(write_clip(tmp_path / "loud.mp4", 10, sound=click)).has_audio
