@@ -63,6 +63,7 @@ class VideoReader(Film):
             self.num_frames = count_frames(container, stream, self.fps, num_bytes=self.path.stat().st_size)
             self.length_s = length_of(container, stream)
             self.has_audio = sound_track(container) is not None
+            has_no_rate = not stream.average_rate
             is_unsure = may_be_joined(container) or self.num_frames is None
             display = Display(stream, self.path, told=self._told)
             packets = display.seen(self._packets(container, stream))
@@ -70,19 +71,25 @@ class VideoReader(Film):
             if first is None:
                 raise self._error(f"none of its frames can be decoded, or all are too large ({PIXELS_VARIABLE})")
             self.height, self.width = display.pixels(first).shape[:2]
-        self._can_seek, self.estimated_frames = True, self.num_frames
-        if is_unsure:
-            self._survey()
+        self._can_seek, self.estimated_frames, self._has_mean_rate = True, self.num_frames, False
+        if is_unsure or has_no_rate:
+            self._survey(rate_alone=not is_unsure)
 
-    def _survey(self) -> None:
-        """Look at all packets where the file may say nothing, or the length of its first part alone."""
+    def _survey(self, *, rate_alone: bool) -> None:
+        """Look at all packets where the file may say no rate, nothing at all, or the length of its first part alone."""
         with self._opened() as (container, stream):
             found = survey(container, stream)
+        self._has_mean_rate = found.fps is not None
+        if rate_alone and not self._has_mean_rate:
+            return
+        self.fps = found.fps or self.fps
         self._can_seek = found.rises
         if found.num_frames:
-            if not found.rises or self.estimated_frames is None:
+            if not found.rises or self.estimated_frames is None or self._has_mean_rate:
                 self.estimated_frames = found.num_frames
-            self.num_frames, self.length_s = found.num_frames, found.length_s
+            self.num_frames = found.num_frames
+            if not rate_alone or self.length_s is None:
+                self.length_s = found.length_s
 
     def _from_keyframe(
         self, time_s: float, *, beyond_s: float | None = None, checked: bool = True
@@ -113,7 +120,8 @@ class VideoReader(Film):
                 for frame in frames if first is None else chain([first], frames):
                     time = clock(frame_time(frame, start))
                     number = round(time / step_s) if sought else good
-                    yield TimedFrame(number, time, display.pixels(frame), hold_of(frame, unknown_s=step_s))
+                    hold_s = step_s if self._has_mean_rate else hold_of(frame, unknown_s=step_s)
+                    yield TimedFrame(number, time, display.pixels(frame), hold_s)
                     good += 1
                 if not sought and checked:
                     self._check_share(good)
@@ -193,8 +201,10 @@ def is_video(path: Path) -> bool:
 
 def _is_late(first: Any, time_s: float, start: Fraction) -> bool:
     """Whether the frame that comes first after seeking is shown after the time sought, or there is none."""
-    shown_s = None if first is None else frame_time(first, start)
-    return first is None or (shown_s is not None and shown_s > time_s + 1e-3)  # time stamps are rounded
+    if first is None:
+        return True
+    shown_s = frame_time(first, start)
+    return shown_s is not None and not shown_s <= time_s + 1e-3  # time stamps are rounded
 
 
 def _reason(path: Path, error: BaseException) -> str:

@@ -10,6 +10,7 @@ import av
 
 _UNKNOWN_FPS = Fraction(25)
 _MAX_FPS = 1000
+_MOST_ABOVE_MEAN = Fraction(3, 2)  # times the mean rate: what is guessed and higher is none
 _MAX_GAP_S = 8 * 3600  # between frames: a longer one is a damaged time stamp, and no file can hold it
 _FALL_S = 1.0  # times that fall by less are out of order, by more begin anew
 _LEAP_S, _LEAP_STEPS = 10.0, 5  # times of a transmission that leap further begin anew
@@ -65,11 +66,15 @@ class RisingClock:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the packets of a track say, none of them decoded: how many are shown, their length, whether times rise."""
+    """What the packets of a track say, none of them decoded: how many are shown, their length, whether times rise.
+
+    `fps` is their mean rate where the file says none and what is guessed is none; None elsewhere.
+    """
 
     num_frames: int
     length_s: float
     rises: bool
+    fps: Fraction | None = None
 
 
 def survey(container: Any, stream: Any) -> Survey:
@@ -84,8 +89,21 @@ def survey(container: Any, stream: Any) -> Survey:
         last = clock(None if time_s is None else time_s - start_s)
         first = last if first is None else first
         count += not packet.is_discard
-    length_s = 0.0 if first is None else last - first + step_s
-    return Survey(count, length_s, clock.is_even)
+    span_s = 0.0 if first is None else last - first
+    fps = _mean_rate(stream, count, span_s)
+    length_s = 0.0 if first is None else span_s + (step_s if fps is None else float(1 / fps))
+    return Survey(count, length_s, clock.is_even, fps)
+
+
+def _mean_rate(stream: Any, count: int, span_s: float) -> Fraction | None:
+    """The rate of so many frames, the last so long after the first, where the file, as WMV does, says none.
+
+    What is guessed then is one by which all times are even: of uneven ones that is how often the clock ticks.
+    """
+    if stream.average_rate or count < 2 or span_s <= 0:
+        return None
+    rate = Fraction((count - 1) / span_s).limit_denominator(1001)
+    return rate if 0 < rate < rate_of(stream) / _MOST_ABOVE_MEAN else None
 
 
 def _packets_until_damage(container: Any, stream: Any) -> Iterator[Any]:

@@ -247,3 +247,24 @@ def test_frames_of_several_times_are_decoded_once(tmp_path: Path, monkeypatch: p
     decoded.clear()
     assert brightness_of(list(many.spread_one_by_one(3))) == pytest.approx([20, 86, 152], abs=3)
     assert len(decoded) < 20, "what lies between is passed over"
+
+
+@pytest.mark.parametrize("tick_s", [Fraction(1, 1000), Fraction(1, 100)])
+def test_a_film_that_says_no_rate_has_that_of_its_frames(tmp_path: Path, tick_s: Fraction) -> None:
+    """WMV of uneven times: what FFmpeg guesses is how often the clock ticks, 1000 a second."""
+    gaps_s = np.random.RandomState(1).randint(2, 6, 49) / 100
+    times_s = [0.0, *np.cumsum(gaps_s).tolist()]
+    path = write_in(tmp_path / "uneven.wmv", "asf", "wmv2", times_s=times_s, tick=tick_s)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate is None, "else this test shows nothing"
+    reader = VideoReader(path)
+    assert float(reader.fps) == pytest.approx(49 / times_s[-1], rel=1e-3)
+    assert (reader.num_frames, reader.estimated_frames, VideoClip(path).count()) == (50, 50, 50)
+    assert reader.length_s == pytest.approx(times_s[-1] + 1 / float(reader.fps), abs=0.05)
+    frames = list(reader.timed())
+    assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=2e-3)
+    assert {frame.hold_s for frame in frames} == {1 / float(reader.fps)}, "not one tick"
+    assert brightness_of([next(reader.timed(start_s=times_s[30])).pixels]) == pytest.approx([20 + 4 * 30], abs=3)
+    stream = FrameStream(path)
+    assert len(list(stream)) == 50 and not stream.ends_early
+    assert brightness_of(stream.spread(2)) == pytest.approx([20, 20 + 4 * 25], abs=12)
