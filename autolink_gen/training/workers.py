@@ -1,5 +1,7 @@
 """Processes that read pictures for training: what they fail over, and what is said when one of them is killed."""
 
+import errno
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,10 +14,23 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from autolink_gen.files import reason_of
 
 _LOST = "DataLoader worker (pid"  # how torch begins when it finds that a worker has ended
+# What torch says, as a rule in the last line of a worker's traceback, when it can hand over no more pictures.
+_NO_SHARED_MEMORY = re.compile(
+    r"unable to allocate shared memory|shared memory.*No space left on device|out of shared memory|Bus error"
+)
+_NO_FILES = re.compile(r"Too many open files|received \d+ items of ancdata")
 
 
 class LostWorkerError(OSError):
     """A process that reads pictures was killed; the message says which."""
+
+
+class ShortageError(LostWorkerError):
+    """What such processes hand pictures over by is used up; the message says what, `remedy` what to do about it."""
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class Failure(NamedTuple):
@@ -63,6 +78,8 @@ def lost_worker(
     error: LostWorkerError, step: int, *, last_save: str, signalled: str | None, workers: int
 ) -> LostWorkerError:
     """What to say of a process that reads pictures and was killed; ``signalled``: by what all of them were."""
+    if isinstance(error, ShortageError) and not signalled:
+        return LostWorkerError(f"{error} at step {step}; {last_save}: repeat the command to go on, {error.remedy}")
     what = f"a process that reads pictures was killed at step {step}"
     if signalled:  # which reached that process too
         return LostWorkerError(f"{what}, by {signalled}; {last_save}: repeat the command to go on")
@@ -91,21 +108,41 @@ def ignore_interrupts(worker: int) -> None:
 
 
 def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
-    """The batches of a loader whose items are ``Failing``'s; raises LostWorkerError where a process was killed."""
-    with _unheard_children():
-        batches = iter(loader)
+    """The batches of a loader whose items are ``Failing``'s; raises LostWorkerError where a process was killed.
+
+    That is a ShortageError where the shared memory or the files that the system allows are used up.
+    """
+    try:
+        with _unheard_children():
+            batches = iter(loader)
+    except OSError as error:
+        raise _shortage(error) or error from None
     while True:
         try:
             batch = next(batches)
         except RuntimeError as error:
-            if not str(error).startswith(_LOST):
+            lost = _shortage(error)
+            if lost is None and not str(error).startswith(_LOST):
                 raise
-            raise LostWorkerError(reason_of(error)) from error
+            raise lost or LostWorkerError(reason_of(error)) from error
         except (OSError, EOFError) as error:  # what it had read was still to be handed over
-            raise LostWorkerError(reason_of(error)) from error
+            raise _shortage(error) or LostWorkerError(reason_of(error)) from error
         if isinstance(batch, Failure):
             raise batch.error()
         yield batch
+
+
+def _shortage(error: BaseException) -> ShortageError | None:
+    """What a loader of several processes is short of; None where it is something else."""
+    said, number = str(error), getattr(error, "errno", None)
+    fewer = "with fewer processes that read pictures, --set data.workers=0 for none"
+    if number == errno.ENOSPC or _NO_SHARED_MEMORY.search(said):
+        remedy = f"{fewer}, or with more of it: in a container, `docker run --shm-size=1g`"
+        return ShortageError("the shared memory (/dev/shm), by which pictures are handed over, is full", remedy=remedy)
+    if number == errno.EMFILE or _NO_FILES.search(said):
+        remedy = f"{fewer}, or with more files allowed: `ulimit -n 65536`"
+        return ShortageError("more files are open than a process may have (Too many open files)", remedy=remedy)
+    return None
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, step_folders
-from autolink_gen.training.workers import LostWorkerError, worker_batches
+from autolink_gen.training.workers import LostWorkerError, ShortageError, lost_worker, worker_batches
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX has it")
 
@@ -166,6 +166,82 @@ def test_a_process_that_ends_while_it_hands_pictures_over_is_a_lost_one(error):
 
     with pytest.raises(LostWorkerError, match=reason_of(error).replace("(", ".").replace(")", ".")):
         next(worker_batches(Broken([0])))
+
+
+_ALLOCATE = "unable to allocate shared memory(shm) for file </torch_7_1_0>: No space left on device (28)"
+_OPEN = "unable to open shared memory object </torch_7_1_0> in read-write mode: Too many open files (24)"
+_BUS = (
+    "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+    "shared memory. Please try to raise your shared memory limit."
+)
+_FULL, _MANY = ("/dev/shm", "--shm-size=1g"), ("Too many open files", "ulimit -n")
+
+
+class Failing(torch.utils.data.Dataset):
+    """Pictures of which the fifth cannot be handed over."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 4:
+            raise RuntimeError(self.text)
+        return torch.zeros(3, 8, 8, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(("text", "words"), [(_ALLOCATE, _FULL), (_OPEN, _MANY)], ids=["shared memory", "files"])
+def test_what_processes_are_short_of_is_said_with_the_remedy(text: str, words: tuple[str, str]) -> None:
+    batches = endless_batches(Failing(text), StepSampler(8, 2, seed=0), workers=1)
+    with pytest.raises(LostWorkerError) as caught:
+        for _ in range(4):
+            next(batches)
+    said = str(lost_worker(caught.value, 7, last_save="the last save is of step 7", signalled=None, workers=2))
+    assert all(word in said for word in (*words, "step 7", "data.workers=0")) and "\n" not in said
+    assert "killed" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError(_BUS), _FULL),
+        (OSError(28, "No space left on device"), _FULL),
+        (OSError(24, "Too many open files"), _MANY),
+        (RuntimeError("received 0 items of ancdata"), _MANY),
+    ],
+)
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_shortage_is_seen_wherever_it_shows(error: Exception, words: tuple[str, str], *, starts: bool) -> None:
+    class Short(torch.utils.data.DataLoader):
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            if not starts and isinstance(error, OSError):
+                raise error
+            return failing()
+
+    def failing() -> Iterator[torch.Tensor]:
+        raise error
+        yield
+
+    with pytest.raises(ShortageError) as caught:
+        next(worker_batches(Short([0])))
+    assert words[0] in str(caught.value) and words[1] in caught.value.remedy
+
+
+def test_a_run_short_of_shared_memory_saves_what_is_done(pictures, tmp_path, monkeypatch) -> None:
+    plain, read = ImageFolder.__getitem__, []
+
+    def full(self: ImageFolder, index: int) -> torch.Tensor:
+        read.append(index)
+        if multiprocessing.parent_process() is not None and len(read) > 6:
+            raise RuntimeError(_ALLOCATE)
+        return plain(self, index)
+
+    monkeypatch.setattr(ImageFolder, "__getitem__", full)
+    with pytest.raises(LostWorkerError, match=r"/dev/shm.*the last save is of step [1-7].*data\.workers=0"):
+        train_graph(config(pictures, workers=1), launch(tmp_path / "run"))
+    assert len(step_folders(tmp_path / "run" / "checkpoints")) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError("6 of 10 pictures cannot be read"), FileNotFoundError(2, "No", "a.png")])
