@@ -1,6 +1,7 @@
 """Shapes and types of public signatures are checked while tests run; real data is found or a test skips."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two processes test side by side
 
@@ -10,6 +11,14 @@ import pytest
 from jaxtyping import install_import_hook
 
 _hook = install_import_hook("autolink_gen", "beartype.beartype")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard() -> None:
+    """Hear Ctrl-C and hang-ups also where the tests run in the background, or under nohup, and both are ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
