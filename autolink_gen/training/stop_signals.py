@@ -1,28 +1,33 @@
 """Signals while a run trains: to stop in order, or to save and go on."""
 
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _STOP = ("SIGINT", "SIGTERM", "SIGHUP")
 _SAVE = "SIGUSR1"
+_ONE_CAUSE_S = 2.0  # a closing terminal, or a hand that cannot wait, sends several at a time
 
 
 class Signals:
     """What signals have asked for: ``stop``, the name of the one that asks to end, and ``save``, to save and go on.
 
-    Asked twice to end, it does not insist on a tidy end.
+    Asked once more, seconds later, it does not insist on a tidy end.
     """
 
     def __init__(self) -> None:
         self.stop: str | None = None
         self.save = False
+        self._asked_at = 0.0
+        self._previous: dict[int, Callable[..., Any] | int | None] = {}
 
     @contextmanager
     def heard(self) -> Iterator[None]:
         """Hear signals meanwhile; in a thread, whoever runs the main one does."""
-        previous = {}
+        previous = self._previous = {}
         try:
             for name in (*_STOP, _SAVE):
                 if (number := getattr(signal, name, None)) is not None and not _is_left_out(number):  # not on Windows
@@ -36,9 +41,15 @@ class Signals:
                 signal.signal(number, handler)
 
     def _note_stop(self, number: int, frame: FrameType | None) -> None:
-        if self.stop:
-            raise KeyboardInterrupt
-        self.stop = signal.Signals(number).name
+        if not self.stop:
+            self.stop, self._asked_at = signal.Signals(number).name, time.monotonic()
+            return
+        if time.monotonic() - self._asked_at < _ONE_CAUSE_S:
+            return
+        before = self._previous.get(number)
+        if callable(before):  # the command's own, which knows the name of the signal
+            before(number, frame)
+        raise KeyboardInterrupt
 
     def _note_save(self, number: int, frame: FrameType | None) -> None:
         self.save = True

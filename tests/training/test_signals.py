@@ -1,6 +1,7 @@
 """Signals in the middle of training: to stop soon, to save and go on, or to be survived; and pictures that vanish."""
 
 import errno
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
+from autolink_gen.cli.stopping import StoppedError, signal_of, stopping
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training import graph as graph_training
 from autolink_gen.training.engine import Run
@@ -109,9 +111,28 @@ def test_a_system_without_these_signals_has_the_others(monkeypatch):
     with signals.heard():
         signal.raise_signal(signal.SIGTERM)
         assert (signals.stop, signals.save) == ("SIGTERM", False)
-        with pytest.raises(KeyboardInterrupt):  # asked twice
+        signal.raise_signal(signal.SIGTERM)  # a closing terminal sends several
+        monkeypatch.setattr("autolink_gen.training.stop_signals.time.monotonic", lambda: math.inf)
+        with pytest.raises(KeyboardInterrupt):  # asked once more
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@posix
+def test_a_second_signal_costs_no_step_and_a_late_one_keeps_its_name(tmp_path, monkeypatch):
+    def twice():
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+
+    at_step(monkeypatch, 1, twice)
+    run = train_graph(config(steps=5), launch(tmp_path / "run"))
+    assert (run.stopped_by, run.progress.step) == ("SIGHUP", 2)
+    assert (tmp_path / "run" / "checkpoints" / "step-00000002").is_dir()
+    with stopping(), Signals().heard(), pytest.raises(StoppedError) as stopped:
+        signal.raise_signal(signal.SIGTERM)
+        monkeypatch.setattr("autolink_gen.training.stop_signals.time.monotonic", lambda: math.inf)
+        signal.raise_signal(signal.SIGTERM)
+    assert signal_of(stopped.value) == signal.SIGTERM
 
 
 @posix
