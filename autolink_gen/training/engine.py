@@ -169,9 +169,9 @@ class Run:
         step, skipped, most = self.progress.step, self._skipped, self.length.max_bad_steps
         reason = count_step(self.progress, skipped, penalised=self._penalised, most=most)
         if skipped:
-            log.warning("step %d skipped: %s, or its gradient, is not finite", step, " and ".join(skipped))
+            log.warning("step %d skipped: %s, or its gradient, is not finite", step + 1, " and ".join(skipped))
         if reason is not None:
-            raise ValueError(stopping_words(step, reason, skipped=skipped, last_save=self._last_save()))
+            raise ValueError(stopping_words(step + 1, reason, skipped=skipped, last_save=self._last_save()))
         self.progress.step += 1
 
     def _last_save(self) -> str:
@@ -251,6 +251,8 @@ class Run:
         optimiser.zero_grad(set_to_none=True)
         statistics.put_back()
         self._skipped.append(part)
+        for name in ("loss", "gradient_norm"):  # those of an older step are none of this one's
+            self.metrics.pop(f"critic_{name}" if is_critic else name, None)
         return None
 
     def _note(self, values: dict[str, float | Tensor]) -> None:

@@ -119,9 +119,9 @@ def test_each_forward_pass_counts_once(tmp_path):
 
 def test_steps_that_fail_now_and_then_end_the_run_too(tmp_path, monkeypatch, caplog):
     overflow_at(monkeypatch, set(range(1, 99, 2)))
-    with pytest.raises(ValueError, match=r"step 9: 5 of the last 10 .*the loss.*last save is of step 9.*optimiser\.lr"):
+    with pytest.raises(ValueError, match=r"step 10: 5 of the last 10 .*the loss.*last save is of step 9.*optimiser\.lr"):
         train_graph(config(steps=20, max_bad_steps=2), launch(tmp_path / "run"))
-    assert "step 7 skipped: the loss" in caplog.text
+    assert "step 8 skipped: the loss" in caplog.text
 
 
 def test_skipped_steps_are_counted_beyond_a_save(tmp_path, monkeypatch):
@@ -129,7 +129,7 @@ def test_skipped_steps_are_counted_beyond_a_save(tmp_path, monkeypatch):
         overflow_at(patch, {1, 3})
         train_graph(config(steps=5, max_bad_steps=2), launch(tmp_path / "run"))
     overflow_at(monkeypatch, {1, 3, 5})  # counted from step 5 on
-    with pytest.raises(ValueError, match=r"step 10: 5 of the last 11 "):
+    with pytest.raises(ValueError, match=r"step 11: 5 of the last 11 "):
         train_graph(config(steps=20, max_bad_steps=2), launch(tmp_path / "run"))
 
 
