@@ -39,11 +39,6 @@ def fetch(url: str, *, check: Callable[[Path], object]) -> Path:
         OSError: the cache cannot be written.
     """
     address = address_of(url)
-    if address.authorization:
-        raise ValueError(
-            f"{address.shown}: an address with a password would be written into every run's records; fetch the file "
-            "yourself and give its folder"
-        )
     path = cached_path(url)
     if path.is_file() and not damage_of(path):
         return path

@@ -287,10 +287,15 @@ def test_what_is_no_address_of_a_server_is_not_opened(url: str, server: Server) 
     assert not cache_folder().exists()
 
 
-def test_an_address_with_a_password_is_refused_and_the_password_kept(server: Server) -> None:
-    with pytest.raises(ValueError, match="password") as failure:
-        fetch(f"http://me:secret@127.0.0.1:{server.server_port}/s-0.tar", check=Path.stat)
-    assert "secret" not in str(failure.value) and server.asked == []
+def test_a_password_opens_an_address_and_is_kept_nowhere(server: Server) -> None:
+    server.files["/s-0.tar"] = b"pictures"
+    path = fetch(f"http://me:secret@127.0.0.1:{server.server_port}/s-0.tar", check=Path.stat)
+    assert path == cached_path(f"{server.address}/s-0.tar") and path.read_bytes() == b"pictures"
+    kept = b"".join(file.read_bytes() + str(file).encode() for file in cache_folder().rglob("*") if file.is_file())
+    assert b"secret" not in kept and b"pictures" in kept
+    with pytest.raises(ValueError, match="404") as failure:
+        fetch(f"http://me:secret@127.0.0.1:{server.server_port}/none.tar", check=Path.stat)
+    assert "secret" not in str(failure.value)
 
 
 @pytest.mark.parametrize(
