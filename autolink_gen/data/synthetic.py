@@ -83,12 +83,12 @@ class Puppets(Dataset[Tensor]):
     `[i]` is a uint8 tensor (3, S, S), RGB; `.annotated(i)` tells where the joints are as well.
 
     Raises:
-        ValueError: image_size outside 32 to 512, a negative seed, no length, or an unknown split.
+        ValueError: image_size outside 32 to 512, no length, or an unknown split.
         IndexError: an index outside 0 to length - 1.
     """
 
     def __init__(self, *, image_size: int = 128, seed: int = 0, length: int = 100_000, split: Split = "train") -> None:
-        _check_source(seed=seed, split=split)
+        _check_split(split)
         _check_size("image_size", image_size)
         if length < 1:
             raise ValueError(f"length={length}: a data set needs at least one picture; give 1 or more")
@@ -128,9 +128,9 @@ def puppet_clip(
     sum of two sinusoids with periods of 25 to 100 frames. `only` names the frames to draw.
 
     Raises:
-        ValueError: num_frames under 1, size outside 32 to 512, a negative seed or index, or an unknown split.
+        ValueError: num_frames under 1, size outside 32 to 512, a negative index, or an unknown split.
     """
-    _check_source(seed=seed, split=split)
+    _check_split(split)
     _check_size("size", size)
     if num_frames < 1:
         raise ValueError(f"num_frames={num_frames}: a clip needs at least one frame; give 1 or more")
@@ -144,15 +144,14 @@ class _Streams:
     """Independent generators, so that a puppet looks the same whether it stands or moves."""
 
     def __init__(self, seed: int, split: Split, index: int) -> None:
-        key = [seed, get_args(Split).index(split), index]
+        # NumPy takes no negative seeds: those become the ones from 2^63 on.
+        key = [seed % 2**64, get_args(Split).index(split), index]
         self.looks, self.pose, self.motion, self.place = (
             np.random.default_rng(np.random.SeedSequence(key, spawn_key=(number,))) for number in range(4)
         )
 
 
-def _check_source(*, seed: int, split: str) -> None:
-    if seed < 0:
-        raise ValueError(f"seed={seed}: seeds are counted from 0; give 0 or more")
+def _check_split(split: str) -> None:
     if split not in get_args(Split):
         raise ValueError(f"split={split!r}: there is no such split; choose 'train' or 'test'")
 
