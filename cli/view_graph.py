@@ -1,13 +1,17 @@
 """`autolink-gen view-graph`: a learned graph as pictures and as a table."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, left_out, without_clusters, without_text
-from autolink_gen.cli.shared import echo, overwrite_option, run_settings
+from autolink_gen.cli.evaluation_files import _mark as weights_and_settings
+from autolink_gen.cli.evaluation_files import _read as noted
+from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, run_settings
+from autolink_gen.data.identity import public_data
 from autolink_gen.text import typed
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILES = ("edge_matrix.png", "graph.png", "edges.csv")
+_NOTE = "graph-settings.json"
 
 
 @click.command("view-graph")
@@ -49,8 +54,9 @@ def view_graph(
 
     RUN is a run's name or folder, or its weights; without it the newest run is taken; for the folder of a GAN run, the
     graph that it paints on. Written to --out: edge_matrix.png, a heat map of the weights; graph.png, the graph on the
-    mean pose of pictures (keypoints on a circle where the run's own cannot be opened); edges.csv, all edges, the
-    heaviest first. Where one of them is there already, nothing is done without --overwrite.
+    mean pose of pictures (keypoints on a circle where the run has none of its own); edges.csv, all edges, the
+    heaviest first. Where one of them is there already, nothing is done without --overwrite; in the run's folder,
+    the same command on the same weights goes over its own (graph-settings.json says which).
 
     With --clusters the keypoints are parted by spectral clustering of the edge weights, so that strong edges lie
     inside a cluster and weak ones between; --clusters 2 parts the object from the background (Figure 7c). Clusters are
@@ -63,13 +69,17 @@ def view_graph(
     """
     from autolink_gen.charts import edge_matrix_figure
     from autolink_gen.checkpoints import find_run, load_graph_model
-    from autolink_gen.files import check_free
+    from autolink_gen.files import write_text_atomically
     from autolink_gen.graph_analysis import cluster_keypoints
     from autolink_gen.viz import strong_edges
 
     found = find_run("graph", run)
     folder = out or _default_folder(found, clusters, dropped_clusters)
-    check_free(*(folder / name for name in _FILES), overwrite=overwrite)
+    own = _own_data(found) if data is None else {}
+    settings = {"data": data or own.get("name"), "data_root": data_root or own.get("root"),
+                "clusters": clusters, "dropped_clusters": list(dropped_clusters), "threshold": threshold}  # fmt: skip
+    mark = weights_and_settings(found, settings) if out is None else None
+    _check_free(folder, mark, overwrite=overwrite)
     whole = load_graph_model(found)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
     clusters = choice.clusters if choice else clusters
@@ -78,12 +88,14 @@ def view_graph(
     weights = model.edge_weights.detach().double().numpy()
     echo(f"model: {found} ({len(weights)} keypoints){'' if run else ', the newest run'}"
                f"{without_text(model, choice)}")  # fmt: skip
-    pose = _own_pose(model, found, data_root) if data is None else _pose(model, data, data_root)
+    pose = _pose(model, data, data_root, name=str(found)) if data else _own_pose(model, found, own, data_root)
     _print_edges(weights, strong_edges(weights, threshold=threshold), threshold)
     if labels is not None and clusters is not None:
         _print_clusters(labels)
         if choice is None:
             _print_next(labels, weights, clusters=clusters, run=run)
+    if mark is not None:
+        write_text_atomically(folder / _NOTE, json.dumps(mark, indent=2) + "\n")
     matrix, graph, edges = (folder / name for name in _FILES)
     _write_picture(matrix, edge_matrix_figure(weights))
     _write_picture(graph, _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
@@ -97,8 +109,17 @@ def _default_folder(run: Path, clusters: int | None, dropped: tuple[int, ...]) -
     return (run if run.is_dir() else run.parent) / (f"graph-{choice.label}" if choice else name)
 
 
+def _check_free(folder: Path, mark: Mapping[str, Any] | None, *, overwrite: bool) -> None:
+    """ValueError for a file that is there already, but where the note beside it says that it is the same again."""
+    from autolink_gen.files import check_free
+
+    if mark and mark == noted(folder / _NOTE):
+        return
+    check_free(*(folder / name for name in _FILES), overwrite=overwrite)
+
+
 def _pose(
-    model: "AutoLink", data: str, root: Path | None, *, classes: Sequence[str] = (), seed: int = 0
+    model: "AutoLink", data: str, root: Path | None, *, name: str, classes: Sequence[str] = (), seed: int = 0
 ) -> "np.ndarray":
     from tqdm import tqdm
 
@@ -109,21 +130,41 @@ def _pose(
     dataset = open_dataset(data, root=root, image_size=config.image_size, fit=config.fit, classes=classes, seed=seed)
     total = min(MEAN_POSE_PICTURES, len(dataset))  # type: ignore[arg-type]
     with tqdm(total=total, desc="mean pose", unit="picture", leave=False, delay=1, disable=None) as bar:
-        return mean_pose(model, dataset, progress=bar.update)
+        return mean_pose(model, dataset, progress=bar.update, name=name)
 
 
-def _own_pose(model: "AutoLink", found: Path, root: Path | None) -> "np.ndarray":
-    """The mean pose over the pictures that the run was trained on, or a circle where they cannot be had."""
-    folder = found if found.is_dir() else found.parent
-    try:
-        data, training = run_settings(folder, "data"), run_settings(folder, "training")
-        if "name" not in data:
-            raise ValueError(f"{folder / 'config.yaml'} is missing, or does not name the run's pictures")
-        own_root = root or (Path(data["root"]) if data.get("root") else None)
-        return _pose(model, data["name"], own_root, classes=data.get("classes", ()), seed=training.get("seed", 0))
-    except (OSError, ValueError) as error:
-        echo(f"keypoints are laid on a circle, give --data for a mean pose: {error}", err=True)
+def _own_data(run: Path) -> dict[str, Any]:
+    """The run's settings of data, its seed among them; UsageError where they are a path that is not there any more."""
+    folder = run if run.is_dir() else run.parent
+    settings = run_settings(folder, "data")
+    if not settings.get("name"):
+        return {}
+    check_own_data(settings["name"], run)
+    return {**settings, "seed": run_settings(folder, "training").get("seed", 0)}
+
+
+def _own_pose(model: "AutoLink", run: Path, own: Mapping[str, Any], root: Path | None) -> "np.ndarray":
+    """The mean pose over the pictures that the run was trained on, or a circle where it does not say which.
+
+    ClickException where they cannot be opened.
+    """
+    from autolink_gen.ops.divergence import DivergedModelError
+
+    if not own:
+        file = (run if run.is_dir() else run.parent) / "config.yaml"
+        echo(f"keypoints are laid on a circle, give --data for a mean pose: {file} is missing, or does not name the "
+             f"run's pictures", err=True)  # fmt: skip
         return _circle(model.config.num_keypoints)
+    root = root or (Path(own["root"]) if own.get("root") else None)
+    try:
+        return _pose(model, own["name"], root, classes=own.get("classes", ()), seed=own.get("seed", 0), name=str(run))
+    except DivergedModelError:
+        raise
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"the run {run} was trained on {public_data(own['name'])}, which cannot be opened: give --data with its "
+            f"place now, or with other data ({error})"
+        ) from error
 
 
 def _circle(num_keypoints: int) -> "np.ndarray":

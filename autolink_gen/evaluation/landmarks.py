@@ -35,6 +35,7 @@ from numpy import ndarray
 
 from autolink_gen.evaluation import human36m
 from autolink_gen.evaluation.regression import apply_regression, fit_regression
+from autolink_gen.ops.divergence import check_found
 
 __all__ = ["PROTOCOLS", "Annotations", "apply_regression", "fit_regression"]
 
@@ -89,8 +90,9 @@ class Annotations:
                 raise ValueError(f"{name} has the shape {value.shape}; true asks for {wanted}")
 
     def _check_values(self) -> None:
+        check_found(self.detected, name="the model")
         if not np.isfinite(self.detected).all():
-            raise ValueError("detected holds values that are not finite; the model is damaged, train it again")
+            raise ValueError("detected holds values that are not finite: leave out those pictures, or train anew")
         if not np.isfinite(self.true[labelled_landmarks(self)]).all():
             raise ValueError("true holds values that are not finite; set visible to False where there is no label")
         if self.eye_distance is not None and not (self.eye_distance > 0).all():

@@ -17,6 +17,7 @@ from autolink_gen.data.images import read_image, to_array
 from autolink_gen.data.video import Rate
 from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.divergence import check_found
 
 MEAN_POSE_PICTURES = 256
 _MAX_BATCH_BYTES = 2**27  # besides the picture that is decoded meanwhile
@@ -120,11 +121,13 @@ def mean_pose(
     max_pictures: int = MEAN_POSE_PICTURES,
     batch_size: int = 16,
     progress: Callable[[int], object] = lambda count: None,
+    name: str = "the model",
 ) -> Float[ndarray, "K 2"]:
     """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_pictures` spread over a data set.
 
     The data set yields uint8 tensors (3, S, S). `progress` is told how many pictures each batch had. Raises
-    ValueError where the data set is empty, or its pictures are of another type.
+    ValueError where the data set is empty, or its pictures are of another type, and DivergedModelError, with the
+    model's `name`, where it finds nothing in one.
     """
     count = len(dataset)  # type: ignore[arg-type]
     if count == 0:
@@ -138,7 +141,9 @@ def mean_pose(
             raise ValueError(
                 f"the data set must yield uint8 pictures, got {pictures.dtype}; of [0, 1] make them by * 255"
             )
-        total += model.detect(pictures.to(device).float() / 255).cpu().double().sum(dim=0)
+        found = model.detect(pictures.to(device).float() / 255).cpu().double()
+        check_found(found, name=name)
+        total += found.sum(dim=0)
         progress(len(pictures))
     return (total / len(indices)).numpy()
 

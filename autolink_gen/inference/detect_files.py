@@ -24,6 +24,7 @@ from autolink_gen.inference.keypoint_files import KeypointFiles
 from autolink_gen.inference.sources import Source
 from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.divergence import DivergedModelError, check_found
 from autolink_gen.text import printable
 from autolink_gen.viz import draw_graph
 
@@ -34,8 +35,9 @@ logger = logging.getLogger(__name__)
 class FileDetector:
     """Looks for keypoints in files, draws overlays into the folder `out` where there is one, and fills tables.
 
-    Whatever goes wrong over a file takes that one back and notes it as skipped in the tables, with the reason. A full
-    disk alone ends the work, with an OSError that names what could not be written: no other file could be either.
+    Whatever goes wrong over a file takes that one back and notes it as skipped in the tables, with the reason. Two
+    things end the work: a full disk, with an OSError that names what could not be written, as no other file could be
+    either; and a model that finds nothing in a picture, with a DivergedModelError that has `model_name`.
     """
 
     model: AutoLink
@@ -50,6 +52,7 @@ class FileDetector:
     fps: float | None = None
     """The most frames a second of a video that are looked at; None: all."""
     num_overlays: int = 0
+    model_name: str = "the model"
     _videos: list[tuple[Source, VideoReader]] = field(default_factory=list)
     _pictures: list[Source] = field(default_factory=list)
 
@@ -75,6 +78,7 @@ class FileDetector:
         found_ones = detect_pictures(self.model, stream, batch_size=self.batch_size, on_error=self._skip_picture)
         for found in found_ones:
             with self._by_itself(found.source.file):
+                check_found(found.keypoints_px, name=self.model_name)
                 landmarks = self._landmarks(found)
                 if self.out is not None:
                     write_picture(self.out / overlays[found.source.file], self._drawn(found, landmarks))
@@ -84,7 +88,7 @@ class FileDetector:
             progress(1)
 
     def _detect_video(self, source: Source, reader: VideoReader, progress: Callable[[int], object]) -> None:
-        found_ones = detect_pictures(self.model, video_frames(reader, fps=self.fps), batch_size=self.batch_size)
+        found_ones = self._found_in(reader)
         if self.out is None:
             for found in found_ones:
                 self.tables.add(found, self._landmarks(found))
@@ -101,6 +105,12 @@ class FileDetector:
             self.num_overlays += 1
         self.tables.end_file()
 
+    def _found_in(self, reader: VideoReader) -> Iterator[Detection]:
+        frames = video_frames(reader, fps=self.fps)
+        for found in detect_pictures(self.model, frames, batch_size=self.batch_size):
+            check_found(found.keypoints_px, name=self.model_name)
+            yield found
+
     @contextmanager
     def _by_itself(self, file: Path) -> Iterator[None]:
         self.tables.begin_file()
@@ -114,7 +124,7 @@ class FileDetector:
         self._skip(picture.file, error)
 
     def _skip(self, file: Path, error: Exception) -> None:
-        if no_space(error):
+        if no_space(error) or isinstance(error, DivergedModelError):
             raise error
         logger.debug("%s is skipped", file, exc_info=error)
         self.tables.skip(file, _reason(file, error))

@@ -12,6 +12,7 @@ from autolink_gen.config import GanRunConfig, PoseConfig
 from autolink_gen.data.catalog import open_held_out
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
+from autolink_gen.ops.divergence import check_found
 from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
@@ -30,7 +31,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did.
 
     ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the pictures', where
-    the folder's run has another graph, and for fewer than eight pictures.
+    the folder's run has another graph, for fewer than eight pictures, and where the graph finds nothing in the first.
     """
     check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, seed=config.training.seed)
@@ -43,6 +44,8 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         mapping_lr = config.optimiser.mapping_lr
         special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
         critic = make_critic(config.model, config.loss)
+        first = torch.stack([dataset[index] for index in range(MIN_PICTURES)]).to(fabric.device)
+        check_found(graph.detect(first), name=config.graph.run or "the graph")
         samples = GanSamples(dataset, graph, config)
         quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
         run = Run(

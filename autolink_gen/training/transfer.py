@@ -16,6 +16,7 @@ from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferNetwork
+from autolink_gen.ops.divergence import check_found
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
@@ -35,7 +36,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did.
 
     ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the frames', where
-    the folder's run has another graph, and where no clip can be read.
+    the folder's run has another graph, where no clip can be read, and where the graph finds nothing in a frame.
     """
     check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, seed=config.training.seed)
@@ -48,7 +49,9 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
         graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
         network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
         labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
-        whole = Transfer(graph, network, labels, poses_of(pairs, graph))
+        poses = poses_of(pairs, graph)
+        check_found(poses, name=config.graph.run or "the graph")
+        whole = Transfer(graph, network, labels, poses)
         samples = TransferSamples(pairs, held_out, whole, config)
         reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
         run = Run(

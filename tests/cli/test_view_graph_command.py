@@ -64,7 +64,12 @@ def test_pictures_and_table_are_written_into_the_run(run_folder: Path, pictures:
     result = _view(run_folder, "--data", pictures)
     assert result.exit_code == 0, result.output
     out = run_folder / "graph"
-    assert sorted(path.name for path in out.iterdir()) == ["edge_matrix.png", "edges.csv", "graph.png"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "edge_matrix.png",
+        "edges.csv",
+        "graph-settings.json",
+        "graph.png",
+    ]
     rows = _edges(out)
     assert [(row["keypoint_a"], row["keypoint_b"]) for row in rows[:4]] == [
         ("0", "1"), ("3", "4"), ("0", "2"), ("1", "2"),
@@ -111,12 +116,35 @@ def test_the_runs_own_pictures_give_the_mean_pose(tmp_path: Path, run_folder: Pa
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_pictures_that_are_gone_lead_to_the_circle(run_folder: Path) -> None:
-    _save_config(run_folder, data="./gone")
-    result = _view(run_folder)
-    assert result.exit_code == 0, result.output
-    assert "laid on a circle" in result.output
-    assert "gone" in result.output
+def test_pictures_that_are_gone_are_asked_for(run_folder: Path, pictures: Path) -> None:
+    moved = pictures.rename(pictures.with_name("moved"))
+    for gone, code, told in (
+        (pictures, 2, f"was trained on {pictures}, which is not there any more: give --data"),
+        ("./gone", 1, "was trained on ./gone, which cannot be opened: give --data with its place now"),
+    ):
+        _save_config(run_folder, data=str(gone))
+        result = _view(run_folder)
+        assert result.exit_code == code and told in result.output, result.output
+        assert not (run_folder / "graph").exists() and "circle" not in result.output
+    assert _view(run_folder, "--data", moved).exit_code == 0, "nothing is in the way"
+
+
+def test_the_same_command_goes_over_its_own_files(run_folder: Path) -> None:
+    graph = run_folder / "graph" / "graph.png"
+    assert _view(run_folder).exit_code == 0
+    drawn = graph.read_bytes()
+    graph.write_bytes(b"")
+    again = _view(run_folder)
+    assert again.exit_code == 0 and graph.read_bytes() == drawn, again.output
+    other = _view(run_folder, "--threshold", 0.5)
+    assert other.exit_code == 1 and "is there already" in other.output and graph.read_bytes() == drawn
+    model = _model()
+    with torch.no_grad():
+        model.raw_edge_weights.add_(0.01)
+    save_model(run_folder / "model.safetensors", model)
+    trained_on = _view(run_folder)
+    assert trained_on.exit_code == 1 and "is there already" in trained_on.output and graph.read_bytes() == drawn
+    assert _view(run_folder, "--overwrite").exit_code == 0 and _view(run_folder).exit_code == 0
 
 
 def test_a_weights_file_alone_and_the_newest_run(

@@ -310,7 +310,8 @@ def test_annotations_are_float64_and_bool() -> None:
         ({"visible": np.ones((2, 5), bool)}, "visible has the shape"),
         ({"eye_distance": np.ones(3)}, "eye_distance has the shape"),
         ({"eye_distance": np.array([1.0, 0.0])}, "eye_distance goes down to 0.0"),
-        ({"detected": np.full((2, 3, 2), np.nan)}, "detected holds values that are not finite"),
+        ({"detected": np.full((2, 3, 2), np.nan)}, "the model finds no finite keypoints: its training diverged"),
+        ({"detected": np.array([[[0, 0], [np.nan, 0]]] * 2)}, "detected holds values that are not finite"),
         ({"true": np.full((2, 4, 2), np.nan)}, "true holds values that are not finite; set visible"),
     ],
 )
