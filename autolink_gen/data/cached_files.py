@@ -1,17 +1,16 @@
 """Whether a file of the cache is still what was fetched: its length and its sum, written beside it."""
 
-import hashlib
 import json
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from autolink_gen.digests import file_sha256
 from autolink_gen.files import BadFileError, reading, write_text_atomically
 
 _SUFFIX = ".sum"
 _MOST_BYTES = 1000  # of what is written beside a file
-_BLOCK_BYTES = 2**20
 _CLOCK_S = 3  # within which a file may change twice and bear the same time
 
 
@@ -45,7 +44,7 @@ def damage_of(path: Path) -> str:
         return f"{now.st_size:,} bytes in the place of {record.num_bytes:,}"
     if now.st_mtime_ns == record.changed_ns and record.summed_ns - record.changed_ns > _CLOCK_S * 10**9:
         return ""
-    if _sum(path) != record.sha256:
+    if file_sha256(path) != record.sha256:
         return "its sum is another than when it was fetched"
     _note_again(path)
     return ""
@@ -59,7 +58,7 @@ def _note_again(path: Path) -> None:
 def note_sum(path: Path, *, remedy: str) -> None:
     """Write down beside a file what it is; OSError, which ends with `remedy`, where that cannot be written."""
     summed_ns, before = time.time_ns(), path.stat()
-    record = _Record(before.st_size, _sum(path), before.st_mtime_ns, summed_ns)
+    record = _Record(before.st_size, file_sha256(path), before.st_mtime_ns, summed_ns)
     write_text_atomically(_beside(path), json.dumps(asdict(record)) + "\n", remedy=remedy, follow_links=False)
 
 
@@ -74,11 +73,3 @@ def _read(path: Path) -> _Record | None:
             return _Record(**json.loads(handle.read(_MOST_BYTES)))
     except BadFileError:
         return None
-
-
-def _sum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,21 +1,20 @@
 """``SHA256SUMS`` beside files, in the form that ``sha256sum -c`` takes: whether they are as they were written."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from autolink_gen.digests import file_sha256
 from autolink_gen.files import reason_of
 
 SUMS_NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/]+)")
 _MOST = 2**16  # bytes
-_CHUNK = 2**20
 
 
 def write_sums(folder: Path, names: Sequence[str]) -> None:
     """Write the digests of some files of a folder."""
-    lines = [f"{_digest(folder / name)}  {name}\n" for name in names]
+    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in names]
     (folder / SUMS_NAME).write_text("".join(lines), encoding="utf-8")
 
 
@@ -31,16 +30,8 @@ def check_sums(folder: Path, names: Sequence[str]) -> None:
         for name in names:
             if not (folder / name).is_file():
                 raise ValueError(f"{folder / name} cannot be read: it is no file, or not there")
-            if told.get(name) != _digest(folder / name):
+            if told.get(name) != file_sha256(folder / name):
                 raise ValueError(f"{folder / name} cannot be read: it is damaged, its digest not that in {file}")
     except (OSError, UnicodeDecodeError) as error:
         where = getattr(error, "filename", None) or file
         raise ValueError(f"{where} cannot be read: {reason_of(error)}") from error
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while chunk := opened.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -28,7 +28,7 @@ def claim_table(file: Path, runs: Mapping[int, Path], *, fresh: bool) -> None:
         file.rename(aside)
         log.warning("the losses that were in %s are now in %s", file, aside)
         return
-    others = [seed for seed in _seeds_in(file) if seed not in runs or not (runs[seed] / CONFIG_NAME).is_file()]
+    others = [seed for seed in seeds_in(file) if seed not in runs or not (runs[seed] / CONFIG_NAME).is_file()]
     if others:
         raise ValueError(
             f"{file} holds the losses of other runs, as of seed {shown(others[0])}: name all of their seeds to go on, "
@@ -36,8 +36,10 @@ def claim_table(file: Path, runs: Mapping[int, Path], *, fresh: bool) -> None:
         )
 
 
-def _seeds_in(file: Path) -> list[int]:
-    with reading(file, "list of seeds", remedy="give another --name, or --fresh to move it aside"):
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"its {file.stat().st_size:,} bytes are too many")
-        return [int(one["seed"]) for one in json.loads(file.read_text(encoding="utf-8"))]
+def seeds_in(file: Path) -> list[int]:
+    """The seeds whose losses a file holds, sorted; BadFileError for another file."""
+    with reading(file, "list of seeds", remedy="give another --name, or --fresh to move it aside and train all anew"):
+        size = file.stat().st_size
+        if size > _MOST_BYTES:
+            raise ValueError(f"its {size} bytes are too many, {_MOST_BYTES} being allowed")
+        return sorted(int(one["seed"]) for one in json.loads(file.read_text(encoding="utf-8")))

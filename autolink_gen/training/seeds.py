@@ -17,13 +17,14 @@ from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.config import GraphRunConfig
 from autolink_gen.data.catalog import open_held_out
 from autolink_gen.evaluation.images import spread_batches
-from autolink_gen.files import reading, write_text_atomically
+from autolink_gen.files import write_text_atomically
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.training.batches import open_pictures, step_generator
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings
 from autolink_gen.training.graph import make_loss
 from autolink_gen.training.locks import LOCK_NAME, locked_run
+from autolink_gen.training.seed_table import seeds_in
 
 _MAX_PICTURES = 256
 _BATCH = 16
@@ -31,7 +32,6 @@ _BATCH = 16
 _OF_NO_ACCOUNT = MAY_CHANGE - {"training.steps"} | {"training.seed"}
 _MASKS = 3  # the stream of random numbers of the masks that runs are compared on
 SEEDS_NAME = "seeds.json"
-_MOST_SEEDS = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def write_losses(file: Path, losses: Sequence[SeedLoss]) -> None:
 def check_kept(folder: Path, config: GraphRunConfig, seeds: Sequence[int]) -> None:
     """ValueError unless ``folder`` holds the best of just these seeds, trained with the same settings."""
     told = changed_settings(folder, config, but=_OF_NO_ACCOUNT)
-    theirs = _seeds_in(folder / SEEDS_NAME)
+    theirs = seeds_in(folder / SEEDS_NAME)
     if theirs != sorted(seeds):
         told.append(f"the seeds were {_named(theirs)}, now {_named(sorted(seeds))}")
     if told:
@@ -95,14 +95,6 @@ def check_kept(folder: Path, config: GraphRunConfig, seeds: Sequence[int]) -> No
             f"{folder} holds the best of several seeds with other settings: {'; '.join(told)}. Give another --name, "
             f"or --fresh to move it aside and train all anew"
         )
-
-
-def _seeds_in(file: Path) -> list[int]:
-    with reading(file, "list of seeds", remedy="give another --name, or --fresh to move it aside and train all anew"):
-        size = file.stat().st_size
-        if size > _MOST_SEEDS:
-            raise ValueError(f"its {size} bytes are too many, {_MOST_SEEDS} being allowed")
-        return sorted(int(one["seed"]) for one in json.loads(file.read_text(encoding="utf-8")))
 
 
 def _named(numbers: Sequence[int]) -> str:

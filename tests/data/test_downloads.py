@@ -193,7 +193,7 @@ def test_what_is_whole_in_the_cache_is_read_again_only_where_it_may_have_changed
     path = cached_path(f"{server.address}/s-0.tar")
     os.utime(path, (1e9, 1e9))  # as of an old file that was copied: it is summed once more
     _fetch(server)
-    monkeypatch.setattr(cached_files, "_sum", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(cached_files, "file_sha256", lambda path: pytest.fail("it was read"))
     _fetch(server)
     assert len(server.asked) == 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import MEASURE
 from PIL import Image, JpegImagePlugin
 
 from autolink_gen.data import picture_limits
@@ -17,16 +18,6 @@ from autolink_gen.data.images import ImageError, decode_image, read_header, read
 from autolink_gen.files import BadFileError, write_picture
 from autolink_gen.limits import PIXELS_VARIABLE
 
-_MEASURE = """
-import re, sys
-from pathlib import Path
-from autolink_gen.data.images import read_image
-read_image(sys.argv[1])
-peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-before = peak()
-image = read_image(sys.argv[2])
-print((peak() - before) / (image.width * image.height))
-"""
 _PLUGINS = """
 import sys
 from autolink_gen.data.images import read_image
@@ -174,7 +165,7 @@ def test_decoding_takes_ten_bytes_a_pixel(tmp_path: Path, kind: str) -> None:
     Image.new(mode, (16, 16)).save(tmp_path / "small", form, **options)
     Image.new(mode, (4000, 3000)).save(tmp_path / "large", form, **options)
     most = 21 if kind == "WEBP" else 11  # with a few MiB of tables and tiles
-    assert float(_run(_MEASURE, tmp_path / "small", tmp_path / "large")) < most
+    assert float(_run(MEASURE, tmp_path / "small", tmp_path / "large")) < most
 
 
 def test_tiles_make_what_a_whole_conversion_makes(tmp_path: Path) -> None:
@@ -245,7 +236,7 @@ def test_metadata_that_promise_the_same_bytes_many_times_are_not_copied(tmp_path
     exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 5000) + entries
     Image.new("RGB", (16, 16)).save(tmp_path / "small", kind)
     Image.new("RGB", (16, 16)).save(tmp_path / "bomb", kind, exif=exif)
-    bytes_a_pixel = float(_run(_MEASURE, tmp_path / "small", tmp_path / "bomb"))
+    bytes_a_pixel = float(_run(MEASURE, tmp_path / "small", tmp_path / "bomb"))
     assert bytes_a_pixel * 16 * 16 < 20e6  # and not 300 MB
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import MEASURE
 from PIL import Image, ImageOps
 
 from autolink_gen.data.images import ImageError, read_header, read_image, to_array
@@ -145,23 +146,11 @@ def test_a_strip_of_countless_scans_is_refused(tmp_path: Path) -> None:
     assert "scans" in _refused(tmp_path / "b.tif", moved)
 
 
-_MEASURE = """
-import re, sys
-from pathlib import Path
-from autolink_gen.data.images import read_image
-read_image(sys.argv[1])
-peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-before = peak()
-image = read_image(sys.argv[2])
-print((peak() - before) / (image.width * image.height))
-"""
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells no peak of memory")
 @pytest.mark.parametrize(("kind", "mode", "most"), [("TIFF", "RGBA", 20), ("TIFF", "I;16", 20), ("AVIF", "RGB", 30)])
 def test_memory_is_what_each_pixel_counts_for(tmp_path: Path, kind: str, mode: str, most: int) -> None:
     options = {"compression": "tiff_lzw"} if kind == "TIFF" else {"speed": 10}
     Image.new(mode, (16, 16)).save(tmp_path / "small", kind, **options)
     Image.new(mode, (2400, 2000)).save(tmp_path / "large", kind, **options)
-    command = [sys.executable, "-c", _MEASURE, str(tmp_path / "small"), str(tmp_path / "large")]
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path / "large")]
     assert float(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout) < most

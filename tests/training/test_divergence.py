@@ -119,7 +119,7 @@ def test_each_forward_pass_counts_once(tmp_path):
 
 def test_steps_that_fail_now_and_then_end_the_run_too(tmp_path, monkeypatch, caplog):
     overflow_at(monkeypatch, set(range(1, 99, 2)))
-    with pytest.raises(ValueError, match=r"step 10: 5 of the last 10 .*the loss.*last save is of step 9.*optimiser\.lr"):
+    with pytest.raises(ValueError, match=r"step 10: 5 of the last 10 .*the loss.*save is of step 9.*optimiser\.lr"):
         train_graph(config(steps=20, max_bad_steps=2), launch(tmp_path / "run"))
     assert "step 8 skipped: the loss" in caplog.text
 
