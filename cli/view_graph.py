@@ -74,13 +74,13 @@ def view_graph(
     from autolink_gen.viz import strong_edges
 
     found = find_run("graph", run)
+    whole = load_graph_model(found)
     folder = out or _default_folder(found, clusters, dropped_clusters)
     own = _own_data(found) if data is None else {}
     settings = {"data": data or own.get("name"), "data_root": data_root or own.get("root"),
                 "clusters": clusters, "dropped_clusters": list(dropped_clusters), "threshold": threshold}  # fmt: skip
     mark = weights_and_settings(found, settings) if out is None else None
     _check_free(folder, mark, overwrite=overwrite)
-    whole = load_graph_model(found)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
     clusters = choice.clusters if choice else clusters
     model = without_clusters(whole, choice)

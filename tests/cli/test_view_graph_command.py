@@ -178,9 +178,14 @@ def test_two_keypoints_make_one_edge(tmp_path: Path, pictures: Path) -> None:
         (("RUN", "--threshold", "-1"), "-1.0 is not in the range 0<=x<=1"),
         (("RUN", "--data", "gone/away"), "gone/away"),
         (("gone",), "there is no run gone"),
+        (("theirs.ckpt",), "autolink-gen import-official"),
     ],
 )
-def test_mistakes_are_named_and_nothing_is_written(run_folder: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_named_and_nothing_is_written(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(run_folder.parent)
+    Path("theirs.ckpt").write_bytes(b"PK")
     result = _view(*(run_folder if argument == "RUN" else argument for argument in arguments))
     assert result.exit_code in (1, 2)
     assert message in " ".join(result.output.split())
