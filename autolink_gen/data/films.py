@@ -18,6 +18,7 @@ from autolink_gen.text import printable, typed
 logger = logging.getLogger(__name__)
 
 MAX_BAD_SHARE = 0.2
+SHORT = 0.8  # of its length: a film that ends before is not whole
 Rate = Fraction | float | int  # frames a second
 UNKNOWN = "its content is no video that is known here, or it was cut short"
 _WORTH_SEEKING_S = 1.0  # what lies nearer is decoded sooner than a keyframe is looked for
@@ -65,6 +66,17 @@ class Film:
         self.max_bad_share = max_bad_share
         self.bad_frames, self.ends_s = 0, 0.0
         self._reached_end = False
+
+    @property
+    def ends_early(self) -> str:
+        """What to say where the frames of the last iteration end well before the length that the file says.
+
+        It is judged by time, for frames may be left out; damaged ones count as if they had come.
+        """
+        seen_s, length_s = self.ends_s + self.bad_frames / float(self.fps), self.length_s
+        if length_s is None or not SHORT * length_s > seen_s:
+            return ""
+        return f"{printable(str(self.path))} ends early: {seen_s:.1f} of {length_s:.1f} seconds came; is it whole?"
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
         return (frame.pixels for frame in self.timed())

@@ -130,7 +130,9 @@ def _no_pictures(folder: Path, files: list[Path]) -> str:
     wanted = ", ".join(IMAGE_SUFFIXES)
     if not files:
         return f"no pictures in {folder}: {beside_hidden(folder)}; put {wanted} files there or give another folder"
+    kinds = {path.suffix.lower() for path in files}
+    remedy = next((why for suffix, why in UNREADABLE_IMAGE_SUFFIXES if suffix in kinds), "unpack or convert them")
     return (
         f"no pictures in {folder}: looked for {wanted} at any depth and found {len(files)} other file(s) "
-        f"({kinds_of(files)}); unpack or convert them, or give another folder"
+        f"({kinds_of(files)}); {remedy}, or give another folder"
     )

@@ -42,6 +42,7 @@ def _decoded(readers: Sequence[VideoReader], reports: list[VideoReport]) -> Iter
             for _ in reader:
                 good += 1
                 yield
+            problem = reader.ends_early
         except (ValueError, OSError) as error:
             problem = _words(reader.path, error)
         reports.append(VideoReport(reader.path, good, reader.bad_frames, problem))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
+from autolink_gen.data.moving_pictures import is_moving
 from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.files import no_space, reason_of, write_picture
@@ -85,6 +86,9 @@ class FileDetector:
                     self.num_overlays += 1
                 self.tables.add(found, landmarks)
                 self.tables.end_file()
+                if is_moving(found.source.file):
+                    file = printable(str(found.source.file))
+                    logger.warning("%s moves: its first picture alone is looked at; make it a GIF or MP4 for all", file)
             progress(1)
 
     def _detect_video(self, source: Source, reader: VideoReader, progress: Callable[[int], object]) -> None:
@@ -104,6 +108,8 @@ class FileDetector:
                 writer.end_at(reader.ends_s)
             self.num_overlays += 1
         self.tables.end_file()
+        if self.fps is None and reader.ends_early:
+            logger.warning("%s", reader.ends_early)
 
     def _found_in(self, reader: VideoReader) -> Iterator[Detection]:
         frames = video_frames(reader, fps=self.fps)

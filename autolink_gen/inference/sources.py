@@ -70,6 +70,8 @@ def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, Pur
         return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
     if is_image(path) or is_video(path):
         return [(path, PurePosixPath(path.name))]
+    if odd := left_out([path]):
+        raise ValueError(f"{path} is of a kind that is not read here: {odd[0][2]}")
     raise ValueError(
         f"{path} is by its name neither a picture ({', '.join(IMAGE_SUFFIXES)}) "
         f"nor a video ({', '.join(VIDEO_SUFFIXES)}); rename or convert it"
@@ -109,6 +111,9 @@ def _distinct(names: list[PurePosixPath], files: list[Path]) -> list[PurePosixPa
 
 def _nothing(paths: Sequence[Path]) -> str:
     places = ", ".join(str(path) for path in paths)
+    listed = (file for path in paths if path.is_dir() for file in walk_files(path))
+    if odd := left_out(file for file in listed if not (is_image(file) or is_video(file))):
+        return f"nothing that can be read: {Found('pictures and videos', places, 0, odd).line}"
     return (
         f"no pictures or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any "
         f"depth (the output folder does not count); give another folder"

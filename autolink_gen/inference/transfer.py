@@ -22,7 +22,7 @@ from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolut
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.ops.ranges import FARTHEST, check_keypoints, unit_pictures
+from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, unit_pictures
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz import to_uint8
 
@@ -267,6 +267,8 @@ class Animator:
     ) -> None:
         if not sources:
             raise ValueError("there is no source picture to animate; give at least one")
+        for pixels in sources:
+            check_bytes(pixels, name="source")
         if all(is_blank(pixels) for pixels in sources):
             raise ValueError("the source is of one colour and shows no object; give a picture or a video of one")
         self.transfer, self.motion = transfer, motion
@@ -285,6 +287,8 @@ class Animator:
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """The next frames of the driver, with their times in seconds, painted."""
+        for _, pixels in frames:
+            check_bytes(pixels, name="frame")
         found = self.transfer.sight([pixels for _, pixels in frames])
         planned = [
             self._plan(points, time_s, certainty=self._judge(points, width=width, pixels=pixels))

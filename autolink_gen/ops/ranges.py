@@ -27,7 +27,7 @@ def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "...
         raise ValueError(f"{name} must be floats in [0, 1], or uint8, got {images.dtype}; divide by the largest value")
     if images.numel():
         _check_unit(images, name)
-    return images
+    return images.float() if images.dtype == torch.half else images  # which a CPU resizes at some sizes alone
 
 
 def _check_unit(images: Tensor, name: str) -> None:

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import pkgutil
+import re
 import signal
 import wave
 from pathlib import Path
@@ -216,6 +217,26 @@ def test_real_faces_and_a_real_film(shared_dir: Path, tmp_path: Path, run_folder
     reader = VideoReader(tmp_path / film.name)
     assert reader.has_audio
     assert len(_rows(tmp_path)) == 3 + len(list(reader))
+
+
+def test_what_is_not_all_looked_at_is_said(tmp_path: Path, run_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames = [Image.new("RGB", (64, 64), (shade, 90, 30)) for shade in (0, 120, 240)]
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], duration=100)
+    cut = _film(tmp_path / "cut.webm", num_frames=30)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
+    inputs = (tmp_path / "moving.webp", cut)
+    assert _detect(*inputs, "--model", run_folder, "--out", tmp_path / "out", "--no-overlays").exit_code == 0
+    assert "moving.webp moves: its first picture alone is looked at" in caplog.text
+    assert re.search(r"cut\.webm ends early: \d\.\d of 3\.0 seconds came", caplog.text)
+
+
+@pytest.mark.parametrize("name", ["a.heic", "folder"])
+def test_pictures_of_another_kind_are_named_with_the_remedy(tmp_path: Path, run_folder: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    for file in (tmp_path / "a.heic", tmp_path / "folder" / "b.HEIC"):
+        file.write_bytes(b"no picture")
+    result = _detect(tmp_path / name, "--model", run_folder, "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "magick mogrify" in result.output and "rename" not in result.output
 
 
 def test_nothing_that_is_there_is_replaced_unasked(tmp_path: Path, run_folder: Path) -> None:

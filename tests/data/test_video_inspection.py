@@ -23,6 +23,16 @@ def test_whole_damaged_and_lost_videos(tmp_path: Path) -> None:
     assert all(report.path.name in report.problem for report in (found[0], found[2]))
 
 
+def test_a_film_cut_in_the_middle_is_no_whole_one(tmp_path: Path) -> None:
+    """Matroska says how long it is, and a cut leaves no damaged frame."""
+    cut = noise_clip(tmp_path / "cut.webm")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
+    (found,) = inspect_videos([cut])
+    assert 0 < found.num_frames < 40 and "ends early" in found.problem and "cut.webm" in found.problem
+    (whole,) = inspect_videos([noise_clip(tmp_path / "whole.webm")])
+    assert whole.problem == ""
+
+
 def test_one_video_more_than_training_passes_over_ends_it(tmp_path: Path) -> None:
     write_clip(tmp_path / "good.mp4", 2)
     (tmp_path / "a.mp4").touch()

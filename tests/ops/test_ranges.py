@@ -14,6 +14,10 @@ def test_pictures_in_range_are_taken_as_they_are():
     assert unit_pictures(torch.empty(0, 3, 5, 4)).shape == (0, 3, 5, 4)
 
 
+def test_half_precision_is_taken_in_full():
+    assert unit_pictures(torch.full((1, 3, 2, 2), 0.5, dtype=torch.half)).dtype == torch.float32
+
+
 def test_bytes_become_shares_of_white():
     found = unit_pictures(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
     torch.testing.assert_close(found, torch.tensor([[[0.0, 0.2, 1.0]]]))
