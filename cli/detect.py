@@ -103,6 +103,7 @@ def detect(
         threshold=threshold,
         batch_size=batch_size,
         fps=fps,
+        model_name=str(found_run),
     )
     _detect_all(detector, sources)
     _report(detector, num_sources=len(sources))

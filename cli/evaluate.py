@@ -88,6 +88,7 @@ def _evaluate_graph(
     run: str | None, options: dict[str, Any], *, json_file: Path | None, picture: Path | None, device: str | None
 ) -> None:
     from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.ops.divergence import named_as
 
     path = find_run("graph", run)
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
@@ -100,14 +101,15 @@ def _evaluate_graph(
     label = _label(data) + _trial(options)
     files = EvaluationFiles(path, label, endings=endings, given=given, options=options, with_graphs=True)
     graph = load_graph_model(path, device=pick_device(device))
-    if data == "puppets":
-        scores, predictions = _on_puppets(graph, options, files=files)
-    elif is_labelled:
-        scores, predictions = evaluate_landmarks(graph, options, files=files)
-    else:
-        echo("no landmarks: scored without")
-        scores, predictions = {}, None
-    scores["equivariance"] = _equivariance(graph, options)
+    with named_as(str(path)):
+        if data == "puppets":
+            scores, predictions = _on_puppets(graph, options, files=files)
+        elif is_labelled:
+            scores, predictions = evaluate_landmarks(graph, options, files=files)
+        else:
+            echo("no landmarks: scored without")
+            scores, predictions = {}, None
+        scores["equivariance"] = _equivariance(graph, options)
     _write_json({"model": str(path), "data": public_data(data), **scores}, files.place("json"))
     if predictions is not None:
         _write_pictures(graph, predictions, files.place("picture"))

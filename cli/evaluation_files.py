@@ -39,7 +39,7 @@ class EvaluationFiles:
     ) -> None:
         folder = (run if run.is_dir() else run.parent) / "evaluation"
         self._note = folder / f"{label}-settings.json"
-        self._mark = _mark(run, options)
+        self._mark = weights_and_settings(run, options)
         self._given = {option: place for option in endings if (place := given.get(option)) is not None}
         self._own = {option: folder / (label + end) for option, end in endings.items() if option not in self._given}
         self._with_graphs = with_graphs
@@ -60,7 +60,7 @@ class EvaluationFiles:
         for option, place in self._given.items():
             check_free(*self._written(option, place), overwrite=overwrite, option=f"--{option}")
         taken = [file for option, place in self._own.items() for file in self._written(option, place) if file.exists()]
-        if taken and not overwrite and self._mark != _read(self._note):
+        if taken and not overwrite and self._mark != noted(self._note):
             raise ValueError(
                 f"{taken[0]} is there already, of other weights or settings (see {self._note.name}): name another "
                 f"place by {', '.join(f'--{option}' for option in self._own)}, or --overwrite to replace it"
@@ -76,25 +76,20 @@ def graphs_beside(picture: Path) -> Path:
     return picture.with_name(f"{picture.stem}-graphs{picture.suffix}")
 
 
-def _mark(run: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def weights_and_settings(run: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """What tells one evaluation from another: the weights, how long they were trained, and the settings."""
-    import hashlib
-
     from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
+    from autolink_gen.digests import file_sha256
 
     file = run / WEIGHTS_NAME if run.is_dir() else run
     if not file.is_file():
         return {}  # whoever loads it says so
-    with file.open("rb") as handle:
-        digest = hashlib.sha256()
-        while part := handle.read(2**20):
-            digest.update(part)
     settings = {name: value for name, value in options.items() if name not in _NOT_SETTINGS and value is not None}
     texts = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    return {"weights_sha256": digest.hexdigest(), "step": read_header(file).step, "settings": texts}
+    return {"weights_sha256": file_sha256(file), "step": read_header(file).step, "settings": texts}
 
 
-def _read(note: Path) -> Any:
+def noted(note: Path) -> Any:
     """What was noted; None where nothing was, or nothing that can be read."""
     with suppress(OSError, ValueError):
         return json.loads(note.read_text(encoding="utf-8"))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, left_out, without_clusters, without_text
-from autolink_gen.cli.evaluation_files import _mark as weights_and_settings
-from autolink_gen.cli.evaluation_files import _read as noted
+from autolink_gen.cli.evaluation_files import noted, weights_and_settings
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, run_settings
 from autolink_gen.data.identity import public_data
 from autolink_gen.text import typed

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from autolink_gen.evaluation.detection import GraphModel
 from autolink_gen.evaluation.images import spread_batches
+from autolink_gen.ops.divergence import check_found
 from autolink_gen.progress import Progress, no_progress
 
 MAX_PICTURES = 200
@@ -60,6 +61,7 @@ def equivariance(
         for batch in progress(batches, -(-count // batch_size), "equivariance"):
             images = (batch.to(graph.edge_weights.device) + 1) / 2
             found = graph.detect(images)
+            check_found(found, name="the model")
             shifted = _distances(graph, images, found, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0))
             turned = _distances(graph, images, found, RandomAffine(DEGREES, padding_mode="border", p=1.0))
             mirrored = graph.detect(images.flip(-1))

@@ -1,5 +1,8 @@
 """What a model finds in pictures once its training diverged: finite weights, and keypoints that are no numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -24,3 +27,12 @@ def check_found(keypoints: Float[Tensor, "*batch K 2"] | Float[ndarray, "*batch 
     is_finite = np.isfinite(keypoints) if isinstance(keypoints, ndarray) else keypoints.isfinite()
     if not bool(is_finite.all(-1).any(-1).all()):
         raise DivergedModelError(name)
+
+
+@contextmanager
+def named_as(name: str) -> Iterator[None]:
+    """Give a DivergedModelError of what is done inside the model's ``name``."""
+    try:
+        yield
+    except DivergedModelError:
+        raise DivergedModelError(name) from None

@@ -51,6 +51,8 @@ def _differences(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes:
     names, minutes = _recorded_runs(folder / RUNS_NAME)
     if minutes != max_minutes:
         told.append(f"--max-minutes was {shown(minutes)}, now {max_minutes}")
+    if told:  # other settings may be other runs, of which there is no more to say
+        return told
     if missing := [name for name in names if name not in runs]:
         told.append(f"its {len(names)} runs were {shown(', '.join(names))}, and {len(missing)} of them are none now")
     return told

@@ -65,7 +65,8 @@ def test_a_table_of_other_settings_is_not_replaced(here: Path) -> None:
         (["--steps", 1, "--seed", 4], "training.seed was 0, now 4"),
     ]:
         result = ablate("variants", *changes)
-        assert result.exit_code == 1 and f"Error: {folder} holds a table of other settings: {told}" in result.output
+        whole = f"Error: {folder} holds a table of other settings: {told}. Give"
+        assert result.exit_code == 1 and whole in result.output
         assert "--fresh" in result.output and "--name" in result.output
     other = ablate("masking", "--steps", 1, "--name", folder.name)
     assert other.exit_code == 1 and "its 2 runs were alpha-fixed-at-1-seed0, " in other.output
