@@ -24,6 +24,7 @@ from autolink_gen.text import printable, shown
 from autolink_gen.web_pauses import QUICK_TRIES, TRIES, asked_pause_s, is_passing, pause_s
 
 logger = logging.getLogger(__name__)
+_LONG_S = 2.0  # a person should know what is waited for
 
 TIMEOUT_S = 60  # for each connection and each read
 MOST_REDIRECTS = 10
@@ -217,7 +218,8 @@ def download(
                         "the command"
                     ) from error
                 wait_s = pause_s(tried, error.asked_s)
-                logger.info("the transfer of %s was cut (%s), going on in %g s", address.shown, error, wait_s)
+                level = logging.WARNING if wait_s >= _LONG_S else logging.INFO
+                logger.log(level, "%s: %s; asked again in %g s", address.shown, error, wait_s)
                 time.sleep(wait_s)
 
 

@@ -332,11 +332,15 @@ def test_what_is_refused_for_good_is_asked_for_once(
     assert "secret" not in str(failure.value) and server.address("/a?") in str(failure.value)
 
 
-def test_a_server_that_stays_busy_is_named_with_its_answer(server: Server, pauses: list[float]) -> None:
+def test_a_server_that_stays_busy_is_named_with_its_answer(
+    server: Server, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     server.answers = {"/a": answer(status=503)}
     with pytest.raises(FetchError, match="the server answers 503"):
         fetched(address_of(server.address("/a")))
     assert len(server.asked) == web.TRIES == len(pauses) + 1
+    waits = [line.rpartition("asked again in ")[2] for line in caplog.messages]
+    assert waits == ["2 s", "4 s", "8 s"], "a person sees what is waited for"
 
 
 def test_a_server_that_says_nothing_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

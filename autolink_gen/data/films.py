@@ -21,6 +21,7 @@ MAX_BAD_SHARE = 0.2
 SHORT = 0.8  # of its length: a film that ends before is not whole
 Rate = Fraction | float | int  # frames a second
 UNKNOWN = "its content is no video that is known here, or it was cut short"
+EMPTY = "the file is empty (0 bytes)"
 _WORTH_SEEKING_S = 1.0  # what lies nearer is decoded sooner than a keyframe is looked for
 
 
@@ -166,6 +167,6 @@ class Film:
 
     def _error(self, reason: str) -> VideoError:
         remedy = f"copy or download it again, convert it (`ffmpeg -i {typed(self.path)} whole.mp4`), or leave it out"
-        if reason == UNKNOWN:  # it may be a playlist, which another program would follow
+        if reason in (UNKNOWN, EMPTY):  # the first may be a playlist, which another program would follow
             remedy = "leave it out, or copy or download it again"
         return VideoError(f"cannot read the video {printable(str(self.path))}: {reason}; {remedy}")

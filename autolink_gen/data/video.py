@@ -12,7 +12,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from autolink_gen.data.films import MAX_BAD_SHARE, UNKNOWN, Film, Rate, TimedFrame, VideoError
+from autolink_gen.data.films import EMPTY, MAX_BAD_SHARE, UNKNOWN, Film, Rate, TimedFrame, VideoError
 from autolink_gen.data.frame_pixels import Display
 from autolink_gen.data.media_files import media_reason, open_media, picture_track, sound_track
 from autolink_gen.data.video_limits import TooLargeFramesError, check_frame, limit_decoder
@@ -211,7 +211,7 @@ def _reason(path: Path, error: BaseException) -> str:
     if not path.exists():
         return "there is no such file"
     if path.is_file() and path.stat().st_size == 0:
-        return "the file is empty (0 bytes)"
+        return EMPTY
     if isinstance(error, TooLargeFramesError):
         return f"{error} (set {PIXELS_VARIABLE} to allow more)"
     # An ArgumentError: FFmpeg takes it for a kind of file that is not among those allowed.

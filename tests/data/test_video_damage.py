@@ -74,8 +74,9 @@ def test_a_film_without_one_good_frame_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_video_is_named(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "notes.mp4"
     path.write_text(content)
-    with pytest.raises(VideoError, match=rf"notes\.mp4: .*{reason}.*leave it out"):
+    with pytest.raises(VideoError, match=rf"notes\.mp4: .*{reason}.*leave it out") as told:
         VideoReader(path)
+    assert "ffmpeg" not in str(told.value), "converting does not help"
 
 
 def test_missing_files_folders_and_mere_sound_are_named(tmp_path: Path) -> None:
