@@ -8,13 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from colour_clips import far_from, write_bars
 from PIL import Image
+from video_clips import HEIGHT, WIDTH, write_clip
 
 from autolink_gen.data.images import read_image, to_array
 from autolink_gen.data.video import VideoError, VideoReader
 from autolink_gen.limits import PIXELS_VARIABLE
-from tests.data.colour_clips import far_from, write_bars
-from tests.data.video_clips import HEIGHT, WIDTH, write_clip
 
 _COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 150, 100], [128, 128, 128], [16, 16, 16]])
 _HD, _SD = (720, 1280), (576, 720)

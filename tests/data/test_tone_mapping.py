@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colour_clips import bars_of, far_from, write_bars
 
 from autolink_gen.data.tone_mapping import Transfer, sdr_table, to_sdr
 from autolink_gen.data.video import VideoError, VideoReader
 from autolink_gen.limits import PIXELS_VARIABLE
-from tests.data.colour_clips import bars_of, far_from, write_bars
 
 _COLOURS = np.array([[235, 235, 235], [128, 128, 128], [16, 16, 16], [200, 150, 100], [90, 140, 60], [60, 80, 170]])
 _TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # BT.2087

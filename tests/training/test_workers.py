@@ -53,10 +53,11 @@ def launch(folder: Path) -> Launch:
 def kill_workers_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
     """Kill the processes that read pictures in the middle of a step; gives their ids."""
     plain, killed = Run.update, []
+    others = {child.pid for child in multiprocessing.active_children()}  # of earlier tests, on their way out
 
     def update(run: Run, loss: torch.Tensor, **kwargs: object) -> bool:
         if run.progress.step == step:
-            killed.extend(child.pid for child in multiprocessing.active_children())
+            killed.extend(child.pid for child in multiprocessing.active_children() if child.pid not in others)
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
         return plain(run, loss, **kwargs)
