@@ -66,9 +66,7 @@ def view_graph(
       autolink-gen view-graph faces --clusters 2
       autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
-    from autolink_gen.charts import edge_matrix_figure
     from autolink_gen.checkpoints import find_run, load_graph_model
-    from autolink_gen.files import write_text_atomically
     from autolink_gen.graph_analysis import cluster_keypoints
     from autolink_gen.viz import strong_edges
 
@@ -76,9 +74,9 @@ def view_graph(
     whole = load_graph_model(found)
     folder = out or _default_folder(found, clusters, dropped_clusters)
     own = _own_data(found) if data is None else {}
-    settings = {"data": data or own.get("name"), "data_root": data_root or own.get("root"),
-                "clusters": clusters, "dropped_clusters": list(dropped_clusters), "threshold": threshold}  # fmt: skip
-    mark = weights_and_settings(found, settings) if out is None else None
+    shown = {"clusters": clusters, "dropped_clusters": list(dropped_clusters), "threshold": threshold}
+    seen = {"data": data or own.get("name"), "data_root": data_root or own.get("root")}
+    mark = weights_and_settings(found, seen | shown) if out is None else None
     _check_free(folder, mark, overwrite=overwrite)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
     clusters = choice.clusters if choice else clusters
@@ -93,12 +91,29 @@ def view_graph(
         _print_clusters(labels)
         if choice is None:
             _print_next(labels, weights, clusters=clusters, run=run)
+    drawn = _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters)
+    _write(folder, mark, weights, drawn, labels, without=left_out(model))
+
+
+def _write(
+    folder: Path,
+    mark: "dict[str, Any] | None",
+    weights: "np.ndarray",
+    drawn: "np.ndarray",
+    labels: "np.ndarray | None",
+    *,
+    without: list[int],
+) -> None:
+    """Write whose they are, in the run's own folder, then the pictures and the table."""
+    from autolink_gen.charts import edge_matrix_figure
+    from autolink_gen.files import write_text_atomically
+
     if mark is not None:
         write_text_atomically(folder / _NOTE, json.dumps(mark, indent=2) + "\n")
     matrix, graph, edges = (folder / name for name in _FILES)
     _write_picture(matrix, edge_matrix_figure(weights))
-    _write_picture(graph, _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters))
-    _write_csv(edges, weights, labels, without=left_out(model))
+    _write_picture(graph, drawn)
+    _write_csv(edges, weights, labels, without=without)
 
 
 def _default_folder(run: Path, clusters: int | None, dropped: tuple[int, ...]) -> Path:
