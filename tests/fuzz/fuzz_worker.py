@@ -25,7 +25,7 @@ from fuzz_guard import Guard, lay_canaries
 from fuzz_kinds import Sample, Stocked
 from mutators import mutate
 
-MAX_SECONDS = 2.0
+MAX_SECONDS = float(os.environ.get("AUTOLINK_GEN_FUZZ_SECONDS", "2"))  # of the processor
 MAX_GROWTH_MIB = 1024
 MAX_MESSAGE = 1500
 _ADDRESS_ROOM = 6 * 2**30  # bytes that a worker may ask for beyond what it has: the machine is others' too
