@@ -121,6 +121,13 @@ def temporary_beside(path: Path, *, part: str = "") -> Path:
     return path.with_name(f".{name}{end}")
 
 
+def aside_of(path: Path, *, keep_ending: bool = False) -> Path:
+    """The name that nothing has yet under which something is moved aside: NAME.old1, or STEM.old1.ENDING."""
+    stem, ending = (path.stem, path.suffix) if keep_ending else (path.name, "")
+    names = (path.with_name(f"{stem}.old{number}{ending}") for number in range(1, 10**6))
+    return next(name for name in names if not os.path.lexists(name))
+
+
 def fitting_name(stem: str, ending: str) -> str:
     """The name of a file, its ending whole and the rest cut to what systems take."""
     while len(os.fsencode(stem + ending)) > _MAX_NAME_BYTES:

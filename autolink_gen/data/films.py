@@ -18,11 +18,16 @@ from autolink_gen.text import printable, typed
 logger = logging.getLogger(__name__)
 
 MAX_BAD_SHARE = 0.2
-SHORT = 0.8  # of its length: a film that ends before is not whole
+_SHORT = 0.8  # of its length: a film that ends before is not whole
 Rate = Fraction | float | int  # frames a second
 UNKNOWN = "its content is no video that is known here, or it was cut short"
 EMPTY = "the file is empty (0 bytes)"
 _WORTH_SEEKING_S = 1.0  # what lies nearer is decoded sooner than a keyframe is looked for
+
+
+def falls_short(seen_s: float, length_s: float) -> bool:
+    """Whether so many seconds are well below a film's length, which may be infinite where it is not known."""
+    return length_s < math.inf and seen_s < _SHORT * length_s
 
 
 class VideoError(BadFileError):
@@ -75,7 +80,7 @@ class Film:
         It is judged by time, for frames may be left out; damaged ones count as if they had come.
         """
         seen_s, length_s = self.ends_s + self.bad_frames / float(self.fps), self.length_s
-        if length_s is None or not SHORT * length_s > seen_s:
+        if length_s is None or not falls_short(seen_s, length_s):
             return ""
         return f"{printable(str(self.path))} ends early: {seen_s:.1f} of {length_s:.1f} seconds came; is it whole?"
 

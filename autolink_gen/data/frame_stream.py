@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autolink_gen.data.films import MAX_BAD_SHARE, SHORT, Film, Rate, TimedFrame, VideoError
+from autolink_gen.data.films import MAX_BAD_SHARE, Film, Rate, TimedFrame, VideoError, falls_short
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images, natural_key
 from autolink_gen.data.images import ImageError, read_image, to_array
 from autolink_gen.data.moving_pictures import is_film, open_film
@@ -98,7 +98,7 @@ class FrameStream:
         Damaged frames, which are told of elsewhere, count as if they had come.
         """
         seen_s = self.ends_s + self.bad_frames / float(self.fps)
-        return self._reader is not None and self.length_s < math.inf and seen_s < SHORT * self.length_s
+        return self._reader is not None and falls_short(seen_s, self.length_s)
 
     def __iter__(self) -> Iterator[TimedFrame]:
         if self._reader is not None:

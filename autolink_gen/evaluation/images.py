@@ -1,6 +1,5 @@
 """How far a set of painted pictures is from a set of real ones: Frechet and kernel distances of their features."""
 
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from autolink_gen.digests import file_sha256
 from autolink_gen.pretrained import load_features
 from autolink_gen.torch_files import read_torch_file
 
@@ -43,7 +43,7 @@ def inception_features(path: Path) -> Extractor:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise ValueError("FID needs the package torch-fidelity: pip install 'autolink-gen[fid]'") from error
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_sha256(path)
     if not found.startswith(_INCEPTION_SHA256):
         raise ValueError(
             f"{path} does not hold the weights of FID's InceptionV3: its sha256 begins {found[:8]}, not "

@@ -6,6 +6,7 @@ from typing import Any
 
 from autolink_gen.charts import distance_curve
 from autolink_gen.files import reading, write_picture, write_text_atomically
+from autolink_gen.json_files import read_small_json
 
 _MOST = 2**24  # bytes; a row has fifty
 
@@ -23,10 +24,7 @@ class Curve:
         if not step or not file.is_file():
             return False
         with reading(file, "curve of a run", remedy="mend it, or move it away and repeat the command"):
-            size = file.stat().st_size
-            if size > _MOST:
-                raise ValueError(f"its {size} bytes are too many, {_MOST} being allowed")
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = read_small_json(file, most_bytes=_MOST)
             rows = [{"step": int(row["step"]), self.name: float(row[self.name])} for row in values["curve"]]
             self.values = {**values, "curve": [row for row in rows if row["step"] <= step]}
         return True

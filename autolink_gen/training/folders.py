@@ -10,7 +10,7 @@ from typing import Any
 from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME
 from autolink_gen.config import build, to_dict, to_yaml
 from autolink_gen.data.contents import Contents
-from autolink_gen.files import BadFileError, check_free, write_text_atomically
+from autolink_gen.files import BadFileError, aside_of, check_free, write_text_atomically
 from autolink_gen.recipes import read_settings
 from autolink_gen.text import shown
 from autolink_gen.training.locks import LOCK_NAME, locked_run
@@ -152,7 +152,7 @@ def read_config(folder: Path, kind: type[Any], *, name: str = CONFIG_NAME) -> An
 def move_aside(folder: Path) -> None:
     """Give a run's folder another name, which no folder has; ValueError where another process trains in it."""
     with locked_run(folder):
-        aside = next(p for n in range(1, 10**6) if not os.path.lexists(p := folder.with_name(f"{folder.name}.old{n}")))
+        aside = aside_of(folder)
         folder.rename(aside)
         (aside / LOCK_NAME).unlink(missing_ok=True)
     log.warning("the run that was in %s is now in %s", folder, aside)

@@ -1,7 +1,6 @@
 """The copy that a run keeps of the graph model it stands on, so that it can go on whatever becomes of that run."""
 
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +9,7 @@ import torch
 
 from autolink_gen.checkpoints import GRAPH_NAME, load_graph_model, save_model
 from autolink_gen.config import GanRunConfig, GraphChoice, TransferRunConfig
+from autolink_gen.files import aside_of
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.training.folders import is_only_begun
@@ -48,8 +48,7 @@ def keep_graph(folder: Path, graph: AutoLink) -> None:
     """Write the copy, unless it is there; a copy of another graph gets another name: the only one, it may be."""
     file = folder / GRAPH_NAME
     if not _keeps(folder, graph):
-        names = (f"{file.stem}.old{number}{file.suffix}" for number in range(1, 10**6))
-        aside = next(path for name in names if not os.path.lexists(path := folder / name))
+        aside = aside_of(file, keep_ending=True)
         file.rename(aside)
         log.warning("the graph that %s stood on is now %s", folder, aside)
     if not file.exists():

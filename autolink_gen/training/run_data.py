@@ -9,6 +9,7 @@ from autolink_gen.config import DataConfig
 from autolink_gen.data.contents import Contents, contents_of
 from autolink_gen.data.identity import public_data
 from autolink_gen.files import reading, write_text_atomically
+from autolink_gen.json_files import read_small_json
 from autolink_gen.text import shown
 
 DATA_NAME = "data.json"
@@ -27,9 +28,7 @@ def read_record(folder: Path) -> Contents | None:
     if not file.exists():
         return None
     with reading(file, "record of the data", remedy="remove it, and the run takes the data as they are"):
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"its {file.stat().st_size:,} bytes are too many")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_small_json(file, most_bytes=_MOST_BYTES)
         return Contents(int(values["count"]), str(values["kind"]), str(values["digest"]))
 
 

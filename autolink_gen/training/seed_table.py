@@ -1,12 +1,12 @@
 """The losses of several seeds in a file beside their runs: refreshed by the same seeds, never by others."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from autolink_gen.files import reading
+from autolink_gen.files import aside_of, reading
+from autolink_gen.json_files import read_small_json
 from autolink_gen.text import shown
 from autolink_gen.training.folders import CONFIG_NAME
 
@@ -22,9 +22,7 @@ def claim_table(file: Path, runs: Mapping[int, Path], *, fresh: bool) -> None:
     if not os.path.lexists(file):
         return
     if fresh:
-        aside = next(
-            path for n in range(1, 10**6) if not os.path.lexists(path := file.with_name(f"{file.name}.old{n}"))
-        )
+        aside = aside_of(file)
         file.rename(aside)
         log.warning("the losses that were in %s are now in %s", file, aside)
         return
@@ -39,7 +37,4 @@ def claim_table(file: Path, runs: Mapping[int, Path], *, fresh: bool) -> None:
 def seeds_in(file: Path) -> list[int]:
     """The seeds whose losses a file holds, sorted; BadFileError for another file."""
     with reading(file, "list of seeds", remedy="give another --name, or --fresh to move it aside and train all anew"):
-        size = file.stat().st_size
-        if size > _MOST_BYTES:
-            raise ValueError(f"its {size} bytes are too many, {_MOST_BYTES} being allowed")
-        return sorted(int(one["seed"]) for one in json.loads(file.read_text(encoding="utf-8")))
+        return sorted(int(one["seed"]) for one in read_small_json(file, most_bytes=_MOST_BYTES))

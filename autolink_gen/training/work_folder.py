@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autolink_gen.config import GraphRunConfig, to_yaml
 from autolink_gen.files import reading, write_text_atomically
+from autolink_gen.json_files import read_small_json
 from autolink_gen.text import shown
 from autolink_gen.training.folders import CONFIG_NAME, MAY_CHANGE, changed_settings, move_aside
 from autolink_gen.training.locks import locked_run
@@ -70,9 +71,7 @@ def _differences_of_old(folder: Path, runs: Runs) -> list[str]:
 
 def _recorded_runs(file: Path) -> tuple[list[str], float | None]:
     with reading(file, "list of runs", remedy="give another --name, or --fresh to move it aside"):
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"its {file.stat().st_size:,} bytes are too many")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_small_json(file, most_bytes=_MOST_BYTES)
         minutes = values["max_minutes"]
         return [str(name) for name in values["runs"]], None if minutes is None else float(minutes)
 
