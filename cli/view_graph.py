@@ -68,31 +68,32 @@ def view_graph(
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.graph_analysis import cluster_keypoints
-    from autolink_gen.viz import strong_edges
 
     found = find_run("graph", run)
     whole = load_graph_model(found)
     folder = out or _default_folder(found, clusters, dropped_clusters)
     own = _own_data(found) if data is None else {}
     shown = {"clusters": clusters, "dropped_clusters": list(dropped_clusters), "threshold": threshold}
-    seen = {"data": data or own.get("name"), "data_root": data_root or own.get("root")}
-    mark = weights_and_settings(found, seen | shown) if out is None else None
+    mark = _mark(found, {"data": data or own.get("name"), "data_root": data_root or own.get("root"), **shown}, out)
     _check_free(folder, mark, overwrite=overwrite)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
-    clusters = choice.clusters if choice else clusters
     model = without_clusters(whole, choice)
+    clusters = choice.clusters if choice else clusters
     labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
-    echo(f"model: {found} ({len(weights)} keypoints){'' if run else ', the newest run'}"
-               f"{without_text(model, choice)}")  # fmt: skip
+    newest = "" if run else ", the newest run"
+    echo(f"model: {found} ({len(weights)} keypoints){newest}{without_text(model, choice)}")
     pose = _pose(model, data, data_root, name=str(found)) if data else _own_pose(model, found, own, data_root)
-    _print_edges(weights, strong_edges(weights, threshold=threshold), threshold)
+    _print_edges(weights, threshold)
     if labels is not None and clusters is not None:
-        _print_clusters(labels)
-        if choice is None:
-            _print_next(labels, weights, clusters=clusters, run=run)
+        _print_clusters(labels, weights, clusters=clusters, example=None if choice else run or "")
     drawn = _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters)
     _write(folder, mark, weights, drawn, labels, without=left_out(model))
+
+
+def _mark(run: Path, settings: Mapping[str, Any], out: Path | None) -> dict[str, Any] | None:
+    """What tells a call from another in the run's own folder; None elsewhere."""
+    return None if out is not None else weights_and_settings(run, settings)
 
 
 def _write(
@@ -201,7 +202,10 @@ def _drawn(
     return graph_on_mean_pose(pose, weights, threshold=threshold, colours=palette[labels], legend=legend)
 
 
-def _print_edges(weights: "np.ndarray", edges: Sequence[tuple[int, int, float]], threshold: float) -> None:
+def _print_edges(weights: "np.ndarray", threshold: float) -> None:
+    from autolink_gen.viz import strong_edges
+
+    edges = strong_edges(weights, threshold=threshold)
     num_all = len(weights) * (len(weights) - 1) // 2
     echo(f"{len(edges)} of {num_all} edges have at least {threshold:.0%} of the largest weight:")
     echo("  keypoints    weight  of largest")
@@ -209,13 +213,16 @@ def _print_edges(weights: "np.ndarray", edges: Sequence[tuple[int, int, float]],
         echo(f"  {i:>4} -{j:>3}  {weights[i, j]:>9.4g}  {share:>9.1%}")
 
 
-def _print_clusters(labels: "np.ndarray") -> None:
+def _print_clusters(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, example: str | None) -> None:
+    """What is in each, and as an ``example`` for a run, "" for the newest, how one is left out; None: no example."""
     for cluster in range(int(labels.max()) + 1):
         members = ", ".join(str(k) for k, label in enumerate(labels) if label == cluster)
         echo(f"cluster {cluster}: keypoints {members}")
+    if example is not None:
+        _print_next(labels, weights, clusters=clusters, run=example)
 
 
-def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, run: str | None) -> None:
+def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, run: str) -> None:
     """What to type to leave a cluster out, with the faintest one as an example."""
     strengths = {c: weights.max(axis=0)[labels == c].mean() for c in set(labels.tolist()) if (labels != c).sum() > 1}
     if not strengths:  # there is none without which two keypoints are left

@@ -136,9 +136,7 @@ def transfer_video(
     gives a picture, a name without an ending a folder of them. What was made before a driver broke off stays, and
     the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
     """
-    whole = _spread(source, source_frames)
-    missing = max(0, min(source_frames, source.num_frames, most_at_once(whole[0])) - len(whole))
-    whole = [pixels for pixels in whole if not is_blank(pixels)] or whole
+    whole, missing = _lending(source, source_frames)
     lent = crop_of(transfer, whole) if look.crop else None
     some = _spread(driver, _LOOKED_AT)
     moving = crop_of(transfer, some) if look.crop else None
@@ -167,9 +165,21 @@ def transfer_video(
         writer.end_at(driver.ends_s)  # a GIF's last frame is often held for long
         if made and held == made:
             raise ValueError(_NO_POSE.format(driver.path))
-    counts = motion.relative or motion.adapt_scale  # else nothing is counted from it
-    frame_number, time_s = (reference or animator.reference if counts else None) or (None, None)
-    return TransferReport(made, driver.bad_frames, held, stopped, missing, frame_number, time_s, find_best_frame)
+    start_frame, start_s = _counted_from(motion, reference or animator.reference)
+    return TransferReport(made, driver.bad_frames, held, stopped, missing, start_frame, start_s, find_best_frame)
+
+
+def _lending(source: FrameStream, count: int) -> tuple[list[UInt8[ndarray, "_ _ 3"]], int]:
+    """The frames of the source that lend their appearance, and how many that should have cannot be read."""
+    whole = _spread(source, count)
+    missing = max(0, min(count, source.num_frames, most_at_once(whole[0])) - len(whole))
+    return [pixels for pixels in whole if not is_blank(pixels)] or whole, missing
+
+
+def _counted_from(motion: Motion, reference: tuple[int, float] | None) -> tuple[int, float] | tuple[None, None]:
+    """The frame that the movement is counted from, and its time; None where nothing is counted from one."""
+    counts = motion.relative or motion.adapt_scale
+    return reference if counts and reference is not None else (None, None)
 
 
 def _spread(stream: FrameStream, count: int) -> list[UInt8[ndarray, "_ _ 3"]]:
