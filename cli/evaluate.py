@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
+from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, progress_bar, run_settings
 from autolink_gen.data.identity import public_data
 
 if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
     from autolink_gen.evaluation.puppets import PuppetResults
     from autolink_gen.evaluation.showcase import Predictions
     from autolink_gen.models.autolink import AutoLink
@@ -55,7 +59,8 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
     """Score a learned graph against annotated landmarks, which training never sees, or a GAN, or a transfer network.
 
     A linear map from keypoints to landmarks is fitted on one part of the pictures and scored on the other. Without
-    landmarks too, it is measured how well keypoints move with pictures that are shifted, turned and mirrored.
+    landmarks too, it is measured how well keypoints move with pictures that are shifted, turned and mirrored, and how
+    much of the pictures' colours follows from their keypoints alone: the less, the more they are of the pose.
     RUN is a run's name or folder, or its weights; without it the newest run is taken. Files that are there already
     are replaced with --overwrite alone; those in the run's folder also by the same evaluation of the same weights.
 
@@ -102,14 +107,15 @@ def _evaluate_graph(
     files = EvaluationFiles(path, label, endings=endings, given=given, options=options, with_graphs=True)
     graph = load_graph_model(path, device=pick_device(device))
     with named_as(str(path)):
+        pictures = _open(graph, options)
         if data == "puppets":
             scores, predictions = _on_puppets(graph, options, files=files)
         elif is_labelled:
             scores, predictions = evaluate_landmarks(graph, options, files=files)
         else:
             echo("no landmarks: scored without")
-            scores, predictions = {}, None
-        scores["equivariance"] = _equivariance(graph, options)
+            scores, predictions = _leak(graph, pictures, options), None
+        scores["equivariance"] = _equivariance(graph, pictures, options)
     _write_json({"model": str(path), "data": public_data(data), **scores}, files.place("json"))
     if predictions is not None:
         _write_pictures(graph, predictions, files.place("picture"))
@@ -139,6 +145,7 @@ def _take_own_data(path: Path, options: dict[str, Any]) -> None:
     settings = run_settings(path, "data")
     options["data"] = settings.get("name", "puppets")
     check_own_data(options["data"], path)
+    options["classes"] = list(settings.get("classes") or []) or None
     if options["data"] != "puppets" and options["data_root"] is None and settings.get("root"):
         options["data_root"] = Path(settings["root"])
 
@@ -177,20 +184,36 @@ def _is_labelled(options: dict[str, Any]) -> bool:
     return any(place.is_file() for place in landmark_places(folder))
 
 
-def _equivariance(graph: "AutoLink", options: dict[str, Any]) -> dict[str, Any]:
-    """Print how well keypoints move with the pictures; the numbers for the JSON."""
-    from dataclasses import asdict
-
+def _open(graph: "AutoLink", options: dict[str, Any]) -> "Dataset[Tensor]":
+    """The test pictures, as the graph was trained to see them."""
     from autolink_gen.data.catalog import open_dataset
-    from autolink_gen.evaluation.equivariance import MAX_PICTURES, equivariance
 
-    pictures = open_dataset(
+    return open_dataset(
         options["data"],
         root=options["data_root"],
         split="test",
         image_size=graph.config.image_size,
         fit=graph.config.fit,
+        classes=options.get("classes") or (),
     )
+
+
+def _leak(graph: "AutoLink", pictures: "Dataset[Tensor]", options: dict[str, Any]) -> dict[str, Any]:
+    """Print what keypoints tell of the appearance of pictures without landmarks; the numbers for the JSON."""
+    from autolink_gen.evaluation.leak import MAX_PICTURES
+    from autolink_gen.evaluation.seen import see_pictures
+
+    count = min(MAX_PICTURES, options["max_test"] or MAX_PICTURES)
+    given = {"max_pictures": count, "batch_size": options["batch_size"], "progress": progress_bar}
+    return leak_scores(see_pictures(graph, pictures, data=options["data"], **given))
+
+
+def _equivariance(graph: "AutoLink", pictures: "Dataset[Tensor]", options: dict[str, Any]) -> dict[str, Any]:
+    """Print how well keypoints move with the pictures; the numbers for the JSON."""
+    from dataclasses import asdict
+
+    from autolink_gen.evaluation.equivariance import MAX_PICTURES, equivariance
+
     count = min(MAX_PICTURES, options["max_test"] or MAX_PICTURES)
     found = equivariance(graph, pictures, max_pictures=count, batch_size=options["batch_size"], progress=progress_bar)
     echo(
@@ -211,6 +234,7 @@ def _on_puppets(
 
     from autolink_gen.data.synthetic import JOINT_NAMES
     from autolink_gen.evaluation.puppets import compare, evaluate_puppets, untrained_like
+    from autolink_gen.evaluation.seen import see_puppets
     from autolink_gen.evaluation.showcase import from_normalised
 
     for name in _TABLE_OPTIONS:
@@ -225,6 +249,7 @@ def _on_puppets(
     for line in compare(learned.scores, untrained.scores):
         echo(line)
     values = {**asdict(learned.scores), "untrained": asdict(untrained.scores)}
+    values |= leak_scores(see_puppets(learned.fit, learned.test))
     size = graph.config.image_size
     fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
     values |= few_shot_scores(fit, test, options["few_shot"], by_eyes=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import counted, echo, progress_bar
 
@@ -37,6 +38,7 @@ def evaluate_landmarks(
     """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
     from autolink_gen.evaluation.parts import OnePartError, annotate, check_alike, find_folders, overlap, read_part
     from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
+    from autolink_gen.evaluation.seen import see_annotated
     from autolink_gen.landmark_regressor import landmark_names
 
     try:
@@ -71,7 +73,7 @@ def evaluate_landmarks(
     own_names = parts["fit"].table.names
     for line in _landmark_lines(report, own_names):
         echo(line)
-    scores = {**report.to_dict(), "num_test_fitted": num_fitted}
+    scores = {**report.to_dict(), "num_test_fitted": num_fitted, **leak_scores(see_annotated(parts["test"], test))}
     names = own_names or landmark_names(fit.true.shape[1])
     scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
     write_regressor(graph, fit, names=names, file=files.place("regressor"))

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -38,6 +38,27 @@ def detect_keypoints(
     if not found:
         raise ValueError("there are no pictures to detect keypoints on; give at least one")
     return np.concatenate(found)
+
+
+def detect_and_see(
+    graph: GraphModel, pictures: Iterable[ndarray], *, batch_size: int = 32
+) -> tuple[Float[ndarray, "N K 2"], Float[ndarray, "N 3"]]:
+    """The keypoints of :func:`detect_keypoints`, and the mean colour of each picture, R, G and B in [0, 1]."""
+    colours: list[ndarray] = []
+    keypoints = detect_keypoints(graph, _seen(pictures, colours), batch_size=batch_size)
+    return keypoints, np.stack(colours)
+
+
+def mean_colour(picture: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
+    """The mean of a uint8 picture over its pixels, R, G and B in [0, 1]."""
+    colour: ndarray = picture.mean(axis=(0, 1), dtype=np.float64) / 255
+    return colour
+
+
+def _seen(pictures: Iterable[ndarray], colours: list[ndarray]) -> Iterator[ndarray]:
+    for picture in pictures:
+        colours.append(mean_colour(picture))
+        yield picture
 
 
 def _batches(pictures: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:

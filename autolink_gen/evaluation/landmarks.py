@@ -54,7 +54,8 @@ class Annotations:
     """Detected keypoints and annotated landmarks of one part of a data set, kept as float64 arrays, (x, y).
 
     `detected` (N, K, 2) in [-1, 1]; `true` (N, P, 2) in the range that the protocol wants (see the module);
-    `visible` (N, P), True where there is a label, None = everywhere; `eye_distance` (N,), in `true`'s unit.
+    `visible` (N, P), True where there is a label, None = everywhere; `eye_distance` (N,), in `true`'s unit;
+    `colours` (N, 3), the mean colour of each picture in [0, 1], for :mod:`autolink_gen.evaluation.leak` alone.
 
     Raises:
         ValueError: no pictures, shapes that do not fit together, values that are not finite (in `true`: where
@@ -65,9 +66,16 @@ class Annotations:
     true: Float[ndarray, "N P 2"]
     visible: Shaped[ndarray, "N P"] | None = None
     eye_distance: Float[ndarray, " N"] | None = None
+    colours: Float[ndarray, "N 3"] | None = None
 
     def __post_init__(self) -> None:
-        dtypes = {"detected": np.float64, "true": np.float64, "visible": bool, "eye_distance": np.float64}
+        dtypes = {
+            "detected": np.float64,
+            "true": np.float64,
+            "visible": bool,
+            "eye_distance": np.float64,
+            "colours": np.float64,
+        }
         for name, dtype in dtypes.items():
             value = getattr(self, name)
             if value is not None:
@@ -84,7 +92,9 @@ class Annotations:
             raise ValueError(
                 f"detected has {len(self.detected)} pictures and true {len(self.true)}; give them one to one"
             )
-        for name, wanted in (("visible", self.true.shape[:2]), ("eye_distance", self.true.shape[:1])):
+        count = len(self.true)
+        wanted_shapes = {"visible": self.true.shape[:2], "eye_distance": (count,), "colours": (count, 3)}
+        for name, wanted in wanted_shapes.items():
             value = getattr(self, name)
             if value is not None and value.shape != wanted:
                 raise ValueError(f"{name} has the shape {value.shape}; true asks for {wanted}")

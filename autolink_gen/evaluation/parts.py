@@ -11,7 +11,7 @@ from numpy import ndarray
 from autolink_gen.data.catalog import find_pictures, held_out_beside
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.evaluation.detection import GraphModel, detect_keypoints
+from autolink_gen.evaluation.detection import GraphModel, detect_and_see
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.text import shown
@@ -127,10 +127,10 @@ def annotate(
     label: str = "pictures",
     progress: Progress = no_progress,
 ) -> Annotations:
-    """Detect keypoints on all pictures of a part and put them beside the landmarks, in [0, 1].
+    """Detect keypoints on all pictures of a part and put them beside the landmarks, in [0, 1], and the mean colours.
 
     Raises ImageError for a picture that cannot be read.
     """
     pictures: Iterator[ndarray] = (part.picture(i) for i in progress(range(len(part)), len(part), label))
-    detected = detect_keypoints(graph, pictures, batch_size=batch_size)
-    return Annotations(detected, part.table.points, part.table.visible)
+    detected, colours = detect_and_see(graph, pictures, batch_size=batch_size)
+    return Annotations(detected, part.table.points, part.table.visible, colours=colours)

@@ -198,7 +198,9 @@ def test_puppets_are_the_default_and_stand_beside_an_untrained_network(home: Pat
     assert (scores["num_fit"], scores["num_test"]) == (30, 5)
     assert 0 < scores["joint_error_percent"] < 50
     assert 0 <= scores["bone_share"] <= 1
-    assert set(scores["untrained"]) == set(scores) - {"model", "data", "untrained", "equivariance", "few_shot"}
+    leak = {"appearance_leak", "appearance_leak_shuffled", "appearance_leak_pictures"}
+    assert set(scores["untrained"]) == set(scores) - {"model", "data", "untrained", "equivariance", "few_shot"} - leak
+    assert scores["appearance_leak"] <= 1 and scores["appearance_leak_pictures"] == 35
     assert [score["num_pictures"] for score in scores["few_shot"]] == [2]
     assert scores["equivariance"]["num_pictures"] == 5
     names = json.loads(Path("runs/graph/tiny/evaluation/puppets-fit30-test5-regressor.json").read_text())["names"]
@@ -227,9 +229,11 @@ def test_pictures_without_landmarks_are_moved(faces: Path, home: Path) -> None:
     assert found["num_pictures"] == 7 and found["shifted_percent"] > 0
     said = f"keypoints of 7 moved pictures, off in % of the width: shifted {found['shifted_percent']:.1f}, turned"
     assert "no landmarks: scored without" in result.output and said in result.output
+    assert "appearance leak: not measured on 7 pictures, it takes 10" in result.output
     assert not Path("runs/graph/tiny/evaluation").exists()
     both = evaluate("tiny", "--data", f"{folder}+{faces / 'faces68' / 'train'}", "--json", "both.json")
     assert "keypoints of 40 moved pictures" in both.output, "as many of each"
+    assert json.loads(Path("both.json").read_text())["appearance_leak_pictures"] == 40
     asked = evaluate("tiny", "--data", folder, "--few-shot", "5")
     assert asked.exit_code == 1 and "no landmarks for" in asked.output
 

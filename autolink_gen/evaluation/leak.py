@@ -1,0 +1,164 @@
+"""How much of a picture's appearance its keypoints give away: from them alone, little of it should follow."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+FOLDS = 5
+MIN_PICTURES = 10
+MAX_PICTURES = 1000
+SHUFFLES = 5
+_PENALTIES = np.logspace(-4, 3, 15)  # of keypoints of variance 1; the last leaves next to nothing but the mean
+_STILL = 1e-6  # of [-1, 1]: what moves less is the noise of single precision, which scaling would magnify
+
+
+@dataclass(frozen=True)
+class AppearanceLeak:
+    """How well appearance is predicted from keypoints alone, and from the keypoints of other pictures for comparison.
+
+    For comparing models on the same pictures: it need not be 0, as a large body really covers more of its picture.
+    `appearance_leak` is the share of the mean colour's variance that is explained (R^2): 1 is all, 0 is as good as
+    the mean colour of the other pictures, less is worse than that. `class_leak` is the share of pictures whose class
+    is told, `class_share` that of the largest class; None where there are no classes.
+    """
+
+    appearance_leak: float
+    appearance_leak_shuffled: float
+    appearance_leak_pictures: int
+    class_leak: float | None = None
+    class_leak_shuffled: float | None = None
+    class_share: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers that there are, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def appearance_leak(
+    keypoints: Float[ndarray, "N K 2"],
+    colours: Float[ndarray, "M 3"],
+    *,
+    classes: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> AppearanceLeak:
+    """Predict each picture's mean colour, R, G and B in [0, 1], and its class, from its keypoints by ridge regression.
+
+    Each fifth of the pictures is predicted by what was fitted on the others; pictures of one of the `groups`, such as
+    a person, are in one fifth, since a known face would tell the colours of its other pictures. The penalty is chosen
+    among the others alone. Shuffled keypoints are the mean of several shuffles.
+
+    Raises:
+        ValueError: fewer than 10 pictures, fewer than 5 groups, lengths that differ, or values that are not finite.
+    """
+    features = np.asarray(keypoints, dtype=np.float64).reshape(len(keypoints), -1)
+    colours = np.asarray(colours, dtype=np.float64)
+    _check(features, colours, classes, groups)
+    generator = np.random.default_rng(seed)
+    folds = _folds(len(features), groups, generator)
+    shuffles = [features[generator.permutation(len(features))] for _ in range(SHUFFLES)]
+    found = AppearanceLeak(
+        appearance_leak=_explained(features, colours, folds),
+        appearance_leak_shuffled=float(np.mean([_explained(shuffled, colours, folds) for shuffled in shuffles])),
+        appearance_leak_pictures=len(features),
+    )
+    if classes is None:
+        return found
+    numbers = np.unique(np.asarray(classes), return_inverse=True)[1]
+    return replace(
+        found,
+        class_leak=_accuracy(features, numbers, folds),
+        class_leak_shuffled=float(np.mean([_accuracy(shuffled, numbers, folds) for shuffled in shuffles])),
+        class_share=float(np.bincount(numbers).max() / len(numbers)),
+    )
+
+
+# ---- folds ----
+
+
+def _check(features: ndarray, colours: ndarray, classes: Sequence[str] | None, groups: Sequence[str] | None) -> None:
+    count = len(features)
+    if count < MIN_PICTURES:
+        raise ValueError(f"keypoints are of {count} pictures; give {MIN_PICTURES} or more to measure their leak on")
+    if colours.shape != (count, 3):
+        raise ValueError(f"colours has the shape {colours.shape}; give a mean colour a picture, ({count}, 3)")
+    for name, labels in (("classes", classes), ("groups", groups)):
+        if labels is not None and len(labels) != count:
+            raise ValueError(f"{name} has {len(labels)} entries for {count} pictures; give one for each")
+    if groups is not None and len(set(groups)) < FOLDS:
+        raise ValueError(f"groups names {len(set(groups))} groups; give {FOLDS} or more, or None")
+    for name, values in (("keypoints", features), ("colours", colours)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} holds values that are not finite; leave out those pictures, or train anew")
+
+
+def _folds(count: int, groups: Sequence[str] | None, generator: np.random.Generator) -> Int[ndarray, " N"]:
+    """The fold of each picture, 0 to 4; whole groups go into one."""
+    labels = np.arange(count) if groups is None else np.asarray(groups)
+    names, members = np.unique(labels, return_inverse=True)
+    places: Int[ndarray, " N"] = (generator.permutation(len(names)) % FOLDS)[members]
+    return places
+
+
+# ---- ridge regression ----
+
+
+def _explained(features: Float[ndarray, "N D"], targets: Float[ndarray, "N T"], folds: Int[ndarray, " N"]) -> float:
+    """R^2 of held-out predictions over all targets together; 0 where there is no variance to explain."""
+    predicted, means = _held_out(features, targets, folds)
+    variance = ((targets - means) ** 2).sum()
+    if variance < len(targets) * _STILL**2:
+        return 0.0
+    return float(1 - ((targets - predicted) ** 2).sum() / variance)
+
+
+def _accuracy(features: Float[ndarray, "N D"], numbers: Int[ndarray, " N"], folds: Int[ndarray, " N"]) -> float:
+    """The share of held-out pictures whose class is told."""
+    predicted, _ = _held_out(features, np.eye(numbers.max() + 1)[numbers], folds)
+    return float((predicted.argmax(axis=1) == numbers).mean())
+
+
+def _held_out(
+    features: Float[ndarray, "N D"], targets: Float[ndarray, "N T"], folds: Int[ndarray, " N"]
+) -> tuple[Float[ndarray, "N T"], Float[ndarray, "N T"]]:
+    """What the other folds predict of each picture, and the mean of their targets."""
+    predicted, means = np.empty_like(targets), np.empty_like(targets)
+    for fold in range(FOLDS):
+        out = folds == fold
+        others = features[~out], targets[~out]
+        penalty = _best_penalty(*others, folds[~out])
+        predicted[out] = next(_ridge(*others, features[out], penalties=[penalty]))
+        means[out] = targets[~out].mean(axis=0)
+    return predicted, means
+
+
+def _best_penalty(features: Float[ndarray, "N D"], targets: Float[ndarray, "N T"], folds: Int[ndarray, " N"]) -> float:
+    """The penalty that predicts each of the folds best from the others."""
+    errors = np.zeros(len(_PENALTIES))
+    for fold in np.unique(folds):
+        out = folds == fold
+        tried = _ridge(features[~out], targets[~out], features[out], penalties=_PENALTIES)
+        errors += [((targets[out] - predicted) ** 2).sum() for predicted in tried]
+    return float(_PENALTIES[errors.argmin()])
+
+
+def _ridge(
+    features: Float[ndarray, "N D"],
+    targets: Float[ndarray, "N T"],
+    asked: Float[ndarray, "M D"],
+    *,
+    penalties: Sequence[float] | ndarray,
+) -> Iterator[Float[ndarray, "M T"]]:
+    """For each penalty, what ridge regression with bias on standardised features predicts."""
+    centre, spread, mean = features.mean(axis=0), features.std(axis=0), targets.mean(axis=0)
+    spread = np.where(spread > _STILL, spread, np.inf)
+    scaled = (features - centre) / spread
+    values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    along = vectors.T @ (scaled.T @ (targets - mean)) / len(scaled)
+    turned = (asked - centre) / spread @ vectors
+    for penalty in penalties:
+        yield mean + turned @ (along / (values + penalty)[:, None])
