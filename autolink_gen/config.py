@@ -35,10 +35,12 @@ class DataConfig:
     classes: tuple[str, ...] = ()  # the class folders to take, as cat and dog of afhq; none: all
     flip: float = 0.0  # probability of mirroring a picture
     workers: int = 0  # processes that read pictures; 0 reads in the training process
+    hold_out: int = 0  # leave every Nth person of the training part out, to tune on; 0: none
 
     def __post_init__(self) -> None:
         _require(0 <= self.flip <= 1, "data.flip", "in [0, 1]", self.flip)
         _require(0 <= self.workers <= MAX_WORKERS, "data.workers", f"0 to {MAX_WORKERS}", self.workers)
+        _require(self.hold_out >= 0 and self.hold_out != 1, "data.hold_out", "0, or 2 or more", self.hold_out)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class PairDataConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(0 <= self.varied <= 1, "data.varied", "in [0, 1]", self.varied)
+        _require(self.hold_out == 0, "data.hold_out", "0 for clips, whose persons nothing names", self.hold_out)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.evaluate_landmarks import evaluate_landmarks, few_shot_counts, few_shot_scores, write_regressor
+from autolink_gen.cli.evaluate_landmarks import (
+    evaluate_landmarks,
+    few_shot_counts,
+    few_shot_scores,
+    note_trained_on,
+    write_regressor,
+)
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, progress_bar, run_settings
@@ -22,8 +28,8 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_TABLE_OPTIONS = ("data_root", "landmarks", "fit_data", "fit_landmarks", "protocol")
-_LANDMARK_OPTIONS = ("landmarks", "fit_data", "fit_landmarks", "protocol", "few_shot", "regressor")
+_TABLE_OPTIONS = ("data_root", "landmarks", "fit_data", "fit_landmarks", "protocol", "hold_out")
+_LANDMARK_OPTIONS = ("landmarks", "fit_data", "fit_landmarks", "protocol", "few_shot", "regressor", "hold_out")
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _VIDEO_SUFFIXES = (".mp4", ".gif", ".mov")
 
@@ -40,6 +46,9 @@ _VIDEO_SUFFIXES = (".mp4", ".gif", ".mov")
 @click.option("--fit-data", type=_PATH, help="Pictures to fit the regression on. [default: the train split]")
 @click.option("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
 @click.option("--protocol", help="faces68, celeba_wild, cub ... [default: the set's, or by the number of landmarks]")
+@click.option("--hold-out", type=click.IntRange(min=0), metavar="N",
+              help="Fit on the training part without every Nth person, test on those; 0: the test part. "
+              "[default: 0; without --data the run's]")  # fmt: skip
 @click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many pictures. [default: all; 500 puppets]")
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
 @click.option("--few-shot", metavar="COUNTS", callback=few_shot_counts,
@@ -70,6 +79,7 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
       autolink-gen evaluate faces --data faces68 --data-root ~/data --json scores.json
       autolink-gen evaluate --data photos/test --fit-data photos/train --protocol cub
       autolink-gen evaluate faces --data faces68 --few-shot 1,5,10,50,all
+      autolink-gen evaluate faces-hold5 --data faces68 --hold-out 5
       autolink-gen evaluate --gan afhq
       autolink-gen evaluate --transfer voxceleb2
     """
@@ -99,6 +109,7 @@ def _evaluate_graph(
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
     if options["data"] is None:
         _take_own_data(path, options)
+    options["hold_out"] = options["hold_out"] or None
     data = options["data"]
     is_labelled = data == "puppets" or _is_labelled(options)
     endings = {"json": ".json"} | ({"picture": ".png", "regressor": "-regressor.json"} if is_labelled else {})
@@ -111,6 +122,8 @@ def _evaluate_graph(
         if data == "puppets":
             scores, predictions = _on_puppets(graph, options, files=files)
         elif is_labelled:
+            if options["hold_out"]:
+                note_trained_on(path, options)
             scores, predictions = evaluate_landmarks(graph, options, files=files)
         else:
             echo("no landmarks: scored without")
@@ -145,7 +158,10 @@ def _take_own_data(path: Path, options: dict[str, Any]) -> None:
     settings = run_settings(path, "data")
     options["data"] = settings.get("name", "puppets")
     check_own_data(options["data"], path)
-    options["classes"] = list(settings.get("classes") or []) or None
+    classes, hold_out = settings.get("classes"), settings.get("hold_out")
+    options["classes"] = classes if classes and isinstance(classes, list) else None
+    if options["hold_out"] is None and isinstance(hold_out, int):
+        options["hold_out"] = hold_out
     if options["data"] != "puppets" and options["data_root"] is None and settings.get("root"):
         options["data_root"] = Path(settings["root"])
 
@@ -163,8 +179,8 @@ def _label(data: str) -> str:
 
 
 def _trial(options: dict[str, Any]) -> str:
-    """What a trial on fewer pictures has after its outputs' name, so that it replaces none of the whole evaluation."""
-    limits = {"fit": options["max_fit"], "test": options["max_test"]}
+    """What a trial, on fewer or other pictures, has after its outputs' name: it replaces none of the evaluation."""
+    limits = {"hold": options["hold_out"], "fit": options["max_fit"], "test": options["max_test"]}
     return "".join(f"-{part}{limit}" for part, limit in limits.items() if limit is not None)
 
 
@@ -185,17 +201,15 @@ def _is_labelled(options: dict[str, Any]) -> bool:
 
 
 def _open(graph: "AutoLink", options: dict[str, Any]) -> "Dataset[Tensor]":
-    """The test pictures, as the graph was trained to see them."""
+    """The pictures to test on, as the graph was trained to see them."""
     from autolink_gen.data.catalog import open_dataset
+    from autolink_gen.data.held_out import open_persons
 
-    return open_dataset(
-        options["data"],
-        root=options["data_root"],
-        split="test",
-        image_size=graph.config.image_size,
-        fit=graph.config.fit,
-        classes=options.get("classes") or (),
-    )
+    data, given = options["data"], {"root": options["data_root"], "classes": options.get("classes") or ()}
+    given |= {"image_size": graph.config.image_size, "fit": graph.config.fit}
+    if options["hold_out"] and data != "puppets":
+        return open_persons(data, every=options["hold_out"], held_out=True, **given)
+    return open_dataset(data, split="test", **given)
 
 
 def _leak(graph: "AutoLink", pictures: "Dataset[Tensor]", options: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles
-from autolink_gen.cli.shared import counted, echo, progress_bar
+from autolink_gen.cli.shared import counted, echo, progress_bar, run_settings
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.few_shot import FewShotScore
@@ -36,21 +37,12 @@ def evaluate_landmarks(
     graph: "AutoLink", options: dict[str, Any], *, files: EvaluationFiles
 ) -> tuple[dict[str, Any], "Predictions"]:
     """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
-    from autolink_gen.evaluation.parts import OnePartError, annotate, check_alike, find_folders, overlap, read_part
+    from autolink_gen.evaluation.parts import annotate, check_alike, overlap
     from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
     from autolink_gen.evaluation.seen import see_annotated
     from autolink_gen.landmark_regressor import landmark_names
 
-    try:
-        fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
-    except OnePartError as error:
-        raise OnePartError(
-            f"{error}, or give --fit-data DIR, pictures with landmarks to fit the regression on"
-        ) from error
-    parts = {
-        "fit": read_part(fit_folder, landmarks=options["fit_landmarks"], limit=options["max_fit"]),
-        "test": read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
-    }
+    parts = dict(zip(("fit", "test"), _read_parts(options), strict=True))
     for name, part in parts.items():
         echo(f"{name}: {counted(len(part), 'picture')} of {part.folder}, landmarks of {part.table_path}")
     check_alike(parts["fit"], parts["test"])
@@ -78,6 +70,58 @@ def evaluate_landmarks(
     scores |= few_shot_scores(fit, test, options["few_shot"], by_eyes=report.by_eyes)
     write_regressor(graph, fit, names=names, file=files.place("regressor"))
     return scores, _landmark_predictions(parts["test"], fit, test, report)
+
+
+def _read_parts(options: dict[str, Any]) -> "tuple[Part, Part]":
+    """The pictures to fit on and those to test on; UsageError for options that --hold-out does not go with."""
+    from autolink_gen.evaluation.parts import OnePartError, find_folders, read_held_out, read_part
+
+    limits = {"fit_limit": options["max_fit"], "test_limit": options["max_test"]}
+    if options["hold_out"]:
+        for name in ("landmarks", "fit_data", "fit_landmarks"):
+            if options[name] is not None:
+                raise click.UsageError(f"--hold-out parts the training pictures: leave --{name.replace('_', '-')} out")
+        return read_held_out(options["data"], root=options["data_root"], every=options["hold_out"], **limits)
+    try:
+        fit_folder, test_folder = find_folders(options["data"], root=options["data_root"], fit_data=options["fit_data"])
+    except OnePartError as error:
+        raise OnePartError(
+            f"{error}, or give --fit-data DIR, pictures with landmarks to fit the regression on"
+        ) from error
+    return (
+        read_part(fit_folder, landmarks=options["fit_landmarks"], limit=options["max_fit"]),
+        read_part(test_folder, landmarks=options["landmarks"], limit=options["max_test"]),
+    )
+
+
+def note_trained_on(run: Path, options: dict[str, Any]) -> None:
+    """Say where the persons that --hold-out measures on were, or may have been, trained on."""
+    from autolink_gen.data.held_out import find_persons
+
+    settings, every = run_settings(run if run.is_dir() else run.parent, "data"), options["hold_out"]
+    if not settings.get("name"):
+        echo("note: nothing says whether the run was trained on the persons that are measured")
+        return
+    folder = find_persons(options["data"], root=options["data_root"])[0]
+    own = settings.get("hold_out", 0)
+    if own != every and _is_trained_on(folder, settings, options["data_root"]):
+        held = f"another --hold-out, {own}" if own else "no --hold-out"
+        echo(
+            f"note: persons that are measured were trained on, with {held}: the scores are better than those of "
+            f"persons not seen; train with --hold-out {every}"
+        )
+
+
+def _is_trained_on(folder: Path, settings: dict[str, Any], root: Path | None) -> bool:
+    """Whether a run of these settings of data was trained on the pictures of a folder."""
+    from autolink_gen.data.catalog import find_pictures, parts_of
+
+    root = Path(settings["root"]) if settings.get("root") else root
+    for part in parts_of(settings["name"]):
+        with suppress(ValueError):  # shards, puppets, and what is not there any more
+            if find_pictures(part, root=root, split="train").resolve() == folder.resolve():
+                return True
+    return False
 
 
 def few_shot_scores(

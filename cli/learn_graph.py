@@ -27,6 +27,8 @@ _FILES = {"model.safetensors": "the weights to use", "graph.png": "the learned g
 @click.option("--num-keypoints", type=int, help="Number of keypoints, 2 to 64.")
 @click.option("--image-size", type=int, help="Width and height in pixels: 64, 128 or 256.")
 @click.option("--batch-size", type=int, help="Pictures a step, over all devices.")
+@click.option("--hold-out", type=int, metavar="N",
+              help="Leave every Nth person of the training part out, for evaluate --hold-out N.")  # fmt: skip
 @click.option("--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True,
               help="Train so many runs, one after the other, each with its seed, and compare them.")  # fmt: skip
 @click.option("--keep-best", is_flag=True, help="Of the --seeds keep the run that repaints best and delete the others.")
@@ -46,7 +48,8 @@ def learn_graph(**options: Any) -> None:
     _check_seeds(options)
     recipe = options["recipe"] or default_recipe("graph", options["data"])
     config = _configuration(recipe, options)
-    name = run_name(options, config.data.name, suffix=f"-k{config.model.num_keypoints}")
+    held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
+    name = run_name(options, config.data.name, suffix=f"-k{config.model.num_keypoints}{held_out}")
     folder = options["out"] / "graph" / name
     if options["dry_run"]:
         from autolink_gen.config import to_yaml
@@ -75,7 +78,9 @@ def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
     from autolink_gen.recipes import merge, parse_overrides, read_recipe
 
     given = given_settings(
-        options, model={"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]}
+        options,
+        model={"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
+        data={"hold_out": options["hold_out"]},
     )
     values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
     return build(GraphRunConfig, values)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from autolink_gen.data.catalog import find_pictures, held_out_beside
+from autolink_gen.data.held_out import find_persons, held_out_rows
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
 from autolink_gen.evaluation.detection import GraphModel, detect_and_see
@@ -71,7 +72,29 @@ def read_part(folder: Path, *, landmarks: Path | None = None, limit: int | None 
     if limit is not None and limit < 1:
         raise ValueError(f"the number of pictures is limited to {limit}; give 1 or more")
     table_path = find_landmarks_csv(folder) if landmarks is None else landmarks
+    return _part(folder, table_path, read_landmarks_csv(table_path), limit)
+
+
+def read_held_out(
+    data: str | Path,
+    *,
+    every: int,
+    root: Path | None = None,
+    fit_limit: int | None = None,
+    test_limit: int | None = None,
+) -> tuple[Part, Part]:
+    """The training part in two: the pictures of most persons to fit on, and those of every Nth to test on.
+
+    Raises ValueError where nothing names the persons, or fewer than two, and for `every` below 2.
+    """
+    folder, table_path = find_persons(data, root=root)
     table = read_landmarks_csv(table_path)
+    held = held_out_rows(table, every, source=table_path)
+    fit, test = (_rows(table, [row for row, out in enumerate(held) if out == wanted]) for wanted in (False, True))
+    return _part(folder, table_path, fit, fit_limit), _part(folder, table_path, test, test_limit)
+
+
+def _part(folder: Path, table_path: Path, table: LandmarkTable, limit: int | None) -> Part:
     if limit is not None and limit < len(table):
         table = _rows(table, np.linspace(0, len(table) - 1, limit).round().astype(int).tolist())
     return Part(folder, table_path, table, tuple(match_pictures(table, folder)))

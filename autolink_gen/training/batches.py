@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autolink_gen.config import DataConfig
 from autolink_gen.data.catalog import open_dataset
+from autolink_gen.data.held_out import open_persons
 from autolink_gen.data.images import FIT
 from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches
 
@@ -87,14 +88,19 @@ def endless_batches(
 
 def open_pictures(data: DataConfig, *, image_size: int, fit: FIT, seed: int) -> Dataset[Tensor]:
     """The training pictures of a run; ValueError where none of them can be read."""
-    dataset = open_dataset(
-        data.name,
-        root=Path(data.root) if data.root else None,
-        image_size=image_size,
-        fit=fit,
-        seed=seed,
-        classes=data.classes,
-    )
+    root = Path(data.root) if data.root else None
+    if data.hold_out:
+        dataset = open_persons(
+            data.name,
+            root=root,
+            every=data.hold_out,
+            held_out=False,
+            image_size=image_size,
+            fit=fit,
+            classes=data.classes,
+        )
+    else:
+        dataset = open_dataset(data.name, root=root, image_size=image_size, fit=fit, seed=seed, classes=data.classes)
     dataset[0]  # before anything is made of them
     return dataset
 

@@ -1,0 +1,134 @@
+"""`learn-graph --hold-out` and `evaluate --hold-out`: settings tuned without the test persons."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from autolink_gen.checkpoints import save_model
+from autolink_gen.cli.main import cli
+from autolink_gen.data.held_out import open_persons
+from autolink_gen.evaluation.landmarks import nme
+from autolink_gen.evaluation.parts import annotate, read_held_out
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+
+FACES = ("--data", "faces68", "--data-root", "data")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+@pytest.fixture
+def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AutoLink:
+    """An untrained network as the run `tiny`; faces68 in `data`, whose training part has 6 persons of 4 pictures."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    graph = AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05)).eval()
+    save_model(Path("runs/graph/tiny/model.safetensors"), graph)
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 24), ("test", 3)):
+        folder = Path("data/faces68") / part
+        folder.mkdir(parents=True)
+        rows = [["file", "person", *(f"{axis}{p}" for p in range(68) for axis in "xy")]]
+        for number in range(count):
+            Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(folder / f"{number:02}.png")
+            rows.append([f"{number:02}.png", f"p{number % 6}", *rng.uniform(0.2, 0.8, 136).round(3)])
+        with (folder.parent / f"landmarks_{part}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    return graph
+
+
+def set_data(**settings: object) -> None:
+    values = {"name": "faces68", "root": "data", **settings}
+    Path("runs/graph/tiny/config.yaml").write_text(json.dumps({"data": values}))
+
+
+def test_persons_held_out_are_measured_and_the_others_fitted_on(graph: AutoLink) -> None:
+    set_data(hold_out=3)
+    result = run("evaluate", "tiny", *FACES, "--hold-out", 3, "--json", "scores.json")
+    assert result.exit_code == 0, result.output
+    scores = json.loads(Path("scores.json").read_text())
+    assert (scores["num_fit"], scores["num_test"]) == (16, 8)
+    parts = read_held_out("faces68", root=Path("data"), every=3)
+    assert scores["nme_percent"] == pytest.approx(100 * nme(*(annotate(graph, part) for part in parts)), rel=1e-4)
+    assert scores["equivariance"]["num_pictures"] == 8, "no test person is looked at"
+    assert "note:" not in result.output
+    names = {path.name for path in Path("runs/graph/tiny/evaluation").iterdir()}
+    assert "faces68-hold3.png" in names and "faces68.png" not in names
+
+
+def test_a_run_is_measured_on_the_persons_that_it_held_out(graph: AutoLink) -> None:
+    set_data(hold_out=2)
+    result = run("evaluate", "tiny", "--json", "scores.json", "--max-fit", 12)
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("scores.json").read_text())["num_test"] == 12 and "note:" not in result.output
+    result = run("evaluate", "tiny", "--json", "last.json", "--hold-out", 0)
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("last.json").read_text())["num_test"] == 3, "the test persons, where they are asked for"
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({}, "persons that are measured were trained on, with no --hold-out"),
+        ({"hold_out": 2}, "persons that are measured were trained on, with another --hold-out, 2"),
+        ({"name": "puppets+faces68"}, "persons that are measured were trained on, with no --hold-out"),
+        ({"name": "puppets"}, None),
+        (None, "nothing says whether the run was trained on the persons"),
+    ],
+)
+def test_persons_that_were_trained_on_are_mentioned(
+    graph: AutoLink, settings: dict[str, object] | None, note: str | None
+) -> None:
+    if settings is not None:
+        set_data(**settings)
+    result = run("evaluate", "tiny", *FACES, "--hold-out", 3, "--max-test", 2)
+    assert result.exit_code == 0, result.output
+    assert f"note: {note}" in result.output if note else "note:" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((*FACES, "--hold-out", "1"), "hold_out=1 leaves no person to learn from; give 2 or more"),
+        (("--data", "puppets", "--hold-out", "5"), "--hold-out is for pictures on disk"),
+        (("--data", "plain", "--hold-out", "5"), "nothing names those of plain"),
+        ((*FACES, "--hold-out", "5", "--fit-data", "plain"), "leave --fit-data out"),
+        (("--data", "data/faces68/train+plain", "--hold-out", "5"), "is no folder of pictures with persons"),
+    ],
+)
+def test_mistakes_get_one_line(arguments: tuple[str, ...], message: str, graph: AutoLink) -> None:
+    Path("plain").mkdir()
+    Image.new("RGB", (64, 64)).save("plain/1.png")
+    result = run("evaluate", "tiny", *arguments)
+    assert result.exit_code in (1, 2) and message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_learn_graph_trains_without_them(graph: AutoLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autolink_gen.training import batches
+
+    opened = []
+
+    def watched(*given: object, **options: object) -> object:
+        opened.append(open_persons(*given, **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    monkeypatch.setattr(batches, "open_persons", watched)
+    tiny = ("--recipe", "puppets", "--image-size", 64, "--batch-size", 2, "--num-keypoints", 4, "--steps", 1)
+    given = (*FACES, *tiny, "--set", "model.width=0.25", "--set", "loss.features=random", "--devices", "cpu")
+    result = run("learn-graph", *given, "--hold-out", 3)
+    assert result.exit_code == 0, result.output
+    assert [len(pictures) for pictures in opened] == [16]
+    folder = Path("runs/graph/faces68-k4-hold3")
+    assert "hold_out: 3" in (folder / "config.yaml").read_text() and (folder / "graph.png").is_file()
+    other = run("learn-graph", *given, "--hold-out", 2, "--name", "faces68-k4-hold3")
+    assert other.exit_code == 1 and "data.hold_out" in other.output
+    refused = run("learn-graph", "--data", "puppets", *tiny, "--hold-out", 3)
+    assert refused.exit_code == 1 and "hold_out leaves persons out, and puppets is no folder" in refused.output
