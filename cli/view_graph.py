@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILES = ("edge_matrix.png", "graph.png", "edges.csv")
+_PRINTED = 20  # edges, the heaviest: 32 keypoints have 496
 _NOTE = "graph-settings.json"
 
 
@@ -209,8 +210,10 @@ def _print_edges(weights: "np.ndarray", threshold: float) -> None:
     num_all = len(weights) * (len(weights) - 1) // 2
     echo(f"{len(edges)} of {num_all} edges have at least {threshold:.0%} of the largest weight:")
     echo("  keypoints    weight  of largest")
-    for i, j, share in edges:
+    for i, j, share in edges[:_PRINTED]:
         echo(f"  {i:>4} -{j:>3}  {weights[i, j]:>9.4g}  {share:>9.1%}")
+    if len(edges) > _PRINTED:
+        echo(f"  ... and {len(edges) - _PRINTED} more in {_FILES[2]}")
 
 
 def _print_clusters(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, example: str | None) -> None:

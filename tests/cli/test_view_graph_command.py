@@ -80,11 +80,27 @@ def test_pictures_and_table_are_written_into_the_run(run_folder: Path, pictures:
         (float(row["share_of_largest"]) for row in rows), reverse=True
     )
     assert "cluster_a" not in rows[0]
-    assert "4 of 10 edges have at least 10% of the largest weight" in result.output
+    assert "4 of 10 edges have at least 10% of the largest weight" in result.output and "more in" not in result.output
     assert result.output.index("0 -  1") < result.output.index("3 -  4") < result.output.index("0 -  2")
     for name in ("edge_matrix.png", "edges.csv", "graph.png"):
         assert f"wrote {out / name}" in result.output
         assert (out / name).stat().st_size > 0
+
+
+def test_the_heaviest_edges_are_printed_and_all_are_in_the_table(tmp_path: Path, pictures: Path) -> None:
+    model = AutoLink(AutoLinkConfig(num_keypoints=8, image_size=64, width=0.05))
+    with torch.no_grad():
+        model.raw_edge_weights.copy_(torch.linspace(2, 3, 64).view(8, 8) / CONFIG.edge_weight_rate)
+    save_model(tmp_path / "model.safetensors", model)
+    result = _view(tmp_path / "model.safetensors", "--data", pictures)
+    assert result.exit_code == 0, result.output
+    rows = _edges(tmp_path / "graph")
+    assert "28 of 28 edges" in result.output and len(rows) == 28
+    lines = result.output.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.split()[:1] == ["keypoints"]) + 1
+    printed = [line.split("%")[0].replace("-", " ").split()[:2] for line in lines[first : first + 20]]
+    assert printed == [[row["keypoint_a"], row["keypoint_b"]] for row in rows[:20]]
+    assert lines[first + 20] == "  ... and 8 more in edges.csv"
 
 
 def test_clusters_are_printed_and_coloured(tmp_path: Path, run_folder: Path, pictures: Path) -> None:
