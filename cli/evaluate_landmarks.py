@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,33 +94,24 @@ def _read_parts(options: dict[str, Any]) -> "tuple[Part, Part]":
 
 
 def note_trained_on(run: Path, options: dict[str, Any]) -> None:
-    """Say where the persons that --hold-out measures on were, or may have been, trained on."""
-    from autolink_gen.data.held_out import find_persons
+    """Say how many pictures of the persons that --hold-out measures on were trained on, wherever they lay then."""
+    from autolink_gen.data.held_out import training_files
+    from autolink_gen.evaluation.parts import read_held_out
 
     settings, every = run_settings(run if run.is_dir() else run.parent, "data"), options["hold_out"]
     if not settings.get("name"):
         echo("note: nothing says whether the run was trained on the persons that are measured")
         return
-    folder = find_persons(options["data"], root=options["data_root"])[0]
-    own = settings.get("hold_out", 0)
-    if own != every and _is_trained_on(folder, settings, options["data_root"]):
-        held = f"another --hold-out, {own}" if own else "no --hold-out"
+    root = Path(settings["root"]) if settings.get("root") else options["data_root"]
+    own = settings.get("hold_out")
+    trained = training_files(str(settings["name"]), root=root, every=own if isinstance(own, int) else 0)
+    test = read_held_out(options["data"], root=options["data_root"], every=every)[1]
+    number = sum((str(path.relative_to(test.folder)), path.stat().st_size) in trained for path in test.paths)
+    if number:
         echo(
-            f"note: persons that are measured were trained on, with {held}: the scores are better than those of "
-            f"persons not seen; train with --hold-out {every}"
+            f"note: {number} of the {counted(len(test), 'picture')} of persons held out were trained on: the scores "
+            f"are better than those of persons not seen; train with --hold-out {every}"
         )
-
-
-def _is_trained_on(folder: Path, settings: dict[str, Any], root: Path | None) -> bool:
-    """Whether a run of these settings of data was trained on the pictures of a folder."""
-    from autolink_gen.data.catalog import find_pictures, parts_of
-
-    root = Path(settings["root"]) if settings.get("root") else root
-    for part in parts_of(settings["name"]):
-        with suppress(ValueError):  # shards, puppets, and what is not there any more
-            if find_pictures(part, root=root, split="train").resolve() == folder.resolve():
-                return True
-    return False
 
 
 def few_shot_scores(

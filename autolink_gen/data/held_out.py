@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from autolink_gen.data.catalog import find_pictures, has_shards, parts_of
+from autolink_gen.data.folders import split_images
 from autolink_gen.data.found import tell
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT
@@ -48,6 +50,26 @@ def held_out_rows(table: LandmarkTable, every: int, *, source: Path) -> list[boo
         raise ValueError(f"{source} has one person alone, and hold_out leaves persons out: leave it out")
     held = frozenset(persons[::every])
     return [person in held for person in table.persons]
+
+
+def training_files(data: str | Path, *, root: Path | None = None, every: int = 0) -> set[tuple[str, int]]:
+    """The pictures that a run is trained on, by their names below the set's folder and their sizes in bytes.
+
+    With `every`, those of the persons held out are none of them. Several sets give all of theirs; shards, and what is
+    not there any more, give none.
+    """
+    files: set[tuple[str, int]] = set()
+    for part in parts_of(data):
+        with suppress(ValueError):
+            folder = find_pictures(part, root=root, split="train")
+            paths = split_images(folder)[0]
+            if every:
+                table = read_landmarks_csv(find_landmarks_csv(folder))
+                held = held_out_rows(table, every, source=folder)
+                pairs = zip(match_pictures(table, folder), held, strict=True)
+                paths = [path for path, is_held in pairs if not is_held]
+            files |= {(str(path.relative_to(folder)), path.stat().st_size) for path in paths}
+    return files
 
 
 def open_persons(
