@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from autolink_gen.config import build, to_dict
 from autolink_gen.files import BadFileError, reading, write_atomically
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import FROZEN, AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
 from autolink_gen.text import shown
 
@@ -52,6 +52,8 @@ def save_model(
 ) -> None:
     """Write a model that describes itself: weights (the model's, or those given), its configuration, its step."""
     tensors = model.state_dict() if weights is None else weights
+    # Frozen weights were rounded to half precision when they were taken over: they lose nothing here.
+    tensors = {name: value.half() if name.startswith(FROZEN) else value for name, value in tensors.items()}
     write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step)
 
 

@@ -206,7 +206,7 @@ def _open(graph: "AutoLink", options: dict[str, Any]) -> "Dataset[Tensor]":
     from autolink_gen.data.held_out import open_persons
 
     data, given = options["data"], {"root": options["data_root"], "classes": options.get("classes") or ()}
-    given |= {"image_size": graph.config.image_size, "fit": graph.config.fit}
+    given |= {"image_size": graph.config.input_size, "fit": graph.config.fit}
     if options["hold_out"] and data != "puppets":
         return open_persons(data, every=options["hold_out"], held_out=True, **given)
     return open_dataset(data, split="test", **given)
@@ -264,7 +264,7 @@ def _on_puppets(
         echo(line)
     values = {**asdict(learned.scores), "untrained": asdict(untrained.scores)}
     values |= leak_scores(see_puppets(learned.fit, learned.test))
-    size = graph.config.image_size
+    size = graph.config.input_size
     fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
     values |= few_shot_scores(fit, test, options["few_shot"], by_eyes=False)
     write_regressor(graph, fit, names=tuple(JOINT_NAMES), file=files.place("regressor"))

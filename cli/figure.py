@@ -77,7 +77,7 @@ def grid(
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
     graph = load_graph_model(path, device=pick_device(device))
     data, root, settings = evaluated_data(path, options)
-    size, classes = max(options["size"], graph.config.image_size), settings.get("classes", ())
+    size, classes = max(options["size"], graph.config.input_size), settings.get("classes", ())
     pictures = open_dataset(data, root=root, split="test", image_size=size, fit=graph.config.fit, classes=classes)
     batches = _by_lot(len(pictures), rows * cols, seed=options["seed"])  # type: ignore[arg-type]
     tiles = []

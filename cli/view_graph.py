@@ -143,7 +143,7 @@ def _pose(
     from autolink_gen.inference.detect import MEAN_POSE_PICTURES, mean_pose
 
     config = model.config
-    dataset = open_dataset(data, root=root, image_size=config.image_size, fit=config.fit, classes=classes, seed=seed)
+    dataset = open_dataset(data, root=root, image_size=config.input_size, fit=config.fit, classes=classes, seed=seed)
     total = min(MEAN_POSE_PICTURES, len(dataset))  # type: ignore[arg-type]
     with tqdm(total=total, desc="mean pose", unit="picture", leave=False, delay=1, disable=None) as bar:
         return mean_pose(model, dataset, progress=bar.update, name=name)

@@ -12,7 +12,7 @@ from torch import Tensor
 from autolink_gen.data.synthetic import BONES, JOINT_NAMES, Puppets, PuppetSample
 from autolink_gen.evaluation.detection import detect_keypoints, mean_colour
 from autolink_gen.evaluation.landmarks import Annotations, blind, landmark_distances, predict
-from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.autolink import FROZEN, AutoLink
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.viz import strong_edges
 
@@ -76,7 +76,7 @@ def evaluate_puppets(
     """
     if num_fit < 2 or num_test < 1:
         raise ValueError(f"num_fit={num_fit}, num_test={num_test}: give at least 2 and 1 puppets")
-    puppets = Puppets(image_size=graph.config.image_size, seed=seed, length=num_fit + num_test, split="test")
+    puppets = Puppets(image_size=graph.config.input_size, seed=seed, length=num_fit + num_test, split="test")
     samples: list[PuppetSample] = []
     indices = progress(range(len(puppets)), len(puppets), "puppets")
     pictures = _keep(map(puppets.annotated, indices), samples)
@@ -102,7 +102,10 @@ def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:
     """A network of the same configuration that has learned nothing, on the same device, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoLink(graph.config).to(graph.edge_weights.device).eval()
+        untrained = AutoLink(graph.config)
+        frozen = {name: value for name, value in graph.state_dict().items() if name.startswith(FROZEN)}
+        untrained.load_state_dict(untrained.state_dict() | frozen)
+        return untrained.to(graph.edge_weights.device).eval()
 
 
 def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:

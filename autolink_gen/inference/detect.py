@@ -188,7 +188,7 @@ def _detect_each(
 
 
 def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection]:
-    shrunk = [_shrunk(picture.pixels, model.config.image_size, model.config.fit) for picture in batch]
+    shrunk = [_shrunk(picture.pixels, model.config.input_size, model.config.fit) for picture in batch]
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, one in enumerate(shrunk):
         by_size.setdefault(one.pixels.shape, []).append(index)

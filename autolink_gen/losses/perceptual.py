@@ -39,6 +39,18 @@ class _Pool(NamedTuple):
 _Plan = Sequence[_Conv | _Pool]
 
 
+class MapGeometry(NamedTuple):
+    """Where the positions of a feature map lie in its picture: ``side`` a row, the first one's centre, the stride.
+
+    In pixels, 0 being the centre of the first pixel.
+    """
+
+    channels: int
+    side: int
+    first_px: float
+    stride_px: int
+
+
 class ConvFeatures(nn.Module):
     """A frozen stack of convolutions and ReLUs that returns the outputs of the ReLUs asked for.
 
@@ -66,7 +78,7 @@ class ConvFeatures(nn.Module):
         if weights is None:
             _start_he_normal(self.features, seed)
         else:
-            self._fill(weights)
+            self.fill(weights)
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         # ((x + 1) / 2 - mean) / std as one multiplication and one addition.
         self.register_buffer("scale", (0.5 / std).view(3, 1, 1), persistent=False)
@@ -116,7 +128,20 @@ class ConvFeatures(nn.Module):
             side = max((side - 1) * step.stride + step.kernel_size - 2 * padding, 1)
         return side
 
-    def _fill(self, weights: Mapping[str, Tensor]) -> None:
+    def geometry(self, size_px: int) -> list[MapGeometry]:
+        """Of each map of a picture of ``size_px`` pixels a side, in the network's order."""
+        found = []
+        side, first_px, stride_px = size_px, 0.0, 1
+        for step in self._steps:
+            padding = step.padding if isinstance(step, _Conv) else 0
+            side = (side + 2 * padding - step.kernel_size) // step.stride + 1
+            first_px += ((step.kernel_size - 1) / 2 - padding) * stride_px
+            stride_px *= step.stride
+            if isinstance(step, _Conv) and step.name in self.layers:
+                found.append(MapGeometry(step.out_channels, side, first_px, stride_px))
+        return found
+
+    def fill(self, weights: Mapping[str, Tensor]) -> None:
         """Copy the tensors that this network has; ValueError names what is missing or misshapen."""
         expected = self.state_dict()
         for name, own in expected.items():
@@ -269,5 +294,5 @@ def _start_he_normal(modules: nn.Sequential, seed: int) -> None:
         if isinstance(layer, nn.Conv2d) and layer.bias is not None:
             with torch.no_grad():
                 deviation = math.sqrt(2 / layer.weight[0].numel())
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * deviation)
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator, device="cpu") * deviation)
                 layer.bias.zero_()

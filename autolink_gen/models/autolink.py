@@ -4,25 +4,27 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from autolink_gen.losses.perceptual import FeatureMaps
 from autolink_gen.models.blocks import check_width, start_convolutions
 from autolink_gen.models.detector import Detector
-from autolink_gen.models.folding import fold_detector
+from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames
+from autolink_gen.models.folding import fold_detector, fold_feature_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
-from autolink_gen.ops.keypoints import soft_argmax
 from autolink_gen.ops.masking import random_block_mask
 from autolink_gen.ops.ranges import unit_pictures
 
 IMAGE_SIZES = (64, 128, 256)
+FROZEN = "detector.features."  # begins the names of weights that are a classifier's and never learn
 _NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its gradient
 
 
@@ -54,6 +56,9 @@ class AutoLinkConfig:
     learn_alpha: bool = True
     learn_sigma2: Literal["no", "one", "edge"] = "no"
     drawing: Literal["edges", "channels", "points"] = "edges"
+    detector: Literal["residual", "features"] = "residual"
+    features: FeatureNames = "alexnet"
+    features_size: int = 128
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_keypoints <= 64:
@@ -71,8 +76,15 @@ class AutoLinkConfig:
             raise ValueError(f"mask_ratio must lie in [0, 1), got {self.mask_ratio}")
         if not 1 <= self.mask_grid <= self.image_size or self.image_size % self.mask_grid:
             raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
+        if not 32 <= self.features_size <= 1024:
+            raise ValueError(f"features_size must be from 32 to 1024 pixels, got {self.features_size}")
         if self.drawing == "points" and self.learn_sigma2 == "edge":
             raise ValueError("drawing=points has no edges to learn the thickness of; choose learn_sigma2=one or no")
+
+    @property
+    def input_size(self) -> int:
+        """Width and height, in pixels, of the pictures that the detector is given."""
+        return self.image_size if self.detector == "residual" else max(self.image_size, self.features_size)
 
     @property
     def num_edges(self) -> int:
@@ -99,7 +111,7 @@ class AutoLink(WithQuickCopy):
         super().__init__()
         self.config = config
         count = config.num_keypoints
-        self.detector = Detector(count, width=config.width)
+        self.detector = make_detector(config)
         maps = config.num_edges if config.drawing == "channels" else 1
         self.decoder = UNet(3 + maps, 3, width=config.decoder_width or config.width)
         self.alpha = nn.Parameter(torch.ones(()), requires_grad=config.learn_alpha)
@@ -184,21 +196,25 @@ class AutoLink(WithQuickCopy):
 
     def forward(
         self,
-        images: Float[Tensor, "B 3 S S"],
+        images: Float[Tensor, "B 3 I I"],
         masks: Float[Tensor, "N 1 S S"],
-        moved: Float[Tensor, "M 3 S S"] | None = None,
+        moved: Float[Tensor, "M 3 I I"] | None = None,
+        maps: FeatureMaps | None = None,
     ) -> Reconstruction:
-        """Detect, draw and repaint images in [-1, 1]; a mask is 1 where a pixel is kept.
+        """Detect, draw and repaint images in [-1, 1], S = ``image_size`` pixels wide; a mask is 1 where one is kept.
 
-        There may be several masks for each image, those of the whole batch first, then its second ones. Keypoints
-        are detected on ``moved`` images as well, in the same pass.
+        I, the images' own size, is ``input_size`` as a rule. There may be several masks for each image, those of the
+        whole batch first, then its second ones. Keypoints are detected on ``moved`` images as well, in the same pass.
+        ``maps``, of the images and then of the moved ones, are those of a detector on features, where they are known.
         """
         both = images if moved is None else torch.cat([images, moved])
-        keypoints, moved_keypoints = self.detector(both).tensor_split([len(images)])
-        maps = self._maps(keypoints, self.edge_weights, images.shape[-1])
-        views = len(masks) // len(images)
-        painted = self._paint(images.repeat(views, 1, 1, 1), masks, maps.repeat(views, 1, 1, 1))
-        return Reconstruction(keypoints, maps.amax(dim=1, keepdim=True), painted, moved_keypoints)
+        found = self.detector(both) if maps is None else self.detector(both, maps)
+        keypoints, moved_keypoints = found.tensor_split([len(images)])
+        own = resized(images, masks.shape[-1])
+        drawn = self._maps(keypoints, self.edge_weights, own.shape[-1])
+        views = len(masks) // len(own)
+        painted = self._paint(own.repeat(views, 1, 1, 1), masks, drawn.repeat(views, 1, 1, 1))
+        return Reconstruction(keypoints, drawn.amax(dim=1, keepdim=True), painted, moved_keypoints)
 
     def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
         """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""
@@ -214,6 +230,8 @@ class AutoLink(WithQuickCopy):
 
     def fold(self) -> nn.Module:
         """The detector, folded, for :meth:`detect` and :meth:`locate`."""
+        if isinstance(self.detector, FeatureDetector):
+            return fold_feature_detector(self.detector)
         return fold_detector(self.detector)
 
     @torch.no_grad()
@@ -236,7 +254,7 @@ class AutoLink(WithQuickCopy):
         """The same of floats that are known to lie in [0, 1], as in a training loop: the device is not waited for."""
         if images.ndim == 3:
             return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
-        square, scale, shift = _fit_square(images, self.config.image_size, self.config.fit)
+        square, scale, shift = _fit_square(images, self.config)
         keypoints = self.locate(square.to(self.alpha) * 2 - 1)
         return keypoints * scale.to(keypoints) + shift.to(keypoints)
 
@@ -245,16 +263,14 @@ class AutoLink(WithQuickCopy):
         self, images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
-        square, scale, shift = _fit_square(unit_pictures(images), self.config.image_size, self.config.fit)
-        layers = (self._quick[0] if self._quick else self.detector).layers
-        assert isinstance(layers, nn.Module)
-        pictures = (square.to(self.alpha) * 2 - 1).contiguous(memory_format=torch.channels_last)
-        heatmaps = layers(pictures).contiguous()
-        keypoints = soft_argmax(heatmaps)
-        return keypoints * scale.to(keypoints) + shift.to(keypoints), heatmap_widths(heatmaps)
+        square, scale, shift = _fit_square(unit_pictures(images), self.config)
+        detector: Any = self._quick[0] if self._quick else self.detector
+        heatmaps = detector.heatmaps(square.to(self.alpha) * 2 - 1)
+        keypoints = detector.keypoints(heatmaps)
+        return keypoints * scale.to(keypoints) + shift.to(keypoints), heatmap_widths(heatmaps) * detector.span
 
     def locate(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints of square pictures in [-1, 1] of the model's own size, by the quicker detector where there is one.
+        """Keypoints of square pictures in [-1, 1], of ``image_size``, by the quicker detector where there is one.
 
         Unlike :meth:`detect`, it lets gradients through to the pictures.
         """
@@ -263,20 +279,39 @@ class AutoLink(WithQuickCopy):
         return keypoints
 
 
-def _fit_square(images: Tensor, size: int, fit: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Square pictures of ``size``, and scale and shift from their (x, y) to that of the whole picture."""
+def make_detector(config: AutoLinkConfig) -> Detector | FeatureDetector:
+    """The detector that a configuration names, untrained."""
+    if config.detector == "residual":
+        return Detector(config.num_keypoints, width=config.width)
+    return FeatureDetector(
+        config.num_keypoints,
+        image_size=config.image_size,
+        features=config.features,
+        size=config.features_size,
+        width=config.width,
+    )
+
+
+def _fit_square(images: Tensor, config: AutoLinkConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Square pictures for the detector; scale and shift from the model's own (x, y) to those of the whole picture."""
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < 1:
         raise ValueError(f"images must be (B, 3, H, W) or (3, H, W) in [0, 1], got {tuple(images.shape)}")
     height, width = images.shape[-2:]
-    side = {"crop": min(height, width), "pad": max(height, width)}.get(fit)
+    side = {"crop": min(height, width), "pad": max(height, width)}.get(config.fit)
     side_x, side_y = (side, side) if side is not None else (width, height)
     left, top = (width - side_x) // 2, (height - side_y) // 2
     if (side_x, side_y) != (width, height):
         images = F.pad(images, (-left, side_x - width + left, -top, side_y - height + top), value=0.5)
-    if images.shape[-2:] != (size, size):
-        images = F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    size = config.image_size
     scales, shifts = zip(_to_whole(size, side_x, left, width), _to_whole(size, side_y, top, height), strict=True)
-    return images, torch.tensor(scales), torch.tensor(shifts)
+    return resized(images, config.input_size), torch.tensor(scales), torch.tensor(shifts)
+
+
+def resized(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C size size"]:
+    """Pictures at another size, as they are where they have it."""
+    if images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _to_whole(size: int, side_px: int, start_px: int, whole_px: int) -> tuple[float, float]:

@@ -97,9 +97,9 @@ class Down(nn.Sequential):
 
 
 def start_convolutions(module: nn.Module) -> None:
-    """Kaiming-normal weights for LeakyReLU 0.2 and zero biases in every convolution of ``module``."""
+    """Kaiming-normal weights for LeakyReLU 0.2 and zero biases in every convolution of ``module`` that learns."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
             nn.init.kaiming_normal_(layer.weight, a=NEGATIVE_SLOPE)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -15,6 +15,8 @@ class Detector(nn.Module):
     ``width`` multiplies the channel counts; 1 has 7.73 million parameters at eight keypoints.
     """
 
+    span = 1.0  # of the picture: the share from the first to the last position of a heatmap
+
     def __init__(self, num_keypoints: int, *, width: float = 1.0) -> None:
         super().__init__()
         channels = [3, *(scaled(count, width) for count in (64, 128, 256, 512))]
@@ -25,9 +27,18 @@ class Detector(nn.Module):
         ]
         self.layers = nn.Sequential(*downs, *ups, conv3x3(channels[2], num_keypoints))
 
+    @property
+    def head(self) -> nn.Module:
+        """The convolution that makes the heatmaps."""
+        return self.layers[-1]
+
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
         """Unnormalised heatmaps of pictures in [-1, 1]."""
         return self.layers(pictures)
+
+    def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of heatmaps."""
+        return soft_argmax(heatmaps)
 
     def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
         """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1]."""

@@ -12,6 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from autolink_gen.models.blocks import NEGATIVE_SLOPE, Down, HalvingConv2d, ResidualDown, Up, halving_kernel
 from autolink_gen.models.detector import Detector
+from autolink_gen.models.feature_detector import FeatureDetector
 from autolink_gen.ops.keypoints import soft_argmax
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -26,6 +27,16 @@ def fold_detector(detector: Detector) -> "FoldedDetector":
     """
     layers = [_fold(layer) for layer in detector.layers]
     return FoldedDetector(nn.Sequential(*layers)).requires_grad_(requires_grad=False).eval()
+
+
+def fold_feature_detector(detector: FeatureDetector) -> FeatureDetector:
+    """The same of a detector on frozen features, which the copy shares with it."""
+    folded = copy.deepcopy(detector, {id(detector.features): detector.features})
+    for parts in (folded.laterals, folded.merges):
+        for index, part in enumerate(parts):
+            assert isinstance(part, nn.Sequential)
+            parts[index] = fold_sequence(part)
+    return folded.to(memory_format=torch.channels_last).requires_grad_(requires_grad=False).eval()
 
 
 def fold_blocks(network: Network) -> Network:
@@ -59,13 +70,24 @@ def fold_sequence(layers: Iterable[nn.Module]) -> nn.Sequential:
 class FoldedDetector(nn.Module):
     """What :func:`fold_detector` makes."""
 
+    span = Detector.span
+
     def __init__(self, layers: nn.Sequential) -> None:
         super().__init__()
         self.layers = layers.to(memory_format=torch.channels_last)
 
+    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
+        """Unnormalised heatmaps of pictures in [-1, 1]."""
+        heatmaps: Tensor = self.layers(pictures.contiguous(memory_format=torch.channels_last))
+        return heatmaps.contiguous()
+
+    def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of heatmaps."""
+        return soft_argmax(heatmaps)
+
     def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
         """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1]."""
-        return soft_argmax(self.layers(pictures.contiguous(memory_format=torch.channels_last)).contiguous())
+        return soft_argmax(self.heatmaps(pictures))
 
 
 class FoldedResidualDown(nn.Module):

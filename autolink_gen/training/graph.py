@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
 from autolink_gen.config import GraphRunConfig, LossConfig, ThicknessConfig
 from autolink_gen.files import write_picture
-from autolink_gen.losses.perceptual import PerceptualLoss
-from autolink_gen.models.autolink import AutoLink
+from autolink_gen.losses.perceptual import FeatureMaps, PerceptualLoss
+from autolink_gen.models.autolink import AutoLink, Reconstruction, resized
+from autolink_gen.models.feature_detector import FeatureDetector
 from autolink_gen.pretrained import load_features
 from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
@@ -29,16 +30,16 @@ from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did."""
     fabric = start_fabric(launch, seed=config.training.seed)
-    size, fit = config.model.image_size, config.model.fit
+    size, fit = config.model.input_size, config.model.fit
     dataset = open_pictures(config.data, image_size=size, fit=fit, seed=config.training.seed)
     with opened_run(fabric, launch, config) as saved:
         model = AutoLink(config.model).to(memory_format=torch.channels_last)
         special = [
             ([model.raw_edge_weights, model.alpha], config.optimiser.edge_weight_lr),
-            (list(model.detector.layers[-1].parameters()), config.optimiser.heatmap_lr),
+            (list(model.detector.head.parameters()), config.optimiser.heatmap_lr),
         ]
         optimiser = make_optimiser(model, config.optimiser, special=special)
-        loss_of = make_loss(config.loss).to(fabric.device)
+        loss_of = _make_loss(config, model).to(fabric.device)
         run = Run(
             fabric,
             launch,
@@ -67,10 +68,9 @@ def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Te
             moved = nudge.moved(pictures, seed=int(torch.randint(2**62, (), generator=generator)))
         model.sigma2 = thickness_at(step, config)
         rate = set_learning_rate(run.optimiser, config.optimiser, step=step, steps=config.training.steps)
-        result = run.model(pictures, masks, moved)
-        loss = loss_of(result.pictures.float(), pictures.repeat(config.views.masks, 1, 1, 1))
+        result, loss = _repaint(run, config, pictures, masks=masks, moved=moved, loss_of=loss_of)
         if moved is not None:
-            asked = nudge.follow(result.keypoints, size=config.model.image_size)
+            asked = nudge.follow(result.keypoints, size=pictures.shape[-1])
             loss = loss + config.views.consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
         run.update(
             loss,
@@ -80,6 +80,55 @@ def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Te
             sigma2=model.sigma2,
             learning_rate=config.optimiser.lr * rate,
         )
+
+
+def _repaint(
+    run: Run,
+    config: GraphRunConfig,
+    pictures: Tensor,
+    *,
+    masks: Tensor,
+    moved: Tensor | None,
+    loss_of: PerceptualLoss,
+) -> tuple[Reconstruction, Tensor]:
+    """What the model makes of pictures, and its perceptual loss; features that both want are computed once."""
+    if shares_features(config):
+        maps = loss_of.target_features(pictures)
+        seen = maps if moved is None else _joined(maps, loss_of.target_features(moved))
+        result = run.model(pictures, masks, moved, seen)
+    else:
+        result = run.model(pictures, masks, moved)
+        targets = pictures if config.loss.resize else resized(pictures, config.model.image_size)
+        maps = loss_of.target_features(targets)
+    return result, loss_of.distance_to(result.pictures.float(), _repeated(maps, config.views.masks))
+
+
+def _make_loss(config: GraphRunConfig, model: AutoLink) -> PerceptualLoss:
+    """The perceptual loss; a detector on features gets theirs, and where both look at the same, they share them."""
+    loss_of = make_loss(config.loss)
+    if not isinstance(model.detector, FeatureDetector):
+        return loss_of
+    same = config.model.features == config.loss.features
+    features = loss_of.features if same else load_features(config.model.features)
+    model.detector.take_weights(features.state_dict())
+    if shares_features(config):
+        loss_of.features = model.detector.features
+    return loss_of
+
+
+def shares_features(config: GraphRunConfig) -> bool:
+    """Whether the maps of a picture that the loss compares are those that the detector looks at."""
+    model, loss = config.model, config.loss
+    same = model.features == loss.features and (loss.resize or model.image_size) == model.features_size
+    return model.detector == "features" and same and loss.unit_length
+
+
+def _joined(first: FeatureMaps, second: FeatureMaps) -> FeatureMaps:
+    return tuple(torch.cat(pair) for pair in zip(first, second, strict=True))
+
+
+def _repeated(maps: FeatureMaps, times: int) -> FeatureMaps:
+    return maps if times == 1 else tuple(values.repeat(times, 1, 1, 1) for values in maps)
 
 
 def thickness_at(step: int, config: GraphRunConfig) -> float:
@@ -128,6 +177,7 @@ class Samples:
             few = pictures[: self.num_samples]
             mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
             result = model(few, mask)
+            few = resized(few, self.config.model.image_size)
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
             grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from autolink_gen.config import OptimiserConfig
+from autolink_gen.losses.perceptual import ConvFeatures
 
 
 def make_optimiser(
@@ -16,7 +17,10 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over a model's parameters; those of ``special`` learn at rates of their own."""
     apart = {id(parameter) for parameters, _ in special for parameter in parameters}
+    frozen = (module for module in model.modules() if isinstance(module, ConvFeatures))
+    apart |= {id(parameter) for module in frozen for parameter in module.parameters()}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+
     groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
     groups += [{"params": list(parameters), "lr": rate or config.lr} for parameters, rate in special]
     for group in groups:

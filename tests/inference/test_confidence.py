@@ -31,12 +31,14 @@ class Markers(nn.Module):
 
 
 class MarkerDetector(nn.Module):
+    span = 1.0
+
     def __init__(self):
         super().__init__()
-        self.layers = Markers()
+        self.heatmaps, self.keypoints = Markers(), soft_argmax
 
     def forward(self, pictures):
-        return soft_argmax(self.layers(pictures))
+        return self.keypoints(self.heatmaps(pictures))
 
 
 def marked_clip(index: int) -> tuple[list[np.ndarray], np.ndarray]:

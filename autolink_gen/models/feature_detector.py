@@ -1,0 +1,83 @@
+"""A keypoint detector on the frozen features of a classifier: those of the perceptual loss, as a rule."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, FeatureMaps, RandomFeatures, VGG16Features
+from autolink_gen.models.blocks import conv3x3, leaky_relu, scaled
+from autolink_gen.ops.keypoints import soft_argmax
+
+FeatureNames = Literal["alexnet", "vgg16", "random"]
+_NETWORKS = {"alexnet": AlexNetFeatures, "vgg16": VGG16Features, "random": RandomFeatures}
+_CHANNELS = 192  # at width 1
+_FINEST = 4  # maps with more than a quarter of the resolution are left out
+
+
+class FeatureDetector(nn.Module):
+    """Maps of a frozen network at unit length, brought to one width, joined coarse to fine, one heatmap a keypoint.
+
+    Differs: the paper's detector learns from nothing.
+    """
+
+    def __init__(self, num_keypoints: int, *, image_size: int, features: FeatureNames, size: int, width: float) -> None:
+        super().__init__()
+        self.image_size, self.size = image_size, size
+        self.features: ConvFeatures = _NETWORKS[features]()
+        channels = scaled(_CHANNELS, width)
+        places = [place for place in self.features.geometry(size) if place.side <= size // _FINEST]
+        self.first_map = len(self.features.layers) - len(places)
+        sides = [place.side for place in places]
+        self.laterals = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(place.channels, channels, 1), nn.BatchNorm2d(channels)) for place in places
+        )
+        self.merges = nn.ModuleList(
+            nn.Sequential(conv3x3(channels, channels), nn.BatchNorm2d(channels), leaky_relu()) for _ in set(sides)
+        )
+        self.head = conv3x3(channels, num_keypoints)
+        self._sides = sides
+        finest = places[0]
+        # Centres of the first and the last position in the picture, in [-1, 1].
+        ends = [finest.first_px, finest.first_px + (finest.side - 1) * finest.stride_px]
+        low, high = (2 * ((end + 0.5) * image_size / size - 0.5) / (image_size - 1) - 1 for end in ends)
+        self.span, self.shift = (high - low) / 2, (high + low) / 2
+
+    def take_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Fill the frozen network, rounded to half precision, in which models are stored.
+
+        Raises ValueError for missing and misshapen weights.
+        """
+        self.features.fill({name: value.half().to(value.dtype) for name, value in weights.items()})
+
+    def maps(self, pictures: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
+        """The frozen network's maps of pictures in [-1, 1], each position of length 1 over the channels."""
+        if pictures.shape[-1] != self.size:
+            pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", align_corners=False)
+        return tuple(F.normalize(m, dim=1, eps=1e-6) for m in self.features(pictures))
+
+    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K H H"]:
+        """Unnormalised heatmaps of pictures in [-1, 1], or of the ``maps`` of them."""
+        maps = (self.maps(pictures) if maps is None else maps)[self.first_map :]
+        parts = [lateral(values) for lateral, values in zip(self.laterals, maps, strict=True)]
+        joined: Tensor | None = None
+        by_side = itertools.groupby(zip(reversed(self._sides), reversed(parts), strict=True), key=lambda pair: pair[0])
+        for merge, (side, group) in zip(self.merges, by_side, strict=True):
+            total = torch.stack([part for _, part in group]).sum(0)
+            if joined is not None:
+                total = total + F.interpolate(joined, (side, side), mode="bilinear", align_corners=False)
+            joined = merge(total)
+        heatmaps: Tensor = self.head(joined)
+        return heatmaps
+
+    def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of heatmaps, whose outer positions lie inside the picture."""
+        return soft_argmax(heatmaps) * self.span + self.shift
+
+    def forward(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1], or of the ``maps`` of them."""
+        return self.keypoints(self.heatmaps(pictures, maps))
