@@ -8,7 +8,9 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from autolink_gen.checks import require
 from autolink_gen.data.identity import public_data
+from autolink_gen.graph_settings import EdgesConfig, ThicknessConfig, ViewsConfig
 from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.models.blocks import check_width
 from autolink_gen.models.generator import GanConfig
@@ -17,13 +19,8 @@ from autolink_gen.text import shown
 
 Config = TypeVar("Config")
 # No run needs more, and a stranger's recipe may ask for anything.
-MAX_WORKERS, MAX_COUNT, MAX_VIEWS = 256, 10**9, 64
+MAX_WORKERS, MAX_COUNT = 256, 10**9
 _SHOWN = 5  # problems of a configuration that one message lists
-
-
-def _require(condition: bool, name: str, rule: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name} must be {rule}, got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,9 @@ class DataConfig:
     hold_out: int = 0  # leave every Nth person of the training part out, to tune on; 0: none
 
     def __post_init__(self) -> None:
-        _require(0 <= self.flip <= 1, "data.flip", "in [0, 1]", self.flip)
-        _require(0 <= self.workers <= MAX_WORKERS, "data.workers", f"0 to {MAX_WORKERS}", self.workers)
-        _require(self.hold_out >= 0 and self.hold_out != 1, "data.hold_out", "0, or 2 or more", self.hold_out)
+        require(0 <= self.flip <= 1, "data.flip", "in [0, 1]", self.flip)
+        require(0 <= self.workers <= MAX_WORKERS, "data.workers", f"0 to {MAX_WORKERS}", self.workers)
+        require(self.hold_out >= 0 and self.hold_out != 1, "data.hold_out", "0, or 2 or more", self.hold_out)
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ class PairDataConfig(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(0 <= self.varied <= 1, "data.varied", "in [0, 1]", self.varied)
-        _require(self.hold_out == 0, "data.hold_out", "0 for clips, whose persons nothing names", self.hold_out)
+        require(0 <= self.varied <= 1, "data.varied", "in [0, 1]", self.varied)
+        require(self.hold_out == 0, "data.hold_out", "0 for clips, whose persons nothing names", self.hold_out)
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         fits = self.resize is None or 32 <= self.resize <= 2048
-        _require(fits, "loss.resize", "at least 32 pixels and at most 2048", self.resize)
+        require(fits, "loss.resize", "at least 32 pixels and at most 2048", self.resize)
 
 
 @dataclass(frozen=True)
@@ -87,12 +84,10 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "edge_weight_lr", "heatmap_lr", "mapping_lr"):
-            _require(
-                (rate := getattr(self, name)) is None or 0 < rate < math.inf, f"optimiser.{name}", "positive", rate
-            )
-        _require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
-        _require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
-        _require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)
+            require((rate := getattr(self, name)) is None or 0 < rate < math.inf, f"optimiser.{name}", "positive", rate)
+        require(all(0 <= b < 1 for b in self.betas), "optimiser.betas", "in [0, 1)", self.betas)
+        require(self.warmup_steps >= 0, "optimiser.warmup_steps", "0 or more", self.warmup_steps)
+        require(self.clip_norm is None or self.clip_norm > 0, "optimiser.clip_norm", "positive", self.clip_norm)
 
 
 @dataclass(frozen=True)
@@ -112,39 +107,10 @@ class RunLengthConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "save_every", "keep_last", "grid_every", "log_every", "max_bad_steps"):
             value = getattr(self, name)
-            _require(value >= 1, f"training.{name}", "at least 1", value)
-            _require(value <= MAX_COUNT, f"training.{name}", f"at most {MAX_COUNT:,}", value)
-        _require(abs(self.seed) < 2**63, "training.seed", "a number of 63 bits", self.seed)
-        _require(0 <= self.ema < 1, "training.ema", "in [0, 1)", self.ema)
-
-
-@dataclass(frozen=True)
-class ThicknessConfig:
-    """Thick edges first: sigma^2 falls geometrically from ``start`` to the model's, between two shares of the run."""
-
-    start: float | None = None  # None: the model's sigma2 throughout
-    hold: float = 0.2
-    until: float = 0.6
-
-    def __post_init__(self) -> None:
-        _require(self.start is None or 0 < self.start < math.inf, "thickness.start", "positive", self.start)
-        _require(0 <= self.hold <= self.until <= 1, "thickness.hold, thickness.until", "rising in [0, 1]", self)
-
-
-@dataclass(frozen=True)
-class ViewsConfig:
-    """More than one look at each picture. Differs: the paper has one mask a picture and looks at no moved ones.
-
-    ``masks``: each picture is repainted under so many masks, from keypoints detected once. ``consistency`` weighs, in
-    the loss, how far keypoints of a picture that is turned, scaled and shifted a little are from the moved keypoints.
-    """
-
-    masks: int = 1
-    consistency: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(1 <= self.masks <= MAX_VIEWS, "views.masks", f"1 to {MAX_VIEWS}", self.masks)
-        _require(0 <= self.consistency < math.inf, "views.consistency", "0 or more", self.consistency)
+            require(value >= 1, f"training.{name}", "at least 1", value)
+            require(value <= MAX_COUNT, f"training.{name}", f"at most {MAX_COUNT:,}", value)
+        require(abs(self.seed) < 2**63, "training.seed", "a number of 63 bits", self.seed)
+        require(0 <= self.ema < 1, "training.ema", "in [0, 1)", self.ema)
 
 
 @dataclass(frozen=True)
@@ -158,6 +124,7 @@ class GraphRunConfig:
     training: RunLengthConfig = field(default_factory=RunLengthConfig)
     thickness: ThicknessConfig = field(default_factory=ThicknessConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
+    edges: EdgesConfig = field(default_factory=EdgesConfig)
 
 
 @dataclass(frozen=True)
@@ -189,10 +156,10 @@ class PoseConfig:
     moved_share: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.moved_share <= 1, "pose.moved_share", "in [0, 1]", self.moved_share)
-        _require(0 <= self.jitter_share <= 1, "pose.jitter_share", "in [0, 1]", self.jitter_share)
-        _require(0 <= self.mix_share <= 1, "pose.mix_share", "in [0, 1]", self.mix_share)
-        _require(self.jitter >= 0, "pose.jitter", "0 or more", self.jitter)
+        require(0 <= self.moved_share <= 1, "pose.moved_share", "in [0, 1]", self.moved_share)
+        require(0 <= self.jitter_share <= 1, "pose.jitter_share", "in [0, 1]", self.jitter_share)
+        require(0 <= self.mix_share <= 1, "pose.mix_share", "in [0, 1]", self.mix_share)
+        require(self.jitter >= 0, "pose.jitter", "0 or more", self.jitter)
 
 
 @dataclass(frozen=True)
@@ -216,10 +183,10 @@ class AdversarialConfig:
     structure: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.gamma is None or self.gamma >= 0, "loss.gamma", "0 or more", self.gamma)
-        _require(self.penalty_every >= 1, "loss.penalty_every", "at least 1", self.penalty_every)
-        _require(0 <= self.mismatched < 1, "loss.mismatched", "in [0, 1)", self.mismatched)
-        _require(self.structure >= 0, "loss.structure", "0 or more", self.structure)
+        require(self.gamma is None or self.gamma >= 0, "loss.gamma", "0 or more", self.gamma)
+        require(self.penalty_every >= 1, "loss.penalty_every", "at least 1", self.penalty_every)
+        require(0 <= self.mismatched < 1, "loss.mismatched", "in [0, 1)", self.mismatched)
+        require(self.structure >= 0, "loss.structure", "0 or more", self.structure)
 
 
 def default_gamma(image_size: int) -> float:
@@ -241,7 +208,7 @@ class ProgressConfig:
 
     def __post_init__(self) -> None:
         fits = self.pictures == 0 or 2 <= self.pictures <= MAX_COUNT
-        _require(fits, "progress.pictures", f"0, or from 2 to {MAX_COUNT:,}", self.pictures)
+        require(fits, "progress.pictures", f"0, or from 2 to {MAX_COUNT:,}", self.pictures)
 
 
 @dataclass(frozen=True)
@@ -275,7 +242,7 @@ class TransferLossConfig:
 
     def __post_init__(self) -> None:
         for name in ("squared", "perceptual", "adversarial"):
-            _require(getattr(self, name) >= 0, f"loss.{name}", "0 or more", getattr(self, name))
+            require(getattr(self, name) >= 0, f"loss.{name}", "0 or more", getattr(self, name))
         check_width("loss.discriminator_width", self.discriminator_width)
 
 

@@ -13,12 +13,12 @@ from autolink_gen.config import (
     LossConfig,
     OptimiserConfig,
     RunLengthConfig,
-    ThicknessConfig,
     TransferRunConfig,
     build,
     to_dict,
     to_yaml,
 )
+from autolink_gen.graph_settings import ThicknessConfig
 from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.recipes import merge, parse_overrides, read_recipe, read_yaml, recipe_names
 

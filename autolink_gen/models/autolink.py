@@ -199,19 +199,26 @@ class AutoLink(WithQuickCopy):
         images: Float[Tensor, "B 3 I I"],
         masks: Float[Tensor, "N 1 S S"],
         moved: Float[Tensor, "M 3 I I"] | None = None,
+        *,
+        looked_at: Float[Tensor, "B 3 I I"] | None = None,
         maps: FeatureMaps | None = None,
+        kept_edges: Float[Tensor, "K K"] | None = None,
     ) -> Reconstruction:
         """Detect, draw and repaint images in [-1, 1], S = ``image_size`` pixels wide; a mask is 1 where one is kept.
 
         I, the images' own size, is ``input_size`` as a rule. There may be several masks for each image, those of the
         whole batch first, then its second ones. Keypoints are detected on ``moved`` images as well, in the same pass.
-        ``maps``, of the images and then of the moved ones, are those of a detector on features, where they are known.
+        The detector is shown ``looked_at`` in the images' place, where it is given; ``maps``, of these and then of the
+        moved ones, are those of a detector on features, where they are known. ``kept_edges``, symmetric, is 1 for edges
+        to draw and 0 for others.
         """
-        both = images if moved is None else torch.cat([images, moved])
+        shown = images if looked_at is None else looked_at
+        both = shown if moved is None else torch.cat([shown, moved])
         found = self.detector(both) if maps is None else self.detector(both, maps)
         keypoints, moved_keypoints = found.tensor_split([len(images)])
         own = resized(images, masks.shape[-1])
-        drawn = self._maps(keypoints, self.edge_weights, own.shape[-1])
+        weights = self.edge_weights if kept_edges is None else self.edge_weights * kept_edges
+        drawn = self._maps(keypoints, weights, own.shape[-1])
         views = len(masks) // len(own)
         painted = self._paint(own.repeat(views, 1, 1, 1), masks, drawn.repeat(views, 1, 1, 1))
         return Reconstruction(keypoints, drawn.amax(dim=1, keepdim=True), painted, moved_keypoints)

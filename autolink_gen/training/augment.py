@@ -64,6 +64,26 @@ class Nudge(nn.Module):
             return self.move(pictures)
 
 
+class Recolour(nn.Module):
+    """Changes brightness, contrast, saturation and hue of pictures; ``strength`` from 0, not at all, to 1."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        by = 0.5 * strength
+        saturation = (1 - 0.9 * strength, 1 + strength)
+        self.colours = ColorJiggle(
+            brightness=0.6 * by, contrast=(1 - by, 1 + by), saturation=saturation, hue=by / 2, p=1.0
+        )
+
+    @torch.no_grad()
+    def forward(self, pictures: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
+        """Pictures in [-1, 1], each in other colours, as ``seed`` says."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            coloured: Tensor = self.colours((pictures + 1) / 2)
+        return coloured.clamp(0, 1) * 2 - 1
+
+
 class VaryPairs(nn.Module):
     """Recolours some pairs of pictures, and turns, scales and shifts them a little, both pictures of a pair alike.
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,15 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
-from autolink_gen.config import GraphRunConfig, LossConfig, ThicknessConfig
+from autolink_gen.config import GraphRunConfig
 from autolink_gen.files import write_picture
-from autolink_gen.losses.perceptual import FeatureMaps, PerceptualLoss
-from autolink_gen.models.autolink import AutoLink, Reconstruction, resized
-from autolink_gen.models.feature_detector import FeatureDetector
-from autolink_gen.pretrained import load_features
-from autolink_gen.training.augment import Nudge
+from autolink_gen.graph_settings import ThicknessConfig
+from autolink_gen.models.autolink import AutoLink, resized
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
+from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
@@ -39,7 +36,7 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
             (list(model.detector.head.parameters()), config.optimiser.heatmap_lr),
         ]
         optimiser = make_optimiser(model, config.optimiser, special=special)
-        loss_of = _make_loss(config, model).to(fabric.device)
+        loss_of = GraphLoss(config, model).to(fabric.device)
         run = Run(
             fabric,
             launch,
@@ -55,80 +52,23 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     return run
 
 
-def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Tensor], loss_of: PerceptualLoss) -> None:
-    fabric, nudge = run.fabric, Nudge()
+def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Tensor], loss_of: GraphLoss) -> None:
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
-        generator = step_generator(config.training.seed, step, rank=fabric.global_rank)
-        pictures = to_float(next(batches), device=fabric.device)
+        generator = step_generator(config.training.seed, step, rank=run.fabric.global_rank)
+        pictures = to_float(next(batches), device=run.fabric.device)
         pictures = flip_some(pictures, probability=config.data.flip, generator=generator)
-        masks = model.random_mask(config.views.masks * len(pictures), generator=generator)
-        moved = None
-        if config.views.consistency:
-            moved = nudge.moved(pictures, seed=int(torch.randint(2**62, (), generator=generator)))
+        views = loss_of.views(pictures, generator=generator)
         model.sigma2 = thickness_at(step, config)
         rate = set_learning_rate(run.optimiser, config.optimiser, step=step, steps=config.training.steps)
-        result, loss = _repaint(run, config, pictures, masks=masks, moved=moved, loss_of=loss_of)
-        if moved is not None:
-            asked = nudge.follow(result.keypoints, size=pictures.shape[-1])
-            loss = loss + config.views.consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
         run.update(
-            loss,
+            loss_of(run.model, views),
             clip_norm=config.optimiser.clip_norm,
             alpha=model.alpha,
             largest_edge_weight=model.edge_weights.max(),
             sigma2=model.sigma2,
             learning_rate=config.optimiser.lr * rate,
         )
-
-
-def _repaint(
-    run: Run,
-    config: GraphRunConfig,
-    pictures: Tensor,
-    *,
-    masks: Tensor,
-    moved: Tensor | None,
-    loss_of: PerceptualLoss,
-) -> tuple[Reconstruction, Tensor]:
-    """What the model makes of pictures, and its perceptual loss; features that both want are computed once."""
-    if shares_features(config):
-        maps = loss_of.target_features(pictures)
-        seen = maps if moved is None else _joined(maps, loss_of.target_features(moved))
-        result = run.model(pictures, masks, moved, seen)
-    else:
-        result = run.model(pictures, masks, moved)
-        targets = pictures if config.loss.resize else resized(pictures, config.model.image_size)
-        maps = loss_of.target_features(targets)
-    return result, loss_of.distance_to(result.pictures.float(), _repeated(maps, config.views.masks))
-
-
-def _make_loss(config: GraphRunConfig, model: AutoLink) -> PerceptualLoss:
-    """The perceptual loss; a detector on features gets theirs, and where both look at the same, they share them."""
-    loss_of = make_loss(config.loss)
-    if not isinstance(model.detector, FeatureDetector):
-        return loss_of
-    same = config.model.features == config.loss.features
-    features = loss_of.features if same else load_features(config.model.features)
-    model.detector.take_weights(features.state_dict())
-    if shares_features(config):
-        loss_of.features = model.detector.features
-    return loss_of
-
-
-def shares_features(config: GraphRunConfig) -> bool:
-    """Whether the maps of a picture that the loss compares are those that the detector looks at."""
-    model, loss = config.model, config.loss
-    same = model.features == loss.features and (loss.resize or model.image_size) == model.features_size
-    return model.detector == "features" and same and loss.unit_length
-
-
-def _joined(first: FeatureMaps, second: FeatureMaps) -> FeatureMaps:
-    return tuple(torch.cat(pair) for pair in zip(first, second, strict=True))
-
-
-def _repeated(maps: FeatureMaps, times: int) -> FeatureMaps:
-    return maps if times == 1 else tuple(values.repeat(times, 1, 1, 1) for values in maps)
 
 
 def thickness_at(step: int, config: GraphRunConfig) -> float:
@@ -140,12 +80,6 @@ def thickness_at(step: int, config: GraphRunConfig) -> float:
     span = thickness.until - thickness.hold
     way = min(1.0, max(0.0, (share - thickness.hold) / span)) if span else float(share >= thickness.until)
     return math.exp((1 - way) * math.log(thickness.start) + way * math.log(config.model.sigma2))
-
-
-def make_loss(config: LossConfig) -> PerceptualLoss:
-    """The perceptual loss of a configuration (AutoLink eq. 6); fetches the features' weights when they are missing."""
-    features = load_features(config.features, Path(config.weights) if config.weights else None)
-    return PerceptualLoss(features, distance=config.distance, resize=config.resize, unit_length=config.unit_length)
 
 
 class Samples:

@@ -22,7 +22,7 @@ from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.training.batches import open_pictures, step_generator
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings
-from autolink_gen.training.graph import make_loss
+from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.locks import LOCK_NAME, locked_run
 from autolink_gen.training.seed_table import seeds_in
 

@@ -21,8 +21,8 @@ from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
 from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
-from autolink_gen.training.graph import make_loss
 from autolink_gen.training.graph_copy import check_size
+from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate

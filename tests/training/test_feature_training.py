@@ -9,7 +9,9 @@ from autolink_gen.losses.perceptual import RandomFeatures
 from autolink_gen.models.autolink import FROZEN
 from autolink_gen.recipes import merge
 from autolink_gen.training import graph as graph_training
-from autolink_gen.training.graph import shares_features, train_graph
+from autolink_gen.training import graph_loss
+from autolink_gen.training.graph import train_graph
+from autolink_gen.training.graph_loss import shares_features
 from autolink_gen.training.launch import Launch
 
 TINY = {
@@ -47,7 +49,7 @@ def test_shared_features_give_the_loss_of_features_computed_twice(tmp_path, monk
     config = tiny({"views": views, "training": {"steps": 1}})
     assert shares_features(config)
     shared = trained(config, tmp_path / "shared").metrics
-    monkeypatch.setattr(graph_training, "shares_features", lambda config: False)
+    monkeypatch.setattr(graph_loss, "shares_features", lambda config: False)
     apart = trained(config, tmp_path / "apart").metrics
     # Apart, the loss has weights that are not rounded to half precision.
     assert shared["loss"] == pytest.approx(apart["loss"], rel=1e-3)

@@ -15,8 +15,10 @@ from PIL import Image
 from autolink_gen import load_graph_model
 from autolink_gen.config import GraphRunConfig, LossConfig, build
 from autolink_gen.training import graph as graph_training
+from autolink_gen.training import graph_loss
 from autolink_gen.training.engine import Run
-from autolink_gen.training.graph import make_loss, thickness_at, train_graph
+from autolink_gen.training.graph import thickness_at, train_graph
+from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import STATE_NAME, read_newest, step_folders
 
@@ -173,14 +175,14 @@ def test_the_time_limit_saves_and_stops(tmp_path):
 
 
 def test_steps_without_a_finite_loss_are_skipped_and_counted(tmp_path, monkeypatch):
-    class Poisoned(graph_training.PerceptualLoss):
+    class Poisoned(graph_loss.PerceptualLoss):
         calls = 0
 
-        def forward(self, pictures, targets):
+        def distance_to(self, pictures, target_features):
             Poisoned.calls += 1
-            return super().forward(pictures, targets) * (float("nan") if Poisoned.calls == 3 else 1.0)
+            return super().distance_to(pictures, target_features) * (float("nan") if Poisoned.calls == 3 else 1.0)
 
-    monkeypatch.setattr(graph_training, "PerceptualLoss", Poisoned)
+    monkeypatch.setattr(graph_loss, "PerceptualLoss", Poisoned)
     run = train_graph(tiny(), launch(tmp_path / "run"))
     assert run.progress.skipped_steps == 1
     assert run.progress.step == 6
@@ -188,11 +190,11 @@ def test_steps_without_a_finite_loss_are_skipped_and_counted(tmp_path, monkeypat
 
 
 def test_training_stops_with_advice_when_nothing_is_finite(tmp_path, monkeypatch):
-    class Hopeless(graph_training.PerceptualLoss):
-        def forward(self, pictures, targets):
-            return super().forward(pictures, targets) * float("inf")
+    class Hopeless(graph_loss.PerceptualLoss):
+        def distance_to(self, pictures, target_features):
+            return super().distance_to(pictures, target_features) * float("inf")
 
-    monkeypatch.setattr(graph_training, "PerceptualLoss", Hopeless)
+    monkeypatch.setattr(graph_loss, "PerceptualLoss", Hopeless)
     with pytest.raises(ValueError, match=r"3 steps in a row.*--fresh.*optimiser\.lr"):
         train_graph(tiny(max_bad_steps=3), launch(tmp_path / "run"))
 

@@ -5,9 +5,11 @@ import torch
 
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.ops.edges import edge_map
 from autolink_gen.recipes import merge
 from autolink_gen.training.augment import Nudge
 from autolink_gen.training.graph import train_graph
+from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch
 
 TINY = {
@@ -15,7 +17,10 @@ TINY = {
     "loss": {"features": "random", "distance": "l1"},
     "training": {"steps": 4, "batch_size": 2, "save_every": 2, "grid_every": 4, "log_every": 1},
 }
-VIEWS = {"views": {"masks": 2, "consistency": 0.5}}
+VIEWS = {
+    "views": {"masks": 2, "consistency": 0.5, "recolour": 0.5},
+    "edges": {"dropout": 0.3, "length_weight": 1e-3},
+}
 
 
 def tiny(*changes) -> GraphRunConfig:
@@ -60,10 +65,58 @@ def test_training_with_views_goes_on_bit_equal(tmp_path):
     assert all(torch.equal(value, halves[name]) for name, value in straight.items())
 
 
-@pytest.mark.parametrize("view", [{"masks": 2}, {"consistency": 0.5}])
-def test_each_view_changes_what_is_learned(tmp_path, view):
-    plain, other = weights(tiny(), tmp_path / "plain"), weights(tiny({"views": view}), tmp_path / "other")
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> dict[str, torch.Tensor]:
+    return weights(tiny(), tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"views": {"masks": 2}},
+        {"views": {"consistency": 0.5}},
+        {"views": {"recolour": 0.5}},
+        {"edges": {"dropout": 0.5}},
+        {"edges": {"length_weight": 1e-2}},
+    ],
+)
+def test_each_view_changes_what_is_learned(tmp_path, plain, change):
+    other = weights(tiny(change), tmp_path / "other")
     assert any(not torch.equal(value, other[name]) for name, value in plain.items())
+
+
+def test_dropped_edges_are_not_drawn():
+    torch.manual_seed(0)
+    model = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).eval()
+    pictures, mask = torch.rand(2, 3, 64, 64) * 2 - 1, model.random_mask(2)
+    kept = torch.zeros(4, 4)
+    kept[0, 2] = kept[2, 0] = 1
+    with torch.no_grad():
+        result = model(pictures, mask, kept_edges=kept)
+        alone = edge_map(result.keypoints[:, [0, 2]], model.edge_weights[[0, 2]][:, [0, 2]], sigma2=1e-2, size=64)
+    torch.testing.assert_close(result.edge_map, alone)
+
+
+def test_share_of_edges_dropped_and_that_both_halves_of_the_matrix_agree():
+    config = tiny({"edges": {"dropout": 0.3}, "model": {"num_keypoints": 32}})
+    loss_of = GraphLoss(config, AutoLink(config.model))
+    kept = loss_of.views(torch.zeros(1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).kept_edges
+    assert torch.equal(kept, kept.T) and set(kept.unique().tolist()) == {0.0, 1.0}
+    assert 0.6 < kept[tuple(torch.triu_indices(32, 32, 1))].mean() < 0.8
+
+
+def test_detector_alone_is_shown_other_colours():
+    config = tiny({"views": {"recolour": 1.0}})
+    pictures = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    views = GraphLoss(config, AutoLink(config.model)).views(pictures, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(views.pictures, pictures)
+    changes = (views.recoloured - pictures).abs().mean((1, 2, 3))
+    assert bool((changes > 0.02).all()) and bool((views.recoloured.abs() <= 1).all())
+    model = AutoLink(config.model).eval()
+    with torch.no_grad():
+        result = model(pictures, views.masks, looked_at=views.recoloured)
+        assert torch.equal(result.keypoints, model.detector(views.recoloured))
+        assert torch.equal(result.pictures, model.reconstruct(pictures, views.masks, result.keypoints))
 
 
 def test_consistency_draws_keypoints_to_where_the_picture_moved(tmp_path):

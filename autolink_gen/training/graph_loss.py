@@ -1,0 +1,117 @@
+"""What the graph learner is shown at a step, and what its model is judged by."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from autolink_gen.config import GraphRunConfig, LossConfig
+from autolink_gen.losses.edges import edge_cost
+from autolink_gen.losses.perceptual import FeatureMaps, PerceptualLoss
+from autolink_gen.models.autolink import AutoLink, Reconstruction, resized
+from autolink_gen.models.feature_detector import FeatureDetector
+from autolink_gen.pretrained import load_features
+from autolink_gen.training.augment import Nudge, Recolour
+
+
+class Views(NamedTuple):
+    """What one step is shown: pictures in [-1, 1] to repaint under masks, and other looks at them.
+
+    ``recoloured``: what the detector is shown in their place; ``moved``: on which keypoints are to move likewise;
+    ``kept_edges``: 1 for edges to draw. Each is None where the settings ask for none.
+    """
+
+    pictures: Float[Tensor, "B 3 I I"]
+    masks: Float[Tensor, "N 1 S S"]
+    recoloured: Float[Tensor, "B 3 I I"] | None
+    moved: Float[Tensor, "B 3 I I"] | None
+    kept_edges: Float[Tensor, "K K"] | None
+
+
+class GraphLoss(nn.Module):
+    """The loss of a run: perceptual (AutoLink eq. 6), and what the settings add to it.
+
+    Fetches the features' weights when they are missing. A detector on features gets theirs; where it looks at the same
+    maps as the loss, they are computed once.
+    """
+
+    def __init__(self, config: GraphRunConfig, model: AutoLink) -> None:
+        super().__init__()
+        self.config, self._model = config, [model]  # in a list it is no submodule
+        self.perceptual = make_loss(config.loss)
+        self.nudge, self.recolour = Nudge(), Recolour(config.views.recolour)
+        self.shares_features = shares_features(config)
+        if isinstance(model.detector, FeatureDetector):
+            same = config.model.features == config.loss.features
+            features = self.perceptual.features if same else load_features(config.model.features)
+            model.detector.take_weights(features.state_dict())
+            if self.shares_features:
+                self.perceptual.features = model.detector.features
+
+    def views(self, pictures: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
+        """What a step with these pictures is shown; ``generator`` is on the CPU."""
+        model, views = self._model[0], self.config.views
+
+        def seed() -> int:
+            return int(torch.randint(2**62, (), generator=generator))
+
+        masks = model.random_mask(views.masks * len(pictures), generator=generator)
+        moved = self.nudge.moved(pictures, seed=seed()) if views.consistency else None
+        recoloured = self.recolour(pictures, seed=seed()) if views.recolour else None
+        kept_edges = self._kept_edges(generator).to(pictures.device) if self.config.edges.dropout else None
+        return Views(pictures, masks, recoloured, moved, kept_edges)
+
+    def _kept_edges(self, generator: torch.Generator) -> Float[Tensor, "K K"]:
+        count = self.config.model.num_keypoints
+        kept = (torch.rand(count, count, generator=generator) >= self.config.edges.dropout).float().triu(1)
+        return kept + kept.T
+
+    def forward(self, network: nn.Module, views: Views) -> Float[Tensor, ""]:
+        """The loss of the model, as it is called in training, on the views of a step."""
+        result, loss = self._repaint(network, views)
+        edges, consistency = self.config.edges, self.config.views.consistency
+        if edges.length_weight:
+            cost = edge_cost(result.keypoints, self._model[0].edge_weights, floor=edges.length_floor)
+            loss = loss + edges.length_weight * cost
+        if views.moved is not None:
+            asked = self.nudge.follow(result.keypoints, size=views.pictures.shape[-1])
+            loss = loss + consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
+        return loss
+
+    def _repaint(self, network: nn.Module, views: Views) -> tuple[Reconstruction, Tensor]:
+        pictures, times = views.pictures, self.config.views.masks
+        given = {"looked_at": views.recoloured, "kept_edges": views.kept_edges}
+        if self.shares_features:
+            targets = self.perceptual.target_features(pictures)
+            shown = targets if views.recoloured is None else self.perceptual.target_features(views.recoloured)
+            if views.moved is not None:
+                shown = _joined(shown, self.perceptual.target_features(views.moved))
+            result = network(pictures, views.masks, views.moved, maps=shown, **given)
+        else:
+            result = network(pictures, views.masks, views.moved, **given)
+            like = pictures if self.config.loss.resize else resized(pictures, self.config.model.image_size)
+            targets = self.perceptual.target_features(like)
+        return result, self.perceptual.distance_to(result.pictures.float(), _repeated(targets, times))
+
+
+def make_loss(config: LossConfig) -> PerceptualLoss:
+    """The perceptual loss of a configuration (AutoLink eq. 6); fetches the features' weights when they are missing."""
+    features = load_features(config.features, Path(config.weights) if config.weights else None)
+    return PerceptualLoss(features, distance=config.distance, resize=config.resize, unit_length=config.unit_length)
+
+
+def shares_features(config: GraphRunConfig) -> bool:
+    """Whether the maps of a picture that the loss compares are those that the detector looks at."""
+    model, loss = config.model, config.loss
+    same = model.features == loss.features and (loss.resize or model.image_size) == model.features_size
+    return model.detector == "features" and same and loss.unit_length
+
+
+def _joined(first: FeatureMaps, second: FeatureMaps) -> FeatureMaps:
+    return tuple(torch.cat(pair) for pair in zip(first, second, strict=True))
+
+
+def _repeated(maps: FeatureMaps, times: int) -> FeatureMaps:
+    return maps if times == 1 else tuple(values.repeat(times, 1, 1, 1) for values in maps)
