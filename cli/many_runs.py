@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 Values = dict[str, float]
 _FINISHED_BY = (None, "the time limit")
+# Settings that came later, at their defaults: runs that were done before them keep their keys.
+_ADDED: dict[str, dict[str, Any]] = {
+    "data": {"hold_out": 0},
+    "model": {"detector": "residual", "features": "alexnet", "features_size": 128},
+    "views": {"recolour": 0.0},
+    "edges": {"length_weight": 0.0, "length_floor": 0.02, "dropout": 0.0},
+}
 
 
 def many_runs_options(command: Command) -> Command:
@@ -43,6 +50,10 @@ class GraphJob(NamedTuple):
 
         values = to_dict(self.config)
         values["data"].pop("root")
+        for group, default in _ADDED.items():
+            for name in [name for name, value in default.items() if values[group][name] == value]:
+                values[group].pop(name)
+        values = {group: settings for group, settings in values.items() if settings}
         digest = hashlib.sha256(f"{values} {max_minutes}".encode()).hexdigest()[:8]
         return f"{self.name} {digest}"
 

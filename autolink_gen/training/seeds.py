@@ -16,9 +16,11 @@ from torch.utils.data import Dataset
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.config import GraphRunConfig
 from autolink_gen.data.catalog import open_held_out
+from autolink_gen.data.held_out import open_persons
 from autolink_gen.evaluation.images import spread_batches
 from autolink_gen.files import write_text_atomically
 from autolink_gen.losses.perceptual import PerceptualLoss
+from autolink_gen.models.autolink import resized
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.training.batches import open_pictures, step_generator
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings
@@ -50,8 +52,13 @@ def compare_seeds(
     At most 256 held-out pictures are repainted, or training pictures where nothing is held out.
     """
     root = Path(config.data.root) if config.data.root else None
-    size, fit = config.model.image_size, config.model.fit
-    pictures = open_held_out(config.data.name, root=root, image_size=size, fit=fit, classes=config.data.classes)
+    size, fit = config.model.input_size, config.model.fit
+    name, every = config.data.name, config.data.hold_out
+    pictures: Dataset[Tensor] | None
+    if every:
+        pictures = open_persons(name, root=root, every=every, held_out=True, image_size=size, fit=fit)
+    else:
+        pictures = open_held_out(name, root=root, image_size=size, fit=fit, classes=config.data.classes)
     if pictures is None:
         pictures = open_pictures(config.data, image_size=size, fit=fit, seed=0)
     loss_of = make_loss(config.loss)
@@ -68,7 +75,8 @@ def _loss(folder: Path, loss_of: PerceptualLoss, pictures: Dataset[Tensor]) -> f
     total, count = 0.0, 0
     for number, batch in enumerate(spread_batches(pictures, count=_MAX_PICTURES, batch_size=_BATCH)):
         mask = model.random_mask(len(batch), generator=step_generator(0, number, stream=_MASKS))
-        total += float(loss_of(model(batch, mask).pictures, batch)) * len(batch)
+        targets = batch if loss_of.resize else resized(batch, model.config.image_size)
+        total += float(loss_of(model(batch, mask).pictures, targets)) * len(batch)
         count += len(batch)
     return total / count
 
