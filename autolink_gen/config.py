@@ -103,6 +103,7 @@ class RunLengthConfig:
     grid_every: int = 1000
     log_every: int = 20
     max_bad_steps: int = 5  # consecutive steps without a finite loss before training stops
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"  # where the command names none
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "save_every", "keep_last", "grid_every", "log_every", "max_bad_steps"):

@@ -9,3 +9,17 @@ def best_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def best_precision(kind: str) -> str:
+    """The precision to train in on a kind of device: "bf16-mixed" where it multiplies such numbers, else "32-true".
+
+    Processors that have to convert them first are slower with them than without.
+    """
+    import torch
+
+    if kind == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, and not in every version
+    found = (getattr(torch.cpu, name, None) for name in tests)
+    return "bf16-mixed" if kind == "cpu" and any(test() for test in found if test is not None) else "32-true"

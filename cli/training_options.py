@@ -52,10 +52,9 @@ _OPTIONS = (
     click.option("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
     click.option(
         "--precision",
-        type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]),
-        default="32-true",
-        show_default=True,
-        help="Floating-point precision.",
+        type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]),
+        default=None,
+        help="Floating-point precision; auto: bf16-mixed where the processor has it. [default: the recipe's]",
     ),
     click.option(
         "--resume/--fresh",

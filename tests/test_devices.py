@@ -1,6 +1,7 @@
 """The device that is taken where none is named: never one that was not asked for and cannot do what is needed."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from lightning_fabric.accelerators import MPSAccelerator
 
 from autolink_gen.cli.shared import pick_device
-from autolink_gen.devices import best_device
+from autolink_gen.config import RunLengthConfig
+from autolink_gen.devices import best_device, best_precision
 from autolink_gen.evaluation.equivariance import equivariance
 from autolink_gen.evaluation.images import features_of
 from autolink_gen.inference.detect import mean_pose
@@ -27,7 +29,7 @@ def an_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("devices", ["auto", 1, "1", "cpu"])
 def test_training_takes_no_apple_gpu_by_accident(tmp_path: Path, an_apple_gpu: None, devices: str | int) -> None:
-    fabric = start_fabric(Launch(folder=tmp_path, devices=devices), seed=0)
+    fabric = start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
     assert (fabric.device.type, fabric.world_size) == ("cpu", 1)
     assert pick_device(None) == best_device() == "cpu"
 
@@ -43,13 +45,13 @@ def test_an_apple_gpu_is_taken_where_it_is_named(
 
     monkeypatch.setattr("autolink_gen.training.launch.Fabric", fabric)
     with pytest.raises(ValueError, match="seen"):
-        start_fabric(Launch(folder=tmp_path, devices="mps"), seed=0)
+        start_fabric(Launch(folder=tmp_path, devices="mps"), RunLengthConfig(seed=0))
     assert (asked["accelerator"], asked["devices"], asked["strategy"]) == ("mps", 1, "auto")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert best_device() == pick_device(None) == "cuda"
     for devices, count in (("auto", "auto"), ("cuda", "auto"), (2, 2)):
         with pytest.raises(ValueError, match="seen"):
-            start_fabric(Launch(folder=tmp_path, devices=devices), seed=0)
+            start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
         assert (asked["accelerator"], asked["devices"]) == ("cuda", count)
 
 
@@ -57,8 +59,30 @@ def test_an_apple_gpu_is_taken_where_it_is_named(
 @pytest.mark.parametrize("devices", ["cuda", "mps"])
 def test_a_kind_of_device_that_is_not_there_is_one_line(tmp_path: Path, devices: str) -> None:
     with pytest.raises(ValueError, match=f"--devices {devices} .*--devices auto takes what there is") as caught:
-        start_fabric(Launch(folder=tmp_path, devices=devices), seed=0)
+        start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_half_precision_is_taken_where_the_processor_multiplies_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool, expected: str
+) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: native, raising=False)
+    assert best_precision("cpu") == expected and best_precision("mps") == "32-true"
+    launch = Launch(folder=tmp_path, devices="cpu")
+
+    def chosen(launch: Launch, precision: str) -> str:
+        return start_fabric(launch, RunLengthConfig(precision=precision)).strategy.precision.precision
+
+    assert chosen(launch, "auto") == expected
+    assert chosen(launch, "32-true") == "32-true" == chosen(replace(launch, precision="32-true"), "auto")
+
+
+def test_a_torch_that_cannot_tell_trains_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert best_precision("cpu") == "32-true"
 
 
 class Single(torch.Tensor):

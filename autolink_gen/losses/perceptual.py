@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autolink_gen.ops.precision import single
+
 FeatureMaps = tuple[Tensor, ...]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -257,7 +259,8 @@ class PerceptualLoss(nn.Module):
         if self.resize is not None and pictures.shape[-2:] != (self.resize, self.resize):
             size = (self.resize, self.resize)
             pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-        maps: FeatureMaps = self.features(pictures)
+        # Under autocast the maps come in half precision, of whose sums and small differences little would be left.
+        maps: FeatureMaps = tuple(single(values) for values in self.features(pictures))
         return tuple(F.normalize(m, dim=1, eps=1e-6) for m in maps) if self.unit_length else maps
 
 

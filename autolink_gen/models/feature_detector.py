@@ -9,9 +9,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, FeatureMaps, RandomFeatures, VGG16Features
+from autolink_gen.losses.perceptual import (
+    AlexNetFeatures,
+    ConvFeatures,
+    FeatureMaps,
+    RandomFeatures,
+    VGG16Features,
+)
 from autolink_gen.models.blocks import conv3x3, leaky_relu, scaled
 from autolink_gen.ops.keypoints import soft_argmax
+from autolink_gen.ops.precision import single
 
 FeatureNames = Literal["alexnet", "vgg16", "random"]
 _NETWORKS = {"alexnet": AlexNetFeatures, "vgg16": VGG16Features, "random": RandomFeatures}
@@ -58,7 +65,7 @@ class FeatureDetector(nn.Module):
         """The frozen network's maps of pictures in [-1, 1], each position of length 1 over the channels."""
         if pictures.shape[-1] != self.size:
             pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", align_corners=False)
-        return tuple(F.normalize(m, dim=1, eps=1e-6) for m in self.features(pictures))
+        return tuple(F.normalize(single(values), dim=1, eps=1e-6) for values in self.features(pictures))
 
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K H H"]:
         """Unnormalised heatmaps of pictures in [-1, 1], or of the ``maps`` of them."""

@@ -5,15 +5,15 @@ from jaxtyping import Float, Int
 from kornia.geometry.subpix import spatial_expectation2d, spatial_softmax2d
 from torch import Tensor
 
+from autolink_gen.ops.precision import single
+
 
 def soft_argmax(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K 2"]:
     """Expected pixel position under the softmax of each heatmap, (x, y) in [-1, 1] (AutoLink eq. 1).
 
     -1 and 1 are the centres of the outer pixels.
     """
-    # Half precision would round the coordinates to the pixel.
-    precise = heatmaps.float() if heatmaps.dtype in (torch.float16, torch.bfloat16) else heatmaps
-    return spatial_expectation2d(spatial_softmax2d(precise), normalized_coordinates=True)
+    return spatial_expectation2d(spatial_softmax2d(single(heatmaps)), normalized_coordinates=True)
 
 
 def linked_keypoints(edge_weights: Float[Tensor, "K K"]) -> Int[Tensor, "L"]:

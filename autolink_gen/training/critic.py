@@ -10,6 +10,7 @@ from autolink_gen.config import AdversarialConfig, default_gamma
 from autolink_gen.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, relativistic_loss
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig
+from autolink_gen.ops.precision import single
 from autolink_gen.training.augment import Augment
 
 
@@ -53,8 +54,8 @@ class Critic(nn.Module):
         """The losses on real and painted pictures in [-1, 1]; ``penalise`` adds the gradient penalty."""
         if swapped := round(self.config.mismatched * len(fake)):
             fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
-        real = _full(real.detach()).requires_grad_(penalise)
-        fake = _full(fake.detach()).requires_grad_(penalise and self.config.relativistic)
+        real = single(real.detach()).requires_grad_(penalise)
+        fake = single(fake.detach()).requires_grad_(penalise and self.config.relativistic)
         real_logits = self.logits(real, real_maps, seed=seed)
         fake_logits = self.logits(fake, fake_maps, seed=seed + 1)
         relativistic = self.config.relativistic
@@ -71,7 +72,7 @@ class Critic(nn.Module):
         """The discriminator's logits, of augmented pictures where the configuration asks for it."""
         if self.augment is not None:
             pictures, edge_maps = self.augment(pictures, edge_maps, seed=seed)
-        return _full(self.discriminator(pictures, edge_maps))
+        return single(self.discriminator(pictures, edge_maps))
 
     def judge(
         self, fake: Tensor, fake_maps: Tensor, real: Tensor, real_maps: Tensor, *, seed: int
@@ -85,8 +86,3 @@ class Critic(nn.Module):
             return relativistic_loss(fake_logits, self.logits(real, real_maps, seed=seed + 1))
         finally:
             self.discriminator.requires_grad_(True)
-
-
-def _full(x: Tensor) -> Tensor:
-    """The tensor in single precision at least: squares of gradients and small losses are lost in half of it."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

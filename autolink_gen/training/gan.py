@@ -34,7 +34,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     the folder's run has another graph, for fewer than eight pictures, and where the graph finds nothing in the first.
     """
     check_size(config.model.image_size, graph)
-    fabric = start_fabric(launch, seed=config.training.seed)
+    fabric = start_fabric(launch, config.training)
     dataset, held_out = _open(config, graph), None
     if config.progress.pictures and fabric.is_global_zero:
         held_out = _open_held_out(config, graph)

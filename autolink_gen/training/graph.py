@@ -26,7 +26,7 @@ from autolink_gen.viz import draw_graphs, picture_grid, training_grid
 
 def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did."""
-    fabric = start_fabric(launch, seed=config.training.seed)
+    fabric = start_fabric(launch, config.training)
     size, fit = config.model.input_size, config.model.fit
     dataset = open_pictures(config.data, image_size=size, fit=fit, seed=config.training.seed)
     with opened_run(fabric, launch, config) as saved:
@@ -61,8 +61,10 @@ def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Te
         views = loss_of.views(pictures, generator=generator)
         model.sigma2 = thickness_at(step, config)
         rate = set_learning_rate(run.optimiser, config.optimiser, step=step, steps=config.training.steps)
+        with run.fabric.autocast():
+            loss = loss_of(run.model, views)
         run.update(
-            loss_of(run.model, views),
+            loss,
             clip_norm=config.optimiser.clip_norm,
             alpha=model.alpha,
             largest_edge_weight=model.edge_weights.max(),

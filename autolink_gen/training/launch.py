@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from autolink_gen.devices import best_device
+from autolink_gen.config import RunLengthConfig
+from autolink_gen.devices import best_device, best_precision
 from autolink_gen.files import reason_of
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ _KINDS = ("cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Launch:
-    """Where and on what a run runs; none of it changes what the run computes on one device.
+    """Where and on what a run runs; but for the precision, none of it changes what the run computes on one device.
 
     ``devices`` is their number, "auto", or a kind of them: "cpu", "cuda" or "mps", an Apple GPU, which "auto" leaves.
     ``announce`` is told the step that the run goes on from, 0 for a new one, once its folder is seen to fit.
@@ -26,7 +27,7 @@ class Launch:
     folder: Path
     devices: int | str = "auto"
     nodes: int = 1
-    precision: str = "32-true"
+    precision: str | None = None  # None: as the run's settings say
     max_minutes: float | None = None
     fresh: bool = False
     progress: bool = True
@@ -37,7 +38,7 @@ class Launch:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
 
 
-def start_fabric(launch: Launch, *, seed: int) -> Fabric:
+def start_fabric(launch: Launch, length: RunLengthConfig) -> Fabric:
     """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
     kind = str(launch.devices) if launch.devices in _KINDS else best_device()
     devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
@@ -46,24 +47,26 @@ def start_fabric(launch: Launch, *, seed: int) -> Fabric:
         devices = "auto" if devices == "cuda" else devices
     elif devices in ("auto", kind):
         devices = 1
+    precision = launch.precision or length.precision
+    precision = best_precision(kind) if precision == "auto" else precision
     try:
         strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
         fabric = Fabric(
             accelerator=kind,
             devices=devices,
             num_nodes=launch.nodes,
-            precision=launch.precision,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
             strategy=strategy,
         )
     except (RuntimeError, ValueError, TypeError) as error:
         raise ValueError(
-            f"cannot run with --devices {launch.devices} --precision {launch.precision}: {reason_of(error)}; "
+            f"cannot run with --devices {launch.devices} --precision {precision}: {reason_of(error)}; "
             f"--devices auto takes what there is"
         ) from error
     fabric.launch()
-    if launch.precision == "16-mixed" and fabric.device.type == "cpu" and fabric.is_global_zero:
+    if precision == "16-mixed" and fabric.device.type == "cpu" and fabric.is_global_zero:
         log.warning("a CPU has no --precision 16-mixed: training in bf16-mixed instead")
-    torch.manual_seed(seed)
+    torch.manual_seed(length.seed)
     return fabric
 
 

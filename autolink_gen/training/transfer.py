@@ -39,7 +39,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     the folder's run has another graph, where no clip can be read, and where the graph finds nothing in a frame.
     """
     check_size(config.model.image_size, graph)
-    fabric = start_fabric(launch, seed=config.training.seed)
+    fabric = start_fabric(launch, config.training)
     pairs, held_out = (_open_pairs(config, graph, split=split) for split in ("train", "test"))
     pairs[0]  # before anything is made of them
     root = Path(config.data.root) if config.data.root else None
