@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -126,6 +126,10 @@ class GraphRunConfig:
     thickness: ThicknessConfig = field(default_factory=ThicknessConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     edges: EdgesConfig = field(default_factory=EdgesConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.detector == "features" and self.model.features is None:
+            object.__setattr__(self, "model", replace(self.model, features=self.loss.features))
 
 
 @dataclass(frozen=True)

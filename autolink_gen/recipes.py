@@ -1,5 +1,6 @@
 """The values of recipes: read from YAML, by name or from a file, and overridden by name."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -31,6 +32,16 @@ def read_recipe(kind: str, name: str) -> dict[str, Any]:
         raise ValueError(f"there is no recipe {name!r}; there are {', '.join(names)}, or give a .yaml file")
     text = (resources.files(f"autolink_gen.configs.{kind}") / f"{name}.yaml").read_text()
     return read_yaml(text, source=f"{name}.yaml")
+
+
+def earlier_recipes(kind: str, name: str) -> list[dict[str, Any]]:
+    """The values that a recipe had in earlier versions, the newest first; none of a file of the user's own."""
+    folder = resources.files(f"autolink_gen.configs.{kind}") / "earlier"
+    if not folder.is_dir():
+        return []
+    files = [item for item in folder.iterdir() if re.fullmatch(rf"{re.escape(name)}-\d+\.yaml", item.name)]
+    files.sort(key=lambda item: int(item.name.removesuffix(".yaml").rpartition("-")[2]), reverse=True)
+    return [read_yaml(item.read_text(), source=item.name) for item in files]
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -45,9 +45,11 @@ def learn_graph(**options: Any) -> None:
       autolink-gen learn-graph --recipe paper --data photos/ --devices 8
       autolink-gen learn-graph --data photos/ --seeds 4 --keep-best
     """
+    from autolink_gen.recipes import earlier_recipes, read_recipe
+
     _check_seeds(options)
     recipe = options["recipe"] or default_recipe("graph", options["data"])
-    config = _configuration(recipe, options)
+    config = _configuration(read_recipe("graph", recipe), options)
     held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
     name = run_name(options, config.data.name, suffix=f"-k{config.model.num_keypoints}{held_out}")
     folder = options["out"] / "graph" / name
@@ -57,6 +59,7 @@ def learn_graph(**options: Any) -> None:
         echo(f"# recipe: {recipe}", f"# {folder}", *to_yaml(config).splitlines())  # a recipe itself
         return
     say(f"recipe: {recipe}", f"run: {folder}")
+    options["earlier"] = [_configuration(values, options) for values in earlier_recipes("graph", recipe)]
     if options["num_seeds"] == 1:
         _train(config, folder, options)
     else:
@@ -73,16 +76,16 @@ def _check_seeds(options: dict[str, Any]) -> None:
         raise click.UsageError("--seeds trains on one device: leave --devices and --nodes out, or start a run a seed")
 
 
-def _configuration(recipe: str, options: dict[str, Any]) -> "GraphRunConfig":
+def _configuration(recipe: dict[str, Any], options: dict[str, Any]) -> "GraphRunConfig":
     from autolink_gen.config import GraphRunConfig, build
-    from autolink_gen.recipes import merge, parse_overrides, read_recipe
+    from autolink_gen.recipes import merge, parse_overrides
 
     given = given_settings(
         options,
         model={"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
         data={"hold_out": options["hold_out"]},
     )
-    values = merge(merge(read_recipe("graph", recipe), given), parse_overrides(options["settings"]))
+    values = merge(merge(recipe, given), parse_overrides(options["settings"]))
     return build(GraphRunConfig, values)
 
 
@@ -132,6 +135,7 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, t
     """Train one run and, to ``tell``, say which files it made and what to type next."""
     from autolink_gen.training.graph import train_graph
 
+    config = _as_begun(config, folder, options)
     run_and_report(
         lambda launch: train_graph(config, launch),
         folder,
@@ -141,6 +145,22 @@ def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, t
         then=_next(folder) if tell else "",
         score=lambda run: _score_puppets(run.usable) if config.data.name == "puppets" else None,
     )
+
+
+def _as_begun(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> "GraphRunConfig":
+    """The settings to go on with: where a run was begun with the recipe as it was in an earlier version, those."""
+    from dataclasses import replace
+
+    from autolink_gen.training.folders import goes_on_with
+
+    if not options["resume"] or goes_on_with(folder, config):
+        return config
+    for earlier in options["earlier"]:
+        seeded = replace(earlier, training=replace(earlier.training, seed=config.training.seed))
+        if goes_on_with(folder, seeded):
+            say("the run was begun with this recipe's earlier settings and goes on with them; --fresh takes today's")
+            return seeded
+    return config
 
 
 def _next(folder: Path) -> str:

@@ -21,6 +21,7 @@ from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
 from autolink_gen.ops.masking import random_block_mask
+from autolink_gen.ops.precision import single
 from autolink_gen.ops.ranges import unit_pictures
 
 IMAGE_SIZES = (64, 128, 256)
@@ -37,6 +38,9 @@ class AutoLinkConfig:
     ``mask_grid`` x ``mask_grid`` grid of blocks ``mask_ratio`` is hidden; raw edge weights are multiplied by
     ``edge_weight_rate`` inside softplus and start, multiplied, at ``edge_weight_start``; ``fit`` says how a
     picture that is not square is made so.
+
+    ``detector``: "residual" is the paper's; "features" stands on the frozen maps of a network, ``features`` (None: that
+    of the run's loss, or alexnet), of pictures of ``features_size`` pixels.
 
     The paper's ablations (Table 3): ``learn_alpha`` false leaves alpha at 1; ``learn_sigma2`` learns one thickness for
     all edges or one an edge, from ``sigma2`` on; ``drawing`` gives the decoder one channel an edge, or the keypoints
@@ -57,7 +61,7 @@ class AutoLinkConfig:
     learn_sigma2: Literal["no", "one", "edge"] = "no"
     drawing: Literal["edges", "channels", "points"] = "edges"
     detector: Literal["residual", "features"] = "residual"
-    features: FeatureNames = "alexnet"
+    features: FeatureNames | None = None
     features_size: int = 128
 
     def __post_init__(self) -> None:
@@ -293,7 +297,7 @@ def make_detector(config: AutoLinkConfig) -> Detector | FeatureDetector:
     return FeatureDetector(
         config.num_keypoints,
         image_size=config.image_size,
-        features=config.features,
+        features=config.features or "alexnet",
         size=config.features_size,
         width=config.width,
     )
@@ -318,7 +322,9 @@ def resized(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C s
     """Pictures at another size, as they are where they have it."""
     if images.shape[-2:] == (size, size):
         return images
-    return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    # In half precision there is no such interpolation on a CPU.
+    pictures = F.interpolate(single(images), (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return pictures.to(images.dtype)
 
 
 def _to_whole(size: int, side_px: int, start_px: int, whole_px: int) -> tuple[float, float]:

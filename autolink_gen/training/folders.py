@@ -81,6 +81,21 @@ def check_run(folder: Path, config: Any, found: Contents | None = None) -> None:
         )
 
 
+def goes_on_with(folder: Path, config: Any) -> bool:
+    """Whether these settings are those of the run in the folder, whatever its data; true where there is none.
+
+    A file of settings that cannot be read is left to :func:`check_run`, which says so.
+    """
+    if not (folder / CONFIG_NAME).is_file() or is_only_begun(folder):
+        return True
+    try:
+        old = read_config(folder, type(config))
+    except ValueError:
+        return True
+    changed = {key for key, _ in _differences(to_dict(old), to_dict(config))}
+    return changed <= {*MAY_CHANGE, "data.name"}
+
+
 def check_nothing_lost(folder: Path) -> None:
     """ValueError where a folder without saves holds files that a run from the first step would replace.
 

@@ -45,7 +45,7 @@ class GraphLoss(nn.Module):
         self.shares_features = shares_features(config)
         if isinstance(model.detector, FeatureDetector):
             same = config.model.features == config.loss.features
-            features = self.perceptual.features if same else load_features(config.model.features)
+            features = self.perceptual.features if same else load_features(config.model.features or config.loss.features)
             model.detector.take_weights(features.state_dict())
             if self.shares_features:
                 self.perceptual.features = model.detector.features

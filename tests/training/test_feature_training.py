@@ -21,7 +21,6 @@ TINY = {
         "width": 0.05,
         "sigma2": 1e-2,
         "detector": "features",
-        "features": "random",
         "features_size": 64,
     },
     "loss": {"features": "random", "distance": "l1", "unit_length": True},
@@ -103,3 +102,9 @@ def test_frozen_weights_stay_those_of_the_loss_in_half_precision(tmp_path):
     moved = [p for group in run.optimiser.param_groups for p in group["params"]]
     frozen = {id(parameter) for parameter in run.network.detector.features.parameters()}
     assert moved and not frozen & {id(parameter) for parameter in moved}
+
+
+def test_features_are_those_of_the_loss_unless_told():
+    assert tiny().model.features == "random"
+    assert tiny({"model": {"features": "vgg16"}}).model.features == "vgg16"
+    assert tiny({"model": {"detector": "residual"}}).model.features is None
