@@ -44,8 +44,8 @@ class GraphLoss(nn.Module):
         self.nudge, self.recolour = Nudge(), Recolour(config.views.recolour)
         self.shares_features = shares_features(config)
         if isinstance(model.detector, FeatureDetector):
-            same = config.model.features == config.loss.features
-            features = self.perceptual.features if same else load_features(config.model.features or config.loss.features)
+            name = config.model.features or config.loss.features
+            features = self.perceptual.features if name == config.loss.features else load_features(name)
             model.detector.take_weights(features.state_dict())
             if self.shares_features:
                 self.perceptual.features = model.detector.features

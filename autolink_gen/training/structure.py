@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolink_gen.devices import best_precision
 from autolink_gen.losses.adversarial import keypoint_distances, structure_loss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.ops.precision import single
 from autolink_gen.training.augment import Nudge
 
 
@@ -37,6 +39,9 @@ class StructureTerm:
     def __init__(self, graph: AutoLink) -> None:
         self.graph, self.nudge = graph, Nudge()
         self.linked = linked_keypoints(graph.edge_weights)
+        # A detector on a classifier's features costs as much as the painter: half precision where that is quicker.
+        on_features = graph.config.detector == "features"
+        self._is_half = on_features and best_precision(graph.edge_weights.device.type) == "bf16-mixed"
 
     def __call__(
         self,
@@ -60,4 +65,6 @@ class StructureTerm:
         self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
     ) -> Float[Tensor, " L"]:
         seen, wanted = self.nudge(pictures, keypoints, seed=seed)
-        return keypoint_distances(self.graph.locate(seen), wanted)[self.linked]
+        with torch.autocast(seen.device.type, dtype=torch.bfloat16, enabled=self._is_half):
+            found = self.graph.locate(seen)
+        return keypoint_distances(single(found), wanted)[self.linked]

@@ -99,3 +99,29 @@ def test_its_gradient_moves_the_picture(graph):
     real = torch.tensor([[[0.5, 0.5], [0.5, 0.5]]])
     StructureTerm(graph)(blobs(start), asked, blobs(real[:, :1]), real, seed=2).loss.backward()
     assert start.grad[0, 0, 0] < -0.5 and abs(start.grad[0, 0, 1]) < 0.4
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_detector_on_features_is_asked_in_half_precision_where_that_is_native(monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: native, raising=False)
+    torch.manual_seed(0)
+    settings = {"num_keypoints": 4, "image_size": 64, "width": 0.05}
+    graph = AutoLink(AutoLinkConfig(**settings, detector="features", features="random", features_size=64)).eval()
+    seen: list[torch.dtype] = []
+    graph.detector.features.features[0].register_forward_hook(lambda *all_of_it: seen.append(all_of_it[2].dtype))
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    painted = (torch.rand(2, 3, 64, 64) * 2 - 1).requires_grad_()
+    losses = StructureTerm(graph)(painted, graph.locate(pictures), pictures, graph.locate(pictures), seed=0)
+    assert set(seen[2:]) == {torch.bfloat16 if native else torch.float32}
+    losses.painted.backward()
+    assert losses.painted.dtype == torch.float32 and painted.grad.abs().max() > 0
+
+
+def test_the_detector_of_the_paper_is_asked_in_single_precision():
+    graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).eval()
+    seen: list[torch.dtype] = []
+    graph.detector.head.register_forward_hook(lambda *all_of_it: seen.append(all_of_it[2].dtype))
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    StructureTerm(graph)(pictures, graph.locate(pictures), pictures, graph.locate(pictures), seed=0)
+    assert set(seen) == {torch.float32}
