@@ -27,27 +27,34 @@ from autolink_gen.recipes import merge, read_recipe
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 
-# Settings over the recipe cpu. "plain" is the paper's way with that network, batch and features.
+# Settings over the recipe cpu. "plain" is the paper's way with the painter, batch and features of the recipe.
+_RESIDUAL = {"model": {"detector": "residual"}, "training": {"precision": "32-true"}}
 _PAPER = {
-    "model": {"mask_ratio": 0.8},
+    "model": {"mask_ratio": 0.8, "detector": "residual"},
     "data": {"flip": 0.0},
     "loss": {"distance": "mse", "unit_length": False},
     "optimiser": {"lr": 1e-4, "edge_weight_lr": None, "schedule": "constant", "warmup_steps": 0},
-    "training": {"ema": 0.0},
+    "training": {"ema": 0.0, "precision": "32-true"},
     "thickness": {"start": None},
+    "edges": {"dropout": 0.0, "length_weight": 0.0},
+    "views": {"recolour": 0.0},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": _PAPER,
+    "residual": _RESIDUAL,
     "recipe": {},
-    "two masks": {"views": {"masks": 2}},
+    "single precision": {"training": {"precision": "32-true"}},
+    "edges dropped": {"edges": {"dropout": 0.3}},
+    "short edges": {"edges": {"dropout": 0.3, "length_weight": 1e-3, "length_floor": 0.1}},
+    "recolour 0.5": {"views": {"recolour": 0.5}},
     "consistency 0.1": {"views": {"consistency": 0.1}},
-    "consistency 0.5": {"views": {"consistency": 0.5}},
+    "two masks": {"views": {"masks": 2}},
+    "mask 0.9": {"model": {"mask_ratio": 0.9}},
     "lr 2e-3": {"optimiser": {"lr": 2e-3}},
     "batch 4": {"training": {"batch_size": 4}},
-    "decoder 1/16": {"model": {"decoder_width": 0.0625}},
-    "features at 96": {"loss": {"resize": 96}},
-    "heatmaps at 5e-3": {"optimiser": {"heatmap_lr": 5e-3}},
-    "three of them": {"optimiser": {"lr": 2e-3, "heatmap_lr": 5e-3}, "loss": {"resize": 96}},
+    "decoder 1/4": {"model": {"decoder_width": 0.25}},
+    "maps of 192 pixels": {"model": {"features_size": 192}, "loss": {"resize": 192}},
+    "wider maps": {"model": {"width": 0.5}},
 }
 _BASE = {"training": {"save_every": 10_000, "grid_every": 10_000}}
 _FEW, _MORE = 4, 34  # steps whose difference in time is that of a step
