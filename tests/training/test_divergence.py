@@ -105,13 +105,13 @@ def test_a_finite_loss_with_a_statistic_that_is_not_is_skipped(tmp_path, monkeyp
         return plain(run, loss, **options)
 
     monkeypatch.setattr(Run, "update", update)
-    run = train_graph(config(steps=3), launch(tmp_path / "run"))
+    run = train_graph(config(steps=3, save_every=3), launch(tmp_path / "run"))
     assert run.progress.skipped_steps == 1
     assert all(value.isfinite().all() for value in run.network.buffers())
 
 
 def test_each_forward_pass_counts_once(tmp_path):
-    run = train_graph(config(steps=3, ema=0.0), launch(tmp_path / "run"))
+    run = train_graph(config(steps=3, save_every=3, ema=0.0), launch(tmp_path / "run"))
     assert run.progress.skipped_steps == 0 and run.progress.recent_skips == []
     counts = [int(value) for name, value in run.network.named_buffers() if name.endswith("num_batches_tracked")]
     assert set(counts) == {3}, "each forward pass counts once"
@@ -120,17 +120,17 @@ def test_each_forward_pass_counts_once(tmp_path):
 def test_steps_that_fail_now_and_then_end_the_run_too(tmp_path, monkeypatch, caplog):
     overflow_at(monkeypatch, set(range(1, 99, 2)))
     with pytest.raises(ValueError, match=r"step 10: 5 of the last 10 .*the loss.*save is of step 9.*optimiser\.lr"):
-        train_graph(config(steps=20, max_bad_steps=2), launch(tmp_path / "run"))
+        train_graph(config(steps=20, max_bad_steps=2, save_every=3), launch(tmp_path / "run"))
     assert "step 8 skipped: the loss" in caplog.text
 
 
 def test_skipped_steps_are_counted_beyond_a_save(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         overflow_at(patch, {1, 3})
-        train_graph(config(steps=5, max_bad_steps=2), launch(tmp_path / "run"))
+        train_graph(config(steps=5, max_bad_steps=2, save_every=5), launch(tmp_path / "run"))
     overflow_at(monkeypatch, {1, 3, 5})  # counted from step 5 on
     with pytest.raises(ValueError, match=r"step 11: 5 of the last 11 "):
-        train_graph(config(steps=20, max_bad_steps=2), launch(tmp_path / "run"))
+        train_graph(config(steps=20, max_bad_steps=2, save_every=5), launch(tmp_path / "run"))
 
 
 def count(progress: Progress, *, bad: bool, penalised: bool, most: int = 5) -> str | None:
@@ -206,14 +206,15 @@ def spoil(save: Path) -> None:
 
 
 def test_a_run_of_old_goes_on_from_the_last_save_that_is_finite(tmp_path, caplog):
-    train_graph(config(steps=3), launch(tmp_path / "run"))
-    straight = train_graph(config(steps=5), launch(tmp_path / "straight"))
+    train_graph(config(steps=2), launch(tmp_path / "run"))
+    shutil.copytree(tmp_path / "run", tmp_path / "straight")
+    straight = train_graph(config(steps=3), launch(tmp_path / "straight"))
     checkpoints = tmp_path / "run" / "checkpoints"
-    spoil(checkpoints / "step-00000003")
-    run = train_graph(config(steps=5), launch(tmp_path / "run"))
-    assert (run.first_step, run.progress.step) == (2, 5)
-    assert "step-00000003" in caplog.text and "not finite" in caplog.text
-    assert (checkpoints / "damaged-step-00000003" / WEIGHTS_NAME).is_file(), "put aside, not deleted"
+    spoil(checkpoints / "step-00000002")
+    run = train_graph(config(steps=3), launch(tmp_path / "run"))
+    assert (straight.first_step, run.first_step, run.progress.step) == (2, 1, 3)
+    assert "step-00000002" in caplog.text and "not finite" in caplog.text
+    assert (checkpoints / "damaged-step-00000002" / WEIGHTS_NAME).is_file(), "put aside, not deleted"
     (weights, _), (expected, _) = (read_newest(one.checkpoints) for one in (run, straight))  # type: ignore[misc]
     assert [name for name in expected if not torch.equal(weights[name], expected[name])] == []
 

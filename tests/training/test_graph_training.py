@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,11 @@ def stop_after(monkeypatch, step: int, how) -> None:
     monkeypatch.setattr(Run, "update", update)
 
 
+def copied(run: Run, folder: Path) -> Path:
+    """A copy of a run, to be changed."""
+    return Path(shutil.copytree(run.folder, folder / "run"))
+
+
 def test_the_settings_of_the_loss_reach_it():
     loss = make_loss(LossConfig(features="random", distance="l1", resize=48, unit_length=True))
     assert (loss.distance, loss.resize, loss.unit_length) == ("l1", 48, True)
@@ -104,7 +110,7 @@ def test_the_weights_to_use_are_the_average(straight):
     assert not torch.equal(used["alpha"], straight.network.alpha.detach())
 
 
-@pytest.mark.parametrize("at", [2, 3, 4])
+@pytest.mark.parametrize("at", [3, 4])
 def test_a_stopped_run_goes_on_bit_equal(straight, tmp_path, monkeypatch, at):
     stop_after(monkeypatch, at - 1, lambda run: os.kill(os.getpid(), signal.SIGTERM))
     first = train_graph(tiny(), launch(tmp_path / "run"))
@@ -131,14 +137,13 @@ def test_a_crash_loses_nothing_before_the_last_save(straight, tmp_path, monkeypa
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_damaged_save_is_passed_over(tmp_path, caplog):
-    run = train_graph(tiny(), launch(tmp_path / "run"))
-    newest = step_folders(run.checkpoints)[-1]
+def test_a_damaged_save_is_passed_over(straight, tmp_path, caplog):
+    newest = step_folders(copied(straight, tmp_path) / "checkpoints")[-1]
     (newest / STATE_NAME).write_bytes(b"half a file")
     again = train_graph(tiny(), launch(tmp_path / "run"))
     assert "cannot be read" in caplog.text
-    assert again.progress.step == 6
-    assert read_newest(run.checkpoints)[1]["progress"]["step"] == 6
+    assert (again.first_step, again.progress.step) == (3, 6)
+    assert read_newest(again.checkpoints)[1]["progress"]["step"] == 6
 
 
 def test_repeating_a_finished_run_does_nothing(straight):
@@ -148,12 +153,11 @@ def test_repeating_a_finished_run_does_nothing(straight):
     assert (straight.folder / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_more_steps_go_on_and_fewer_saves_are_kept(tmp_path):
-    train_graph(tiny(), launch(tmp_path / "run"))
-    run = train_graph(tiny(steps=9, keep_last=1), launch(tmp_path / "run"))
-    assert run.progress.step == 9
+def test_more_steps_go_on_and_fewer_saves_are_kept(straight, tmp_path):
+    run = train_graph(tiny(steps=8, keep_last=1), launch(copied(straight, tmp_path)))
+    assert (run.first_step, run.progress.step) == (6, 8)
     kept = {path.name for path in step_folders(run.checkpoints)}
-    assert kept == {"step-00000009", f"step-{run.progress.best_step:08d}"}
+    assert kept == {"step-00000008", f"step-{run.progress.best_step:08d}"}
 
 
 def test_other_settings_are_refused_and_fresh_moves_the_old_run_aside(tmp_path):
@@ -210,8 +214,8 @@ def test_an_infinite_gradient_is_not_applied(tmp_path, monkeypatch):
     assert all(torch.isfinite(value).all() for value in weights.values())
 
 
-def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, monkeypatch):
-    train_graph(tiny(steps=3), launch(tmp_path / "run"))
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(straight, tmp_path, monkeypatch):
+    shutil.rmtree(step_folders(copied(straight, tmp_path) / "checkpoints")[-1])
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -236,13 +240,13 @@ def test_it_overfits_eight_pictures(tmp_path):
             **TINY,
             "data": {"name": str(tmp_path / "pictures")},
             "model": {**TINY["model"], "mask_ratio": 0.3},
-            "optimiser": {"lr": 3e-3},
-            "training": {"steps": 80, "batch_size": 8, "save_every": 80, "grid_every": 80, "log_every": 1},
+            "optimiser": {"lr": 6e-3},
+            "training": {"steps": 32, "batch_size": 8, "save_every": 32, "grid_every": 32, "log_every": 1},
         },
     )
     run = train_graph(config, launch(tmp_path / "run"))
     losses = [json.loads(line)["loss"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert np.mean(losses[-5:]) < 0.35 * losses[0]
 
 
 def test_bfloat16_trains(tmp_path):

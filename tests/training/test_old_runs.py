@@ -1,6 +1,7 @@
 """Runs that older versions wrote go on bit-equal; what a kill left undone is done; equal runs give equal files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(tmp_path_factory.mktemp("straight") / "run")
 
 
-def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, folder: Path) -> None:
+def crash_at(step: int, folder: Path) -> None:
     """Train, and let the process fail in the middle of a step."""
     plain = Run.update
 
@@ -42,10 +43,36 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, folder: Path) -> None:
             raise KeyError("a bug")
         return plain(run, loss, **kwargs)
 
-    monkeypatch.setattr(Run, "update", update)
-    with pytest.raises(KeyError):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyError):
+        patch.setattr(Run, "update", update)
         train(folder)
-    monkeypatch.undo()
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that failed after its second save and all that belongs to it; tests copy it."""
+    folder = tmp_path_factory.mktemp("crashed") / "run"
+    crash_at(4, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed right after its second save was written; tests copy it."""
+    plain, folder = Run.save, tmp_path_factory.mktemp("killed") / "run"
+
+    def die(run: Run) -> None:
+        raise KeyError("a kill")
+
+    def save(run: Run) -> None:
+        if run.progress.step == 4:
+            run.on_save = die
+        plain(run)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyError):
+        patch.setattr(Run, "save", save)
+        train(folder)
+    return folder
 
 
 def as_of_old(folder: Path) -> None:
@@ -78,8 +105,8 @@ def test_equal_runs_give_weights_equal_to_the_last_byte(straight, tmp_path):
         assert (run.folder / name).read_bytes() == (straight.folder / name).read_bytes(), name
 
 
-def test_a_run_of_old_goes_on_bit_equal(straight, tmp_path, monkeypatch):
-    crash_at(monkeypatch, 4, tmp_path / "run")
+def test_a_run_of_old_goes_on_bit_equal(straight, crashed, tmp_path):
+    shutil.copytree(crashed, tmp_path / "run")
     as_of_old(tmp_path / "run")
     run = train(tmp_path / "run")
     assert (run.first_step, run.progress.step) == (4, 6)
@@ -87,47 +114,31 @@ def test_a_run_of_old_goes_on_bit_equal(straight, tmp_path, monkeypatch):
     assert (run.folder / WEIGHTS_NAME).read_bytes() == (straight.folder / WEIGHTS_NAME).read_bytes()
 
 
-def test_a_finished_run_of_old_is_written_once_more_and_then_left_alone(tmp_path):
-    run = train(tmp_path / "run")
-    before = (run.folder / WEIGHTS_NAME).read_bytes()
-    as_of_old(run.folder)
+def test_a_finished_run_of_old_is_written_once_more_and_then_left_alone(straight, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(straight.folder, folder)
+    before = (folder / WEIGHTS_NAME).read_bytes()
+    as_of_old(folder)
     times = []
     for _ in range(2):
-        assert train(run.folder).first_step == 6
-        assert (run.folder / WEIGHTS_NAME).read_bytes() == before
-        times.append((run.folder / WEIGHTS_NAME).stat().st_mtime_ns)
+        assert train(folder).first_step == 6
+        assert (folder / WEIGHTS_NAME).read_bytes() == before
+        times.append((folder / WEIGHTS_NAME).stat().st_mtime_ns)
     assert times[0] == times[1]
 
 
 @pytest.mark.parametrize("newer", [True, False], ids=["weights that look newer", "weights that look older"])
-def test_what_a_kill_after_a_save_left_undone_is_done(straight, tmp_path, monkeypatch, newer):
+def test_what_a_kill_after_a_save_left_undone_is_done(straight, crashed, killed, tmp_path, newer):
     """The step in the weights' header tells it, whatever the clock says: pictures that were due are drawn."""
-    crash_at(monkeypatch, 4, tmp_path / "run")
-    folder = tmp_path / "run"
-    weights = (folder / WEIGHTS_NAME).read_bytes()
-    picture = folder / "samples" / "step-00000004.png"
-    drawn = picture.read_bytes()
-
-    def killed(run: Run) -> None:
-        raise KeyError("a kill")
-
-    again = tmp_path / "again"
-    with monkeypatch.context() as patch:
-        plain = Run.save
-
-        def save(run: Run) -> None:
-            if run.progress.step == 4:
-                run.on_save = killed
-            plain(run)
-
-        patch.setattr(Run, "save", save)
-        with pytest.raises(KeyError):
-            train(again)
+    again, picture = tmp_path / "run", "samples/step-00000004.png"
+    shutil.copytree(killed, again)
     assert read_header(again / WEIGHTS_NAME).step == 2
+    assert not (again / picture).exists()
     if newer:
         (again / WEIGHTS_NAME).touch()
-    crash_at(monkeypatch, 4, again)
-    assert (again / "samples" / "step-00000004.png").read_bytes() == drawn
-    assert (again / WEIGHTS_NAME).read_bytes() == weights
-    train(again)
-    assert_equal_runs(straight.folder, again)
+    crash_at(4, again)
+    assert (again / picture).read_bytes() == (crashed / picture).read_bytes()
+    assert (again / WEIGHTS_NAME).read_bytes() == (crashed / WEIGHTS_NAME).read_bytes()
+    if newer:
+        train(again)
+        assert_equal_runs(straight.folder, again)
