@@ -127,13 +127,13 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     changes = {
         "model": {"width": 0.1, "appearance_width": 0.1, "all_scales": True},
         "loss": {"adversarial": 0.0, "perceptual": 0.0},
-        "optimiser": {"lr": 3e-3},
-        "training": {"steps": 80, "batch_size": 8, "save_every": 80},
+        "optimiser": {"lr": 6e-3},
+        "training": {"steps": 28, "batch_size": 8, "save_every": 28},
         "progress": {"pictures": 0},
     }
     run = train_transfer(tiny(**changes), make_graph(), launch(tmp_path / "run"))
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["squared"] < rows[0]["squared"] / 6
+    assert rows[-1]["squared"] < rows[0]["squared"] / 8
     transfer = load_transfer(run.folder)
     target, source = ((frames + 1) / 2 for frames in next(pairs_of(FrameDraws(clips, image_size=64), count=8)))
     errors = [
