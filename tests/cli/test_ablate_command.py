@@ -21,11 +21,16 @@ def ablate(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["ablate", *map(str, arguments), *settings])
 
 
+def variants(*arguments: object) -> Result:
+    """The variants of the paper, on a graph that is soon drawn."""
+    return ablate("variants", "--num-keypoints", 5, *arguments)
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder; of the variants two are tried, and few puppets are looked at."""
-    variants = ABLATIONS["variants"]
-    monkeypatch.setitem(ABLATIONS, "variants", replace(variants, cells=variants.cells[1::4]))
+    whole = ABLATIONS["variants"]
+    monkeypatch.setitem(ABLATIONS, "variants", replace(whole, cells=whole.cells[1::4]))
     plain = puppets.evaluate_puppets
 
     def few(graph, **more):
@@ -37,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_variants_become_a_table_and_a_plot(here: Path) -> None:
-    result = ablate("variants", "--steps", 1)
+    result = variants("--steps", 1)
     assert result.exit_code == 0, result.output
     folder = Path("runs/ablate/variants-puppets")
     assert f"2 runs in {folder}\n" in result.output
@@ -48,14 +53,14 @@ def test_the_variants_become_a_table_and_a_plot(here: Path) -> None:
     assert table in result.output and "joint error, % of the width" in table
     assert np.asarray(Image.open(folder / "plot.png")).std() > 10
     assert (folder / "keypoints-without-edges-seed0/model.safetensors").is_file()
-    again = ablate("variants", "--steps", 1)
+    again = variants("--steps", 1)
     assert "run " not in again.output and table in again.output
-    more = ablate("variants", "--steps", 1, "--seeds", 2)
+    more = variants("--steps", 1, "--seeds", 2)
     assert more.output.count("run ") == 2 and "mean ± deviation over 2 seeds" in (folder / "table.md").read_text()
 
 
 def test_a_table_of_other_settings_is_not_replaced(here: Path) -> None:
-    assert ablate("variants", "--steps", 1).exit_code == 0
+    assert variants("--steps", 1).exit_code == 0
     folder = Path("runs/ablate/variants-puppets")
     before = (folder / "table.md").read_bytes(), (folder / "plot.png").read_bytes()
     for changes, told in [
@@ -64,21 +69,21 @@ def test_a_table_of_other_settings_is_not_replaced(here: Path) -> None:
         (["--steps", 1, "--max-minutes", 5], "--max-minutes was None, now 5.0"),
         (["--steps", 1, "--seed", 4], "training.seed was 0, now 4"),
     ]:
-        result = ablate("variants", *changes)
+        result = variants(*changes)
         whole = f"Error: {folder} holds a table of other settings: {told}. Give"
         assert result.exit_code == 1 and whole in result.output
         assert "--fresh" in result.output and "--name" in result.output
-    other = ablate("masking", "--steps", 1, "--name", folder.name)
+    other = ablate("masking", "--num-keypoints", 5, "--steps", 1, "--name", folder.name)
     assert other.exit_code == 1 and "its 2 runs were alpha-fixed-at-1-seed0, " in other.output
     (folder / "settings.yaml").unlink()  # as of old
-    old = ablate("variants", "--steps", 2)
+    old = variants("--steps", 2)
     assert old.exit_code == 1 and "training.steps was 1, now 2" in old.output
     assert ((folder / "table.md").read_bytes(), (folder / "plot.png").read_bytes()) == before
-    again = ablate("variants", "--steps", 1)
+    again = variants("--steps", 1)
     assert again.exit_code == 0 and "run alpha" not in again.output, "the same settings go on"
-    refused = ablate("variants", "--steps", 2, "--fresh", "--storage", "sqlite:///other.db")
+    refused = variants("--steps", 2, "--fresh", "--storage", "sqlite:///other.db")
     assert refused.exit_code == 2 and "name another storage" in refused.output
-    anew = ablate("variants", "--steps", 2, "--fresh")
+    anew = variants("--steps", 2, "--fresh")
     assert anew.output.count("after 2 steps") == 2 and "2 steps of 2 pictures" in (folder / "table.md").read_text()
     assert (folder.with_name(f"{folder.name}.old1") / "table.md").read_bytes() == before[0]
 
@@ -105,11 +110,11 @@ def test_a_stop_is_said_and_the_rest_goes_on(here: Path, monkeypatch: pytest.Mon
         return run
 
     monkeypatch.setattr(graph, "train_graph", stopped)
-    result = ablate("variants", "--steps", 1)
+    result = variants("--steps", 1)
     assert result.exit_code == 130 and "repeat the command to go on" in result.output
     assert "| keypoints without edges | - |" in Path("runs/ablate/variants-puppets/table.md").read_text()
     monkeypatch.setattr(graph, "train_graph", plain)
-    result = ablate("variants", "--steps", 1)
+    result = variants("--steps", 1)
     assert result.exit_code == 0 and "run alpha" not in result.output
     assert "run keypoints-without-edges-seed0" in result.output
 

@@ -7,7 +7,7 @@ from fuzz_checks import run_program
 
 
 @pytest.mark.parametrize(
-    ("kinds", "inputs"), [(("picture", "video"), 1600), (("shape", "shard", "table", "sets", "prepare"), 600)]
+    ("kinds", "inputs"), [(("picture", "video"), 800), (("shape", "shard", "table", "sets", "prepare"), 300)]
 )
 def test_damaged_files_are_read_or_refused_in_a_line(kinds: tuple[str, ...], inputs: int, tmp_path: Path) -> None:
     table = run_program(kinds, inputs, keep=tmp_path)

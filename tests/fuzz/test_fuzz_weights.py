@@ -9,7 +9,7 @@ WEIGHTS = ("model", "save", "state", "official", "features", "arrays", "frames")
 TEXTS = ("pose", "regressor", "recipe", "override", "settings", "metrics", "noted", "page", "name")
 
 
-@pytest.mark.parametrize(("kinds", "inputs"), [(WEIGHTS, 800), (TEXTS, 1300)])
+@pytest.mark.parametrize(("kinds", "inputs"), [(WEIGHTS, 400), (TEXTS, 650)])
 def test_damaged_files_are_read_or_refused_in_a_line(kinds: tuple[str, ...], inputs: int, tmp_path: Path) -> None:
     table = run_program(kinds, inputs, keep=tmp_path)
     assert sum(row["inputs"] for row in table.values()) >= inputs - len(kinds)
