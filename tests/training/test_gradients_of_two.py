@@ -1,4 +1,4 @@
-"""Two processes give the gradients of one over the same half-batches, for both networks and R1 included."""
+"""Two processes give the gradients of one over the same half-batches: the graph's, the GAN's, and R1's with them."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from autolink_gen.config import AdversarialConfig
+from autolink_gen.losses.perceptual import PerceptualLoss, RandomFeatures
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.training.batches import step_generator
@@ -20,10 +22,25 @@ pytestmark = pytest.mark.skipif(
 CONFIG = GanConfig(image_size=64, width=0.02, style_size=8)
 
 
+def make_graph() -> AutoLink:
+    torch.manual_seed(0)
+    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).double()
+
+
 def make_networks() -> tuple[Generator, Critic]:
     torch.manual_seed(0)
     critic = Critic(Discriminator(CONFIG), AdversarialConfig(penalty_every=2), gamma=50.0)
     return Generator(CONFIG).double(), critic.double()
+
+
+def gradients_of_graph(rank: int, *, spread: bool = False) -> dict[str, Tensor]:
+    """The gradients that one half-batch of pictures and masks leaves, ``spread`` over processes or not."""
+    graph, draw = make_graph(), step_generator(3, 0, rank=rank)
+    pictures = torch.rand(2, 3, 64, 64, generator=draw, dtype=torch.float64) * 2 - 1
+    forward: nn.Module = DistributedDataParallel(graph) if spread else graph
+    repainted = forward(pictures, graph.random_mask(2, generator=draw)).pictures
+    PerceptualLoss(RandomFeatures().double(), distance="l1")(repainted, pictures).backward()
+    return {name: parameter.grad.clone() for name, parameter in graph.named_parameters()}
 
 
 def half_batch(rank: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -34,7 +51,7 @@ def half_batch(rank: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return real * 2 - 1, real_maps, fake_maps, torch.randn(2, 8, generator=draw, dtype=torch.float64)
 
 
-def gradients(rank: int, *, penalise: bool, spread: bool = False) -> dict[str, Tensor]:
+def gradients_of_gan(rank: int, *, penalise: bool, spread: bool = False) -> dict[str, Tensor]:
     """The gradients that one step of both networks leaves on one half-batch, ``spread`` over processes or not."""
     generator, critic = make_networks()
     paint: nn.Module = DistributedDataParallel(generator) if spread else generator
@@ -51,20 +68,39 @@ def one_of_two(rank: int, folder: str) -> None:
     """What each of the two processes does; its gradients go to a file."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    found = {penalise: gradients(rank, penalise=penalise, spread=True) for penalise in (False, True)}
-    torch.save(found, Path(folder) / f"{rank}.pt")
+    found = {str(penalise): gradients_of_gan(rank, penalise=penalise, spread=True) for penalise in (False, True)}
+    torch.save({"graph": gradients_of_graph(rank, spread=True)} | found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-def test_two_processes_give_the_gradients_of_one(tmp_path):
-    torch.multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
-    both = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
-    halves = {penalise: [gradients(rank, penalise=penalise) for rank in (0, 1)] for penalise in (False, True)}
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
+    """The gradients that the two processes have, of each kind."""
+    folder = tmp_path_factory.mktemp("both")
+    torch.multiprocessing.spawn(one_of_two, args=(str(folder),), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_two_processes_give_the_gradients_of_one_for_a_graph(both):
+    halves = [gradients_of_graph(rank) for rank in (0, 1)]
+    for name in halves[0]:
+        expected = (halves[0][name] + halves[1][name]) / 2
+        scale = max(halves[0][name].abs().max(), halves[1][name].abs().max())
+        assert scale > 0, name
+        for found in both:
+            # Biases before a batch norm have gradients of rounding errors alone; hence double precision.
+            assert (found["graph"][name] - expected).abs().max() <= 1e-6 * scale + 1e-9, name
+    largest = [max(half[name].abs().max().item() for name in half) for half in halves]
+    assert any((halves[0][n] - halves[1][n]).abs().max() > 1e-3 * max(largest) for n in halves[0])
+
+
+def test_two_processes_give_the_gradients_of_one_for_a_gan(both):
+    halves = {penalise: [gradients_of_gan(rank, penalise=penalise) for rank in (0, 1)] for penalise in (False, True)}
     for penalise, (one, other) in halves.items():
         for name in one:
             expected = (one[name] + other[name]) / 2
             for found in both:
-                difference = (found[penalise][name] - expected).abs().max()
+                difference = (found[str(penalise)][name] - expected).abs().max()
                 assert difference <= 1e-6 * max(one[name].abs().max(), other[name].abs().max()) + 1e-12, name
     weight = "critic.discriminator.blocks.0.first.weight"
     change = (halves[True][0][weight] - halves[False][0][weight]).abs().max()
