@@ -12,7 +12,7 @@ from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.training.saves import STATE_NAME, step_folders
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-STEPS = 40
+STEPS = 20
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed and forked as POSIX has it")
 
@@ -36,7 +36,7 @@ def straight(kill_resume, tmp_path_factory) -> Path:
 
 
 def test_killed_at_random_moments_it_ends_as_if_left_alone(kill_resume, straight, tmp_path):
-    kills = list(kill_resume.kill_and_resume(tmp_path / "run", STEPS, kills=2, interval=0.1, seed=1))
+    kills = list(kill_resume.kill_and_resume(tmp_path / "run", STEPS, kills=2, interval=0.05, seed=1))
     assert [kill.number for kill in kills] == [1, 2]
     assert all(kill.harmless for kill in kills), kills
     assert max(kill.after for kill in kills) > 0
@@ -69,8 +69,8 @@ def test_what_the_comparison_calls_different(kill_resume, straight, tmp_path):
 
 
 def test_a_killed_gan_ends_as_if_left_alone(kill_resume, tmp_path):
-    kill_resume.finish(tmp_path / "straight", 24, "gan")
-    kills = list(kill_resume.kill_and_resume(tmp_path / "run", 24, kills=1, interval=0.2, seed=2, job="gan"))
+    kill_resume.finish(tmp_path / "straight", 12, "gan")
+    kills = list(kill_resume.kill_and_resume(tmp_path / "run", 12, kills=1, interval=0.1, seed=2, job="gan"))
     assert all(kill.harmless for kill in kills), kills
     assert kill_resume.differences(tmp_path / "straight", tmp_path / "run") == []
 
