@@ -110,7 +110,7 @@ def test_the_weights_to_use_are_the_average(straight):
     assert not torch.equal(used["alpha"], straight.network.alpha.detach())
 
 
-@pytest.mark.parametrize("at", [3, 4])
+@pytest.mark.parametrize("at", [2, 3, 4])
 def test_a_stopped_run_goes_on_bit_equal(straight, tmp_path, monkeypatch, at):
     stop_after(monkeypatch, at - 1, lambda run: os.kill(os.getpid(), signal.SIGTERM))
     first = train_graph(tiny(), launch(tmp_path / "run"))
