@@ -256,12 +256,21 @@ class PerceptualLoss(nn.Module):
         return torch.stack(terms).sum()
 
     def _features_of(self, pictures: Tensor) -> FeatureMaps:
-        if self.resize is not None and pictures.shape[-2:] != (self.resize, self.resize):
-            size = (self.resize, self.resize)
-            pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-        # Under autocast the maps come in half precision, of whose sums and small differences little would be left.
-        maps: FeatureMaps = tuple(single(values) for values in self.features(pictures))
-        return tuple(F.normalize(m, dim=1, eps=1e-6) for m in maps) if self.unit_length else maps
+        return feature_maps(self.features, pictures, size=self.resize, unit_length=self.unit_length)
+
+
+def feature_maps(
+    network: nn.Module, pictures: Float[Tensor, "B 3 H W"], *, size: int | None, unit_length: bool
+) -> FeatureMaps:
+    """A network's maps of pictures in [-1, 1], brought to ``size`` pixels a side first, in single precision at least.
+
+    ``unit_length`` scales each position to length 1 over the channels.
+    """
+    if size is not None and pictures.shape[-2:] != (size, size):
+        pictures = F.interpolate(pictures, size=(size, size), mode="bilinear", align_corners=False)
+    # Under autocast the maps come in half precision, of whose sums and small differences little would be left.
+    maps = tuple(single(values) for values in network(pictures))
+    return tuple(F.normalize(values, dim=1, eps=1e-6) for values in maps) if unit_length else maps
 
 
 def _steps_until_last(plan: _Plan, layers: Sequence[str], *, owner: str) -> _Plan:

@@ -9,13 +9,29 @@ from autolink_gen.models.blocks import ResidualDown, Up, conv3x3, scaled
 from autolink_gen.ops.keypoints import soft_argmax
 
 
-class Detector(nn.Module):
+class HeatmapDetector(nn.Module):
+    """What every detector does: heatmaps, one a keypoint, whose softmax has its mean at the keypoint."""
+
+    span = 1.0  # of the picture: the share from the first to the last position of a heatmap
+
+    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K H H"]:
+        """Unnormalised heatmaps of pictures in [-1, 1]; each detector makes its own."""
+        raise NotImplementedError
+
+    def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of heatmaps."""
+        return soft_argmax(heatmaps)
+
+    def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1]."""
+        return self.keypoints(self.heatmaps(pictures))
+
+
+class Detector(HeatmapDetector):
     """Four residual halvings, two doublings, one heatmap a keypoint at a quarter of the resolution.
 
     ``width`` multiplies the channel counts; 1 has 7.73 million parameters at eight keypoints.
     """
-
-    span = 1.0  # of the picture: the share from the first to the last position of a heatmap
 
     def __init__(self, num_keypoints: int, *, width: float = 1.0) -> None:
         super().__init__()
@@ -35,11 +51,3 @@ class Detector(nn.Module):
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
         """Unnormalised heatmaps of pictures in [-1, 1]."""
         return self.layers(pictures)
-
-    def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of heatmaps."""
-        return soft_argmax(heatmaps)
-
-    def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1]."""
-        return soft_argmax(self.heatmaps(pictures))

@@ -15,10 +15,11 @@ from autolink_gen.losses.perceptual import (
     FeatureMaps,
     RandomFeatures,
     VGG16Features,
+    feature_maps,
 )
 from autolink_gen.models.blocks import conv3x3, leaky_relu, scaled
+from autolink_gen.models.detector import HeatmapDetector
 from autolink_gen.ops.keypoints import soft_argmax
-from autolink_gen.ops.precision import single
 
 FeatureNames = Literal["alexnet", "vgg16", "random"]
 _NETWORKS = {"alexnet": AlexNetFeatures, "vgg16": VGG16Features, "random": RandomFeatures}
@@ -26,7 +27,7 @@ _CHANNELS = 192  # at width 1
 _FINEST = 4  # maps with more than a quarter of the resolution are left out
 
 
-class FeatureDetector(nn.Module):
+class FeatureDetector(HeatmapDetector):
     """Maps of a frozen network at unit length, brought to one width, joined coarse to fine, one heatmap a keypoint.
 
     Differs: the paper's detector learns from nothing.
@@ -34,7 +35,7 @@ class FeatureDetector(nn.Module):
 
     def __init__(self, num_keypoints: int, *, image_size: int, features: FeatureNames, size: int, width: float) -> None:
         super().__init__()
-        self.image_size, self.size = image_size, size
+        self.size = size
         self.features: ConvFeatures = _NETWORKS[features]()
         channels = scaled(_CHANNELS, width)
         places = [place for place in self.features.geometry(size) if place.side <= size // _FINEST]
@@ -63,9 +64,7 @@ class FeatureDetector(nn.Module):
 
     def maps(self, pictures: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
         """The frozen network's maps of pictures in [-1, 1], each position of length 1 over the channels."""
-        if pictures.shape[-1] != self.size:
-            pictures = F.interpolate(pictures, (self.size, self.size), mode="bilinear", align_corners=False)
-        return tuple(F.normalize(single(values), dim=1, eps=1e-6) for values in self.features(pictures))
+        return feature_maps(self.features, pictures, size=self.size, unit_length=True)
 
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K H H"]:
         """Unnormalised heatmaps of pictures in [-1, 1], or of the ``maps`` of them."""

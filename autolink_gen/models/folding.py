@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from autolink_gen.models.blocks import NEGATIVE_SLOPE, Down, HalvingConv2d, ResidualDown, Up, halving_kernel
-from autolink_gen.models.detector import Detector
+from autolink_gen.models.detector import Detector, HeatmapDetector
 from autolink_gen.models.feature_detector import FeatureDetector
-from autolink_gen.ops.keypoints import soft_argmax
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -67,10 +66,8 @@ def fold_sequence(layers: Iterable[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*folded)
 
 
-class FoldedDetector(nn.Module):
+class FoldedDetector(HeatmapDetector):
     """What :func:`fold_detector` makes."""
-
-    span = Detector.span
 
     def __init__(self, layers: nn.Sequential) -> None:
         super().__init__()
@@ -80,14 +77,6 @@ class FoldedDetector(nn.Module):
         """Unnormalised heatmaps of pictures in [-1, 1]."""
         heatmaps: Tensor = self.layers(pictures.contiguous(memory_format=torch.channels_last))
         return heatmaps.contiguous()
-
-    def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of heatmaps."""
-        return soft_argmax(heatmaps)
-
-    def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1]."""
-        return soft_argmax(self.heatmaps(pictures))
 
 
 class FoldedResidualDown(nn.Module):

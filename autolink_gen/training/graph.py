@@ -36,7 +36,7 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
             (list(model.detector.head.parameters()), config.optimiser.heatmap_lr),
         ]
         optimiser = make_optimiser(model, config.optimiser, special=special)
-        loss_of = GraphLoss(config, model).to(fabric.device)
+        loss_of = GraphLoss(config, model, device=fabric.device)
         run = Run(
             fabric,
             launch,

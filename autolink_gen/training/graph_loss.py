@@ -30,17 +30,16 @@ class Views(NamedTuple):
     kept_edges: Float[Tensor, "K K"] | None
 
 
-class GraphLoss(nn.Module):
+class GraphLoss:
     """The loss of a run: perceptual (AutoLink eq. 6), and what the settings add to it.
 
     Fetches the features' weights when they are missing. A detector on features gets theirs; where it looks at the same
     maps as the loss, they are computed once.
     """
 
-    def __init__(self, config: GraphRunConfig, model: AutoLink) -> None:
-        super().__init__()
-        self.config, self._model = config, [model]  # in a list it is no submodule
-        self.perceptual = make_loss(config.loss)
+    def __init__(self, config: GraphRunConfig, model: AutoLink, *, device: torch.device | str = "cpu") -> None:
+        self.config, self.model = config, model
+        self.perceptual = make_loss(config.loss).to(device)
         self.nudge, self.recolour = Nudge(), Recolour(config.views.recolour)
         self.shares_features = shares_features(config)
         if isinstance(model.detector, FeatureDetector):
@@ -52,12 +51,12 @@ class GraphLoss(nn.Module):
 
     def views(self, pictures: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
         """What a step with these pictures is shown; ``generator`` is on the CPU."""
-        model, views = self._model[0], self.config.views
+        views = self.config.views
 
         def seed() -> int:
             return int(torch.randint(2**62, (), generator=generator))
 
-        masks = model.random_mask(views.masks * len(pictures), generator=generator)
+        masks = self.model.random_mask(views.masks * len(pictures), generator=generator)
         moved = self.nudge.moved(pictures, seed=seed()) if views.consistency else None
         recoloured = self.recolour(pictures, seed=seed()) if views.recolour else None
         kept_edges = self._kept_edges(generator).to(pictures.device) if self.config.edges.dropout else None
@@ -68,12 +67,12 @@ class GraphLoss(nn.Module):
         kept = (torch.rand(count, count, generator=generator) >= self.config.edges.dropout).float().triu(1)
         return kept + kept.T
 
-    def forward(self, network: nn.Module, views: Views) -> Float[Tensor, ""]:
+    def __call__(self, network: nn.Module, views: Views) -> Float[Tensor, ""]:
         """The loss of the model, as it is called in training, on the views of a step."""
         result, loss = self._repaint(network, views)
         edges, consistency = self.config.edges, self.config.views.consistency
         if edges.length_weight:
-            cost = edge_cost(result.keypoints, self._model[0].edge_weights, floor=edges.length_floor)
+            cost = edge_cost(result.keypoints, self.model.edge_weights, floor=edges.length_floor)
             loss = loss + edges.length_weight * cost
         if views.moved is not None:
             asked = self.nudge.follow(result.keypoints, size=views.pictures.shape[-1])
