@@ -6,25 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.evaluation.detection import detect_keypoints, mean_colour
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-
-
-@pytest.fixture
-def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AutoLink:
-    """An untrained network, saved as the run `tiny`; the test's folder is the working folder."""
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05)).eval()
-    save_model(Path("runs/graph/tiny/model.safetensors"), graph)
-    return graph
+from autolink_gen.models.autolink import AutoLink
 
 
 def draw(folder: Path, count: int, *, seed: int, bright: int = 0) -> list[Path]:
@@ -58,27 +46,27 @@ def leak_of(graph: AutoLink, paths: list[Path], **labels: list[str]) -> Appearan
     return appearance_leak(detect_keypoints(graph, pictures), np.stack([*map(mean_colour, pictures)]), **labels)
 
 
-def test_pictures_with_landmarks_hold_out_persons(graph: AutoLink) -> None:
+def test_pictures_with_landmarks_hold_out_persons(tiny_graph: AutoLink) -> None:
     persons = [f"person {number % 6}" for number in range(24)]
     write_table(Path("landmarks_train.csv"), draw(Path("train"), 16, seed=1), ["somebody"] * 16)
     test = draw(Path("test"), 24, seed=2)
     write_table(Path("landmarks_test.csv"), test, persons)
     said, scores = evaluated("--data", "test", "--regressor", "map.json", "--picture", "best.png")
-    leak = leak_of(graph, test, groups=persons)
-    assert leak.appearance_leak != leak_of(graph, test).appearance_leak
+    leak = leak_of(tiny_graph, test, groups=persons)
+    assert leak.appearance_leak != leak_of(tiny_graph, test).appearance_leak
     assert scores["appearance_leak"] == pytest.approx(leak.appearance_leak, abs=1e-3)
     assert scores["appearance_leak_shuffled"] == pytest.approx(leak.appearance_leak_shuffled, abs=1e-3)
     assert scores["appearance_leak_pictures"] == 24 and "class_leak" not in scores
     assert f"tell {scores['appearance_leak']:.1%} of the variance of a picture's mean colour" in said
 
 
-def test_folders_of_classes_are_told_apart(graph: AutoLink) -> None:
+def test_folders_of_classes_are_told_apart(tiny_graph: AutoLink) -> None:
     paths = {name: draw(Path("animals/val") / name, 10, seed=bright, bright=bright) for name, bright in
              (("cat", 0), ("dog", 40), ("wild", 90))}  # fmt: skip
     draw(Path("animals/train/cat"), 1, seed=1)
     said, scores = evaluated("--data", "animals")
     names = [name for name in paths for _ in range(10)]
-    leak = leak_of(graph, [path for part in paths.values() for path in part], classes=names)
+    leak = leak_of(tiny_graph, [path for part in paths.values() for path in part], classes=names)
     assert (scores["class_leak"], scores["class_share"]) == (pytest.approx(leak.class_leak), pytest.approx(1 / 3))
     assert scores["class_leak_shuffled"] == pytest.approx(leak.class_leak_shuffled)
     assert f"and the class of {scores['class_leak']:.1%} of the pictures" in said

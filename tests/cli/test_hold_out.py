@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.data.held_out import open_persons
 from autolink_gen.evaluation.landmarks import nme
 from autolink_gen.evaluation.parts import annotate, read_held_out
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 FACES = ("--data", "faces68", "--data-root", "data")
 
@@ -26,12 +24,8 @@ def run(*arguments: object) -> Result:
 
 
 @pytest.fixture
-def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AutoLink:
+def graph(tiny_graph: AutoLink) -> AutoLink:
     """An untrained network as the run `tiny`; faces68 in `data`, whose training part has 6 persons of 4 pictures."""
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05)).eval()
-    save_model(Path("runs/graph/tiny/model.safetensors"), graph)
     rng = np.random.default_rng(0)
     for part, count in (("train", 24), ("test", 3)):
         folder = Path("data/faces68") / part
@@ -42,7 +36,7 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AutoLink:
             rows.append([f"{number:02}.png", f"p{number % 6}", *rng.uniform(0.2, 0.8, 136).round(3)])
         with (folder.parent / f"landmarks_{part}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-    return graph
+    return tiny_graph
 
 
 def set_data(**settings: object) -> None:
