@@ -1,7 +1,7 @@
 """`autolink-gen detect`: keypoints of pictures and videos, as pictures and as numbers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,12 +51,9 @@ def detect(
     dropped_clusters: tuple[int, ...],
     out: Path,
     overwrite: bool,
-    edges: bool,
-    threshold: float,
     overlays: bool,
-    batch_size: int,
     device: str | None,
-    fps: float | None,
+    **looks: Any,
 ) -> None:
     """Find the keypoints in pictures and videos.
 
@@ -78,8 +75,6 @@ def detect(
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
     from autolink_gen.checkpoints import find_run
-    from autolink_gen.inference.detect_files import FileDetector
-    from autolink_gen.inference.keypoint_files import KeypointFiles
     from autolink_gen.inference.sources import find_sources
 
     choice = cluster_choice(clusters, dropped_clusters)
@@ -89,11 +84,32 @@ def detect(
     model, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
     newest = "" if run else ", the newest run"
     echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}{without_text(model, choice)}")
+    detector = _file_detector(model, str(found_run), out, regressor=regressor, overlays=overlays, **looks)
+    _detect_all(detector, sources)
+    _report(detector, num_sources=len(sources))
+
+
+def _file_detector(
+    model: "AutoLink",
+    model_name: str,
+    out: Path,
+    *,
+    regressor: "LandmarkRegressor | None",
+    overlays: bool,
+    edges: bool,
+    threshold: float,
+    batch_size: int,
+    fps: float | None,
+) -> "FileDetector":
+    """What looks at each file, draws on it and writes the tables."""
+    from autolink_gen.inference.detect_files import FileDetector
+    from autolink_gen.inference.keypoint_files import KeypointFiles
+
     dropped = left_out(model)
     weights = model.edge_weights.detach().cpu().numpy()
     names = () if regressor is None else regressor.names
-    tables = KeypointFiles(out, model_name=str(found_run), edge_weights=weights, dropped=dropped, landmark_names=names)
-    detector = FileDetector(
+    tables = KeypointFiles(out, model_name=model_name, edge_weights=weights, dropped=dropped, landmark_names=names)
+    return FileDetector(
         model,
         tables,
         regressor=regressor,
@@ -103,10 +119,8 @@ def detect(
         threshold=threshold,
         batch_size=batch_size,
         fps=fps,
-        model_name=str(found_run),
+        model_name=model_name,
     )
-    _detect_all(detector, sources)
-    _report(detector, num_sources=len(sources))
 
 
 def _check_free(sources: "list[Source]", out: Path, *, overlays: bool, overwrite: bool) -> None:

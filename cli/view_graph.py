@@ -85,11 +85,18 @@ def view_graph(
     newest = "" if run else ", the newest run"
     echo(f"model: {found} ({len(weights)} keypoints){newest}{without_text(model, choice)}")
     pose = _pose(model, data, data_root, name=str(found)) if data else _own_pose(model, found, own, data_root)
-    _print_edges(weights, threshold)
-    if labels is not None and clusters is not None:
-        _print_clusters(labels, weights, clusters=clusters, example=None if choice else run or "")
+    _print_graph(weights, labels, threshold=threshold, clusters=clusters, example=None if choice else run or "")
     drawn = _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters)
     _write(folder, mark, weights, drawn, labels, without=left_out(model))
+
+
+def _print_graph(
+    weights: "np.ndarray", labels: "np.ndarray | None", *, threshold: float, clusters: int | None, example: str | None
+) -> None:
+    """Print the strong edges, and the clusters where there are any."""
+    _print_edges(weights, threshold)
+    if labels is not None and clusters is not None:
+        _print_clusters(labels, weights, clusters=clusters, example=example)
 
 
 def _mark(run: Path, settings: Mapping[str, Any], out: Path | None) -> dict[str, Any] | None:
