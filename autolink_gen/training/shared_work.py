@@ -10,10 +10,13 @@ from autolink_gen.data.identity import public_address
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
+    from sqlalchemy import Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _JOB, _VALUES = "job", "values"
 _POLL_S = 2.0
 _ATTEMPTS = 5  # to open a database
+_PATIENT = {"connect_args": {"timeout": 60.0}}  # seconds that SQLite waits for its lock
 _MISSED = 3  # heartbeats after which a process counts as dead
 Values = dict[str, float]
 
@@ -90,11 +93,30 @@ def _study(storage: str, heartbeat_s: int) -> "Study":
         warnings.simplefilter("ignore")  # heartbeats are marked as experimental, for years now
         kept = RDBStorage(
             storage,
+            engine_kwargs=_PATIENT if storage.startswith("sqlite") else None,
             heartbeat_interval=heartbeat_s,
             grace_period=_MISSED * heartbeat_s,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
         )
+        if kept.engine.dialect.name == "sqlite":
+            _lock_before_reading(kept.engine)
         return optuna.create_study(study_name="work", storage=kept, load_if_exists=True)
+
+
+def _lock_before_reading(engine: "Engine") -> None:
+    """Let every transaction take SQLite's lock at its start.
+
+    Optuna takes a job by reading that nobody has it, then writing. Without the lock two processes may read before
+    either writes, and both do the job.
+    """
+    from sqlalchemy import event
+
+    def leave_begin_to_us(connection: "DBAPIConnection", record: object) -> None:
+        connection.isolation_level = None
+
+    event.listen(engine, "connect", leave_begin_to_us)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine.dispose()  # connections that are open do not know of it
 
 
 def _results(study: "Study") -> dict[str, Values]:

@@ -1,13 +1,18 @@
 """Jobs that several processes share: each done once, also where a process is killed on the way."""
 
+import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from optuna.storages import RDBStorage
 
+from autolink_gen.training import shared_work
 from autolink_gen.training.shared_work import WorkStoppedError, work_through
 
 WORKER = """
@@ -22,7 +27,8 @@ def do(job):
     with (folder / "log").open("a") as log:
         log.write(f"{name} did {job}\\n")
     return {"length": float(len(job))}
-found = work_through(["a", "bb", "ccc", "dddd"], do, storage=f"sqlite:///{folder}/work.db", heartbeat_s=1)
+shared = {"storage": f"sqlite:///{folder}/work.db", "heartbeat_s": int(sys.argv[4])}
+found = work_through(["a", "bb", "ccc", "dddd"], do, **shared)
 print(sorted(found.items()))
 """
 RESULTS = [("a", {"length": 1.0}), ("bb", {"length": 2.0}), ("ccc", {"length": 3.0}), ("dddd", {"length": 4.0})]
@@ -32,8 +38,8 @@ def url(folder: Path) -> str:
     return f"sqlite:///{folder / 'work.db'}"
 
 
-def start(folder: Path, name: str, seconds: float) -> subprocess.Popen:
-    command = [sys.executable, "-c", WORKER, str(folder), name, str(seconds)]
+def start(folder: Path, name: str, seconds: float, *, heartbeat_s: int) -> subprocess.Popen:
+    command = [sys.executable, "-c", WORKER, str(folder), name, str(seconds), str(heartbeat_s)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -72,7 +78,8 @@ def test_a_job_that_failed_is_done_when_the_command_is_repeated(tmp_path, capfd)
 
 
 def test_two_processes_share_the_jobs(tmp_path):
-    workers = [start(tmp_path, name, 1.0) for name in ("one", "two")]
+    # A process that is silent for three heartbeats counts as dead: on a busy machine three seconds are soon over.
+    workers = [start(tmp_path, name, 1.0, heartbeat_s=30) for name in ("one", "two")]
     printed = [worker.communicate(timeout=120) for worker in workers]
     assert [out.strip() for out, _ in printed] == [str(RESULTS)] * 2, printed
     did = [(name, job) for name, verb, job in lines(tmp_path) if verb == "did"]
@@ -80,16 +87,36 @@ def test_two_processes_share_the_jobs(tmp_path):
     assert {name for name, _ in did} == {"one", "two"}, "neither did all"
 
 
+def test_a_job_is_not_taken_by_two_that_look_at_once(tmp_path, monkeypatch):
+    """Each waits, between seeing that a job is free and taking it, until the other has seen it too."""
+    shared_work._enqueue(shared_work._open(url(tmp_path), 30), ["a"])
+    both_saw_it, check, done = threading.Barrier(2), RDBStorage.check_trial_is_updatable, []
+
+    def check_and_wait(self, trial_id, state) -> None:
+        check(self, trial_id, state)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_saw_it.wait(timeout=1.0)
+
+    def do(job: str) -> dict[str, float]:
+        done.append(job)
+        return {"length": 1.0}
+
+    monkeypatch.setattr(RDBStorage, "check_trial_is_updatable", check_and_wait)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: work_through(["a"], do, storage=url(tmp_path), heartbeat_s=30), range(2)))
+    assert done == ["a"] and results == [{"a": {"length": 1.0}}] * 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX has it")
 def test_the_job_of_a_killed_process_is_done_by_another(tmp_path):
-    killed = start(tmp_path, "killed", 60.0)
+    killed = start(tmp_path, "killed", 60.0, heartbeat_s=1)
     while not lines(tmp_path):
         assert killed.poll() is None, killed.communicate()
         time.sleep(0.1)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     (_, _, job), *_ = lines(tmp_path)
-    other = start(tmp_path, "other", 0.0)
+    other = start(tmp_path, "other", 0.0, heartbeat_s=1)
     out, errors = other.communicate(timeout=120)
     assert out.strip() == str(RESULTS), errors
     did = [job for name, verb, job in lines(tmp_path) if verb == "did"]
