@@ -28,7 +28,7 @@ class ViewsConfig:
     ``masks``: each picture is repainted under so many masks, from keypoints detected once. ``consistency`` weighs, in
     the loss, how far keypoints of a picture that is turned, scaled and shifted a little are from the moved keypoints.
     ``recolour``: how strongly, up to 1, the pictures that the detector looks at are recoloured, and not those to
-    repaint, so that keypoints cannot tell the painter about colours.
+    repaint, so that keypoints cannot tell the painter about colours; at 1, half of them are negatives.
     """
 
     masks: int = 1

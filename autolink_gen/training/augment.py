@@ -65,23 +65,28 @@ class Nudge(nn.Module):
 
 
 class Recolour(nn.Module):
-    """Changes brightness, contrast, saturation and hue of pictures; ``strength`` from 0, not at all, to 1."""
+    """Mixes the colours of pictures, and makes negatives of some; ``strength`` from 0, not at all, to 1.
+
+    One linear map of the colours a picture. At strength 1, half of the pictures become negatives: whether a coat is
+    black or white cannot be told from them.
+    """
 
     def __init__(self, strength: float) -> None:
         super().__init__()
-        by = 0.5 * strength
-        saturation = (1 - 0.9 * strength, 1 + strength)
-        self.colours = ColorJiggle(
-            brightness=0.6 * by, contrast=(1 - by, 1 + by), saturation=saturation, hue=by / 2, p=1.0
-        )
+        self.strength = strength
 
     @torch.no_grad()
     def forward(self, pictures: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
         """Pictures in [-1, 1], each in other colours, as ``seed`` says."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            coloured: Tensor = self.colours((pictures + 1) / 2)
-        return coloured.clamp(0, 1) * 2 - 1
+        count, strength = len(pictures), self.strength
+        generator = torch.Generator().manual_seed(seed)
+        mix = torch.eye(3) + 0.35 * strength * torch.randn(count, 3, 3, generator=generator)
+        mix = mix / mix.sum(2, keepdim=True).clamp_min(0.4)  # greys stay grey
+        contrast = 1 + strength * (0.6 * torch.rand(count, 1, 1, generator=generator) - 0.4)
+        sign = 1 - 2 * (torch.rand(count, 1, 1, generator=generator) < strength / 2).float()
+        brightness = strength * (0.5 * torch.rand(count, 1, 1, 1, generator=generator) - 0.25)
+        mixed = torch.einsum("nij,njhw->nihw", (sign * contrast * mix).to(pictures), pictures)
+        return (mixed + brightness.to(pictures)).clamp(-1, 1)
 
 
 class VaryPairs(nn.Module):
