@@ -28,7 +28,11 @@ from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 
 # Settings over the recipe cpu. "plain" is the paper's way with the painter, batch and features of the recipe.
-_RESIDUAL = {"model": {"detector": "residual"}, "training": {"precision": "32-true"}}
+_RESIDUAL = {
+    "model": {"detector": "residual"},
+    "training": {"precision": "32-true"},
+    "views": {"recolour": 0.0},
+}
 _PAPER = {
     "model": {"mask_ratio": 0.8, "detector": "residual"},
     "data": {"flip": 0.0},
@@ -46,7 +50,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "single precision": {"training": {"precision": "32-true"}},
     "edges dropped": {"edges": {"dropout": 0.3}},
     "short edges": {"edges": {"dropout": 0.3, "length_weight": 1e-3, "length_floor": 0.1}},
-    "recolour 0.5": {"views": {"recolour": 0.5}},
+    "colours as they are": {"views": {"recolour": 0.0}},
     "consistency 0.1": {"views": {"consistency": 0.1}},
     "two masks": {"views": {"masks": 2}},
     "mask 0.9": {"model": {"mask_ratio": 0.9}},

@@ -81,7 +81,7 @@ class Recolour(nn.Module):
         count, strength = len(pictures), self.strength
         generator = torch.Generator().manual_seed(seed)
         mix = torch.eye(3) + 0.35 * strength * torch.randn(count, 3, 3, generator=generator)
-        mix = mix / mix.sum(2, keepdim=True).clamp_min(0.4)  # greys stay grey
+        mix = mix / mix.sum(2, keepdim=True).clamp_min(0.4)  # greys stay grey, as a rule
         contrast = 1 + strength * (0.6 * torch.rand(count, 1, 1, generator=generator) - 0.4)
         sign = 1 - 2 * (torch.rand(count, 1, 1, generator=generator) < strength / 2).float()
         brightness = strength * (0.5 * torch.rand(count, 1, 1, 1, generator=generator) - 0.25)

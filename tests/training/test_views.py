@@ -7,7 +7,7 @@ from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.recipes import merge
-from autolink_gen.training.augment import Nudge
+from autolink_gen.training.augment import Nudge, Recolour
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch
@@ -117,6 +117,17 @@ def test_detector_alone_is_shown_other_colours():
         result = model(pictures, views.masks, looked_at=views.recoloured)
         assert torch.equal(result.keypoints, model.detector(views.recoloured))
         assert torch.equal(result.pictures, model.reconstruct(pictures, views.masks, result.keypoints))
+
+
+def test_recolouring_makes_negatives_of_half_the_pictures():
+    greys = torch.linspace(-0.9, 0.9, 64).expand(400, 3, 64, 64)
+    coloured = Recolour(1.0)(greys, seed=0)
+    negative = coloured[..., -1].mean((1, 2)) < coloured[..., 0].mean((1, 2))
+    assert 0.4 < negative.float().mean() < 0.6
+    assert torch.equal(Recolour(0.0)(greys, seed=0), greys)
+    assert torch.equal(Recolour(1.0)(greys, seed=0), coloured) and not torch.equal(
+        Recolour(1.0)(greys, seed=1), coloured
+    )
 
 
 def test_consistency_draws_keypoints_to_where_the_picture_moved(tmp_path):
