@@ -12,6 +12,7 @@ from autolink_gen.files import BadFileError, reading
 from autolink_gen.text import shown
 
 _MAX_BYTES = 2**16  # settings have some thousand, and a parser takes a second for a million
+_MAX_DEPTH = 50  # of values in values; recipes have three
 
 
 def recipe_names(kind: str) -> list[str]:
@@ -72,11 +73,18 @@ def read_yaml(text: str, *, source: str) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """Plain values alone, each written where it stands."""
 
+    depth = 0
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """The next value; YAMLError for an alias."""
+        """The next value; YAMLError for an alias, and where lists are nested without end."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has an alias (*name), which settings do without: write the value out")
-        return super().compose_node(parent, index)
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"its values are nested over {_MAX_DEPTH} deep, which settings do without")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from fuzz_guard import lay_canaries
 from fuzz_kinds import Kind, Stocked
-from fuzz_worker import Finding, Heartbeat, Tally, Worker, become_worker, damaged, keep_input
+from fuzz_worker import MAX_SECONDS, Finding, Heartbeat, Tally, Worker, become_worker, damaged, keep_input
 
-HANG_SECONDS = 2.5  # of a worker's own time on one input
+HANG_SECONDS = 1.25 * MAX_SECONDS  # of a worker's own time on one input
 STUCK_SECONDS = 30.0  # of any time: it waits for something
 _CHUNK = 10_000  # inputs of all kinds in a round
 _FRAME = re.compile(r'File "[^"]*?/((?:autolink_gen|cli)/[^"]*)", line \d+ in (\w+)')
