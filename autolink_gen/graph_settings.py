@@ -38,6 +38,7 @@ class ViewsConfig:
     def __post_init__(self) -> None:
         require(1 <= self.masks <= MAX_VIEWS, "views.masks", f"1 to {MAX_VIEWS}", self.masks)
         require(0 <= self.consistency < math.inf, "views.consistency", "0 or more", self.consistency)
+        require(0 <= self.recolour <= 1, "views.recolour", "in [0, 1]", self.recolour)
 
 
 @dataclass(frozen=True)

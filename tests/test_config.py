@@ -255,12 +255,17 @@ def anchors(depth: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def test_yaml_may_be_nested_as_deep_as_settings_are():
+    assert read_yaml("a: " + "[" * 40 + "]" * 40 + "\nb: 1", source="here")["b"] == 1
+
+
 @pytest.mark.parametrize(
     ("text", "mention"),
     [
         (anchors(9), "alias"),
         ("training: &all {steps: 5}\nmodel:\n  <<: *all\n", "alias"),
-        ("a: " + "[" * 30_000, "nested"),
+        ("a: " + "[" * 30_000, "nested over 50 deep"),
+        ("a: " + "[" * 50 + "]" * 50, "nested over 50 deep"),
         ("steps: 1\n" * 10**5, "characters"),
         ("a: " + "9" * 5000, "digits"),
         ("a: !!python/object/apply:os.system [ls]\n", "python/object"),

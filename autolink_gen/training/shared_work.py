@@ -89,16 +89,17 @@ def _study(storage: str, heartbeat_s: int) -> "Study":
     import optuna
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
+    on_sqlite = storage.startswith("sqlite")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # heartbeats are marked as experimental, for years now
         kept = RDBStorage(
             storage,
-            engine_kwargs=_PATIENT if storage.startswith("sqlite") else None,
+            engine_kwargs=_PATIENT if on_sqlite else None,
             heartbeat_interval=heartbeat_s,
             grace_period=_MISSED * heartbeat_s,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
         )
-        if kept.engine.dialect.name == "sqlite":
+        if on_sqlite:
             _lock_before_reading(kept.engine)
         return optuna.create_study(study_name="work", storage=kept, load_if_exists=True)
 

@@ -125,9 +125,14 @@ def test_recolouring_makes_negatives_of_half_the_pictures():
     negative = coloured[..., -1].mean((1, 2)) < coloured[..., 0].mean((1, 2))
     assert 0.4 < negative.float().mean() < 0.6
     assert torch.equal(Recolour(0.0)(greys, seed=0), greys)
-    assert torch.equal(Recolour(1.0)(greys, seed=0), coloured) and not torch.equal(
-        Recolour(1.0)(greys, seed=1), coloured
-    )
+    assert torch.equal(Recolour(1.0)(greys, seed=0), coloured)
+    assert not torch.equal(Recolour(1.0)(greys, seed=1), coloured)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_strength_of_other_colours_is_a_share(strength):
+    with pytest.raises(ValueError, match=r"views\.recolour"):
+        tiny({"views": {"recolour": strength}})
 
 
 def test_consistency_draws_keypoints_to_where_the_picture_moved(tmp_path):
