@@ -21,7 +21,7 @@ _FINISHED_BY = (None, "the time limit")
 _ADDED: dict[str, dict[str, Any]] = {
     "data": {"hold_out": 0},
     "training": {"precision": "32-true"},
-    "model": {"detector": "residual", "features": None, "features_size": 128},
+    "model": {"detector": "residual", "features": None, "features_size": 128, "features_maps": None},
     "views": {"recolour": 0.0},
     "edges": {"length_weight": 0.0, "length_floor": 0.02, "dropout": 0.0},
 }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from autolink_gen.losses.perceptual import FeatureMaps
 from autolink_gen.models.blocks import check_width, start_convolutions
 from autolink_gen.models.detector import Detector
-from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames
+from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames, check_num_maps
 from autolink_gen.models.folding import fold_detector, fold_feature_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
@@ -40,7 +40,8 @@ class AutoLinkConfig:
     picture that is not square is made so.
 
     ``detector``: "residual" is the paper's; "features" stands on the frozen maps of a network, ``features`` (None: that
-    of the run's loss, or alexnet), of pictures of ``features_size`` pixels.
+    of the run's loss, or alexnet), of pictures of ``features_size`` pixels: on its first ``features_maps``, or on all
+    (None).
 
     The paper's ablations (Table 3): ``learn_alpha`` false leaves alpha at 1; ``learn_sigma2`` learns one thickness for
     all edges or one an edge, from ``sigma2`` on; ``drawing`` gives the decoder one channel an edge, or the keypoints
@@ -63,6 +64,7 @@ class AutoLinkConfig:
     detector: Literal["residual", "features"] = "residual"
     features: FeatureNames | None = None
     features_size: int = 128
+    features_maps: int | None = None
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_keypoints <= 64:
@@ -82,6 +84,8 @@ class AutoLinkConfig:
             raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
         if not 32 <= self.features_size <= 1024:
             raise ValueError(f"features_size must be from 32 to 1024 pixels, got {self.features_size}")
+        if self.features is not None:
+            check_num_maps(self.features, self.features_maps)
         if self.drawing == "points" and self.learn_sigma2 == "edge":
             raise ValueError("drawing=points has no edges to learn the thickness of; choose learn_sigma2=one or no")
 
@@ -300,6 +304,7 @@ def make_detector(config: AutoLinkConfig) -> Detector | FeatureDetector:
         features=config.features or "alexnet",
         size=config.features_size,
         width=config.width,
+        num_maps=config.features_maps,
     )
 
 

@@ -27,18 +27,48 @@ _CHANNELS = 192  # at width 1
 _FINEST = 4  # maps with more than a quarter of the resolution are left out
 
 
+def rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights in their own type, but with the values that half precision has: those that a stored model gives."""
+    return {name: value.half().to(value.dtype) for name, value in weights.items()}
+
+
+def check_num_maps(features: FeatureNames, num_maps: int | None) -> None:
+    """Raise ValueError for a number of maps that the network has not."""
+    largest = len(_NETWORKS[features].default_layers)
+    if num_maps is not None and not 1 <= num_maps <= largest:
+        raise ValueError(f"features_maps must be from 1 to {largest} for {features}, got {num_maps}")
+
+
 class FeatureDetector(HeatmapDetector):
     """Maps of a frozen network at unit length, brought to one width, joined coarse to fine, one heatmap a keypoint.
+
+    ``num_maps``: how many of the network's maps are looked at, its first ones; None: all. What lies behind them is
+    neither computed nor stored. Raises ValueError where none of them is coarse enough.
 
     Differs: the paper's detector learns from nothing.
     """
 
-    def __init__(self, num_keypoints: int, *, image_size: int, features: FeatureNames, size: int, width: float) -> None:
+    def __init__(
+        self,
+        num_keypoints: int,
+        *,
+        image_size: int,
+        features: FeatureNames,
+        size: int,
+        width: float,
+        num_maps: int | None = None,
+    ) -> None:
         super().__init__()
         self.size = size
-        self.features: ConvFeatures = _NETWORKS[features]()
+        network = _NETWORKS[features]
+        self.features: ConvFeatures = network(layers=network.default_layers[:num_maps])
         channels = scaled(_CHANNELS, width)
         places = [place for place in self.features.geometry(size) if place.side <= size // _FINEST]
+        if not places:
+            raise ValueError(
+                f"features_maps is {num_maps}: the first {num_maps} maps of {features} are finer than a quarter of the "
+                f"picture, which the detector leaves out; ask for more maps, or leave it unset for all of them"
+            )
         self.first_map = len(self.features.layers) - len(places)
         sides = [place.side for place in places]
         self.laterals = nn.ModuleList(
@@ -60,7 +90,7 @@ class FeatureDetector(HeatmapDetector):
 
         Raises ValueError for missing and misshapen weights.
         """
-        self.features.fill({name: value.half().to(value.dtype) for name, value in weights.items()})
+        self.features.fill(rounded(weights))
 
     def maps(self, pictures: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
         """The frozen network's maps of pictures in [-1, 1], each position of length 1 over the channels."""

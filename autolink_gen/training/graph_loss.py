@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from autolink_gen.config import GraphRunConfig, LossConfig
 from autolink_gen.losses.edges import edge_cost
-from autolink_gen.losses.perceptual import FeatureMaps, PerceptualLoss
+from autolink_gen.losses.perceptual import ConvFeatures, FeatureMaps, PerceptualLoss
 from autolink_gen.models.autolink import AutoLink, Reconstruction, resized
-from autolink_gen.models.feature_detector import FeatureDetector
+from autolink_gen.models.feature_detector import FeatureDetector, rounded
 from autolink_gen.pretrained import load_features
 from autolink_gen.training.augment import Nudge, Recolour
 
@@ -47,7 +47,16 @@ class GraphLoss:
             features = self.perceptual.features if name == config.loss.features else load_features(name)
             model.detector.take_weights(features.state_dict())
             if self.shares_features:
-                self.perceptual.features = model.detector.features
+                self._share_features(model.detector)
+
+    def _share_features(self, detector: FeatureDetector) -> None:
+        """Let the loss see the maps that the detector sees: of one network, or of two with equal weights."""
+        ours = self.perceptual.features
+        assert isinstance(ours, ConvFeatures)
+        if detector.features.layers == ours.layers:
+            self.perceptual.features = detector.features
+        else:
+            ours.fill(rounded(ours.state_dict()))
 
     def views(self, pictures: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
         """What a step with these pictures is shown; ``generator`` is on the CPU."""
@@ -84,9 +93,12 @@ class GraphLoss:
         given = {"looked_at": views.recoloured, "kept_edges": views.kept_edges}
         if self.shares_features:
             targets = self.perceptual.target_features(pictures)
-            shown = targets if views.recoloured is None else self.perceptual.target_features(views.recoloured)
+            detector = self.model.detector
+            assert isinstance(detector, FeatureDetector)
+            known = targets[: len(detector.features.layers)]
+            shown = known if views.recoloured is None else detector.maps(views.recoloured)
             if views.moved is not None:
-                shown = _joined(shown, self.perceptual.target_features(views.moved))
+                shown = _joined(shown, detector.maps(views.moved))
             result = network(pictures, views.masks, views.moved, maps=shown, **given)
         else:
             result = network(pictures, views.masks, views.moved, **given)

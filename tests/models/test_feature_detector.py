@@ -128,6 +128,33 @@ def test_widths_of_heatmaps_are_in_units_of_the_picture():
     torch.testing.assert_close(keypoints, torch.full((2, 4, 2), model.detector.shift), atol=1e-5, rtol=0)
 
 
+def test_first_maps_alone_are_computed_and_stored():
+    detector = FeatureDetector(5, image_size=64, features="alexnet", size=128, width=0.1, num_maps=3).eval()
+    whole = AlexNetFeatures(seed=3)
+    detector.take_weights(whole.state_dict())
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    maps = detector.maps(pictures)
+    assert [tuple(values.shape[1:]) for values in maps] == [(64, 31, 31), (192, 15, 15), (384, 7, 7)]
+    whole.fill({name: value.half().float() for name, value in whole.state_dict().items()})
+    large = nn.functional.interpolate(pictures, size=(128, 128), mode="bilinear")
+    for ours, theirs in zip(maps, whole(large)[:3], strict=True):
+        torch.testing.assert_close(ours, nn.functional.normalize(theirs, dim=1, eps=1e-6))
+    numbers = {name.split(".")[1] for name in detector.features.state_dict()}
+    assert numbers == {"0", "3", "6"}
+    assert len(detector.laterals) == 3 and detector(pictures).shape == (2, 5, 2)
+
+
+@pytest.mark.parametrize(("features", "count", "largest"), [("alexnet", 0, 5), ("alexnet", 6, 5), ("vgg16", 5, 4)])
+def test_numbers_of_maps_that_a_network_has_not_are_refused(features, count, largest):
+    with pytest.raises(ValueError, match=f"features_maps must be from 1 to {largest} for {features}, got {count}"):
+        AutoLinkConfig(detector="features", features=features, features_maps=count)
+
+
+def test_maps_that_are_all_too_fine_are_refused():
+    with pytest.raises(ValueError, match="the first 2 maps of vgg16 are finer than a quarter of the picture"):
+        AutoLink(AutoLinkConfig(detector="features", features="vgg16", features_maps=2))
+
+
 @pytest.mark.parametrize("size", [16, 4096])
 def test_sizes_that_no_network_takes_are_refused(size):
     with pytest.raises(ValueError, match="features_size must be from 32 to 1024"):

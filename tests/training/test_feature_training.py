@@ -5,7 +5,7 @@ import torch
 
 from autolink_gen import load_graph_model
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.losses.perceptual import RandomFeatures
+from autolink_gen.losses.perceptual import AlexNetFeatures, RandomFeatures
 from autolink_gen.models.autolink import FROZEN
 from autolink_gen.recipes import merge
 from autolink_gen.training import graph as graph_training
@@ -41,6 +41,37 @@ def trained(config: GraphRunConfig, folder):
 
 def weights(config: GraphRunConfig, folder) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in trained(config, folder).network.state_dict().items()}
+
+
+FEW_MAPS = {"model": {"features": "alexnet", "features_maps": 2}, "loss": {"features": "alexnet"}}
+
+
+@pytest.fixture
+def unpublished_alexnet(monkeypatch):
+    """AlexNet's convolutions with random weights: the published ones are a download."""
+    monkeypatch.setattr(graph_loss, "load_features", lambda name, path=None: AlexNetFeatures(seed=2))
+
+
+@pytest.mark.parametrize("views", [{}, {"consistency": 0.5}, {"recolour": 1.0}, {"consistency": 0.5, "recolour": 1.0}])
+def test_few_maps_give_the_loss_of_features_computed_twice(tmp_path, monkeypatch, unpublished_alexnet, views):
+    config = tiny(FEW_MAPS, {"views": views, "training": {"steps": 1}})
+    assert shares_features(config)
+    shared = trained(config, tmp_path / "shared").metrics
+    monkeypatch.setattr(graph_loss, "shares_features", lambda config: False)
+    apart = trained(config, tmp_path / "apart").metrics
+    assert shared["loss"] == pytest.approx(apart["loss"], rel=1e-3)
+    assert shared["gradient_norm"] == pytest.approx(apart["gradient_norm"], rel=1e-2)
+
+
+def test_training_on_few_maps_goes_on_bit_equal_and_stores_few(tmp_path, unpublished_alexnet):
+    straight = weights(tiny(FEW_MAPS), tmp_path / "straight")
+    weights(tiny(FEW_MAPS, {"training": {"steps": 2}}), tmp_path / "halves")
+    halves = weights(tiny(FEW_MAPS), tmp_path / "halves")
+    assert all(torch.equal(value, halves[name]) for name, value in straight.items())
+    published = {name: value.half().float() for name, value in AlexNetFeatures(seed=2).state_dict().items()}
+    frozen = {name: value for name, value in straight.items() if name.startswith(FROZEN)}
+    assert {name.split(".")[3] for name in frozen} == {"0", "3"}
+    assert all(torch.equal(value, published[name.removeprefix(FROZEN)]) for name, value in frozen.items())
 
 
 @pytest.mark.parametrize("views", [{}, {"masks": 2, "consistency": 0.5}])
