@@ -57,6 +57,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lr 2e-3": {"optimiser": {"lr": 2e-3}},
     "batch 4": {"training": {"batch_size": 4}},
     "decoder 1/4": {"model": {"decoder_width": 0.25}},
+    "first three maps": {"model": {"features_maps": 3}},
+    "painter of 128 pixels": {"model": {"image_size": 128}},
     "maps of 192 pixels": {"model": {"features_size": 192}, "loss": {"resize": 192}},
     "wider maps": {"model": {"width": 0.5}},
 }
