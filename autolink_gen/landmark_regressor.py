@@ -14,7 +14,9 @@ from autolink_gen.files import reading, write_text_atomically
 
 _KIND = "autolink-gen landmark regressor"
 _ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
-_REACH = 0.15  # of the picture's size: keypoints so near to a landmark lead it where no more is known
+_SURENESS_POWER = 4  # the inverse of the square of a heatmap's variance: chosen on persons held out, and on puppets
+_LEAST_WIDTH = 0.02  # of a heatmap, in units of [-1, 1]: narrower ones are as sure
+_REACH = 0.1  # of the picture's size: keypoints so near to a landmark lead it where no more is known
 FACE_NAMES = {
     5: ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
     68: tuple(
@@ -84,14 +86,18 @@ def fit_landmarks(
     detected: Float[ndarray, "N K 2"],
     true: Float[ndarray, "N P 2"],
     visible: Bool[ndarray, "N P"] | None = None,
+    *,
+    widths: Float[ndarray, "N K"] | None = None,
 ) -> Float[ndarray, "D P 2"]:
     """The coefficients of a `LandmarkRegressor`, from keypoints in [-1, 1] and landmarks as fractions.
 
-    A landmark follows its nearest keypoints, as one picture shows where they lie; what that misses is fitted by
-    ridge regression on the deviations from the mean pose, its strength chosen by leaving out one picture at a time.
-    Each landmark is fitted over the pictures that show it; NaN where there are none.
+    A landmark follows its nearest keypoints, as one picture shows where they lie, and of these the surer ones, whose
+    heatmaps have small ``widths`` (None: all alike). What that misses is fitted by ridge regression on the deviations
+    from the mean pose, its strength chosen by leaving out one picture at a time. Each landmark is fitted over the
+    pictures that show it; NaN where there are none.
     """
     features = _features(detected)
+    widths = np.ones(detected.shape[:2]) if widths is None else widths
     shown = np.ones(true.shape[:2], dtype=bool) if visible is None else visible
     result = np.full((features.shape[1] + 1, *true.shape[1:]), np.nan)
     # Landmarks shown in the same pictures are fitted together: mostly that is all of them.
@@ -99,7 +105,7 @@ def fit_landmarks(
     for index, rows in enumerate(patterns.T):
         if rows.any():
             columns = pattern_of.reshape(-1) == index
-            result[:, columns] = _fitted(features[rows], true[rows][:, columns])
+            result[:, columns] = _fitted(features[rows], true[rows][:, columns], widths[rows].mean(axis=0))
     return result
 
 
@@ -113,11 +119,13 @@ def graph_mark(edge_weights: Float[Tensor, "K K"]) -> str:
     return hashlib.sha256(edge_weights.detach().float().cpu().numpy().tobytes()).hexdigest()[:16]
 
 
-def _fitted(features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"]) -> Float[ndarray, "d P 2"]:
+def _fitted(
+    features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
+) -> Float[ndarray, "d P 2"]:
     from sklearn.linear_model import RidgeCV
 
     num_pictures, num_landmarks = true.shape[:2]
-    slopes = _following(features, true)
+    slopes = _following(features, true, widths)
     missed = (true - np.tensordot(features, slopes, axes=1)).reshape(num_pictures, -1)
     if num_pictures > 1 and np.ptp(features, axis=0).any():
         ridge = RidgeCV(alphas=_ALPHAS).fit(features - features.mean(axis=0), missed)
@@ -126,12 +134,15 @@ def _fitted(features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"]) -> F
     return np.concatenate([slopes, bias[None]])
 
 
-def _following(features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"]) -> Float[ndarray, "D P 2"]:
-    """Slopes with which each landmark moves as the keypoints near it do, on the mean of all pictures."""
+def _following(
+    features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
+) -> Float[ndarray, "D P 2"]:
+    """Slopes with which each landmark moves as the sure keypoints near it do, on the mean of all pictures."""
     keypoints = features.mean(axis=0).reshape(-1, 2)
     distances = np.linalg.norm(keypoints[:, None] - true.mean(axis=0), axis=-1)
     nearest = distances.min(axis=0)
-    shares = np.exp(-((distances**2 - nearest**2) / _REACH**2))
+    sureness = np.maximum(widths, _LEAST_WIDTH) ** -_SURENESS_POWER
+    shares = np.exp(-((distances**2 - nearest**2) / _REACH**2)) * sureness[:, None]
     shares /= shares.sum(axis=0)
     return (shares[:, None, :, None] * np.eye(2)[None, :, None]).reshape(features.shape[1], *true.shape[1:])
 

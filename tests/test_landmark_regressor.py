@@ -41,6 +41,32 @@ def test_one_picture_makes_landmarks_follow_the_keypoints_near_them():
     assert regressor.predict(keypoints + movement)[0, 0] == pytest.approx([0.36, 0.47], abs=1e-4)
 
 
+def test_landmarks_follow_the_surer_of_the_keypoints_near_them():
+    keypoints = np.array([[[-0.5, 0.0], [-0.4, 0.0]]])
+    true = np.array([[[0.27, 0.5]]])  # between the two, at 0.25 and 0.3, but nearer to the first
+    movement = np.array([[0.2, 0.0], [0.0, 0.2]])
+
+    def moved(widths: list[float] | None) -> list[float]:
+        known = None if widths is None else np.array([widths])
+        regressor = regressor_of(fit_landmarks(keypoints, true, widths=known))
+        return list((regressor.predict(keypoints + movement) - true)[0, 0] / 0.1)
+
+    first, second = moved(None)  # shares of the two keypoints, which add up to 1
+    assert first + second == pytest.approx(1) and 0.5 < first < 0.6
+    assert moved([0.3, 0.3]) == pytest.approx([first, second])
+    assert moved([0.4, 0.1])[1] > 0.99 and moved([0.1, 0.4])[0] > 0.99
+    assert moved([0.0, 0.01]) == pytest.approx([first, second]), "both are as sure as can be"
+
+
+def test_each_landmark_heeds_the_widths_of_the_pictures_that_show_it(keypoints):
+    true, widths = linear_landmarks(keypoints), np.full((200, 4), 0.1)
+    widths[50:] = np.random.default_rng(3).uniform(0.05, 0.5, (150, 4))
+    visible = np.ones((200, 3), dtype=bool)
+    visible[1:, 1] = False
+    found = fit_landmarks(keypoints, true, visible, widths=widths)[:, 1]
+    assert found == pytest.approx(fit_landmarks(keypoints[:1], true[:1], widths=widths[:1])[:, 1])
+
+
 def test_pictures_alike_are_one_picture(keypoints):
     alike = np.repeat(keypoints[:1], 5, axis=0)
     true = np.repeat(linear_landmarks(keypoints[:1]), 5, axis=0)

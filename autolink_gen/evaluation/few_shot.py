@@ -62,7 +62,7 @@ def few_shot(
 
 def fitted_regressor(fit: Annotations, *, names: tuple[str, ...], graph: str) -> LandmarkRegressor:
     """The regressor of all pictures of a part, with landmarks in [0, 1]."""
-    coefficients = fit_landmarks(fit.detected, fit.true, labelled_landmarks(fit))
+    coefficients = fit_landmarks(fit.detected, fit.true, labelled_landmarks(fit), widths=fit.widths)
     return LandmarkRegressor(names, coefficients, graph, len(fit.true))
 
 
@@ -77,5 +77,5 @@ def _error(fit: Annotations, test: Annotations, *, by_eyes: bool) -> float:
 
 
 def _rows(part: Annotations, rows: Int[ndarray, "n"]) -> Annotations:
-    visible = None if part.visible is None else part.visible[rows]
-    return Annotations(part.detected[rows], part.true[rows], visible)
+    visible, widths = (None if values is None else values[rows] for values in (part.visible, part.widths))
+    return Annotations(part.detected[rows], part.true[rows], visible, widths=widths)

@@ -55,6 +55,7 @@ class Annotations:
 
     `detected` (N, K, 2) in [-1, 1]; `true` (N, P, 2) in the range that the protocol wants (see the module);
     `visible` (N, P), True where there is a label, None = everywhere; `eye_distance` (N,), in `true`'s unit;
+    `widths` (N, K), how widely each keypoint's heatmap spreads, for :mod:`autolink_gen.landmark_regressor` alone;
     `colours` (N, 3), the mean colour of each picture in [0, 1], for :mod:`autolink_gen.evaluation.leak` alone.
 
     Raises:
@@ -67,6 +68,7 @@ class Annotations:
     visible: Shaped[ndarray, "N P"] | None = None
     eye_distance: Float[ndarray, " N"] | None = None
     colours: Float[ndarray, "N 3"] | None = None
+    widths: Float[ndarray, "N K"] | None = None
 
     def __post_init__(self) -> None:
         dtypes = {
@@ -75,6 +77,7 @@ class Annotations:
             "visible": bool,
             "eye_distance": np.float64,
             "colours": np.float64,
+            "widths": np.float64,
         }
         for name, dtype in dtypes.items():
             value = getattr(self, name)
@@ -94,6 +97,7 @@ class Annotations:
             )
         count = len(self.true)
         wanted_shapes = {"visible": self.true.shape[:2], "eye_distance": (count,), "colours": (count, 3)}
+        wanted_shapes["widths"] = self.detected.shape[:2]
         for name, wanted in wanted_shapes.items():
             value = getattr(self, name)
             if value is not None and value.shape != wanted:
@@ -131,7 +135,7 @@ def blind(part: Annotations) -> Annotations:
 
     Every protocol then predicts the mean pose of the fit part; a model that learned anything beats that.
     """
-    return replace(part, detected=np.zeros((len(part.true), 1, 2)))
+    return replace(part, detected=np.zeros((len(part.true), 1, 2)), widths=None)
 
 
 # ---- distances, where NaN stands for a landmark without a label ----

@@ -12,7 +12,7 @@ from autolink_gen.data.catalog import find_pictures, held_out_beside
 from autolink_gen.data.held_out import find_persons, held_out_rows
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.evaluation.detection import GraphModel, detect_and_see
+from autolink_gen.evaluation.detection import SureGraphModel, detect_and_see
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.progress import Progress, no_progress
 from autolink_gen.text import shown
@@ -143,17 +143,18 @@ def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
 
 
 def annotate(
-    graph: GraphModel,
+    graph: SureGraphModel,
     part: Part,
     *,
     batch_size: int = 32,
     label: str = "pictures",
     progress: Progress = no_progress,
 ) -> Annotations:
-    """Detect keypoints on all pictures of a part and put them beside the landmarks, in [0, 1], and the mean colours.
+    """Detect keypoints on all pictures of a part and put them beside the landmarks, in [0, 1], with what else is seen.
 
     Raises ImageError for a picture that cannot be read.
     """
     pictures: Iterator[ndarray] = (part.picture(i) for i in progress(range(len(part)), len(part), label))
-    detected, colours = detect_and_see(graph, pictures, batch_size=batch_size)
-    return Annotations(detected, part.table.points, part.table.visible, colours=colours)
+    found = detect_and_see(graph, pictures, batch_size=batch_size)
+    points, visible = part.table.points, part.table.visible
+    return Annotations(found.keypoints, points, visible, colours=found.colours, widths=found.widths)

@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.data.synthetic import BONES, JOINT_NAMES, Puppets, PuppetSample
-from autolink_gen.evaluation.detection import detect_keypoints, mean_colour
+from autolink_gen.evaluation.detection import detect_and_see
 from autolink_gen.evaluation.landmarks import Annotations, blind, landmark_distances, predict
 from autolink_gen.models.autolink import FROZEN, AutoLink
 from autolink_gen.progress import Progress, no_progress
@@ -80,11 +80,12 @@ def evaluate_puppets(
     samples: list[PuppetSample] = []
     indices = progress(range(len(puppets)), len(puppets), "puppets")
     pictures = _keep(map(puppets.annotated, indices), samples)
-    keypoints = detect_keypoints(graph, pictures, batch_size=batch_size)
+    keypoints, widths, colours = detect_and_see(graph, pictures, batch_size=batch_size)
     joints = np.stack([sample.joints for sample in samples]).astype(np.float64)
-    colours = np.stack([mean_colour(sample.picture) for sample in samples])
-    fit = Annotations(keypoints[:num_fit], joints[:num_fit], colours=colours[:num_fit])
-    test = Annotations(keypoints[num_fit:], joints[num_fit:], colours=colours[num_fit:])
+    fit, test = (
+        Annotations(keypoints[rows], joints[rows], colours=colours[rows], widths=widths[rows])
+        for rows in (slice(num_fit), slice(num_fit, None))
+    )
     edges = strong_edge_indices(graph.edge_weights)
     scores = PuppetScores(
         joint_error_percent=joint_error_percent(fit, test),

@@ -16,7 +16,7 @@ from autolink_gen.data.catalog import own_path
 from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.sets import SETS, PictureSet
-from autolink_gen.evaluation.detection import GraphModel, detect_and_see
+from autolink_gen.evaluation.detection import SureGraphModel, detect_and_see
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import FOLDS, MAX_PICTURES
 from autolink_gen.evaluation.parts import Part
@@ -43,7 +43,7 @@ class Seen:
 
 
 def see_pictures(
-    graph: GraphModel,
+    graph: SureGraphModel,
     pictures: Dataset[Tensor],
     *,
     data: str | Path,
@@ -57,7 +57,7 @@ def see_pictures(
     """
     rows = _spread(len(pictures), max_pictures)  # type: ignore[arg-type]
     read = (np.asarray(pictures[row].permute(1, 2, 0)) for row in progress(rows, len(rows), "keypoints"))
-    keypoints, colours = detect_and_see(graph, read, batch_size=batch_size)
+    keypoints, _, colours = detect_and_see(graph, read, batch_size=batch_size)
     check_found(keypoints, name="the model")
     names = [_folder(pictures, row) for row in rows]
     if isinstance(pictures, FrameDraws) or _holds_clips(data):

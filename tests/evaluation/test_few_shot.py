@@ -26,6 +26,19 @@ def test_more_pictures_help():
     assert scores[0].deviation_percent > 0 and scores[-1].deviation_percent == 0
 
 
+def test_the_surer_keypoints_are_followed():
+    """Two keypoints at the landmark: one that goes with it, and one that leaps about and has a wide heatmap."""
+    rng = np.random.default_rng(0)
+    place = rng.uniform(-0.3, 0.3, (60, 1, 2))
+    keypoints = np.concatenate([place, rng.uniform(-0.3, 0.3, (60, 1, 2))], axis=1)
+    widths = np.tile([0.05, 0.4], (60, 1))
+    errors = []
+    for known in (None, widths):
+        fit = Annotations(keypoints[:30], (place[:30] + 1) / 2, widths=None if known is None else known[:30])
+        errors.append(few_shot(fit, Annotations(keypoints[30:], (place[30:] + 1) / 2), [1], by_eyes=False))
+    assert errors[1][0].mean_percent < 0.1 * errors[0][0].mean_percent
+
+
 def test_draws_are_those_of_the_seed():
     fit, test = part(30, seed=1), part(20, seed=2)
     first = few_shot(fit, test, [5], by_eyes=False, draws=3)

@@ -10,7 +10,7 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from autolink_gen.evaluation.detection import detect_keypoints
+from autolink_gen.evaluation.detection import detect_and_see, detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations, nme
 from autolink_gen.evaluation.parts import Part, check_alike, overlap, read_part
 from autolink_gen.evaluation.report import check_protocol, default_protocol, picture_errors, report_landmarks
@@ -22,6 +22,7 @@ from autolink_gen.evaluation.showcase import (
     spread_graphs,
 )
 from autolink_gen.landmark_regressor import FACE_NAMES
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 class Corner:
@@ -59,6 +60,17 @@ def test_detection_batches_neighbours_of_one_size_and_keeps_the_order() -> None:
     assert graph.batches == [(2, 3, 4, 4), (1, 3, 4, 4), (1, 3, 4, 6), (1, 3, 4, 4)]
     np.testing.assert_allclose(found[:, 0], [[0, 4], [0.2, 4], [0.4, 4], [0.6, 6], [0.8, 4]], atol=1e-6)
     assert found.dtype == np.float64
+
+
+def test_what_is_found_comes_with_its_widths_and_colours() -> None:
+    torch.manual_seed(0)
+    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05)).eval()
+    pictures = np.random.default_rng(0).integers(0, 255, (5, 48, 48, 3), dtype=np.uint8)
+    found = detect_and_see(graph, iter(pictures), batch_size=2)
+    keypoints, widths = graph.detect_with_widths(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    assert np.allclose(found.keypoints, keypoints, atol=1e-5) and np.allclose(found.widths, widths, atol=1e-5)
+    assert np.allclose(found.colours, pictures.mean(axis=(1, 2)) / 255)
+    assert found.widths.shape == (5, 3) and found.widths.min() > 0
 
 
 def test_detection_without_pictures_is_an_error() -> None:

@@ -125,6 +125,9 @@ class Bright:
         means = images.mean(dim=(2, 3))
         return torch.stack([means[:, :2], means[:, 1:]], dim=1)
 
+    def detect_with_widths(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.detect(images), torch.ones(len(images), 2)
+
 
 def write_pictures(folder: Path, count: int, *, seed: int = 0, bright: int = 0) -> None:
     folder.mkdir(parents=True)

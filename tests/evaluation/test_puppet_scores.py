@@ -49,6 +49,10 @@ class Oracle(AutoLink):
         self.seen += len(images)
         return self.joints[self.seen - len(images) : self.seen]
 
+    def detect_with_widths(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        keypoints = self.detect(images)
+        return keypoints, torch.ones(keypoints.shape[:2])
+
 
 # ---- the geometry ----
 
