@@ -133,7 +133,8 @@ def cli(debug: bool) -> None:
       autolink-gen view-graph
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[_AboveBars()])
-    logging.getLogger("autolink_gen.data.found").setLevel(logging.INFO)  # what was found is said, be nothing left out
+    for what_was_found in ("found", "held_out"):  # is said, also where nothing is wrong
+        logging.getLogger(f"autolink_gen.data.{what_was_found}").setLevel(logging.INFO)
     logging.captureWarnings(True)
     if not debug:
         warnings.simplefilter("ignore")  # libraries' notes to programmers

@@ -44,7 +44,9 @@ def set_data(**settings: object) -> None:
     Path("runs/graph/tiny/config.yaml").write_text(json.dumps({"data": values}))
 
 
-def test_persons_held_out_are_measured_and_the_others_fitted_on(graph: AutoLink) -> None:
+def test_persons_held_out_are_measured_and_the_others_fitted_on(
+    graph: AutoLink, caplog: pytest.LogCaptureFixture
+) -> None:
     set_data(hold_out=3)
     result = run("evaluate", "tiny", *FACES, "--hold-out", 3, "--json", "scores.json")
     assert result.exit_code == 0, result.output
@@ -53,6 +55,7 @@ def test_persons_held_out_are_measured_and_the_others_fitted_on(graph: AutoLink)
     parts = read_held_out("faces68", root=Path("data"), every=3)
     assert scores["nme_percent"] == pytest.approx(100 * nme(*(annotate(graph, part) for part in parts)), rel=1e-4)
     assert scores["equivariance"]["num_pictures"] == 8, "no test person is looked at"
+    assert "held out: 8 pictures of 2 of 6 persons" in caplog.messages
     assert "note:" not in result.output
     names = {path.name for path in Path("runs/graph/tiny/evaluation").iterdir()}
     assert "faces68-hold3.png" in names and "faces68.png" not in names
