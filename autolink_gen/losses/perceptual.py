@@ -132,14 +132,19 @@ class ConvFeatures(nn.Module):
 
     def geometry(self, size_px: int) -> list[MapGeometry]:
         """Of each map of a picture of ``size_px`` pixels a side, in the network's order."""
+        return self.geometry_of(self.layers, size_px)
+
+    @classmethod
+    def geometry_of(cls, layers: Sequence[str], size_px: int) -> list[MapGeometry]:
+        """The same of a network with these layers, without making it. Raises ValueError for an unknown layer."""
         found = []
         side, first_px, stride_px = size_px, 0.0, 1
-        for step in self._steps:
+        for step in _steps_until_last(cls.plan, layers, owner=cls.__name__):
             padding = step.padding if isinstance(step, _Conv) else 0
             side = (side + 2 * padding - step.kernel_size) // step.stride + 1
             first_px += ((step.kernel_size - 1) / 2 - padding) * stride_px
             stride_px *= step.stride
-            if isinstance(step, _Conv) and step.name in self.layers:
+            if isinstance(step, _Conv) and step.name in layers:
                 found.append(MapGeometry(step.out_channels, side, first_px, stride_px))
         return found
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from autolink_gen.losses.perceptual import FeatureMaps
 from autolink_gen.models.blocks import check_width, start_convolutions
 from autolink_gen.models.detector import Detector
-from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames, check_num_maps
+from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames, usable_maps
 from autolink_gen.models.folding import fold_detector, fold_feature_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
@@ -85,7 +85,7 @@ class AutoLinkConfig:
         if not 32 <= self.features_size <= 1024:
             raise ValueError(f"features_size must be from 32 to 1024 pixels, got {self.features_size}")
         if self.features is not None:
-            check_num_maps(self.features, self.features_maps)
+            usable_maps(self.features, self.features_maps, size=self.features_size)
         if self.drawing == "points" and self.learn_sigma2 == "edge":
             raise ValueError("drawing=points has no edges to learn the thickness of; choose learn_sigma2=one or no")
 

@@ -13,6 +13,7 @@ from autolink_gen.losses.perceptual import (
     AlexNetFeatures,
     ConvFeatures,
     FeatureMaps,
+    MapGeometry,
     RandomFeatures,
     VGG16Features,
     feature_maps,
@@ -32,18 +33,25 @@ def rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.half().to(value.dtype) for name, value in weights.items()}
 
 
-def check_num_maps(features: FeatureNames, num_maps: int | None) -> None:
-    """Raise ValueError for a number of maps that the network has not."""
-    largest = len(_NETWORKS[features].default_layers)
-    if num_maps is not None and not 1 <= num_maps <= largest:
-        raise ValueError(f"features_maps must be from 1 to {largest} for {features}, got {num_maps}")
+def usable_maps(features: FeatureNames, num_maps: int | None, *, size: int) -> list[MapGeometry]:
+    """Of the network's first ``num_maps`` maps, None: all, those that are coarse enough, of ``size`` pixels a side.
+
+    Raises ValueError where the network has not so many, or none is coarse enough.
+    """
+    network = _NETWORKS[features]
+    maps = network.geometry_of(network.default_layers, size)
+    smallest = 1 + sum(place.side > size // _FINEST for place in maps)
+    if num_maps is not None and not smallest <= num_maps <= len(maps):
+        finer = f": its first {smallest - 1} are finer than a quarter of the picture" if smallest > 1 else ""
+        raise ValueError(f"features_maps must be from {smallest} to {len(maps)} for {features}, got {num_maps}{finer}")
+    return maps[smallest - 1 : num_maps]
 
 
 class FeatureDetector(HeatmapDetector):
     """Maps of a frozen network at unit length, brought to one width, joined coarse to fine, one heatmap a keypoint.
 
     ``num_maps``: how many of the network's maps are looked at, its first ones; None: all. What lies behind them is
-    neither computed nor stored. Raises ValueError where none of them is coarse enough.
+    neither computed nor stored. Raises ValueError as `usable_maps` does.
 
     Differs: the paper's detector learns from nothing.
     """
@@ -63,12 +71,7 @@ class FeatureDetector(HeatmapDetector):
         network = _NETWORKS[features]
         self.features: ConvFeatures = network(layers=network.default_layers[:num_maps])
         channels = scaled(_CHANNELS, width)
-        places = [place for place in self.features.geometry(size) if place.side <= size // _FINEST]
-        if not places:
-            raise ValueError(
-                f"features_maps is {num_maps}: the first {num_maps} maps of {features} are finer than a quarter of the "
-                f"picture, which the detector leaves out; ask for more maps, or leave it unset for all of them"
-            )
+        places = usable_maps(features, num_maps, size=size)
         self.first_map = len(self.features.layers) - len(places)
         sides = [place.side for place in places]
         self.laterals = nn.ModuleList(

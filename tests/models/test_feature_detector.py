@@ -7,7 +7,7 @@ from torch import nn
 from autolink_gen.checkpoints import load_graph_model, read_weights, save_model
 from autolink_gen.losses.perceptual import AlexNetFeatures, RandomFeatures, VGG16Features
 from autolink_gen.models.autolink import FROZEN, AutoLink, AutoLinkConfig
-from autolink_gen.models.feature_detector import FeatureDetector
+from autolink_gen.models.feature_detector import FeatureDetector, usable_maps
 from autolink_gen.models.folding import fold_feature_detector
 
 
@@ -144,15 +144,24 @@ def test_first_maps_alone_are_computed_and_stored():
     assert len(detector.laterals) == 3 and detector(pictures).shape == (2, 5, 2)
 
 
-@pytest.mark.parametrize(("features", "count", "largest"), [("alexnet", 0, 5), ("alexnet", 6, 5), ("vgg16", 5, 4)])
-def test_numbers_of_maps_that_a_network_has_not_are_refused(features, count, largest):
-    with pytest.raises(ValueError, match=f"features_maps must be from 1 to {largest} for {features}, got {count}"):
+@pytest.mark.parametrize(
+    ("features", "count", "message"),
+    [
+        ("alexnet", 0, "from 1 to 5 for alexnet, got 0$"),
+        ("alexnet", 6, "from 1 to 5 for alexnet, got 6$"),
+        ("vgg16", 5, "from 3 to 4 for vgg16, got 5"),
+        ("vgg16", 2, "from 3 to 4 for vgg16, got 2: its first 2 are finer than a quarter of the picture"),
+    ],
+)
+def test_numbers_of_maps_that_do_not_serve_are_refused(features, count, message):
+    with pytest.raises(ValueError, match=f"features_maps must be {message}"):
         AutoLinkConfig(detector="features", features=features, features_maps=count)
 
 
-def test_maps_that_are_all_too_fine_are_refused():
-    with pytest.raises(ValueError, match="the first 2 maps of vgg16 are finer than a quarter of the picture"):
-        AutoLink(AutoLinkConfig(detector="features", features="vgg16", features_maps=2))
+def test_all_maps_of_a_network_and_its_largest_number_are_one():
+    assert len(usable_maps("vgg16", None, size=128)) == 2
+    assert usable_maps("vgg16", 4, size=128) == usable_maps("vgg16", None, size=128)
+    assert [place.side for place in usable_maps("alexnet", 2, size=128)] == [31, 15]
 
 
 @pytest.mark.parametrize("size", [16, 4096])
