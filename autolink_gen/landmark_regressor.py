@@ -11,6 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.files import reading, write_text_atomically
+from autolink_gen.text import typed
 
 _KIND = "autolink-gen landmark regressor"
 _ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
@@ -73,12 +74,12 @@ class LandmarkRegressor:
                 raise ValueError("its coefficients are not finite")
             return cls(names, coefficients, str(values["graph"]), int(values["num_pictures"]))
 
-    def check_graph(self, edge_weights: Float[Tensor, "K K"]) -> None:
-        """ValueError unless it was fitted on the keypoints of this graph: those of another mean something else."""
+    def check_graph(self, edge_weights: Float[Tensor, "K K"], *, run: str) -> None:
+        """ValueError unless it was fitted on the keypoints of this run's graph: another's mean something else."""
         if self.graph != graph_mark(edge_weights):
             raise ValueError(
-                f"the regressor was fitted on another graph's {len(self.coefficients) // 2} keypoints; fit it on this "
-                f"one: autolink-gen evaluate RUN --data PICTURES, or choose its graph with --model"
+                f"the regressor was fitted on another graph than that of {run}; choose its own with --model, or fit it "
+                f"on this one: autolink-gen evaluate {typed(run)} --data PICTURES"
             )
 
 

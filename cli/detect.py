@@ -140,15 +140,15 @@ def _loaded(
 
     whole = load_graph_model(run)
     model = without_clusters(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
-    regressor = None if regressor_file is None else _regressor(regressor_file, whole.to(device))
+    regressor = None if regressor_file is None else _regressor(regressor_file, whole.to(device), run=run)
     return model.to(device).prepare_for_inference(), regressor
 
 
-def _regressor(file: Path, model: "AutoLink") -> "LandmarkRegressor":
+def _regressor(file: Path, model: "AutoLink", *, run: Path) -> "LandmarkRegressor":
     from autolink_gen.landmark_regressor import LandmarkRegressor
 
     regressor = LandmarkRegressor.load(file)
-    regressor.check_graph(model.edge_weights)
+    regressor.check_graph(model.edge_weights, run=str(run))
     return regressor
 
 

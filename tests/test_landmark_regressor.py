@@ -128,9 +128,9 @@ def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
 def test_it_is_for_the_keypoints_of_one_graph():
     weights = torch.rand(4, 4)
     regressor = LandmarkRegressor(("nose",), np.zeros((9, 1, 2)), graph_mark(weights), 1)
-    regressor.check_graph(weights)
-    with pytest.raises(ValueError, match="fitted on another graph's 4 keypoints"):
-        regressor.check_graph(weights + 1)
+    regressor.check_graph(weights, run="old")
+    with pytest.raises(ValueError, match=r"another graph than that of my run; .* evaluate 'my run' --data"):
+        regressor.check_graph(weights + 1, run="my run")
 
 
 def test_landmarks_have_the_usual_names():
