@@ -342,7 +342,7 @@ class Run:
         if not self.fabric.is_global_zero:
             yield
             return
-        self._log = RunLog(self.folder, self.length, first=first, progress=self.launch.progress)
+        self._log = RunLog(self.folder, self.length, first=first, launch=self.launch)
         try:
             yield
         finally:

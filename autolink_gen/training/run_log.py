@@ -12,24 +12,27 @@ from tqdm import tqdm
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.files import reason_of
 from autolink_gen.training.folders import METRICS_NAME
+from autolink_gen.training.launch import Launch
 from autolink_gen.training.metrics_file import drop_later_lines
 
 
 class RunLog:
     """The logs of a run in ``folder`` that goes on from step ``first``; later lines of before are forgotten."""
 
-    def __init__(self, folder: Path, length: RunLengthConfig, *, first: int, progress: bool) -> None:
+    def __init__(self, folder: Path, length: RunLengthConfig, *, first: int, launch: Launch) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.file, self.length, self.first = folder / METRICS_NAME, length, first
         self.started = time.monotonic()
         drop_later_lines(self.file, first)
         self._writer = SummaryWriter(str(folder), purge_step=first)
-        self._bar = tqdm(total=length.steps, initial=first, unit="step", disable=not progress, smoothing=0.05)
+        self._bar = tqdm(total=length.steps, initial=first, unit="step", disable=not launch.progress, smoothing=0.05)
+        self._max_s = None if launch.max_minutes is None else 60 * launch.max_minutes
+        self._beside_bar: dict[str, str] = {}
 
     def note(self, step: int, metrics: dict[str, float], *, waited_s: float, skipped_steps: int) -> None:
         """Move the bar to a step and, when it is time, write its metrics; ``waited_s`` seconds went by for data."""
-        self._bar.update(1)
+        self._move_bar(metrics, is_time=step % self.length.log_every == 0)
         if step % self.length.log_every or not metrics:
             return
         passed_s = time.monotonic() - self.started
@@ -39,12 +42,21 @@ class RunLog:
             "waiting_share": round(waited_s / passed_s, 4),  # of the time, for data
             "skipped_steps": skipped_steps,
         }
-        self._bar.set_postfix(loss=f"{metrics.get('loss', math.nan):.4f}", refresh=False)
         with self._writing():
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
+
+    def _move_bar(self, metrics: dict[str, float], *, is_time: bool) -> None:
+        """One step on, with the time until the run stops, where it does so before its last step."""
+        if is_time and metrics:
+            self._beside_bar["loss"] = f"{metrics.get('loss', math.nan):.4f}"
+        if self._max_s is not None:
+            left_s = max(0.0, self._max_s - (time.monotonic() - self.started))
+            self._beside_bar["stops_in"] = tqdm.format_interval(left_s)
+        self._bar.set_postfix(self._beside_bar, refresh=False)
+        self._bar.update(1)
 
     def close(self) -> None:
         """End the bar and the events."""
