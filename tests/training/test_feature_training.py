@@ -43,6 +43,17 @@ def weights(config: GraphRunConfig, folder) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in trained(config, folder).network.state_dict().items()}
 
 
+def check_shared_and_apart(config: GraphRunConfig, folder, monkeypatch) -> None:
+    """Features computed once for detector and loss, and twice, give one loss."""
+    assert shares_features(config)
+    shared = trained(config, folder / "shared").metrics
+    monkeypatch.setattr(graph_loss, "shares_features", lambda config: False)
+    apart = trained(config, folder / "apart").metrics
+    # Apart, the loss has weights that are not rounded to half precision.
+    assert shared["loss"] == pytest.approx(apart["loss"], rel=1e-3)
+    assert shared["gradient_norm"] == pytest.approx(apart["gradient_norm"], rel=1e-2)
+
+
 FEW_MAPS = {"model": {"features": "alexnet", "features_maps": 2}, "loss": {"features": "alexnet"}}
 
 
@@ -54,13 +65,7 @@ def unpublished_alexnet(monkeypatch):
 
 @pytest.mark.parametrize("views", [{}, {"consistency": 0.5}, {"recolour": 1.0}, {"consistency": 0.5, "recolour": 1.0}])
 def test_few_maps_give_the_loss_of_features_computed_twice(tmp_path, monkeypatch, unpublished_alexnet, views):
-    config = tiny(FEW_MAPS, {"views": views, "training": {"steps": 1}})
-    assert shares_features(config)
-    shared = trained(config, tmp_path / "shared").metrics
-    monkeypatch.setattr(graph_loss, "shares_features", lambda config: False)
-    apart = trained(config, tmp_path / "apart").metrics
-    assert shared["loss"] == pytest.approx(apart["loss"], rel=1e-3)
-    assert shared["gradient_norm"] == pytest.approx(apart["gradient_norm"], rel=1e-2)
+    check_shared_and_apart(tiny(FEW_MAPS, {"views": views, "training": {"steps": 1}}), tmp_path, monkeypatch)
 
 
 def test_training_on_few_maps_goes_on_bit_equal_and_stores_few(tmp_path, unpublished_alexnet):
@@ -76,14 +81,7 @@ def test_training_on_few_maps_goes_on_bit_equal_and_stores_few(tmp_path, unpubli
 
 @pytest.mark.parametrize("views", [{}, {"masks": 2, "consistency": 0.5}])
 def test_shared_features_give_the_loss_of_features_computed_twice(tmp_path, monkeypatch, views):
-    config = tiny({"views": views, "training": {"steps": 1}})
-    assert shares_features(config)
-    shared = trained(config, tmp_path / "shared").metrics
-    monkeypatch.setattr(graph_loss, "shares_features", lambda config: False)
-    apart = trained(config, tmp_path / "apart").metrics
-    # Apart, the loss has weights that are not rounded to half precision.
-    assert shared["loss"] == pytest.approx(apart["loss"], rel=1e-3)
-    assert shared["gradient_norm"] == pytest.approx(apart["gradient_norm"], rel=1e-2)
+    check_shared_and_apart(tiny({"views": views, "training": {"steps": 1}}), tmp_path, monkeypatch)
 
 
 def test_a_step_computes_the_features_of_its_pictures_once(tmp_path, monkeypatch):
