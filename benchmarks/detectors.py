@@ -1,14 +1,14 @@
-"""Pictures a second of the detector on features against the paper's, both folded for inference.
+"""Milliseconds a picture of the detector on features against the paper's, both folded for inference.
 
 Run from the repository: python benchmarks/detectors.py
 """
 
 import statistics
-import time
 from typing import Any
 
 import click
 import torch
+from detector import median_ratio, seconds_in_turns
 
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
@@ -39,17 +39,11 @@ def main(num_keypoints: int, rounds: int, threads: int) -> None:
     print("|---|---|---|---|")
     for batch in (1, 8):
         pictures = torch.rand(batch, 3, SIZE, SIZE)
-        times: dict[str, list[float]] = {name: [] for name in models}
-        for turn in range(rounds + 1):
-            for name, model in models.items():
-                start = time.perf_counter()
-                model.detect(pictures)
-                if turn:  # the first round warms up
-                    times[name].append(1000 * (time.perf_counter() - start) / batch)
+        times = seconds_in_turns({name: model.detect for name, model in models.items()}, pictures, rounds)
         first = next(iter(times.values()))
         for name, taken in times.items():
-            ratio = statistics.median(own / base for own, base in zip(taken, first, strict=True))
-            print(f"| {name} | {batch} | {statistics.median(taken):.1f} | {ratio:.2f} |")
+            each_ms = 1000 * statistics.median(taken) / batch
+            print(f"| {name} | {batch} | {each_ms:.1f} | {median_ratio(taken, first):.2f} |")
 
 
 if __name__ == "__main__":

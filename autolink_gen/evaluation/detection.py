@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @runtime_checkable
@@ -67,8 +67,8 @@ def mean_colour(picture: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
 
 
 def _each_batch(
-    detect: Callable[[Tensor], Result], graph: GraphModel, pictures: Iterable[ndarray], batch_size: int
-) -> list[Result]:
+    detect: Callable[[Tensor], _Result], graph: GraphModel, pictures: Iterable[ndarray], batch_size: int
+) -> list[_Result]:
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: give 1 or more")
     device = graph.edge_weights.device

@@ -96,8 +96,12 @@ class Annotations:
                 f"detected has {len(self.detected)} pictures and true {len(self.true)}; give them one to one"
             )
         count = len(self.true)
-        wanted_shapes = {"visible": self.true.shape[:2], "eye_distance": (count,), "colours": (count, 3)}
-        wanted_shapes["widths"] = self.detected.shape[:2]
+        wanted_shapes = {
+            "visible": self.true.shape[:2],
+            "eye_distance": (count,),
+            "colours": (count, 3),
+            "widths": self.detected.shape[:2],
+        }
         for name, wanted in wanted_shapes.items():
             value = getattr(self, name)
             if value is not None and value.shape != wanted:

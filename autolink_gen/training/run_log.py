@@ -32,8 +32,9 @@ class RunLog:
 
     def note(self, step: int, metrics: dict[str, float], *, waited_s: float, skipped_steps: int) -> None:
         """Move the bar to a step and, when it is time, write its metrics; ``waited_s`` seconds went by for data."""
-        self._move_bar(metrics, is_time=step % self.length.log_every == 0)
-        if step % self.length.log_every or not metrics:
+        is_time = bool(metrics) and step % self.length.log_every == 0
+        self._move_bar(metrics if is_time else {})
+        if not is_time:
             return
         passed_s = time.monotonic() - self.started
         values = {
@@ -48,9 +49,9 @@ class RunLog:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
 
-    def _move_bar(self, metrics: dict[str, float], *, is_time: bool) -> None:
-        """One step on, with the time until the run stops, where it does so before its last step."""
-        if is_time and metrics:
+    def _move_bar(self, metrics: dict[str, float]) -> None:
+        """One step on, with the newest loss, and the time until the run stops where ``max_minutes`` stops it."""
+        if metrics:
             self._beside_bar["loss"] = f"{metrics.get('loss', math.nan):.4f}"
         if self._max_s is not None:
             left_s = max(0.0, self._max_s - (time.monotonic() - self.started))
