@@ -12,7 +12,7 @@ from autolink_gen.config import DataConfig
 from autolink_gen.data.catalog import open_dataset
 from autolink_gen.data.held_out import open_persons
 from autolink_gen.data.images import FIT
-from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches
+from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches, worker_context
 
 
 class StepSampler(Sampler[list[int]]):
@@ -80,6 +80,7 @@ def endless_batches(
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
+        multiprocessing_context=worker_context(),
         worker_init_fn=ignore_interrupts,
         generator=generator,
     )

@@ -1,11 +1,15 @@
 """Processes that read pictures for training: what they fail over, and what is said when one of them is killed."""
 
+import copy
 import errno
+import multiprocessing
 import re
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import BaseContext
+from multiprocessing.sharedctypes import RawValue
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -105,6 +109,32 @@ def ignore_interrupts(worker: int) -> None:
     for name in ("SIGINT", "SIGHUP", "SIGUSR1"):  # Ctrl-C, a terminal that is closed, a save that is asked for
         if (number := getattr(signal, name, None)) is not None:  # not on Windows
             signal.signal(number, signal.SIG_IGN)
+
+
+class Flag:
+    """A mark that processes share, without a lock: a process killed while it looks leaves nobody waiting."""
+
+    def __init__(self) -> None:
+        self._raised = RawValue("b", 0)
+
+    def set(self) -> None:
+        """Raise the flag, for good."""
+        self._raised.value = 1
+
+    def is_set(self) -> bool:
+        """Whether any process has raised it."""
+        return bool(self._raised.value)
+
+
+def worker_context() -> BaseContext:
+    """How a loader starts its processes and tells them to end.
+
+    They ask an event before each batch whether to end. The event of the standard library has a lock; the system kills
+    a process at any moment, and one killed with that lock would have the main process wait for ever.
+    """
+    context = copy.copy(multiprocessing.get_context())
+    context.Event = Flag  # type: ignore[assignment,method-assign]
+    return context
 
 
 def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:

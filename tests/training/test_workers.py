@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from multiprocessing import synchronize
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, step_folders
-from autolink_gen.training.workers import LostWorkerError, ShortageError, lost_worker, worker_batches
+from autolink_gen.training.workers import Flag, LostWorkerError, ShortageError, lost_worker, worker_batches
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX has it")
 
@@ -167,6 +168,32 @@ def test_a_process_that_ends_while_it_hands_pictures_over_is_a_lost_one(error):
 
     with pytest.raises(LostWorkerError, match=reason_of(error).replace("(", ".").replace(")", ".")):
         next(worker_batches(Broken([0])))
+
+
+def test_a_process_killed_while_it_asks_whether_to_end_keeps_nobody_waiting(pictures, monkeypatch):
+    plain = {kind: kind.is_set for kind in (Flag, synchronize.Event)}
+
+    def asked(event: Flag | synchronize.Event) -> bool:
+        if multiprocessing.parent_process() is None:
+            return plain[type(event)](event)
+        if (lock := getattr(event, "_cond", None)) is not None:
+            lock.acquire()  # as the standard library's event does while it looks
+        os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    def waited(number: int, frame: object) -> None:
+        raise AssertionError("the main process waits for a dead one")
+
+    for kind in plain:
+        monkeypatch.setattr(kind, "is_set", asked)
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(60)
+    try:
+        with pytest.raises(LostWorkerError):
+            next(endless_batches(ImageFolder(pictures, image_size=8), StepSampler(6, 2, seed=0), workers=1))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 _ALLOCATE = "unable to allocate shared memory(shm) for file </torch_7_1_0>: No space left on device (28)"
