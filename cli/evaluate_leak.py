@@ -18,7 +18,7 @@ def leak_scores(seen: "Seen") -> dict[str, Any]:
     leak = appearance_leak(seen.keypoints, seen.colours, classes=seen.classes, groups=seen.groups)
     echo(
         f"appearance leak: keypoints alone tell {leak.appearance_leak:.1%} of the variance of a picture's mean colour "
-        f"(another picture's {leak.appearance_leak_shuffled:.1%}), {len(seen)} pictures"
+        f"(another picture's {leak.appearance_leak_shuffled:.1%}; the less, the better), {len(seen)} pictures"
     )
     if leak.class_leak is not None:
         echo(

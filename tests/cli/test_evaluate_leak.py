@@ -58,6 +58,7 @@ def test_pictures_with_landmarks_hold_out_persons(tiny_graph: AutoLink) -> None:
     assert scores["appearance_leak_shuffled"] == pytest.approx(leak.appearance_leak_shuffled, abs=1e-3)
     assert scores["appearance_leak_pictures"] == 24 and "class_leak" not in scores
     assert f"tell {scores['appearance_leak']:.1%} of the variance of a picture's mean colour" in said
+    assert "the less, the better" in said
 
 
 def test_folders_of_classes_are_told_apart(tiny_graph: AutoLink) -> None:
