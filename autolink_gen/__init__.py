@@ -1,23 +1,32 @@
 """autolink-gen: keypoints and the graph that links them, learned from unlabelled pictures."""
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autolink_gen.checkpoints import load_graph_model as load_graph_model
+    from autolink_gen.inference.detect_files import detect_files as detect
+    from autolink_gen.inference.generate import load_gan as load_gan
+    from autolink_gen.inference.transfer import load_transfer as load_transfer
 
 __version__ = "0.1.0"
-__all__ = ["load_gan", "load_graph_model", "load_transfer"]
+__all__ = ["detect", "load_gan", "load_graph_model", "load_transfer"]
+_FROM = {
+    "detect": ("inference.detect_files", "detect_files"),
+    "load_gan": ("inference.generate", "load_gan"),
+    "load_graph_model": ("checkpoints", "load_graph_model"),
+    "load_transfer": ("inference.transfer", "load_transfer"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch on first use, so that ``autolink-gen --help`` stays quick."""
-    if name == "load_graph_model":
-        from autolink_gen.checkpoints import load_graph_model
+    if name not in _FROM:
+        raise AttributeError(f"module 'autolink_gen' has no attribute {name!r}")
+    module, attribute = _FROM[name]
+    return getattr(importlib.import_module(f"autolink_gen.{module}"), attribute)
 
-        return load_graph_model
-    if name == "load_gan":
-        from autolink_gen.inference.generate import load_gan
 
-        return load_gan
-    if name == "load_transfer":
-        from autolink_gen.inference.transfer import load_transfer
-
-        return load_transfer
-    raise AttributeError(f"module 'autolink_gen' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    """What a user needs; without this, what was not used yet would not be listed."""
+    return sorted([*globals(), *_FROM])

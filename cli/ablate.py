@@ -16,8 +16,9 @@ from autolink_gen.cli.many_runs import (
     many_runs_options,
     train_and_score,
 )
-from autolink_gen.cli.shared import echo, fitting_name, progress_bar
+from autolink_gen.cli.shared import echo, fitting_name
 from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig

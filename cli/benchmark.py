@@ -15,8 +15,9 @@ from autolink_gen.cli.many_runs import (
     many_runs_options,
     train_and_score,
 )
-from autolink_gen.cli.shared import echo, progress_bar
+from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import default_recipe, given_settings, run_name, run_options
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig

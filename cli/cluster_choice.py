@@ -73,9 +73,10 @@ def without_clusters(graph: "AutoLink", choice: ClusterChoice | None) -> "AutoLi
 
 def left_out(graph: "AutoLink") -> list[int]:
     """The keypoints without edges, which count for nothing."""
-    from autolink_gen.ops.keypoints import linked_keypoints
+    from autolink_gen.ops.keypoints import unlinked_keypoints
 
-    return sorted(set(range(graph.config.num_keypoints)) - set(linked_keypoints(graph.edge_weights).tolist()))
+    numbers: list[int] = unlinked_keypoints(graph.edge_weights).tolist()
+    return numbers
 
 
 def without_text(graph: "AutoLink", choice: ClusterChoice | None = None) -> str:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import counted, echo, overwrite_option, progress_bar
+from autolink_gen.cli.shared import counted, echo, overwrite_option
+from autolink_gen.progress import progress_bar
 from autolink_gen.text import typed
 
 if TYPE_CHECKING:

@@ -9,16 +9,14 @@ from autolink_gen.cli.cluster_choice import (
     ClusterChoice,
     cluster_choice,
     drop_options,
-    left_out,
     without_clusters,
     without_text,
 )
 from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
-    from autolink_gen.inference.detect_files import FileDetector
-    from autolink_gen.inference.keypoint_files import KeypointFiles
-    from autolink_gen.inference.sources import Source
+    from autolink_gen.inference.detect_files import DetectionReport
     from autolink_gen.landmark_regressor import LandmarkRegressor
     from autolink_gen.models.autolink import AutoLink
 
@@ -75,61 +73,25 @@ def detect(
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
     from autolink_gen.checkpoints import find_run
-    from autolink_gen.inference.sources import find_sources
+    from autolink_gen.inference.detect_files import detect_sources, sources_of
 
     choice = cluster_choice(clusters, dropped_clusters)
-    sources = find_sources(paths, out=out)
-    _check_free(sources, out, overlays=overlays, overwrite=overwrite)
+    sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
     found_run = find_run("graph", run)
-    model, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
+    graph, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
     newest = "" if run else ", the newest run"
-    echo(f"model: {found_run} ({model.config.num_keypoints} keypoints){newest}{without_text(model, choice)}")
-    detector = _file_detector(model, str(found_run), out, regressor=regressor, overlays=overlays, **looks)
-    _detect_all(detector, sources)
-    _report(detector, num_sources=len(sources))
-
-
-def _file_detector(
-    model: "AutoLink",
-    model_name: str,
-    out: Path,
-    *,
-    regressor: "LandmarkRegressor | None",
-    overlays: bool,
-    edges: bool,
-    threshold: float,
-    batch_size: int,
-    fps: float | None,
-) -> "FileDetector":
-    """What looks at each file, draws on it and writes the tables."""
-    from autolink_gen.inference.detect_files import FileDetector
-    from autolink_gen.inference.keypoint_files import KeypointFiles
-
-    dropped = left_out(model)
-    weights = model.edge_weights.detach().cpu().numpy()
-    names = () if regressor is None else regressor.names
-    tables = KeypointFiles(out, model_name=model_name, edge_weights=weights, dropped=dropped, landmark_names=names)
-    return FileDetector(
-        model,
-        tables,
+    echo(f"model: {found_run} ({graph.config.num_keypoints} keypoints){newest}{without_text(graph, choice)}")
+    report = detect_sources(
+        graph,
+        sources,
+        out=out,
         regressor=regressor,
-        dropped=dropped,
-        out=out if overlays else None,
-        edge_weights=weights if edges else None,
-        threshold=threshold,
-        batch_size=batch_size,
-        fps=fps,
-        model_name=model_name,
+        overlays=overlays,
+        model_name=str(found_run),
+        progress=progress_bar,
+        **looks,
     )
-
-
-def _check_free(sources: "list[Source]", out: Path, *, overlays: bool, overwrite: bool) -> None:
-    """ValueError where a table or an overlay is there already."""
-    from autolink_gen.files import check_free
-    from autolink_gen.inference.keypoint_files import table_paths
-
-    drawn = [out / source.overlay for source in sources] if overlays else []
-    check_free(*table_paths(out), *drawn, overwrite=overwrite)
+    _say(report, out, overlays=overlays)
 
 
 def _loaded(
@@ -152,36 +114,12 @@ def _regressor(file: Path, model: "AutoLink", *, run: Path) -> "LandmarkRegresso
     return regressor
 
 
-def _detect_all(detector: "FileDetector", sources: "list[Source]") -> None:
-    """Go through the files under a progress bar, and say what is kept where something ends that early."""
-    from tqdm import tqdm
-
-    tables = detector.tables
-    try:
-        with tables:
-            total = detector.open(sources)
-            with tqdm(total=total, unit="picture", desc="detect", leave=False, disable=None) as bar:
-                detector.detect(bar.update)
-            _report_skipped(tables, num_sources=len(sources))
-    except BaseException:
-        if tables.num_kept:
-            echo(f"kept: {' and '.join(map(str, tables.paths))}, {counted(tables.num_kept, 'record')} of whole files")
-        raise
-
-
-def _report_skipped(tables: "KeypointFiles", *, num_sources: int) -> None:
-    """Name the files that could not be read; ClickException where none could."""
-    for _, reason in tables.skipped:
+def _say(report: "DetectionReport", out: Path, *, overlays: bool) -> None:
+    for _, reason in report.skipped:
         echo(f"skipped: {reason}", err=True)
-    if not tables.num_records:
-        raise click.ClickException(f"none of the {num_sources} files could be read; nothing was written")
-
-
-def _report(detector: "FileDetector", *, num_sources: int) -> None:
-    tables = detector.tables
-    if detector.out is not None:
-        echo(f"wrote {counted(detector.num_overlays, 'overlay')} below {detector.out}")
-    for file in tables.paths:
-        echo(f"wrote {file} ({counted(tables.num_records, 'record')})")
-    if tables.skipped:
-        echo(f"skipped {len(tables.skipped)} of {num_sources} files, see above")
+    if overlays:
+        echo(f"wrote {counted(report.num_overlays, 'overlay')} below {out}")
+    for file in report.tables:
+        echo(f"wrote {file} ({counted(report.num_records, 'record')})")
+    if report.skipped:
+        echo(f"skipped {len(report.skipped)} of {report.num_files} files, see above")

@@ -15,8 +15,9 @@ from autolink_gen.cli.evaluate_landmarks import (
 )
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
-from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, run_settings
 from autolink_gen.data.identity import public_data
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor

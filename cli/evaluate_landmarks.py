@@ -9,7 +9,8 @@ import click
 
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles
-from autolink_gen.cli.shared import counted, echo, progress_bar, run_settings
+from autolink_gen.cli.shared import counted, echo, run_settings
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.few_shot import FewShotScore

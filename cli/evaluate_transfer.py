@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.evaluation_files import EvaluationFiles
-from autolink_gen.cli.shared import echo, evaluated_data, pick_device, progress_bar, run_settings
+from autolink_gen.cli.shared import echo, evaluated_data, pick_device, run_settings
 from autolink_gen.data.identity import public_data
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np

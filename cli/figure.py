@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import left_out
-from autolink_gen.cli.shared import Seed, echo, evaluated_data, overwrite_option, pick_device, progress_bar
+from autolink_gen.cli.shared import Seed, echo, evaluated_data, overwrite_option, pick_device
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np

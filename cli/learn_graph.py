@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import echo, progress_bar
+from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import (
     default_recipe,
     given_settings,
@@ -14,6 +14,7 @@ from autolink_gen.cli.training_options import (
     say,
     training_options,
 )
+from autolink_gen.progress import progress_bar
 from autolink_gen.text import typed
 
 if TYPE_CHECKING:

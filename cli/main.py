@@ -133,8 +133,8 @@ def cli(debug: bool) -> None:
       autolink-gen view-graph
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[_AboveBars()])
-    for module in ("found", "held_out"):  # which pictures are used is said, be nothing left out
-        logging.getLogger(f"autolink_gen.data.{module}").setLevel(logging.INFO)
+    for module in ("data.found", "data.held_out", "inference.detect_files"):  # what is used, and what is kept
+        logging.getLogger(f"autolink_gen.{module}").setLevel(logging.INFO)
     logging.captureWarnings(True)
     if not debug:
         warnings.simplefilter("ignore")  # libraries' notes to programmers

@@ -1,7 +1,6 @@
-"""What several commands need: lines for the terminal, the device that is named, a progress bar, numbers of things."""
+"""What several commands need: lines for the terminal, the device that is named, numbers of things."""
 
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +110,6 @@ def pick_device(name: str | None) -> str:
             reason = "PyTorch knows no such kind of device"
         raise click.BadParameter(f"{name} cannot be used here ({reason}); try cpu", param_hint="--device") from None
     return name
-
-
-def progress_bar(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    """The items, under a bar with the time left where they take more than a second."""
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, desc=printable(label), leave=False, delay=1)
 
 
 def counted(number: int, thing: str) -> str:

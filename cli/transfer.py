@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device, progress_bar
+from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device
+from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.data.frame_stream import FrameStream

@@ -1,7 +1,7 @@
-"""Detection over files of a user's: each is looked at, drawn and noted by itself, and an odd one is left out."""
+"""Detect keypoints in files: images, videos and folders of them become overlays and tables."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
+from autolink_gen.checkpoints import find_run, load_graph_model
 from autolink_gen.data.moving_pictures import is_moving
 from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
-from autolink_gen.files import no_space, reason_of, write_picture
+from autolink_gen.files import check_free, no_space, reason_of, write_picture
 from autolink_gen.inference.detect import (
     Detection,
     SourcePicture,
@@ -21,15 +22,147 @@ from autolink_gen.inference.detect import (
     picture_files,
     video_frames,
 )
-from autolink_gen.inference.keypoint_files import KeypointFiles
-from autolink_gen.inference.sources import Source
+from autolink_gen.inference.keypoint_files import KeypointFiles, table_paths
+from autolink_gen.inference.sources import Source, find_sources
 from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
+from autolink_gen.ops.keypoints import unlinked_keypoints
+from autolink_gen.progress import Progress, progress_bar
 from autolink_gen.text import printable
 from autolink_gen.viz import draw_graph
 
 logger = logging.getLogger(__name__)
+_SHOWN = 5  # reasons in the message when no file could be read
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """What `detect_files` wrote: its tables, their records, the overlays; and the files skipped, with the reasons."""
+
+    tables: tuple[Path, ...]
+    num_records: int
+    num_overlays: int
+    num_files: int
+    skipped: tuple[tuple[Path, str], ...]
+
+
+def detect_files(
+    graph: AutoLink | str | Path,
+    paths: Sequence[str | Path] | str | Path,
+    *,
+    out: str | Path = "detections",
+    regressor: LandmarkRegressor | None = None,
+    overlays: bool = True,
+    edges: bool = True,
+    threshold: float = 0.1,
+    batch_size: int = 16,
+    fps: float | None = None,
+    overwrite: bool = False,
+    progress: Progress = progress_bar,
+) -> DetectionReport:
+    """Detect keypoints in images, videos and folders, and write overlays and tables to the folder `out`.
+
+    `graph` is a model, or a run by name, folder or file.
+
+    `keypoints.csv` and `keypoints.json` hold pixels of the original, (0, 0) being the centre of its first pixel. With
+    `overlays`, each image becomes a PNG and each video an MP4 with its audio, with keypoints drawn on it, and with
+    `edges` those edges whose weight is at least `threshold` of the largest. `fps` limits the frames a second of videos.
+    `regressor` also finds named landmarks. Keypoints without edges are left out, as `AutoLink.without_keypoints` makes
+    them.
+
+    A file that cannot be read is skipped and reported. Raises ValueError if a file to be written is there and
+    `overwrite` is off, if there is nothing to look at, and if no file can be read; OSError if the disk is full.
+    Whatever ends it early, the tables keep the files that were finished.
+    """
+    sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
+    name = "the model"
+    if not isinstance(graph, AutoLink):
+        run = find_run("graph", graph)
+        name, graph = str(run), load_graph_model(run)
+    return detect_sources(
+        graph,
+        sources,
+        out=out,
+        regressor=regressor,
+        overlays=overlays,
+        edges=edges,
+        threshold=threshold,
+        batch_size=batch_size,
+        fps=fps,
+        model_name=name,
+        progress=progress,
+    )
+
+
+def sources_of(
+    paths: Sequence[str | Path] | str | Path, *, out: str | Path, overlays: bool = True, overwrite: bool = False
+) -> list[Source]:
+    """The files to look at, before a model is loaded; raises ValueError as `detect_files` does."""
+    several = [paths] if isinstance(paths, str | Path) else paths
+    sources = find_sources([Path(path) for path in several], out=Path(out))
+    drawn = [Path(out) / source.overlay for source in sources] if overlays else []
+    check_free(*table_paths(Path(out)), *drawn, overwrite=overwrite)
+    return sources
+
+
+def detect_sources(
+    graph: AutoLink,
+    sources: Sequence[Source],
+    *,
+    out: str | Path,
+    regressor: LandmarkRegressor | None = None,
+    overlays: bool = True,
+    edges: bool = True,
+    threshold: float = 0.1,
+    batch_size: int = 16,
+    fps: float | None = None,
+    model_name: str = "the model",
+    progress: Progress = progress_bar,
+) -> DetectionReport:
+    """What `detect_files` does, with files that `sources_of` found; `model_name` goes into tables and messages."""
+    out = Path(out)
+    dropped = unlinked_keypoints(graph.edge_weights).tolist()
+    weights = graph.edge_weights.detach().cpu().numpy()
+    names = () if regressor is None else regressor.names
+    tables = KeypointFiles(out, model_name=model_name, edge_weights=weights, dropped=dropped, landmark_names=names)
+    detector = FileDetector(
+        graph,
+        tables,
+        regressor=regressor,
+        dropped=dropped,
+        out=out if overlays else None,
+        edge_weights=weights if edges else None,
+        threshold=threshold,
+        batch_size=batch_size,
+        fps=fps,
+        model_name=model_name,
+    )
+    _run(detector, sources, progress)
+    return DetectionReport(tables.paths, tables.num_records, detector.num_overlays, len(sources), tuple(tables.skipped))
+
+
+def _run(detector: "FileDetector", sources: Sequence[Source], progress: Progress) -> None:
+    """Look at all files; the log says what is kept if something ends that early."""
+    tables = detector.tables
+    try:
+        with tables:
+            total = detector.open(sources)
+            for _ in progress(detector.detect(), total, "detect"):
+                pass
+            if not tables.num_records:
+                raise ValueError(_none_read([reason for _, reason in tables.skipped]))
+    except BaseException:
+        if tables.num_kept:
+            records = "1 record" if tables.num_kept == 1 else f"{tables.num_kept} records"
+            logger.info("kept: %s, %s of whole files", " and ".join(map(str, tables.paths)), records)
+        raise
+
+
+def _none_read(reasons: Sequence[str]) -> str:
+    more = [f"and {len(reasons) - _SHOWN} more"] if len(reasons) > _SHOWN else []
+    listed = "; ".join([*reasons[:_SHOWN], *more])
+    return f"none of the {len(reasons)} files could be read; nothing was written: {listed}"
 
 
 @dataclass
@@ -66,14 +199,14 @@ class FileDetector:
                     self._videos.append((source, VideoReader(source.path)))
         return len(self._pictures) + sum(self._num_frames(reader) for _, reader in self._videos)
 
-    def detect(self, progress: Callable[[int], object]) -> None:
-        """Pictures in one stream, then each video; `progress` is told how many were done."""
-        self._detect_pictures(progress)
+    def detect(self) -> Iterator[None]:
+        """Pictures in one stream, then each video; yields after each picture and frame."""
+        yield from self._detect_pictures()
         for source, reader in self._videos:
             with self._by_itself(source.path):
-                self._detect_video(source, reader, progress)
+                yield from self._detect_video(source, reader)
 
-    def _detect_pictures(self, progress: Callable[[int], object]) -> None:
+    def _detect_pictures(self) -> Iterator[None]:
         overlays = {source.path: source.overlay for source in self._pictures}
         stream = picture_files(list(overlays), on_error=self._skip)
         found_ones = detect_pictures(self.model, stream, batch_size=self.batch_size, on_error=self._skip_picture)
@@ -89,14 +222,14 @@ class FileDetector:
                 if is_moving(found.source.file):
                     file = printable(str(found.source.file))
                     logger.warning("%s moves: its first picture alone is looked at; make it a GIF or MP4 for all", file)
-            progress(1)
+            yield
 
-    def _detect_video(self, source: Source, reader: VideoReader, progress: Callable[[int], object]) -> None:
+    def _detect_video(self, source: Source, reader: VideoReader) -> Iterator[None]:
         found_ones = self._found_in(reader)
         if self.out is None:
             for found in found_ones:
                 self.tables.add(found, self._landmarks(found))
-                progress(1)
+                yield
         else:
             rate = reader.fps if self.fps is None or reader.fps <= self.fps else self.fps
             with VideoWriter(self.out / source.overlay, fps=rate, copy_audio_from=source.path) as writer:
@@ -104,7 +237,7 @@ class FileDetector:
                     landmarks = self._landmarks(found)
                     self.tables.add(found, landmarks)
                     writer.write(self._drawn(found, landmarks), time_s=found.source.time_s)
-                    progress(1)
+                    yield
                 writer.end_at(reader.ends_s)
             self.num_overlays += 1
         self.tables.end_file()

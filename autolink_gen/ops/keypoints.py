@@ -25,6 +25,13 @@ def linked_keypoints(edge_weights: Float[Tensor, "K K"]) -> Int[Tensor, "L"]:
     return (has_edge if has_edge.any() else ~has_edge).nonzero().squeeze(1)
 
 
+def unlinked_keypoints(edge_weights: Float[Tensor, "K K"]) -> Int[Tensor, "U"]:
+    """Indices of the keypoints that were left out of a graph, in order: those that `linked_keypoints` leaves."""
+    linked = torch.zeros(len(edge_weights), dtype=torch.bool)
+    linked[linked_keypoints(edge_weights).cpu()] = True
+    return (~linked).nonzero().squeeze(1)
+
+
 def to_pixels(keypoints: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int) -> Float[Tensor, "*batch 2"]:
     """(x, y) in [-1, 1] to pixels: (0, 0) is the centre of the first pixel, (W - 1, H - 1) of the last."""
     scale = keypoints.new_tensor([width_px - 1, height_px - 1]) / 2

@@ -362,7 +362,12 @@ def test_names_that_are_no_utf_8_and_long_ones(tmp_path: Path, run_folder: Path)
 
 @pytest.mark.parametrize("where", ["picture", "film"])
 def test_a_full_disk_ends_it_and_keeps_what_was_finished(
-    one_odd: Path, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    one_odd: Path,
+    tmp_path: Path,
+    run_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: str,
 ) -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     plain = Image.Image.save
@@ -389,7 +394,7 @@ def test_a_full_disk_ends_it_and_keeps_what_was_finished(
     finished = ["a.jpg"] if where == "picture" else ["a.jpg", "odd.jpg", "z.jpg"]
     name = "odd.png" if where == "picture" else "film.mp4"
     assert f"could not write {out / name}: No space left on device; free some space" in result.output
-    assert f"keypoints.json, {len(finished)} record" in result.output and "skipped" not in result.output
+    assert f"keypoints.json, {len(finished)} record" in caplog.text and "skipped" not in result.output
     assert [Path(row["file"]).name for row in _rows(out)] == finished
     data = json.loads((out / "keypoints.json").read_text())
     assert data["unfinished"] is True and [Path(one["file"]).name for one in data["pictures"]] == finished
@@ -398,7 +403,12 @@ def test_a_full_disk_ends_it_and_keeps_what_was_finished(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_keeps_what_was_finished_and_leaves_nothing_else(
-    one_odd: Path, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    one_odd: Path,
+    tmp_path: Path,
+    run_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: signal.Signals,
 ) -> None:
     plain = VideoWriter.write
 
@@ -410,6 +420,6 @@ def test_a_signal_keeps_what_was_finished_and_leaves_nothing_else(
     out = tmp_path / "out"
     result = _detect(one_odd, "--model", run_folder, "--out", out)
     assert result.exit_code == 128 + number
-    assert f"stopped by {number.name}" in result.output and "keypoints.json, 3 records of whole files" in result.output
+    assert f"stopped by {number.name}" in result.output and "keypoints.json, 3 records of whole files" in caplog.text
     assert _names(out) == {"a.png", "odd.png", "z.png", "keypoints.csv", "keypoints.json"}
     assert len(_rows(out)) == 3

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 from autolink_gen.checkpoints import FORMAT
 from autolink_gen.cli.main import COMMANDS, _AboveBars, cli
-from autolink_gen.cli.shared import echo, progress_bar
+from autolink_gen.cli.shared import echo
 from autolink_gen.lines import LinesError
+from autolink_gen.progress import progress_bar
 from autolink_gen.text import printable
 
 

@@ -1,0 +1,73 @@
+"""`autolink_gen.detect`: files in, overlays and tables out, and a report of both."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import autolink_gen
+from autolink_gen.checkpoints import save_model
+from autolink_gen.inference.detect_files import DetectionReport
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.progress import no_progress
+
+
+@pytest.fixture(scope="module")
+def graph() -> AutoLink:
+    torch.manual_seed(0)
+    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).eval()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with two images and a text file that is called one."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "c.jpg").write_text("no image")
+    return folder
+
+
+def test_the_report_says_what_was_written(graph: AutoLink, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = autolink_gen.detect(graph, images, out=out, progress=no_progress)
+    assert isinstance(report, DetectionReport)
+    assert (report.num_records, report.num_overlays, report.num_files) == (2, 2, 3)
+    assert report.tables == (out / "keypoints.csv", out / "keypoints.json")
+    ((file, reason),) = report.skipped
+    assert file == images / "c.jpg" and "c.jpg" in reason
+    assert Image.open(out / "a.png").size >= (80, 60)
+    with pytest.raises(ValueError, match=r"keypoints\.csv is there already"):
+        autolink_gen.detect(graph, images, out=out, progress=no_progress)
+    again = autolink_gen.detect(graph, [images / "a.png"], out=out, overlays=False, overwrite=True)
+    assert (again.num_records, again.num_overlays, again.skipped) == (1, 0, ())
+
+
+def test_a_run_is_taken_by_its_folder(graph: AutoLink, images: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "run" / "model.safetensors", graph)
+    texts = []
+    for number, model in enumerate((graph, tmp_path / "run", str(tmp_path / "run" / "model.safetensors"))):
+        out = tmp_path / str(number)
+        autolink_gen.detect(model, str(images / "b.jpg"), out=out, overlays=False)
+        texts.append((out / "keypoints.csv").read_text())
+    assert len(texts[0].splitlines()) == 2 and texts[1] == texts[2]
+    x0_px = [float(text.splitlines()[1].split(",")[5]) for text in texts]
+    assert x0_px[0] == pytest.approx(x0_px[1], abs=0.05)
+
+
+def test_what_cannot_be_read_is_named_with_the_reasons(graph: AutoLink, tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"{number}.jpg").write_text("no image")
+    with pytest.raises(ValueError, match=r"none of the 7 files.*nothing was written: .*0\.jpg.*4\.jpg.*and 2 more"):
+        autolink_gen.detect(graph, tmp_path, out=tmp_path / "out", progress=no_progress)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_package_lists_what_it_offers() -> None:
+    assert {"detect", "load_gan", "load_graph_model", "load_transfer"} <= set(dir(autolink_gen))
+    assert autolink_gen.detect is autolink_gen.detect
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        autolink_gen.no_such_thing  # noqa: B018
