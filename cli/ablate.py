@@ -16,8 +16,8 @@ from autolink_gen.cli.many_runs import (
     many_runs_options,
     train_and_score,
 )
-from autolink_gen.cli.shared import echo, fitting_name
-from autolink_gen.cli.training_options import data_label, default_recipe, given_settings, training_options
+from autolink_gen.cli.shared import echo
+from autolink_gen.cli.training_options import choices_of, training_options
 from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -81,17 +81,17 @@ class _Grid:
 
     def __post_init__(self) -> None:
         from autolink_gen.config import GraphRunConfig, build
-        from autolink_gen.recipes import merge, parse_overrides, read_recipe
+        from autolink_gen.recipes import merge, read_recipe
+        from autolink_gen.training.naming import data_label, run_name
+        from autolink_gen.training.plans import default_recipe
 
-        options = self.options
+        options, choices = self.options, choices_of(self.options)
         self.recipe = options["recipe"] or default_recipe("graph", options["data"])
-        given = given_settings(options, model={"num_keypoints": options["num_keypoints"]})
-        base = merge(read_recipe("graph", self.recipe), given)
-        base = merge(base, parse_overrides(options["settings"]))
+        given = choices.given(model={"num_keypoints": options["num_keypoints"]})
+        base = merge(merge(read_recipe("graph", self.recipe), given), choices.settings or {})
         self.base = first = build(GraphRunConfig, base)
-        self.folder = (
-            options["out"] / "ablate" / (options["name"] or fitting_name(f"{self.what}-{data_label(first.data.name)}"))
-        )
+        name = options["name"] or run_name(f"{self.what}-{data_label(first.data.name)}")
+        self.folder = options["out"] / "ablate" / name
         self.data, self.root = first.data.name, Path(first.data.root) if first.data.root else None
         self.jobs = {}
         for number in range(self.num_seeds):  # all cells once, before any twice

@@ -16,7 +16,7 @@ from autolink_gen.cli.many_runs import (
     train_and_score,
 )
 from autolink_gen.cli.shared import echo
-from autolink_gen.cli.training_options import default_recipe, given_settings, run_name, run_options
+from autolink_gen.cli.training_options import choices_of, run_options
 from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -44,13 +44,16 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
     """
     from autolink_gen.config import to_yaml
     from autolink_gen.evaluation.score import check_scorable, published_score
+    from autolink_gen.training.naming import data_label, run_name
+    from autolink_gen.training.plans import default_recipe
 
     options["data"] = data
     recipe = options["recipe"] or default_recipe("graph", data)
     configs = [_configure(data, recipe, options, seed) for seed in range(num_seeds)]
     first = configs[0]
     count = first.model.num_keypoints
-    folder = options["out"] / "benchmark" / run_name(options, first.data.name, suffix=f"-k{count}")
+    name = options["name"] or run_name(data_label(first.data.name), suffix=f"-k{count}")
+    folder = options["out"] / "benchmark" / name
     if options["dry_run"]:
         seeds = ", ".join(str(config.training.seed) for config in configs)
         echo(f"# {folder}, seeds {seeds}", *to_yaml(first).splitlines())
@@ -76,7 +79,7 @@ def benchmark(data: str, num_seeds: int, storage: str | None, **options: Any) ->
 
 def _configure(data: str, recipe: str, options: dict[str, Any], number: int) -> "GraphRunConfig":
     from autolink_gen.config import GraphRunConfig, build
-    from autolink_gen.recipes import merge, parse_overrides, read_recipe
+    from autolink_gen.recipes import merge, read_recipe
 
     entry = _entry(data)
     values = read_recipe("graph", recipe)
@@ -84,8 +87,9 @@ def _configure(data: str, recipe: str, options: dict[str, Any], number: int) -> 
         values = merge(values, dict(entry.settings))
         if entry.figures and entry.figures[0].num_keypoints:
             values = merge(values, {"model": {"num_keypoints": entry.figures[-1].num_keypoints}})
-    values = merge(values, given_settings(options, model={"num_keypoints": options["num_keypoints"]}))
-    values = merge(values, parse_overrides(options["settings"]))
+    choices = choices_of(options)
+    values = merge(values, choices.given(model={"num_keypoints": options["num_keypoints"]}))
+    values = merge(values, choices.settings or {})
     first = build(GraphRunConfig, values)
     return build(GraphRunConfig, merge(values, {"training": {"seed": first.training.seed + number}}))
 

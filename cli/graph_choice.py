@@ -9,13 +9,7 @@ import click
 
 from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, without_clusters, without_text
 from autolink_gen.cli.shared import echo, run_settings
-from autolink_gen.cli.training_options import (
-    default_recipe,
-    print_parameters,
-    run_and_report,
-    say,
-    whole_path,
-)
+from autolink_gen.cli.training_options import print_parameters, run_and_report, say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +46,8 @@ class Painter(Generic[Config]):
         then: Callable[[Path], str],
     ) -> None:
         """Train with the recipe and options, or print what that would be; ``then`` is the command to type next."""
+        from autolink_gen.training.plans import default_recipe
+
         recipe = options["recipe"] or default_recipe(self.recipes, options["data"])
         if options["dry_run"]:
             self.dry_run(recipe, options)
@@ -70,8 +66,9 @@ class Painter(Generic[Config]):
     def prepare(self, recipe: str, options: dict[str, Any]) -> tuple[Config, "AutoLink", Path]:
         """The configuration, the graph, and the run's folder; says which graph. ValueError where there is none."""
         from autolink_gen.training.graph_copy import with_graph
+        from autolink_gen.training.naming import whole_path
 
-        data = whole_path(options["data"]) or "puppets"
+        data = whole_path(options["data"]) if options["data"] else "puppets"
         folder = self.folder_of(options, data)
         dropped = _settled_choice(options, folder)
         graph, chosen = _own_graph(options, folder, dropped) or _named_graph(options, data, self.called, dropped)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autolink_gen.cli.shared import RunName, echo, fitting_name, overwrite_option
+from autolink_gen.cli.shared import RunName, echo, overwrite_option
 
 
 @click.command()
@@ -31,8 +31,9 @@ def import_official(checkpoint: Path, name: str | None, out: Path, overwrite: bo
     from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
     from autolink_gen.official import read_official
     from autolink_gen.training.folders import check_importable
+    from autolink_gen.training.naming import run_name
 
-    target = out / "graph" / (name or fitting_name(checkpoint.stem)) / WEIGHTS_NAME
+    target = out / "graph" / (name or run_name(checkpoint.stem)) / WEIGHTS_NAME
     check_importable(target.parent, overwrite=overwrite)
     model = read_official(checkpoint)
     save_model(target, model)

@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.shared import echo
-from autolink_gen.cli.training_options import (
-    default_recipe,
-    given_settings,
-    run_and_report,
-    run_name,
-    say,
-    training_options,
-)
+from autolink_gen.cli.training_options import choices_of, run_and_report, say, training_options
 from autolink_gen.progress import progress_bar
 from autolink_gen.text import typed
 
 if TYPE_CHECKING:
-    from autolink_gen.config import GraphRunConfig
+    from autolink_gen.training.plans import GraphPlan
 
 _FILES = {"model.safetensors": "the weights to use", "graph.png": "the learned graph on pictures of the data set"}
 
@@ -46,25 +39,21 @@ def learn_graph(**options: Any) -> None:
       autolink-gen learn-graph --recipe paper --data photos/ --devices 8
       autolink-gen learn-graph --data photos/ --seeds 4 --keep-best
     """
-    from autolink_gen.recipes import earlier_recipes, read_recipe
+    from autolink_gen.training.plans import plan_graph
 
     _check_seeds(options)
-    recipe = options["recipe"] or default_recipe("graph", options["data"])
-    config = _configuration(read_recipe("graph", recipe), options)
-    held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
-    name = run_name(options, config.data.name, suffix=f"-k{config.model.num_keypoints}{held_out}")
-    folder = options["out"] / "graph" / name
+    chosen = {name: options[name] for name in ("num_keypoints", "image_size", "hold_out")}
+    plan = plan_graph(choices_of(options), **chosen)
     if options["dry_run"]:
         from autolink_gen.config import to_yaml
 
-        echo(f"# recipe: {recipe}", f"# {folder}", *to_yaml(config).splitlines())  # a recipe itself
+        echo(f"# recipe: {plan.recipe}", f"# {plan.folder}", *to_yaml(plan.config).splitlines())  # a recipe itself
         return
-    say(f"recipe: {recipe}", f"run: {folder}")
-    options["earlier"] = [_configuration(values, options) for values in earlier_recipes("graph", recipe)]
+    say(f"recipe: {plan.recipe}", f"run: {plan.folder}")
     if options["num_seeds"] == 1:
-        _train(config, folder, options)
+        _train(plan, options)
     else:
-        _train_seeds(config, folder, options)
+        _train_seeds(plan, options)
 
 
 def _check_seeds(options: dict[str, Any]) -> None:
@@ -77,20 +66,7 @@ def _check_seeds(options: dict[str, Any]) -> None:
         raise click.UsageError("--seeds trains on one device: leave --devices and --nodes out, or start a run a seed")
 
 
-def _configuration(recipe: dict[str, Any], options: dict[str, Any]) -> "GraphRunConfig":
-    from autolink_gen.config import GraphRunConfig, build
-    from autolink_gen.recipes import merge, parse_overrides
-
-    given = given_settings(
-        options,
-        model={"num_keypoints": options["num_keypoints"], "image_size": options["image_size"]},
-        data={"hold_out": options["hold_out"]},
-    )
-    values = merge(merge(recipe, given), parse_overrides(options["settings"]))
-    return build(GraphRunConfig, values)
-
-
-def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> None:
+def _train_seeds(plan: "GraphPlan", options: dict[str, Any]) -> None:
     """Train a run a seed, then say how far they are apart and which repaints best."""
     from dataclasses import replace
 
@@ -98,6 +74,7 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
     from autolink_gen.training.folders import move_aside
     from autolink_gen.training.seed_table import claim_table
 
+    config, folder = plan.config, plan.folder
     first, count = config.training.seed, options["num_seeds"]
     numbers = range(first, first + count)
     seeded = [replace(config, training=replace(config.training, seed=number)) for number in numbers]
@@ -116,7 +93,8 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
     minutes = options["max_minutes"] and options["max_minutes"] / count
     for one, own in zip(seeded, folders, strict=True):
         say(f"seed {one.training.seed}: {own}")
-        _train(one, own, {**options, "max_minutes": minutes}, tell=not options["keep_best"])
+        seeded_plan = replace(plan, config=one, folder=own)
+        _train(seeded_plan, {**options, "max_minutes": minutes}, tell=not options["keep_best"])
     losses = seeds.compare_seeds(config, folders, numbers, progress=progress_bar)
     mean, deviation = seeds.spread(losses)
     echo(f"reconstruction loss of {count} seeds on the same pictures: {mean:.4f} ± {deviation:.4f}")
@@ -132,36 +110,23 @@ def _train_seeds(config: "GraphRunConfig", folder: Path, options: dict[str, Any]
         echo(f"wrote {table}; the best is {best}")
 
 
-def _train(config: "GraphRunConfig", folder: Path, options: dict[str, Any], *, tell: bool = True) -> None:
+def _train(plan: "GraphPlan", options: dict[str, Any], *, tell: bool = True) -> None:
     """Train one run and, to ``tell``, say which files it made and what to type next."""
     from autolink_gen.training.graph import train_graph
 
-    config = _as_begun(config, folder, options)
+    begun = plan.as_begun() if options["resume"] else plan
+    if begun is not plan:
+        say("the run was begun with this recipe's earlier settings and goes on with them; --fresh takes today's")
+    config = begun.config
     run_and_report(
         lambda launch: train_graph(config, launch),
-        folder,
+        plan.folder,
         options,
         steps=config.training.steps,
         files=_FILES if tell else {},
-        then=_next(folder) if tell else "",
+        then=_next(plan.folder) if tell else "",
         score=lambda run: _score_puppets(run.usable) if config.data.name == "puppets" else None,
     )
-
-
-def _as_begun(config: "GraphRunConfig", folder: Path, options: dict[str, Any]) -> "GraphRunConfig":
-    """The settings to go on with: where a run was begun with the recipe as it was in an earlier version, those."""
-    from dataclasses import replace
-
-    from autolink_gen.training.folders import goes_on_with
-
-    if not options["resume"] or goes_on_with(folder, config):
-        return config
-    for earlier in options["earlier"]:
-        seeded = replace(earlier, training=replace(earlier.training, seed=config.training.seed))
-        if goes_on_with(folder, seeded):
-            say("the run was begun with this recipe's earlier settings and goes on with them; --fresh takes today's")
-            return seeded
-    return config
 
 
 def _next(folder: Path) -> str:

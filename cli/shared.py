@@ -1,15 +1,14 @@
 """What several commands need: lines for the terminal, the device that is named, numbers of things."""
 
-import zlib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from autolink_gen.data.identity import public_text
+from autolink_gen.limits import MOST_NAME_BYTES
 from autolink_gen.text import printable, shown
 
-_MOST_NAME_BYTES = 200  # of the 255 that a file's name may have: ".old1" and the like are put behind it
 _LARGEST_SEED = 2**63 - 1  # what generators take
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 
@@ -31,8 +30,8 @@ class RunName(click.ParamType):
             self.fail(
                 f"{shown(text)!r} has dots or blanks at its end, or control characters: leave them out", param, ctx
             )
-        if size > _MOST_NAME_BYTES:
-            self.fail(f"{shown(text)} has {size} bytes: give a name of {_MOST_NAME_BYTES} at most", param, ctx)
+        if size > MOST_NAME_BYTES:
+            self.fail(f"{shown(text)} has {size} bytes: give a name of {MOST_NAME_BYTES} at most", param, ctx)
         return text
 
 
@@ -53,18 +52,6 @@ class Seed(click.ParamType):
         if not self.least <= number <= _LARGEST_SEED:
             self.fail(f"{shown(number, most=40)} is no seed: give one from {self.least} to {_LARGEST_SEED}", param, ctx)
         return number
-
-
-def fitting_name(text: str, *, suffix: str = "") -> str:
-    """A text as the name of a run, ``suffix`` behind it: without what no folder should have, cut where it is long."""
-    plain = "".join("-" if one == "/" or ord(one) < 32 else one for one in text).rstrip(" .")
-    plain = plain if plain.strip("-") else "data"
-    most = _MOST_NAME_BYTES - len(suffix.encode(errors="surrogateescape"))
-    whole = plain.encode(errors="surrogateescape")
-    if len(whole) > most:  # names that begin alike stay two
-        mark = f"-{zlib.crc32(whole):08x}"
-        plain = whole[: most - len(mark)].decode(errors="ignore").rstrip(" .") + mark
-    return (plain + suffix).rstrip(" .")
 
 
 def echo(*lines: str, err: bool = False) -> None:

@@ -7,7 +7,7 @@ import click
 
 from autolink_gen.cli.cluster_choice import drop_options
 from autolink_gen.cli.graph_choice import Painter, painter_settings
-from autolink_gen.cli.training_options import given_settings, run_name, training_options
+from autolink_gen.cli.training_options import choices_of, training_options
 from autolink_gen.text import typed
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ def train_gan(**options: Any) -> None:
 
 
 def _folder(options: dict[str, Any], data: str) -> Path:
+    from autolink_gen.training.naming import data_label, run_name
+
     classes = options["classes"]
     suffix = "-" + classes.replace(",", "-").replace("/", "-") if classes else ""
-    folder: Path = options["out"] / "gan" / run_name(options, data, suffix=suffix)
+    folder: Path = options["out"] / "gan" / (options["name"] or run_name(data_label(data), suffix=suffix))
     return folder
 
 
@@ -66,8 +68,7 @@ def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None
     from autolink_gen.config import GanRunConfig, build
 
     classes = options["classes"]
-    given = given_settings(
-        options,
+    given = choices_of(options).given(
         model={"image_size": options["image_size"]},
         data={"classes": [name.strip() for name in classes.split(",")] if classes else None},
         loss={"gamma": options["gamma"], "augment": options["augment"] or None},

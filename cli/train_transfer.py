@@ -7,7 +7,7 @@ import click
 
 from autolink_gen.cli.cluster_choice import drop_options
 from autolink_gen.cli.graph_choice import Painter, painter_settings
-from autolink_gen.cli.training_options import given_settings, run_name, training_options
+from autolink_gen.cli.training_options import choices_of, training_options
 from autolink_gen.text import typed
 
 if TYPE_CHECKING:
@@ -51,14 +51,16 @@ def train_transfer(**options: Any) -> None:
 
 
 def _folder(options: dict[str, Any], data: str) -> Path:
-    folder: Path = options["out"] / "transfer" / run_name(options, data)
+    from autolink_gen.training.naming import data_label, run_name
+
+    folder: Path = options["out"] / "transfer" / (options["name"] or run_name(data_label(data)))
     return folder
 
 
 def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "TransferRunConfig":
     from autolink_gen.config import TransferRunConfig, build
 
-    given = given_settings(options, model={"image_size": options["image_size"]})
+    given = choices_of(options).given(model={"image_size": options["image_size"]})
     return build(TransferRunConfig, painter_settings("transfer", recipe, options, graph, given))
 
 

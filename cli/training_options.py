@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from autolink_gen.cli.shared import RunName, Seed, echo, fitting_name
+from autolink_gen.cli.shared import RunName, Seed, echo
 
 if TYPE_CHECKING:
     from torch import nn
 
     from autolink_gen.training.engine import Run
     from autolink_gen.training.launch import Launch
+    from autolink_gen.training.plans import Choices
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -85,17 +86,6 @@ def run_options(command: Command) -> Command:
     return command
 
 
-def default_recipe(kind: str, data: str | None) -> str:
-    """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own pictures on this machine."""
-    import torch
-
-    from autolink_gen.recipes import recipe_names
-
-    if data in (None, "puppets") and "puppets" in recipe_names(kind):
-        return "puppets"
-    return "paper" if torch.cuda.is_available() else "cpu"
-
-
 def say(*lines: str) -> None:
     """Print lines once, however many processes train."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -103,60 +93,19 @@ def say(*lines: str) -> None:
     rank_zero_only(echo)(*lines)
 
 
-def whole_path(data: str | None) -> str | None:
-    """Folders and shards as paths that hold wherever a later command is typed; names of data sets as they are."""
-    from autolink_gen.data.catalog import has_shards, own_path, parts_of
-    from autolink_gen.data.shard_names import whole_name
+def choices_of(options: dict[str, Any]) -> "Choices":
+    """What the common options choose; BadParameter for pictures whose folder's name is no UTF-8."""
+    from autolink_gen.recipes import parse_overrides
+    from autolink_gen.training.plans import Choices
 
-    if not data:
-        return data
-    own = [(str(part), own_path(part)) for part in parts_of(data)]
-    whole = [whole_name(name) if has_shards(name) or (path and path.is_dir()) else name for name, path in own]
-    return "+".join(whole)
-
-
-def run_name(options: dict[str, Any], data: str, *, suffix: str = "") -> str:
-    """The --name, or else one made from the data, with a ``suffix``."""
-    return options["name"] or fitting_name(data_label(data), suffix=suffix)
-
-
-def data_label(data: str) -> str:
-    """What a run on these data is called: the set's name or the folder's, with the one above where that says little."""
-    from autolink_gen.data.catalog import has_shards, own_path, parts_of
-    from autolink_gen.data.identity import public_data
-    from autolink_gen.data.shard_names import shards_label
-
-    data = public_data(data)
-    if len(several := parts_of(data)) > 1:
-        return "+".join(data_label(str(part)) for part in several)
-    own = own_path(data)
-    if own is not None and own.is_dir():
-        parts = own.resolve().parts
-    else:
-        parts = ("", *shards_label(data)) if has_shards(data) else (data.replace("/", "-"),)
-    generic = parts[-1] in ("train", "test", "val", "images", "img")
-    return "-".join(parts[-2:]) if generic and len(parts) > 2 else parts[-1]
-
-
-def given_settings(options: dict[str, Any], **more: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the common options set, in the groups of a configuration, and ``more``; what was not given is left out.
-
-    BadParameter for pictures whose folder's name is no UTF-8: the configuration could not be written down.
-    """
     for name in ("data", "data_root"):
         try:
             str(options[name]).encode()
         except UnicodeEncodeError as error:
             hint = f"--{name.replace('_', '-')}"
             raise click.BadParameter(f"{options[name]} is no UTF-8; rename that folder", param_hint=hint) from error
-    root, flip = options["data_root"], {True: 0.5, False: 0.0, None: None}[options["mirror"]]
-    groups = {
-        "data": {"name": whole_path(options["data"]), "root": str(root) if root else None, "flip": flip},
-        "training": {"seed": options["seed"], "steps": options["steps"], "batch_size": options["batch_size"]},
-    }
-    for group, values in more.items():
-        groups[group] = {**groups.get(group, {}), **values}
-    return {group: {k: v for k, v in values.items() if v is not None} for group, values in groups.items()}
+    names = ("data", "data_root", "recipe", "name", "out", "mirror", "seed", "steps", "batch_size")
+    return Choices(**{name: options[name] for name in names}, settings=parse_overrides(options["settings"]))
 
 
 def print_parameters(networks: dict[str, "nn.Module"]) -> None:

@@ -41,7 +41,7 @@ def test_earlier_recipes_are_read_newest_first_and_are_no_recipes_of_today():
 def test_a_run_begun_with_an_earlier_recipe_goes_on_with_it(here: Path, monkeypatch: pytest.MonkeyPatch):
     (earlier,) = earlier_recipes("graph", "puppets")
     with monkeypatch.context() as patch:
-        patch.setattr("autolink_gen.recipes.read_recipe", lambda kind, name: earlier)
+        patch.setattr("autolink_gen.training.plans.read_recipe", lambda kind, name: earlier)
         learn("--steps", "1")
     folder = here / "runs/graph/old"
     begun = read_settings(folder / CONFIG_NAME)

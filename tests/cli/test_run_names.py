@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from tiny_learn_graph import learn_graph
 
 from autolink_gen.cli.main import cli
-from autolink_gen.cli.shared import fitting_name
+from autolink_gen.training.naming import run_name
 
 NAMED = [
     ["learn-graph", "--dry-run"],
@@ -45,11 +45,11 @@ def test_a_folder_s_name_is_taken(name: str, tmp_path, monkeypatch) -> None:
     ("photos", "photos-k3"), ("/", "data-k3"), ("a/b", "a-b-k3"), ("pics. ", "pics-k3"), ("a\nb", "a-b-k3"),
 ])  # fmt: skip
 def test_a_name_made_of_data_is_one_folder_s(text: str, name: str) -> None:
-    assert fitting_name(text, suffix="-k3") == name
+    assert run_name(text, suffix="-k3") == name
 
 
 def test_long_names_made_of_data_fit_and_stay_apart() -> None:
-    one, other = (fitting_name("ü" * 300 + end, suffix="-k3") for end in "ab")
+    one, other = (run_name("ü" * 300 + end, suffix="-k3") for end in "ab")
     assert one != other and one.endswith("-k3")
     assert max(len(name.encode()) for name in (one, other)) <= 200
 

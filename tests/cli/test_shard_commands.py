@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from autolink_gen.cli.main import cli
-from autolink_gen.cli.training_options import data_label, whole_path
+from autolink_gen.training.naming import data_label, whole_path
 
 TINY = ("model.width=0.05", "model.sigma2=1e-2", "loss.features=random", "loss.resize=null", "training.batch_size=2")
 

@@ -1,0 +1,165 @@
+"""What is to be trained: recipes, the options of a command or a call over them, and the folder of the run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
+from autolink_gen.training.folders import goes_on_with
+from autolink_gen.training.graph import train_graph
+from autolink_gen.training.launch import Launch
+from autolink_gen.training.naming import data_label, run_name, whole_path
+
+_FLIP = {True: 0.5, False: 0.0, None: None}  # data.flip of mirror
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may choose of any training; None leaves it to the recipe.
+
+    ``data``: a named set, a folder, shards, or several, A+B. ``recipe``: its name or a YAML file; None: the cheapest
+    that suits the machine. ``name`` of the run; None: made from the data. ``out``: the folder of all runs. ``settings``
+    are nested values over all others.
+    """
+
+    data: str | None = None
+    data_root: Path | None = None
+    recipe: str | None = None
+    name: str | None = None
+    out: Path = Path("runs")
+    mirror: bool | None = None
+    seed: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    settings: Mapping[str, Any] | None = None
+
+    def given(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """What was chosen, in the groups of a configuration, with more ``groups``; what was not chosen is left out.
+
+        Raises ValueError for data whose name is no UTF-8: the configuration could not be written down.
+        """
+        for text in (self.data, self.data_root):
+            try:
+                str(text).encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{text} is no UTF-8; rename that folder") from error
+        data = whole_path(self.data) if self.data else None
+        root = str(self.data_root) if self.data_root else None
+        chosen: dict[str, dict[str, Any]] = {
+            "data": {"name": data, "root": root, "flip": _FLIP[self.mirror]},
+            "training": {"seed": self.seed, "steps": self.steps, "batch_size": self.batch_size},
+        }
+        for group, values in groups.items():
+            chosen[group] = {**chosen.get(group, {}), **values}
+        return {group: {k: v for k, v in values.items() if v is not None} for group, values in chosen.items()}
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """A run of the graph learner that may be trained: its recipe's name, its configuration, its folder.
+
+    ``earlier`` are the configurations that the same choices gave in earlier versions of the recipe.
+    """
+
+    recipe: str
+    config: GraphRunConfig
+    folder: Path
+    earlier: Sequence[GraphRunConfig] = ()
+
+    def as_begun(self) -> "GraphPlan":
+        """The plan with the settings of an earlier version of the recipe, if the run in the folder was begun so."""
+        if goes_on_with(self.folder, self.config):
+            return self
+        for earlier in self.earlier:
+            seeded = replace(earlier, training=replace(earlier.training, seed=self.config.training.seed))
+            if goes_on_with(self.folder, seeded):
+                return replace(self, config=seeded)
+        return self
+
+
+def default_recipe(kind: str, data: str | None) -> str:
+    """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own images on this machine."""
+    if data in (None, "puppets") and "puppets" in recipe_names(kind):
+        return "puppets"
+    return "paper" if torch.cuda.is_available() else "cpu"
+
+
+def plan_graph(
+    choices: Choices,
+    *,
+    num_keypoints: int | None = None,
+    image_size: int | None = None,
+    hold_out: int | None = None,
+) -> GraphPlan:
+    """What `learn_graph` trains. Raises ValueError for settings that cannot be."""
+    recipe = choices.recipe or default_recipe("graph", choices.data)
+    given = choices.given(model={"num_keypoints": num_keypoints, "image_size": image_size}, data={"hold_out": hold_out})
+
+    def configured(values: Mapping[str, Any]) -> GraphRunConfig:
+        return build(GraphRunConfig, merge(merge(values, given), choices.settings or {}))
+
+    config = configured(read_recipe("graph", recipe))
+    held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
+    suffix = f"-k{config.model.num_keypoints}{held_out}"
+    name = choices.name or run_name(data_label(config.data.name), suffix=suffix)
+    earlier = [configured(values) for values in earlier_recipes("graph", recipe)]
+    return GraphPlan(recipe, config, choices.out / "graph" / name, earlier)
+
+
+def learn_graph(
+    data: str | Path | None = None,
+    *,
+    num_keypoints: int | None = None,
+    max_minutes: float | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    image_size: int | None = None,
+    mirror: bool | None = None,
+    hold_out: int | None = None,
+    seed: int | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
+    name: str | None = None,
+    out: str | Path = "runs",
+    fresh: bool = False,
+    devices: int | str = "auto",
+    precision: str | None = None,
+    progress: bool = True,
+) -> Path:
+    """Learn keypoints and the graph that links them from unlabelled images, as the command ``learn-graph`` does.
+
+    Returns the folder of the run, which `load_graph_model`, `detect` and all commands take. None leaves a choice to the
+    recipe, and the recipe to the machine and the data. A run that was stopped goes on when the call is repeated;
+    ``fresh`` moves it aside and starts anew. ``data``: a folder of images or videos, a named set, shards, several as
+    "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
+    saves and stops. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
+    """
+    choices = Choices(
+        data=None if data is None else str(data),
+        data_root=None if data_root is None else Path(data_root),
+        recipe=recipe,
+        name=name,
+        out=Path(out),
+        mirror=mirror,
+        seed=seed,
+        steps=steps,
+        batch_size=batch_size,
+        settings=nested(settings or {}),
+    )
+    plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
+    plan = plan if fresh else plan.as_begun()
+    launch = Launch(
+        folder=plan.folder,
+        devices=devices,
+        precision=precision,
+        max_minutes=max_minutes,
+        fresh=fresh,
+        progress=progress,
+    )
+    train_graph(plan.config, launch)
+    return plan.folder
