@@ -5,30 +5,13 @@ A few steps on random features show how the parts go together; a graph worth hav
 
 import argparse
 from pathlib import Path
-from typing import Literal
 
 import torch
 from PIL import Image
 
-from autolink_gen import load_graph_model
-from autolink_gen.config import DataConfig, GraphRunConfig, LossConfig, OptimiserConfig, RunLengthConfig
+from autolink_gen import learn_graph, load_graph_model
 from autolink_gen.data.synthetic import Puppets
-from autolink_gen.models.autolink import AutoLinkConfig
-from autolink_gen.training.graph import train_graph
-from autolink_gen.training.launch import Launch
 from autolink_gen.viz import draw_graph, picture_grid
-
-
-def learn(folder: Path, *, steps: int, features: Literal["random", "alexnet", "vgg16"]) -> None:
-    """Train in `folder`; a run that is there already goes on from its last save."""
-    config = GraphRunConfig(
-        model=AutoLinkConfig(num_keypoints=10, image_size=64, width=0.25, decoder_width=0.125, sigma2=5e-3),
-        data=DataConfig(name="puppets"),
-        loss=LossConfig(features=features, distance="l1"),
-        optimiser=OptimiserConfig(lr=1e-3, edge_weight_lr=1e-4),
-        training=RunLengthConfig(steps=steps, batch_size=8, log_every=5),
-    )
-    train_graph(config, Launch(folder=folder))
 
 
 def main() -> None:
@@ -38,8 +21,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("example-output"), help="folder to write to")
     options = parser.parse_args()
 
-    run = options.out / f"puppets-{options.features}"
-    learn(run, steps=options.steps, features=options.features)
+    run = learn_graph(  # a run that is there already goes on from its last save
+        num_keypoints=10,
+        steps=options.steps,
+        settings={"loss.features": options.features},
+        name=f"puppets-{options.features}",
+        out=options.out,
+    )
     print(f"wrote {run / 'model.safetensors'}")
 
     graph = load_graph_model(run)
