@@ -134,6 +134,8 @@ def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any]
     metadata, tensors = read_weights(file)
     header = header_of(metadata, source=file)
     command = training_command(kind)
+    if header.format != FORMAT and file.parent.name.startswith("step-"):
+        raise ValueError(f"{file} is a part of a save, from which training goes on; give the run's folder in its place")
     if header.format != FORMAT:
         others = ", or what import-official wrote" if kind == "graph" else ""
         raise ValueError(

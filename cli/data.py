@@ -206,7 +206,9 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _group(group: tuple[Path, ...]) -> str:
-    return f"  {group[0]} = {', '.join(path.name for path in group[1:4])}{', ...' if len(group) > 4 else ''}"
+    first, *others = group
+    names = [path.name if path.parent == first.parent else str(path) for path in others[:3]]
+    return f"  {first} = {', '.join(names)}{', ...' if len(others) > 3 else ''}"
 
 
 def _first(lines: list[str]) -> list[str]:

@@ -105,11 +105,13 @@ def _evaluate_graph(
 ) -> None:
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.ops.divergence import named_as
+    from autolink_gen.training.naming import whole_path
 
     path = find_run("graph", run)
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
     if options["data"] is None:
         _take_own_data(path, options)
+    options["data"] = whole_path(options["data"])  # so that the same data are known, however they are named
     options["hold_out"] = options["hold_out"] or None
     data = options["data"]
     is_labelled = data == "puppets" or _is_labelled(options)

@@ -16,13 +16,14 @@ def leak_scores(seen: "Seen") -> dict[str, Any]:
         echo(f"appearance leak: not measured on {counted(len(seen), 'picture')}, it takes {MIN_PICTURES}")
         return {}
     leak = appearance_leak(seen.keypoints, seen.colours, classes=seen.classes, groups=seen.groups)
+    told, by_chance = 100 * leak.appearance_leak, 100 * leak.appearance_leak_shuffled
     echo(
-        f"appearance leak: keypoints alone tell {leak.appearance_leak:.1%} of the variance of a picture's mean colour "
-        f"(another picture's {leak.appearance_leak_shuffled:.1%}; the less, the better), {len(seen)} pictures"
+        f"appearance leak: keypoints alone tell {told:.1f} % of the variance of a picture's mean colour (another "
+        f"picture's {by_chance:.1f} %; the less, the better), {len(seen)} pictures"
     )
-    if leak.class_leak is not None:
+    if leak.class_leak is not None and leak.class_leak_shuffled is not None and leak.class_share is not None:
         echo(
-            f"  and the class of {leak.class_leak:.1%} of the pictures (another picture's "
-            f"{leak.class_leak_shuffled:.1%}; the largest class has {leak.class_share:.1%})"
+            f"  and the class of {100 * leak.class_leak:.1f} % of the pictures (another picture's "
+            f"{100 * leak.class_leak_shuffled:.1f} %; the largest class has {100 * leak.class_share:.1f} %)"
         )
     return leak.to_dict()

@@ -44,7 +44,7 @@ def train_transfer(**options: Any) -> None:
         train,
         files={
             "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
-            "l1.png": "the error on held-out clips through training",
+            "l1.png": "the error through training, on held-out clips where there are some",
         },
         then=lambda folder: f"autolink-gen transfer SOURCE DRIVER --model {typed(folder)}",
     )

@@ -142,7 +142,9 @@ def launch_of(options: dict[str, Any], folder: Path) -> "Launch":
 
 def _announce_resume(step: int, *, steps: int) -> None:
     """Say what a repeated command finds: a run of so many steps at this one."""
-    if step >= steps:
+    if step > steps:
+        say(f"the run is at step {step}, past {steps}: without --steps it goes on to its end, --fresh starts anew")
+    elif step == steps:
         say(f"finished already, at step {step}: more --steps go on, --fresh starts anew")
     elif step:
         say(f"going on from step {step} of {steps}")

@@ -136,6 +136,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path, header, message):
         load_graph_model(tmp_path / "other.safetensors")
 
 
+def test_a_part_of_a_save_is_told_from_a_model(tmp_path):
+    (tmp_path / "step-00000004").mkdir()
+    save_file({"x": torch.zeros(1)}, tmp_path / "step-00000004" / "model.safetensors")
+    with pytest.raises(ValueError, match="is a part of a save, .* give the run's folder"):
+        load_graph_model(tmp_path / "step-00000004")
+
+
 def test_what_is_no_safetensors_file_is_refused(model, tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_text("<html>404 Not Found</html>")

@@ -97,6 +97,7 @@ class FrameFolder:
 
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         self.folder, self.files = folder, list(files)
+        self._bad: set[int] = set()
 
     @property
     def name(self) -> str:
@@ -108,9 +109,28 @@ class FrameFolder:
         return len(self.files)
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
-        """The wanted pictures."""
+        """The wanted pictures; in the place of one that cannot be read, the nearest that can."""
         for number in numbers:
-            yield number, np.asarray(read_image(self.files[number], min_side=min_side))
+            readable = ((near, self._pixels(near, min_side=min_side)) for near in self._nearest_first(number))
+            found = next(((near, pixels) for near, pixels in readable if pixels is not None), None)
+            if found is not None:
+                yield found
+
+    def _nearest_first(self, number: int) -> Iterator[int]:
+        yield number
+        for distance in range(1, len(self.files)):
+            yield from (near for near in (number - distance, number + distance) if 0 <= near < len(self.files))
+
+    def _pixels(self, number: int, *, min_side: int) -> np.ndarray | None:
+        """A picture's pixels; None, and once a line in the log, where it cannot be read."""
+        if number in self._bad:
+            return None
+        try:
+            return np.asarray(read_image(self.files[number], min_side=min_side))
+        except ValueError as error:
+            self._bad.add(number)
+            logger.warning("%s; the nearest frame stands in", error)
+            return None
 
 
 class PuppetClip:

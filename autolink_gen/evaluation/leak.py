@@ -1,6 +1,6 @@
 """How much of a picture's appearance its keypoints give away: from them alone, little of it should follow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy import ndarray
 FOLDS = 5
 MIN_PICTURES = 10
 MAX_PICTURES = 1000
-SHUFFLES = 5
+DRAWS = 5  # of the folds: with few groups, one draw of them tells little
 _PENALTIES = np.logspace(-4, 3, 15)  # of keypoints of variance 1; the last leaves next to nothing but the mean
 _STILL = 1e-6  # of [-1, 1]: what moves less is the noise of single precision, which scaling would magnify
 
@@ -50,7 +50,7 @@ def appearance_leak(
 
     Each fifth of the pictures is predicted by what was fitted on the others; pictures of one of the `groups`, such as
     a person, are in one fifth, since a known face would tell the colours of its other pictures. The penalty is chosen
-    among the others alone. Shuffled keypoints are the mean of several shuffles.
+    among the others alone. The numbers are means over five divisions into fifths, each with its own shuffle.
 
     Raises:
         ValueError: fewer than 10 pictures, fewer than 5 groups, lengths that differ, or values that are not finite.
@@ -59,21 +59,26 @@ def appearance_leak(
     colours = np.asarray(colours, dtype=np.float64)
     _check(features, colours, classes, groups)
     generator = np.random.default_rng(seed)
-    folds = _folds(len(features), groups, generator)
-    shuffles = [features[generator.permutation(len(features))] for _ in range(SHUFFLES)]
+    count = len(features)
+    draws = [(_folds(count, groups, generator), generator.permutation(count)) for _ in range(DRAWS)]
+
+    def mean(score: Callable[[ndarray, ndarray, ndarray], float], targets: ndarray, *, shuffled: bool) -> float:
+        scores = [score(features[order] if shuffled else features, targets, folds) for folds, order in draws]
+        return float(np.mean(scores))
+
     found = AppearanceLeak(
-        appearance_leak=_explained(features, colours, folds),
-        appearance_leak_shuffled=float(np.mean([_explained(shuffled, colours, folds) for shuffled in shuffles])),
-        appearance_leak_pictures=len(features),
+        appearance_leak=mean(_explained, colours, shuffled=False),
+        appearance_leak_shuffled=mean(_explained, colours, shuffled=True),
+        appearance_leak_pictures=count,
     )
     if classes is None:
         return found
     numbers = np.unique(np.asarray(classes), return_inverse=True)[1]
     return replace(
         found,
-        class_leak=_accuracy(features, numbers, folds),
-        class_leak_shuffled=float(np.mean([_accuracy(shuffled, numbers, folds) for shuffled in shuffles])),
-        class_share=float(np.bincount(numbers).max() / len(numbers)),
+        class_leak=mean(_accuracy, numbers, shuffled=False),
+        class_leak_shuffled=mean(_accuracy, numbers, shuffled=True),
+        class_share=float(np.bincount(numbers).max() / count),
     )
 
 

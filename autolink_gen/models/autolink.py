@@ -68,9 +68,8 @@ class AutoLinkConfig:
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_keypoints <= 64:
-            raise ValueError(
-                f"num_keypoints must be from 2 to 64, got {self.num_keypoints}: an edge needs two keypoints"
-            )
+            why = ": an edge needs two keypoints" if self.num_keypoints < 2 else ""
+            raise ValueError(f"num_keypoints must be from 2 to 64, got {self.num_keypoints}{why}")
         if self.image_size not in IMAGE_SIZES:
             raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
         for name in ("width", "decoder_width"):
@@ -84,6 +83,8 @@ class AutoLinkConfig:
             raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
         if not 32 <= self.features_size <= 1024:
             raise ValueError(f"features_size must be from 32 to 1024 pixels, got {self.features_size}")
+        if self.features_maps is not None and self.detector != "features":
+            raise ValueError(f"features_maps={self.features_maps} is for detector=features alone; leave it out")
         if self.features is not None:
             usable_maps(self.features, self.features_maps, size=self.features_size)
         if self.drawing == "points" and self.learn_sigma2 == "edge":

@@ -250,6 +250,16 @@ def test_names_of_pictures_do_not_control_the_terminal(tmp_path: Path) -> None:
     assert missing.exit_code == 1 and missing.output.count("\n") == 1 and missing.output.isascii()
 
 
+def test_near_duplicates_in_other_folders_are_named_with_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    Image.effect_noise((64, 64), 90).save(tmp_path / "a/1.png")
+    for copy in ("a/2.png", "b/1.png"):
+        (tmp_path / copy).write_bytes((tmp_path / "a/1.png").read_bytes())
+    result = CliRunner().invoke(cli, ["data", "check", str(tmp_path)])
+    assert f"  {tmp_path / 'a/1.png'} = 2.png, {tmp_path / 'b/1.png'}\n" in result.output
+
+
 def test_trees_keep_their_lines_and_names_take_one_each(tmp_path: Path) -> None:
     home = tmp_path / "flowers-102"
     home.mkdir()

@@ -46,6 +46,9 @@ def test_repeating_says_what_it_finds_and_goes_on(pictures: Path) -> None:
     assert "finished already, at step 4: more --steps go on, --fresh starts anew\n" in third.output
     assert "kept runs/graph/photos-k3/model.safetensors" in third.output
     assert "wrote" not in third.output
+    shorter = learn_graph("--data", pictures, "--steps", 3)
+    assert "the run is at step 4, past 3: without --steps it goes on" in shorter.output
+    assert "finished already" not in shorter.output
 
 
 def test_several_seeds_are_compared(pictures: Path) -> None:

@@ -71,6 +71,33 @@ def test_frames_of_a_folder(tmp_path: Path) -> None:
     assert pixels[-4, -4].mean() == 32
 
 
+def test_a_frame_that_cannot_be_read_is_replaced_by_the_nearest(tmp_path: Path, caplog) -> None:
+    (clip,) = list_clips(write_folder(tmp_path / "walk", 5))
+    for number in (3, 4):
+        clip.files[number].write_text("no picture")
+    for _ in range(2):
+        assert [number for number, _ in clip.read([1, 3, 4], min_side=32)] == [1, 2, 2]
+    said = [record.message for record in caplog.records]
+    assert len(said) == 2 and all("the nearest frame stands in" in line for line in said)
+    for file in clip.files:
+        file.write_text("no picture")
+    (again,) = list_clips(tmp_path / "walk")
+    assert list(again.read([0, 2], min_side=32)) == []
+
+
+def test_a_bad_frame_a_clip_spoils_no_clip(tmp_path: Path) -> None:
+    for name in ("walk", "run"):
+        write_folder(tmp_path / "set" / name, 6)
+        sorted((tmp_path / "set" / name).iterdir())[2].write_text("no picture")
+    draws = draws_of(tmp_path / "set")
+    apart = [index for index in range(30) if len({int(6 * share) for share in _shares(0, index, 2)}) == 2]
+    assert len(apart) > 15
+    for index in apart:
+        first, second = draws[index]
+        assert not torch.equal(first, second), "two frames, not one twice"
+    assert draws.bad_clips == []
+
+
 def test_frames_of_a_puppet_are_those_of_its_clip() -> None:
     clip = PuppetClip(3, seed=1, size=32, split="test")
     frames = dict(clip.read([2, 70], min_side=32))

@@ -158,6 +158,11 @@ def test_numbers_of_maps_that_do_not_serve_are_refused(features, count, message)
         AutoLinkConfig(detector="features", features=features, features_maps=count)
 
 
+def test_a_number_of_maps_without_a_detector_on_them_is_refused():
+    with pytest.raises(ValueError, match="features_maps=3 is for detector=features alone"):
+        AutoLinkConfig(detector="residual", features_maps=3)
+
+
 def test_all_maps_of_a_network_and_its_largest_number_are_one():
     assert len(usable_maps("vgg16", None, size=128)) == 2
     assert usable_maps("vgg16", 4, size=128) == usable_maps("vgg16", None, size=128)
