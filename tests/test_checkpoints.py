@@ -139,7 +139,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, header, message):
 def test_a_part_of_a_save_is_told_from_a_model(tmp_path):
     (tmp_path / "step-00000004").mkdir()
     save_file({"x": torch.zeros(1)}, tmp_path / "step-00000004" / "model.safetensors")
-    with pytest.raises(ValueError, match="is a part of a save, .* give the run's folder"):
+    with pytest.raises(ValueError, match=r"is a part of a save, .* give the run's folder"):
         load_graph_model(tmp_path / "step-00000004")
 
 
