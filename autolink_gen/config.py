@@ -1,6 +1,7 @@
 """Run configurations: frozen dataclasses, made from the values of recipes, saved with the run."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -20,6 +21,7 @@ from autolink_gen.text import shown
 Config = TypeVar("Config")
 # No run needs more, and a stranger's recipe may ask for anything.
 MAX_WORKERS, MAX_COUNT = 256, 10**9
+_OWN_CHECK = re.compile(r"(?:[a-z]+\.)?(?P<field>[a-z]\w*) must ")  # how a group says what is wrong with a field
 _SHOWN = 5  # problems of a configuration that one message lists
 
 
@@ -287,7 +289,9 @@ def _problem(problem: Any) -> str:
     value = shown(problem["input"])
     got = f", got {repr(value) if isinstance(problem['input'], str) else value}"
     got = "" if problem["type"] == "value_error" else got
-    named = not name or message.startswith(f"{name}.")  # a group's own check names its field
+    if name and (own := _OWN_CHECK.match(message)):  # a group may have another name in another kind of run
+        return f"{name}.{own['field']} must {message[own.end() :]}"
+    named = not name or message.startswith(f"{name}.")
     return message if named else f"{name}: {message}{got}"
 
 

@@ -83,10 +83,21 @@ def test_bad_settings_of_the_gan_are_named(setting, message):
         build(GanRunConfig, parse_overrides([setting]))
 
 
-@pytest.mark.parametrize("setting", ["data.varied=2", "data.flip=2", "loss.squared=-1"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.varied=2",
+        "data.flip=2",
+        "loss.squared=-1",
+        "loss.discriminator_width=0",
+        "adversarial.gamma=-1",
+        "perceptual.resize=1",
+    ],
+)
 def test_bad_settings_of_pose_transfer_are_named(setting):
-    with pytest.raises(ValueError, match=re.escape(setting.split("=")[0])):
+    with pytest.raises(ValueError, match=re.escape(setting.split("=")[0]) + " must ") as caught:
         build(TransferRunConfig, parse_overrides([setting]))
+    assert str(caught.value).count("must") == 1 and ": " not in str(caught.value)
 
 
 def test_the_papers_recipe_is_the_default():
@@ -214,7 +225,7 @@ def test_an_override_that_is_no_yaml_is_one_line():
         ("loss.resize=8", r"loss\.resize must be at least 32 .*got 8"),
         ("thickness.start=0", r"thickness\.start must be positive, got 0"),
         ("thickness.hold=0.9", r"thickness\.hold, thickness\.until must be rising in \[0, 1\]"),
-        ("model.num_keypoints=1", r"model: num_keypoints must be from 2 to 64, got 1"),
+        ("model.num_keypoints=1", r"model\.num_keypoints must be from 2 to 64, got 1"),
         ("model.fit=zoom", r"model\.fit: .*'crop', 'pad' or 'stretch', got 'zoom'"),
     ],
 )

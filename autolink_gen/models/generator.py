@@ -77,7 +77,7 @@ class Generator(nn.Module):
             self.start = nn.Parameter(_START_SPREAD * torch.randn(1, start, _START_SIZE, _START_SIZE))
         counts = [scaled(count, config.width) for side, count in CHANNELS.items() if side <= config.image_size]
         blocks = [StyledUp(start, start, size, upsample=False)]
-        blocks += [StyledUp(few, many, size) for few, many in pairwise(counts)]
+        blocks += [StyledUp(channels, fewer, size) for channels, fewer in pairwise(counts)]
         self.blocks = nn.ModuleList(blocks)
         self.to_picture = nn.Conv2d(counts[-1], 3, 3, padding=1)
         start_convolutions(self)
