@@ -5,17 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.cluster_choice import (
-    ClusterChoice,
-    cluster_choice,
-    drop_options,
-    without_clusters,
-    without_text,
-)
+from autolink_gen.cli.cluster_choice import cluster_choice, drop_errors, drop_options
 from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device
 from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
+    from autolink_gen.clusters import ClusterChoice
     from autolink_gen.inference.detect_files import DetectionReport
     from autolink_gen.landmark_regressor import LandmarkRegressor
     from autolink_gen.models.autolink import AutoLink
@@ -73,6 +68,7 @@ def detect(
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
     from autolink_gen.checkpoints import find_run
+    from autolink_gen.clusters import without_text
     from autolink_gen.inference.detect_files import detect_sources, sources_of
 
     choice = cluster_choice(clusters, dropped_clusters)
@@ -95,13 +91,15 @@ def detect(
 
 
 def _loaded(
-    run: Path, choice: ClusterChoice | None, regressor_file: Path | None, *, device: str
+    run: Path, choice: "ClusterChoice | None", regressor_file: Path | None, *, device: str
 ) -> tuple["AutoLink", "LandmarkRegressor | None"]:
     """The graph without the clusters that are left out, and the regressor, which was fitted on the whole graph."""
     from autolink_gen.checkpoints import load_graph_model
+    from autolink_gen.clusters import without_clusters
 
     whole = load_graph_model(run)
-    model = without_clusters(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
+    with drop_errors():
+        model = without_clusters(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
     regressor = None if regressor_file is None else _regressor(regressor_file, whole.to(device), run=run)
     return model.to(device).prepare_for_inference(), regressor
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device
 from autolink_gen.data.identity import public_data
@@ -23,6 +22,7 @@ def evaluate_gan_run(
 ) -> None:
     """Score a GAN run on held-out pictures, print and write the scores and a grid."""
     from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.clusters import without_text
     from autolink_gen.evaluation.gan import evaluate_gan
     from autolink_gen.evaluation.images import inception_features, vgg16_features
     from autolink_gen.files import write_picture, write_text_atomically

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device, run_settings
 from autolink_gen.data.identity import public_data
@@ -30,6 +29,7 @@ def evaluate_transfer_run(
 ) -> None:
     """Score a transfer run on held-out clips, print and write the scores and a video."""
     from autolink_gen.checkpoints import find_run
+    from autolink_gen.clusters import without_text
     from autolink_gen.evaluation.transfer import evaluate_transfer
     from autolink_gen.files import write_text_atomically
     from autolink_gen.inference.transfer import load_transfer

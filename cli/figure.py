@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.cluster_choice import left_out
 from autolink_gen.cli.shared import Seed, echo, evaluated_data, overwrite_option, pick_device
 from autolink_gen.progress import progress_bar
 
@@ -102,6 +101,7 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
     import torch.nn.functional as F
 
     from autolink_gen.ops.edges import edge_map
+    from autolink_gen.ops.keypoints import unlinked_keypoints
     from autolink_gen.viz import blend_edges, draw_graph
 
     images = images.to(graph.edge_weights)
@@ -115,5 +115,5 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
     if not options["points"]:
         return list(tiles)
     places = keypoints.cpu().double().numpy()
-    places[:, left_out(graph)] = float("nan")
+    places[:, unlinked_keypoints(graph.edge_weights)] = float("nan")
     return [draw_graph(tile, points, min_side=size, dot_px=2.0) for tile, points in zip(tiles, places, strict=True)]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.cluster_choice import without_text
 from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device
 from autolink_gen.progress import progress_bar
 
@@ -65,6 +64,7 @@ def generate(
       autolink-gen generate --interpolate pose --style 5 --out moving.gif
     """
     from autolink_gen.checkpoints import find_run
+    from autolink_gen.clusters import without_text
     from autolink_gen.data.moving_pictures import is_film
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.inference.poses import parse_edits

@@ -133,9 +133,6 @@ def check_own_data(data: str, run: Path) -> None:
 
 def run_settings(run: Path, group: str) -> dict[str, Any]:
     """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
-    from autolink_gen.recipes import read_yaml
+    from autolink_gen.training.graph_choosing import run_settings as settings_of
 
-    file = run / "config.yaml"
-    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
-    found: dict[str, Any] = values.get(group, {})
-    return found
+    return settings_of(run, group)

@@ -1,12 +1,11 @@
 """``autolink-gen train-gan``: a learned graph and pictures in, a generator that paints on the graph out."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autolink_gen.cli.cluster_choice import drop_options
-from autolink_gen.cli.graph_choice import Painter, painter_settings
+from autolink_gen.cli.graph_choice import graph_wish, run_plan
 from autolink_gen.cli.training_options import choices_of, training_options
 from autolink_gen.text import typed
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from autolink_gen.config import GanRunConfig
-    from autolink_gen.models.autolink import AutoLink
 
 
 @click.command()
@@ -43,10 +41,17 @@ def train_gan(**options: Any) -> None:
       autolink-gen train-gan --data photos/ --graph photos-k8 --no-mirror --augment
     """
     from autolink_gen.training.gan import train_gan as train
+    from autolink_gen.training.painting_plans import plan_gan
 
-    _GAN.run(
+    classes = options["classes"] and tuple(name.strip() for name in options["classes"].split(","))
+    chosen = {name: options[name] for name in ("image_size", "gamma")}
+    run_plan(
+        lambda: plan_gan(
+            choices_of(options), graph_wish(options), classes=classes, augment=options["augment"] or None, **chosen
+        ),
         options,
         train,
+        networks=_networks,
         files={
             "grid.png": "above pictures with their graph, below a row a style on these poses",
             "fd_vgg16.png": "the distance to real pictures through training",
@@ -55,32 +60,8 @@ def train_gan(**options: Any) -> None:
     )
 
 
-def _folder(options: dict[str, Any], data: str) -> Path:
-    from autolink_gen.training.naming import data_label, run_name
-
-    classes = options["classes"]
-    suffix = "-" + classes.replace(",", "-").replace("/", "-") if classes else ""
-    folder: Path = options["out"] / "gan" / (options["name"] or run_name(data_label(data), suffix=suffix))
-    return folder
-
-
-def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "GanRunConfig":
-    from autolink_gen.config import GanRunConfig, build
-
-    classes = options["classes"]
-    given = choices_of(options).given(
-        model={"image_size": options["image_size"]},
-        data={"classes": [name.strip() for name in classes.split(",")] if classes else None},
-        loss={"gamma": options["gamma"], "augment": options["augment"] or None},
-    )
-    return build(GanRunConfig, painter_settings("gan", recipe, options, graph, given))
-
-
 def _networks(config: "GanRunConfig") -> dict[str, "nn.Module"]:
     from autolink_gen.models.discriminator import Discriminator
     from autolink_gen.models.generator import Generator
 
     return {"generator": Generator(config.model), "discriminator": Discriminator(config.model)}
-
-
-_GAN = Painter("gan", "the GAN", configure=_configuration, folder_of=_folder, networks=_networks)

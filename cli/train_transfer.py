@@ -1,12 +1,11 @@
 """``autolink-gen train-transfer``: a learned graph and videos in, a network that moves one with another out."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autolink_gen.cli.cluster_choice import drop_options
-from autolink_gen.cli.graph_choice import Painter, painter_settings
+from autolink_gen.cli.graph_choice import graph_wish, run_plan
 from autolink_gen.cli.training_options import choices_of, training_options
 from autolink_gen.text import typed
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from autolink_gen.config import TransferRunConfig
-    from autolink_gen.models.autolink import AutoLink
 
 
 @click.command()
@@ -37,11 +35,14 @@ def train_transfer(**options: Any) -> None:
       autolink-gen train-transfer --data voxceleb2 --data-root ~/data --max-minutes 90
       autolink-gen train-transfer --data clips/ --graph clips-k16
     """
+    from autolink_gen.training.painting_plans import plan_transfer
     from autolink_gen.training.transfer import train_transfer as train
 
-    _TRANSFER.run(
+    run_plan(
+        lambda: plan_transfer(choices_of(options), graph_wish(options), image_size=options["image_size"]),
         options,
         train,
+        networks=_networks,
         files={
             "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",
             "l1.png": "the error through training, on held-out clips where there are some",
@@ -50,24 +51,7 @@ def train_transfer(**options: Any) -> None:
     )
 
 
-def _folder(options: dict[str, Any], data: str) -> Path:
-    from autolink_gen.training.naming import data_label, run_name
-
-    folder: Path = options["out"] / "transfer" / (options["name"] or run_name(data_label(data)))
-    return folder
-
-
-def _configuration(recipe: str, options: dict[str, Any], graph: "AutoLink | None") -> "TransferRunConfig":
-    from autolink_gen.config import TransferRunConfig, build
-
-    given = choices_of(options).given(model={"image_size": options["image_size"]})
-    return build(TransferRunConfig, painter_settings("transfer", recipe, options, graph, given))
-
-
 def _networks(config: "TransferRunConfig") -> dict[str, "nn.Module"]:
     from autolink_gen.models.transfer import TransferNetwork
 
     return {"network": TransferNetwork(config.model)}
-
-
-_TRANSFER = Painter("transfer", "the network", configure=_configuration, folder_of=_folder, networks=_networks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.cluster_choice import ClusterChoice, cluster_choice, left_out, without_clusters, without_text
+from autolink_gen.cli.cluster_choice import cluster_choice, drop_errors
 from autolink_gen.cli.evaluation_files import noted, weights_and_settings
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, run_settings
 from autolink_gen.data.identity import public_data
@@ -68,7 +68,9 @@ def view_graph(
       autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.clusters import without_clusters, without_text
     from autolink_gen.graph_analysis import cluster_keypoints
+    from autolink_gen.ops.keypoints import unlinked_keypoints
 
     found = find_run("graph", run)
     whole = load_graph_model(found)
@@ -78,7 +80,8 @@ def view_graph(
     mark = _mark(found, {"data": data or own.get("name"), "data_root": data_root or own.get("root"), **shown}, out)
     _check_free(folder, mark, overwrite=overwrite)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
-    model = without_clusters(whole, choice)
+    with drop_errors():
+        model = without_clusters(whole, choice)
     clusters = choice.clusters if choice else clusters
     labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
@@ -87,7 +90,7 @@ def view_graph(
     pose = _pose(model, data, data_root, name=str(found)) if data else _own_pose(model, found, own, data_root)
     _print_graph(weights, labels, threshold=threshold, clusters=clusters, example=None if choice else run or "")
     drawn = _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters)
-    _write(folder, mark, weights, drawn, labels, without=left_out(model))
+    _write(folder, mark, weights, drawn, labels, without=unlinked_keypoints(model.edge_weights).tolist())
 
 
 def _print_graph(
@@ -238,6 +241,8 @@ def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, r
     if not strengths:  # there is none without which two keypoints are left
         return
     faintest = min(strengths, key=lambda cluster: (strengths[cluster], cluster))
+    from autolink_gen.clusters import ClusterChoice
+
     model, options = f"--model {typed(run)} " if run else "", ClusterChoice(clusters, (faintest,)).options
     echo(f"to leave one out, such as cluster {faintest}, which has the faintest edges:")
     echo(f"  autolink-gen detect PICTURES {model}{options}")

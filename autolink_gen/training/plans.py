@@ -139,7 +139,40 @@ def learn_graph(
     "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
     saves and stops. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
     """
-    choices = Choices(
+    choices = chosen(
+        data,
+        data_root,
+        recipe,
+        name,
+        out,
+        mirror=mirror,
+        seed=seed,
+        steps=steps,
+        batch_size=batch_size,
+        settings=settings,
+    )
+    plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
+    plan = plan if fresh else plan.as_begun()
+    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
+    train_graph(plan.config, launch)
+    return plan.folder
+
+
+def chosen(
+    data: str | Path | None,
+    data_root: str | Path | None,
+    recipe: str | None,
+    name: str | None,
+    out: str | Path,
+    *,
+    mirror: bool | None,
+    seed: int | None,
+    steps: int | None,
+    batch_size: int | None,
+    settings: Mapping[str, Any] | None,
+) -> Choices:
+    """The choices of a call, with paths as text or as paths, and settings by dotted names."""
+    return Choices(
         data=None if data is None else str(data),
         data_root=None if data_root is None else Path(data_root),
         recipe=recipe,
@@ -151,15 +184,3 @@ def learn_graph(
         batch_size=batch_size,
         settings=nested(settings or {}),
     )
-    plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
-    plan = plan if fresh else plan.as_begun()
-    launch = Launch(
-        folder=plan.folder,
-        devices=devices,
-        precision=precision,
-        max_minutes=max_minutes,
-        fresh=fresh,
-        progress=progress,
-    )
-    train_graph(plan.config, launch)
-    return plan.folder

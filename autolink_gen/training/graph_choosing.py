@@ -1,0 +1,131 @@
+"""Which graph a generator is trained on: the one named, the run's own copy, or the newest that fits the data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autolink_gen.checkpoints import find_run, finished_runs, load_graph_model
+from autolink_gen.clusters import ClusterChoice, ClusterError, without_clusters, without_text
+from autolink_gen.config import GraphChoice, build
+from autolink_gen.data.catalog import parts_of
+from autolink_gen.data.identity import public_data
+from autolink_gen.data.shard_names import is_shards, whole_name
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.recipes import read_yaml
+from autolink_gen.training.folders import CONFIG_NAME, is_only_begun
+from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
+
+
+@dataclass(frozen=True)
+class ChosenGraph:
+    """A graph to train on, how a run's settings record it, and what a user should be told about the choice."""
+
+    graph: AutoLink
+    choice: GraphChoice
+    notes: tuple[str, ...]
+
+
+def choose_graph(
+    folder: Path, data: str, *, run: str | Path | None, dropped: ClusterChoice | None, resume: bool, called: str
+) -> ChosenGraph:
+    """The graph for the run in ``folder``, trained on ``data``; ``called`` is what a note calls it, as "the GAN".
+
+    That is the one of ``run``; else the copy that a run which goes on keeps; else the newest that was learned on these
+    data; else the newest. ``dropped`` clusters are left out. Raises ValueError where there is none, and ClusterError
+    where the clusters do not exist, or are not those that the run which goes on leaves out.
+    """
+    dropped = _settled(folder, dropped) if resume else dropped
+    own = _own(folder, dropped) if resume and run is None else None
+    return own or _named(folder.parents[1], data, run=run, dropped=dropped, called=called)
+
+
+def run_settings(folder: Path, group: str) -> dict[str, Any]:
+    """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
+    file = folder / CONFIG_NAME
+    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
+    found: dict[str, Any] = values.get(group, {})
+    return found
+
+
+def _settled(folder: Path, named: ClusterChoice | None) -> ClusterChoice | None:
+    """The clusters to leave out: those named, else those that the run in the folder leaves out.
+
+    A run's copy of its graph has lost what was left out of it, so that choices are compared by the clusters' numbers.
+    """
+    chosen = _recorded(folder)
+    if chosen is None:
+        return named
+    before = ClusterChoice(chosen.clusters, chosen.dropped_clusters) if chosen.dropped_clusters else None
+    if named in (None, before):
+        return before
+    if is_only_begun(folder):
+        return named
+    has = f"leaves {before} of its graph out" if before else "leaves no cluster of its graph out"
+    raise ClusterError(
+        f"the run in {folder} {has}, and --drop-cluster now names {named}: give "
+        f"{before.options if before else 'no --drop-cluster'} to go on, another --name for a new run, or "
+        f"--fresh to move the old one aside"
+    )
+
+
+def _recorded(folder: Path) -> GraphChoice | None:
+    """The graph that the run in a folder stands on; None where there is no run."""
+    settings = run_settings(folder, "graph")
+    return build(GraphChoice, settings) if settings else None
+
+
+def _own(folder: Path, dropped: ClusterChoice | None) -> ChosenGraph | None:
+    """The graph of the run that goes on; None where there is no such run."""
+    graph, chosen = kept_graph(folder), _recorded(folder)
+    if graph is None or chosen is None:
+        return None
+    if dropped is not None and dropped.dropped != chosen.dropped_clusters:  # of a run that came to no save
+        return None
+    note = f"graph: {folder / GRAPH_NAME}, the run's own{without_text(graph, dropped)}"
+    return ChosenGraph(graph, chosen, (note,))
+
+
+def _named(runs: Path, data: str, *, run: str | Path | None, dropped: ClusterChoice | None, called: str) -> ChosenGraph:
+    found, why = find_run("graph", run, runs=runs), ""
+    if run is None:
+        newest_first = finished_runs("graph", runs=runs)
+        fitting = next((one for one in newest_first if (name := _learned_on(one)) and not _is_new(data, name)), None)
+        found, why = (fitting, ", the newest run on this data") if fitting else (found, ", the newest run")
+    graph = without_clusters(load_graph_model(found), dropped)
+    notes = [f"graph: {found} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}"]
+    learned_on = _learned_on(found)
+    if learned_on and _is_new(data, learned_on):
+        notes.append(f"note: that graph was learned on {learned_on}, and {called} is trained on {public_data(data)}")
+    choice = GraphChoice(run=str(found))
+    if dropped is not None:
+        choice = GraphChoice(run=str(found), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
+    return ChosenGraph(graph, choice, tuple(notes))
+
+
+def _learned_on(run: Path) -> str:
+    """The data that a graph was learned on, as they may be shown; nothing where that is not known."""
+    return public_data(str(run_settings(run, "data").get("name") or ""))
+
+
+def _is_new(data: str, learned_on: str) -> bool:
+    """Whether a graph learned on ``learned_on`` has not seen ``data`` or a part of it."""
+    known = [_way_to(str(part)) for part in parts_of(learned_on)]
+    parts = [_way_to(str(part)) for part in parts_of(public_data(data))]
+    return not all(any(_is_same(part, other) for other in known) for part in parts)
+
+
+def _is_same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one way ends as the other does: a folder may be that of a named set."""
+    shorter = min(len(one), len(other))
+    return one[-shorter:] == other[-shorter:]
+
+
+def _way_to(data: str) -> tuple[str, ...]:
+    """The folders that lead to the pictures, or the name of a set, without its split or class."""
+    folder = Path(data)
+    if is_shards(data):
+        return (whole_name(data),)
+    if not folder.is_dir():
+        return (data.partition("/")[0],)
+    parts = folder.resolve().parts
+    return parts[:-1] if parts[-1] == "train" else parts

@@ -1,0 +1,84 @@
+"""`autolink_gen.train_gan` and `train_transfer`, and the plans that they share with the commands."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import autolink_gen
+from autolink_gen.checkpoints import save_model
+from autolink_gen.clusters import ClusterChoice, ClusterError
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.training.painting_plans import GraphWish, plan_gan, plan_transfer
+from autolink_gen.training.plans import Choices
+
+GAN = {"model.width": 0.02, "model.style_size": 8, "loss.structure": 0.0, "progress.pictures": 0}
+TRANSFER = {
+    "model.width": 0.05,
+    "model.appearance_width": 0.05,
+    "loss.discriminator_width": 0.02,
+    "perceptual.features": "random",
+    "progress.pictures": 0,
+}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder of runs with a graph that was learned on the puppets."""
+    torch.manual_seed(0)
+    graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+    save_model(tmp_path / "graph" / "puppets-k4" / "model.safetensors", graph)
+    (tmp_path / "graph" / "puppets-k4" / "config.yaml").write_text("data: {name: puppets}\n")
+    return tmp_path
+
+
+def test_a_gan_is_trained_and_goes_on(runs: Path) -> None:
+    given = {"recipe": "puppets", "settings": GAN, "batch_size": 2, "out": runs, "progress": False}
+    run = autolink_gen.train_gan(steps=1, **given)
+    assert run == runs / "gan" / "puppets"
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    assert (settings["graph"]["run"], settings["graph"]["num_keypoints"]) == (str(runs / "graph/puppets-k4"), 4)
+    assert autolink_gen.train_gan(steps=2, **given) == run
+    gan = autolink_gen.load_gan(run)
+    assert gan.generate(gan.poses[:1], torch.zeros(1, 8)).shape == (1, 3, 64, 64)
+    assert (run / "checkpoints" / "step-00000002").is_dir()
+
+
+def test_a_transfer_network_is_trained(runs: Path) -> None:
+    run = autolink_gen.train_transfer(
+        graph=runs / "graph" / "puppets-k4",
+        recipe="puppets",
+        settings=TRANSFER,
+        steps=1,
+        batch_size=1,
+        out=runs,
+        progress=False,
+    )
+    assert run == runs / "transfer" / "puppets"
+    assert autolink_gen.load_transfer(run).graph.config.num_keypoints == 4
+
+
+def test_a_plan_says_which_graph_it_stands_on(runs: Path) -> None:
+    plan = plan_gan(Choices(out=runs, data="afhq", recipe="cpu"), GraphWish(), classes=("cat", "dog"))
+    assert plan.folder == runs / "gan" / "afhq-cat-dog" and plan.config.data.classes == ("cat", "dog")
+    assert plan.notes[0] == f"graph: {runs / 'graph/puppets-k4'} (4 keypoints, the newest run)"
+    assert plan.notes[1] == "note: that graph was learned on puppets, and the GAN is trained on afhq"
+    own = plan_transfer(Choices(out=runs), GraphWish())
+    assert own.notes == (f"graph: {runs / 'graph/puppets-k4'} (4 keypoints, the newest run on this data)",)
+    named = plan_transfer(Choices(out=runs), GraphWish("puppets-k4"))
+    assert named.notes == (f"graph: {runs / 'graph/puppets-k4'} (4 keypoints)",)
+
+
+def test_without_a_graph_a_plan_can_be_looked_at(tmp_path: Path) -> None:
+    plan = plan_gan(Choices(out=tmp_path), GraphWish(is_needed=False))
+    assert plan.graph is None and plan.config.graph.num_keypoints == 0
+    with pytest.raises(ValueError, match=r"there is no finished run .* autolink-gen learn-graph"):
+        plan_gan(Choices(out=tmp_path), GraphWish())
+    with pytest.raises(ValueError, match="there is no run gone"):
+        plan_gan(Choices(out=tmp_path), GraphWish("gone", is_needed=False))
+
+
+def test_clusters_that_are_not_there_are_refused(runs: Path) -> None:
+    with pytest.raises(ClusterError, match="7"):
+        plan_gan(Choices(out=runs), GraphWish(dropped=ClusterChoice(2, (7,))))
