@@ -8,12 +8,22 @@ if TYPE_CHECKING:
     from autolink_gen.inference.detect_files import detect_files as detect
     from autolink_gen.inference.generate import load_gan as load_gan
     from autolink_gen.inference.transfer import load_transfer as load_transfer
+    from autolink_gen.inference.transfer_files import transfer_files as transfer
     from autolink_gen.training.painting_plans import train_gan as train_gan
     from autolink_gen.training.painting_plans import train_transfer as train_transfer
     from autolink_gen.training.plans import learn_graph as learn_graph
 
 __version__ = "0.1.0"
-__all__ = ["detect", "learn_graph", "load_gan", "load_graph_model", "load_transfer", "train_gan", "train_transfer"]
+__all__ = [
+    "detect",
+    "learn_graph",
+    "load_gan",
+    "load_graph_model",
+    "load_transfer",
+    "train_gan",
+    "train_transfer",
+    "transfer",
+]
 _FROM = {
     "detect": ("inference.detect_files", "detect_files"),
     "learn_graph": ("training.plans", "learn_graph"),
@@ -21,6 +31,7 @@ _FROM = {
     "load_graph_model": ("checkpoints", "load_graph_model"),
     "load_transfer": ("inference.transfer", "load_transfer"),
     "train_gan": ("training.painting_plans", "train_gan"),
+    "transfer": ("inference.transfer_files", "transfer_files"),
     "train_transfer": ("training.painting_plans", "train_transfer"),
 }
 

@@ -1,6 +1,5 @@
 """``autolink-gen transfer``: one person's video, moved by another's."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,40 +66,21 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
       autolink-gen transfer face.jpg driver.mp4 -o out.gif --adapt-scale --find-best-frame --side-by-side
     """
     from autolink_gen.checkpoints import find_run
-    from autolink_gen.data.frame_stream import FrameStream
-    from autolink_gen.inference.transfer import Motion, load_transfer
-    from autolink_gen.inference.transfer_video import Look, transfer_video
+    from autolink_gen.inference.transfer import load_transfer
+    from autolink_gen.inference.transfer_files import TransferFiles, animate_files
+    from autolink_gen.inference.transfer_video import Look
 
     look = Look(options["crop"] == "auto", options["paste_back"], options["side_by_side"], options["size"])
-    end = math.inf if options["end"] is None else options["end"]
-    lends = FrameStream(source)
-    moves = FrameStream(
-        driver, start_s=options["start"], end_s=end, fps=options["fps"], max_bad_share=options["max_bad"]
-    )
-    file = _out_file(out, lends, moves, overwrite=options["overwrite"])
+    opened = {name: options[name] for name in ("audio", "fps", "max_bad", "overwrite")}
+    files = TransferFiles.open(source, driver, out=out, start_s=options["start"], end_s=options["end"], **opened)
     found = find_run("transfer", run)
     network = load_transfer(found, device=pick_device(options["device"]))
     echo(f"model: {found}" + ("" if run else ", the newest run"))
-    relative = not moves.is_picture if options["relative"] is None else options["relative"]
-    adapt_scale = options["adapt_scale"] or (moves.is_picture and options["relative"] is None)
-    voice = {"driver": moves, "source": lends, "none": None}[options["audio"]]
-    report = transfer_video(
-        network,
-        lends,
-        moves,
-        file,
-        motion=Motion(relative, adapt_scale, options["smooth"]),
-        look=look,
-        find_best_frame=options["find_best_frame"],
-        source_frames=options["source_frames"],
-        sound=voice.path if voice is not None and voice.has_audio else None,
-        sound_start_s=moves.start_s if voice is moves else 0.0,
-        batch_size=options["batch_size"],
-        progress=progress_bar,
-    )
-    if voice is lends and not lends.has_audio:
-        echo(f"{lends.path} has no sound: the result is silent")
-    _tell(report, file, driver=moves)
+    moved = ("relative", "adapt_scale", "find_best_frame", "smooth", "source_frames", "batch_size")
+    report = animate_files(network, files, look=look, progress=progress_bar, **{name: options[name] for name in moved})
+    if files.lacks_audio:
+        echo(f"{files.source.path} has no sound: the result is silent")
+    _tell(report, files.out, driver=files.driver)
 
 
 def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> None:
@@ -139,25 +119,3 @@ def _remarks(report: "TransferReport", *, driver: "FrameStream") -> list[str]:
         number = counted(report.held_frames, "frame")
         lines.append(f"{number} without a pose that can be made out: the last clear one was held")
     return lines
-
-
-def _out_file(out: Path | None, source: "FrameStream", driver: "FrameStream", *, overwrite: bool) -> Path:
-    """Where to write; BadParameter for another ending, or where an input would be replaced.
-
-    ValueError for a file that is there already, and for a folder that is not empty.
-    """
-    from autolink_gen.data.video_writing import WRITABLE_SUFFIXES, FrameFolderWriter
-    from autolink_gen.files import check_free
-
-    endings = (".png", ".jpg", ".jpeg") if driver.is_picture else WRITABLE_SUFFIXES
-    file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
-    if file.suffix and file.suffix.lower() not in endings:
-        instead = ", as the driver is a picture" if driver.is_picture else ", or have no ending, for a folder of PNG"
-        raise click.BadParameter(f"{file} must end in {', '.join(endings)}{instead}", param_hint="--out")
-    if file.resolve() in (source.path.resolve(), driver.path.resolve()):
-        raise click.BadParameter(f"{file} would replace an input; give another name", param_hint="--out")
-    if file.suffix or file.is_file():
-        check_free(file, overwrite=overwrite and bool(file.suffix))
-    else:
-        FrameFolderWriter(file)  # says that a folder is not empty, before anything long
-    return file

@@ -10,12 +10,14 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import autolink_gen
 from autolink_gen import load_transfer
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.progress import no_progress
 
 SETTINGS = (
     "model.width=0.05",
@@ -219,20 +221,35 @@ def test_a_picture_moved_by_a_picture(here, tmp_path):
 
 
 def test_a_picture_gives_its_pose_at_the_sources_size(here, tmp_path, monkeypatch):
-    from autolink_gen.inference import transfer_video
+    from autolink_gen.inference import transfer_files
 
-    motions, plain = [], transfer_video.transfer_video
+    motions, plain = [], transfer_files.transfer_video
 
     def noted(*arguments, motion, **more):
         motions.append((motion.relative, motion.adapt_scale))
         return plain(*arguments, motion=motion, **more)
 
-    monkeypatch.setattr(transfer_video, "transfer_video", noted)
+    monkeypatch.setattr(transfer_files, "transfer_video", noted)
     Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(tmp_path / "face.png")
     picture, video = str(tmp_path / "face.png"), str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     for number, more in enumerate(((picture,), (picture, "--absolute"), (video,))):
         run("transfer", picture, *more, "-o", str(tmp_path / f"out{number}"))
     assert motions == [(False, True), (False, False), (True, False)]
+
+
+def test_a_call_gives_the_frames_that_the_command_gives(here, tmp_path):
+    video = here / "voxceleb2/dev/mp4/id1/a/00001.mp4"
+    run("transfer", str(video), str(video), "-o", str(tmp_path / "command"))
+    network = next((here / "runs" / "transfer").glob("*/model.safetensors")).parent
+    report = autolink_gen.transfer(network, video, video, out=tmp_path / "call", progress=no_progress)
+    names = sorted(path.name for path in (tmp_path / "command").iterdir())
+    assert report.num_frames == len(names) > 1
+    for name in names:
+        assert (tmp_path / "call" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    with pytest.raises(ValueError, match="call"):
+        autolink_gen.transfer(network, video, video, out=tmp_path / "call")
+    with pytest.raises(ValueError, match="would replace an input"):
+        autolink_gen.transfer(network, video, video, out=video, overwrite=True)
 
 
 def test_a_driver_without_a_pose_is_refused(here, tmp_path):
@@ -344,9 +361,9 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     Image.new("RGB", (80, 60), "white").save(tmp_path / "white.png")
     blank = run("transfer", str(tmp_path / "white.png"), video, "-o", str(tmp_path / "out.mp4"), expect=1).output
     assert "is of one colour and shows no object" in blank and not (tmp_path / "out.mp4").exists()
-    refused = run("transfer", video, video, "-o", "out.avi", expect=2).output
+    refused = run("transfer", video, video, "-o", "out.avi", expect=1).output
     assert "must end in .mp4, .mov, .webm, .gif" in refused
-    assert "would replace an input" in run("transfer", video, video, "-o", video, expect=2).output
+    assert "would replace an input" in run("transfer", video, video, "-o", video, expect=1).output
     assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
     between = run("transfer", video, video, "--start", "0.05", "--end", "0.06", "-o", str(tmp_path / "one.gif")).output
     assert "one.gif (1 frame)" in between, "the frame that is shown then"

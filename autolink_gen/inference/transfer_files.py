@@ -1,0 +1,168 @@
+"""One person's video moved by another's, from files to a file, as the command ``transfer`` does."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autolink_gen.checkpoints import find_run
+from autolink_gen.data.frame_stream import FrameStream
+from autolink_gen.data.video_writing import WRITABLE_SUFFIXES, FrameFolderWriter
+from autolink_gen.files import check_free
+from autolink_gen.inference.transfer import Motion, Transfer, load_transfer
+from autolink_gen.inference.transfer_video import Look, TransferReport, transfer_video
+from autolink_gen.progress import Progress, progress_bar
+
+Audio = Literal["driver", "source", "none"]
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class TransferFiles:
+    """Source, driver and result, opened and checked before a network is loaded.
+
+    ``audio`` is the stream whose audio is kept, None: neither's. ``overwrite`` lets the result replace a file.
+    """
+
+    source: FrameStream
+    driver: FrameStream
+    out: Path
+    audio: FrameStream | None
+
+    @classmethod
+    def open(
+        cls,
+        source: str | Path,
+        driver: str | Path,
+        *,
+        out: str | Path | None = None,
+        audio: Audio = "driver",
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        fps: float | None = None,
+        max_bad: float = 0.2,
+        overwrite: bool = False,
+    ) -> "TransferFiles":
+        """Open them; raises ValueError as `transfer_files` does."""
+        shown = FrameStream(Path(source))
+        end = math.inf if end_s is None else end_s
+        moving = FrameStream(Path(driver), start_s=start_s, end_s=end, fps=fps, max_bad_share=max_bad)
+        file = _result(None if out is None else Path(out), shown, moving, overwrite=overwrite)
+        return cls(shown, moving, file, {"driver": moving, "source": shown, "none": None}[audio])
+
+    @property
+    def lacks_audio(self) -> bool:
+        """Whether the audio that was asked for by name is not there."""
+        return self.audio is self.source and not self.source.has_audio
+
+
+def transfer_files(
+    network: Transfer | str | Path,
+    source: str | Path,
+    driver: str | Path,
+    *,
+    out: str | Path | None = None,
+    audio: Audio = "driver",
+    relative: bool | None = None,
+    adapt_scale: bool = False,
+    find_best_frame: bool = False,
+    smooth: bool = False,
+    crop: bool = True,
+    paste_back: bool = False,
+    side_by_side: bool = False,
+    source_frames: int = 8,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    fps: float | None = None,
+    size: int | None = None,
+    overwrite: bool = False,
+    batch_size: int = 8,
+    max_bad: float = 0.2,
+    progress: Progress = progress_bar,
+) -> TransferReport:
+    """Make what ``source`` shows do what ``driver`` does, and write that to ``out``.
+
+    ``network`` is loaded, or a run by name, folder or file. ``source`` is an image or a video, ``driver`` a video, an
+    image or a folder of frames. ``out`` ends in .mp4, .mov, .webm or .gif; without an ending it is a folder of PNG; for
+    a driver that is an image it ends in .png or .jpg; None: SOURCE-DRIVER.mp4. ``relative`` adds the driver's movement
+    to the source's pose; None: but for a driver that is an image. Of a source video, ``source_frames`` frames give the
+    appearance. ``start_s`` and ``end_s`` are seconds into the driver. ``size`` is the width in pixels.
+
+    Raises ValueError for a result that is there already without ``overwrite``, that has another ending or would replace
+    an input, and if no pose can be made out in the driver. The report says what was made.
+    """
+    files = TransferFiles.open(
+        source,
+        driver,
+        out=out,
+        audio=audio,
+        start_s=start_s,
+        end_s=end_s,
+        fps=fps,
+        max_bad=max_bad,
+        overwrite=overwrite,
+    )
+    if not isinstance(network, Transfer):
+        network = load_transfer(find_run("transfer", network))
+    return animate_files(
+        network,
+        files,
+        relative=relative,
+        adapt_scale=adapt_scale,
+        find_best_frame=find_best_frame,
+        smooth=smooth,
+        look=Look(crop, paste_back, side_by_side, size),
+        source_frames=source_frames,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def animate_files(
+    network: Transfer,
+    files: TransferFiles,
+    *,
+    relative: bool | None,
+    adapt_scale: bool,
+    find_best_frame: bool,
+    smooth: bool,
+    look: Look,
+    source_frames: int,
+    batch_size: int,
+    progress: Progress,
+) -> TransferReport:
+    """What `transfer_files` does, with files that are open."""
+    driver, audio = files.driver, files.audio
+    # The pose of a picture is taken as it is, as large as the source, unless told otherwise.
+    moves = not driver.is_picture if relative is None else relative
+    scales = adapt_scale or (driver.is_picture and relative is None)
+    return transfer_video(
+        network,
+        files.source,
+        driver,
+        files.out,
+        motion=Motion(moves, scales, smooth),
+        look=look,
+        find_best_frame=find_best_frame,
+        source_frames=source_frames,
+        sound=audio.path if audio is not None and audio.has_audio else None,
+        sound_start_s=driver.start_s if audio is driver else 0.0,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def _result(out: Path | None, source: FrameStream, driver: FrameStream, *, overwrite: bool) -> Path:
+    """Where to write; ValueError where that cannot be."""
+    endings = _IMAGE_SUFFIXES if driver.is_picture else WRITABLE_SUFFIXES
+    file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
+    if file.suffix and file.suffix.lower() not in endings:
+        instead = ", as the driver is a picture" if driver.is_picture else ", or have no ending, for a folder of PNG"
+        raise ValueError(f"--out: {file} must end in {', '.join(endings)}{instead}")
+    if file.resolve() in (source.path.resolve(), driver.path.resolve()):
+        raise ValueError(f"--out: {file} would replace an input; give another name")
+    if file.suffix or file.is_file():
+        check_free(file, overwrite=overwrite and bool(file.suffix))
+    else:
+        FrameFolderWriter(file)  # says that a folder is not empty, before anything long
+    return file
