@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from autolink_gen.checkpoints import load_graph_model as load_graph_model
     from autolink_gen.inference.detect_files import detect_files as detect
     from autolink_gen.inference.generate import load_gan as load_gan
+    from autolink_gen.inference.paint_files import generate as generate
     from autolink_gen.inference.transfer import load_transfer as load_transfer
     from autolink_gen.inference.transfer_files import transfer_files as transfer
     from autolink_gen.training.painting_plans import train_gan as train_gan
@@ -26,6 +27,7 @@ __all__ = [
 ]
 _FROM = {
     "detect": ("inference.detect_files", "detect_files"),
+    "generate": ("inference.paint_files", "generate"),
     "learn_graph": ("training.plans", "learn_graph"),
     "load_gan": ("inference.generate", "load_gan"),
     "load_graph_model": ("checkpoints", "load_graph_model"),

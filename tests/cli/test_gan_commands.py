@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import autolink_gen
 from autolink_gen import load_gan
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli import evaluate_gan as evaluate_gan_command
@@ -20,7 +21,9 @@ from autolink_gen.data.video import VideoReader
 from autolink_gen.data.video_writing import VideoWriter
 from autolink_gen.evaluation.gan import GanReport, Structure
 from autolink_gen.inference import generate as generate_module
+from autolink_gen.inference.poses import PoseEdits
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.progress import no_progress
 from autolink_gen.training.engine import Run
 
 SETTINGS = ("model.width=0.02", "model.style_size=8", "training.log_every=1", "progress.pictures=0")
@@ -312,6 +315,21 @@ def test_a_picture_that_moves_is_painted_at_its_own_times(here, tmp_path):
     times = [frame.time_s for frame in VideoReader(tmp_path / "moving.mp4").timed()]
     assert times == pytest.approx([0, 0.1, 0.5], abs=0.01)
     assert VideoReader(tmp_path / "moving.mp4").length_s == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_call_paints_what_the_command_paints(here, tmp_path):
+    generate("--seeds", "3-4", "--move", "1:+0.4,-0.2", "--out", str(tmp_path / "command"))
+    edits = PoseEdits(moves=((1, 0.4, -0.2),))
+    given = {"seeds": [3, 4], "edits": edits, "progress": no_progress}
+    report = autolink_gen.generate("puppets", out=tmp_path / "call", **given)
+    assert len(report.files) == 17 and report.lines[0] == f"wrote 16 pictures to {tmp_path / 'call'}"
+    for file in report.files:
+        assert file.read_bytes() == (tmp_path / "command" / file.name).read_bytes()
+    grid = autolink_gen.generate("runs/gan/puppets", out=tmp_path / "one.png", **given)
+    assert grid.files == (tmp_path / "one.png",)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "command" / "grid.png").read_bytes()
+    with pytest.raises(ValueError, match="not both"):
+        autolink_gen.generate("puppets", seeds=[1], style=2)
 
 
 def test_the_style_of_a_picture(here, tmp_path, monkeypatch):

@@ -1,0 +1,354 @@
+"""Paint with a trained GAN into files: on poses, in styles, as images, one grid, or a video."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from autolink_gen.checkpoints import find_run
+from autolink_gen.data.films import Film
+from autolink_gen.data.images import fit_square, read_image
+from autolink_gen.data.moving_pictures import is_film, open_film
+from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.files import check_free, fitting_name, write_picture
+from autolink_gen.inference.detect import detect_pictures, video_frames
+from autolink_gen.inference.generate import Gan, load_gan
+from autolink_gen.inference.poses import Pose, PoseEdits, between, read_poses, seeded_styles
+from autolink_gen.progress import Progress, progress_bar
+from autolink_gen.viz import draw_graph, picture_grid, to_uint8
+
+Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
+Between = Literal["style", "pose"]
+_FPS = 20
+_BATCH = 16
+_TILE_PX = 128
+_DEFAULT_SEEDS = range(4)
+_IMAGE_SUFFIXES, _VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg"), (".mp4", ".mov", ".gif")
+
+
+@dataclass(frozen=True)
+class Styles:
+    """The styles to paint in: those of seeds, or the one of an image, which is searched for in ``steps``."""
+
+    seeds: tuple[int, ...] = tuple(_DEFAULT_SEEDS)
+    image: Path | None = None
+    steps: int = 300
+    truncation: float = 1.0
+
+    @property
+    def names(self) -> list[str]:
+        """What to call them in files."""
+        return [f"seed{seed}" for seed in self.seeds] if self.image is None else [self.image.stem]
+
+    def of(self, gan: Gan, *, progress: Progress) -> Float[Tensor, "N D"]:
+        """The styles w, in the order of their names."""
+        if self.image is None:
+            z = seeded_styles(self.seeds, gan.style_size).to(gan.edge_weights)
+            return gan.style(z, truncation=self.truncation)
+        size, fit = gan.generator.config.image_size, gan.graph.config.fit
+        square = np.asarray(fit_square(read_image(self.image), size=size, fit=fit))
+        image = torch.from_numpy(square.copy()).permute(2, 0, 1)[None].to(gan.edge_weights) / 255
+        return gan.invert(image, steps=self.steps, progress=progress)
+
+
+@dataclass(frozen=True)
+class PaintingReport:
+    """What was painted: the files, and lines that tell of them."""
+
+    files: tuple[Path, ...]
+    lines: tuple[str, ...]
+
+
+def generate(
+    gan: Gan | str | Path,
+    *,
+    poses: str | Path | None = None,
+    seeds: Sequence[int] | None = None,
+    style: int | str | Path | None = None,
+    steps: int = 300,
+    truncation: float = 1.0,
+    edits: PoseEdits | None = None,
+    grid: Layout | None = None,
+    interpolate: Between | None = None,
+    frames: int = 60,
+    out: str | Path = "generated",
+    overwrite: bool = False,
+    progress: Progress = progress_bar,
+) -> PaintingReport:
+    """Paint with a trained GAN, as the command ``generate`` does: move the skeleton, keep the style, or the reverse.
+
+    ``gan`` is loaded, or a run by name, folder or file. ``poses`` is an image, a video or a file of keypoints; None:
+    training poses that the GAN carries. Styles are those of ``seeds``, or ``style``: a seed, or an image whose style is
+    searched for in ``steps``. ``grid`` paints them all into one image, as does an ``out`` that ends in .png or .jpg;
+    ``interpolate`` paints a video of so many ``frames`` through all styles or poses. ``truncation`` below 1 keeps
+    styles nearer to the mean one. ``edits`` change the poses.
+
+    Raises ValueError for files that are there already without ``overwrite``, and for what does not go together.
+    """
+    if not isinstance(gan, Gan):
+        gan = load_gan(find_run("gan", gan))
+    if grid is None and interpolate is None and Path(out).suffix.lower() in _IMAGE_SUFFIXES:
+        grid = "rows=seeds,cols=poses"
+    return paint_files(
+        gan,
+        _styles(seeds, style, steps=steps, truncation=truncation),
+        poses=None if poses is None else Path(poses),
+        edits=edits,
+        grid=grid,
+        interpolate=interpolate,
+        frames=frames,
+        out=Path(out),
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _styles(seeds: Sequence[int] | None, style: int | str | Path | None, *, steps: int, truncation: float) -> Styles:
+    if style is None:
+        numbers = tuple(_DEFAULT_SEEDS if seeds is None else seeds)
+        return Styles(numbers, steps=steps, truncation=truncation)
+    if seeds is not None:
+        raise ValueError("give style or seeds, not both")
+    if isinstance(style, int):
+        return Styles((style,), steps=steps, truncation=truncation)
+    return Styles((), Path(style), steps=steps, truncation=truncation)
+
+
+def paint_files(
+    gan: Gan,
+    styles: Styles,
+    *,
+    poses: Path | None,
+    edits: PoseEdits | None,
+    grid: Layout | None,
+    interpolate: Between | None,
+    frames: int,
+    out: Path,
+    overwrite: bool,
+    progress: Progress,
+) -> PaintingReport:
+    """What `generate` does, with a GAN that is loaded; files are checked before anything is painted."""
+    if grid and interpolate:
+        raise ValueError("give --grid, one picture, or --interpolate, a video, not both")
+    places = _Places(out, styles.names, overwrite=overwrite)
+    edits = PoseEdits() if edits is None else edits
+
+    def painter() -> "_Painter":  # the search of an image's style takes long: the places are known to be free by then
+        return _Painter(gan, edits, styles.names, styles.of(gan, progress=progress), progress)
+
+    if poses is not None and is_film(poses):
+        if grid or interpolate:
+            raise ValueError("--grid and --interpolate take pictures or tables of keypoints, not a video")
+        videos = places.videos(poses)
+        return painter().video(poses, videos)
+    posed = _poses(gan, poses)
+    if interpolate:
+        file = places.interpolated(interpolate)
+        return painter().interpolate(posed, file, what=interpolate, frames=frames)
+    if grid:
+        file = places.grid()
+        return painter().grid(posed, file, layout=grid)
+    files = places.pictures([pose.name for pose in posed])
+    return painter().pictures(posed, files)
+
+
+def _poses(gan: Gan, source: Path | None) -> list[Pose]:
+    if source is not None:
+        return read_poses(source, gan.graph)
+    if not len(gan.poses):
+        raise ValueError("this model carries no poses of its own; give --from")
+    return [Pose(f"pose{index}", keypoints.cpu()) for index, keypoints in enumerate(gan.poses)]
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+@dataclass
+class _Places:
+    """The files to write, for styles of some names; each method checks that its own may be written."""
+
+    out: Path
+    names: list[str]
+    overwrite: bool
+
+    def pictures(self, poses: Sequence[str]) -> list[list[Path]]:
+        """A file a style and pose, a list a style, and last the one of their grid."""
+        folder, taken = self._folder(), {"grid"}
+        files = [
+            [folder / fitting_name(_distinct(f"{pose}-{name}", taken), ".png") for pose in poses] for name in self.names
+        ]
+        self._check_free(*(file for row in files for file in row), folder / "grid.png")
+        return [*files, [folder / "grid.png"]]
+
+    def grid(self) -> Path:
+        """The one picture."""
+        return self._file("grid.png", _IMAGE_SUFFIXES)
+
+    def interpolated(self, what: str) -> Path:
+        """The one video."""
+        return self._file(f"{what}.mp4", _VIDEO_SUFFIXES)
+
+    def videos(self, source: Path) -> list[Path]:
+        """A video a style."""
+
+        defaults = [fitting_name(f"{source.stem}-{name}", ".mp4") for name in self.names]
+        if len(defaults) == 1:
+            return [self._file(defaults[0], _VIDEO_SUFFIXES)]
+        files = [self._folder() / name for name in defaults]
+        self._check_free(*files)
+        return files
+
+    def _folder(self) -> Path:
+        if self.out.suffix:
+            raise ValueError(f"--out: {self.out} must be a folder: several files are written")
+        return self.out
+
+    def _file(self, name: str, endings: tuple[str, ...]) -> Path:
+        file = self.out if self.out.suffix else self.out / name
+        if file.suffix.lower() not in endings:
+            raise ValueError(f"--out: {self.out} must end in {', '.join(endings)}")
+        self._check_free(file)
+        return file
+
+    def _check_free(self, *files: Path) -> None:
+
+        check_free(*files, overwrite=self.overwrite)
+
+
+def _distinct(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken, be it in other letters' case; it is taken then."""
+    candidate, number = name, 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate.lower())
+    return candidate
+
+
+@dataclass
+class _Painter:
+    """Paints on poses, changed as the user says, in named styles, and writes what comes out."""
+
+    gan: Gan
+    edits: PoseEdits
+    names: list[str]
+    styles: Float[Tensor, "N D"]
+    progress: Progress
+
+    def pictures(self, poses: list[Pose], files: list[list[Path]]) -> PaintingReport:
+        """One file a pose and style, and the grid of all in the last one."""
+
+        keypoints = self._changed(poses)
+        *rows, [grid] = files
+        for row, style in zip(rows, self.styles, strict=True):
+            for file, picture in zip(row, self._painted(keypoints, style), strict=True):
+                write_picture(file, picture)
+        line = f"wrote {_counted(len(poses) * len(self.names), 'picture')} to {grid.parent}"
+        shown = self.grid(poses, grid, layout="rows=seeds,cols=poses")
+        return PaintingReport((*(file for row in rows for file in row), grid), (line, *shown.lines))
+
+    def grid(self, poses: list[Pose], file: Path, *, layout: Layout) -> PaintingReport:
+        """One picture: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
+
+        asked = [(pose, changed) for pose in poses for changed in self._versions()]
+        columns = [self._column(pose, changed=changed) for pose, changed in asked]
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        poses_by = [f"{pose.name} changed" if self.edits and changed else pose.name for pose, changed in asked]
+        styles_by = ["", *self.names]  # none for the skeletons
+        if layout == "rows=seeds,cols=poses":
+            grid = picture_grid(rows, labels=poses_by, names=styles_by)
+        else:
+            grid = picture_grid(columns, labels=styles_by, names=poses_by)
+        write_picture(file, grid)
+        what = " before and after the change" if self.edits else ""
+        line = f"wrote {file}: {_counted(len(self.names), 'style')} on {_counted(len(poses), 'pose')}{what}"
+        return PaintingReport((file,), (line,))
+
+    def interpolate(self, poses: list[Pose], file: Path, *, what: Between, frames: int) -> PaintingReport:
+        """A video through all poses in the first style, or all styles on the first pose."""
+
+        keypoints = self._changed(poses)
+        stops = keypoints if what == "pose" else self.styles
+        if len(stops) < 2:
+            more = "leave --from out, or give a keypoints.json with several" if what == "pose" else "give --seeds 0-3"
+            raise ValueError(f"--interpolate {what} needs two {what}s or more: {more}")
+        way = between(stops, frames)
+        if what == "pose":
+            pairs = (way, self.styles[:1].expand(frames, -1))
+        else:
+            pairs = (keypoints[:1].expand(frames, -1, -1), way)
+        painted = (
+            (picture, None)
+            for points, styles in zip(torch.split(pairs[0], _BATCH), torch.split(pairs[1], _BATCH), strict=True)
+            for picture in self._painted(points, styles)
+        )
+        line = self._write_video(file, painted, total=frames, fps=_FPS)
+        return PaintingReport((file,), (line,))
+
+    def video(self, source: Path, files: list[Path]) -> PaintingReport:
+        """Each frame's pose in each style, at the video's own times."""
+
+        film, lines = open_film(source), []
+        for file, style in zip(files, self.styles, strict=True):
+            found = detect_pictures(self.gan.graph, video_frames(film))
+            painted = ((self._painted(self._points(one.keypoints), style)[0], one.source.time_s) for one in found)
+            lines.append(self._write_video(file, painted, total=film.num_frames or 0, fps=film.fps, film=film))
+        return PaintingReport(tuple(files), tuple(lines))
+
+    def _write_video(
+        self,
+        file: Path,
+        pictures: Iterator[tuple[np.ndarray, float | None]],
+        *,
+        total: int,
+        fps: Any,
+        film: Film | None = None,
+    ) -> str:
+
+        count = 0
+        with VideoWriter(file, fps=fps) as writer:
+            for picture, time_s in self.progress(pictures, total, "paint"):
+                writer.write(picture, time_s=time_s)
+                count += 1
+            if film is not None:
+                writer.end_at(film.ends_s)
+        return f"wrote {file} ({count} frames)"
+
+    def _column(self, pose: Pose, *, changed: bool) -> list[np.ndarray]:
+        """A skeleton, and below it what each style paints on it."""
+
+        size = self.gan.generator.config.image_size
+        points = pose.keypoints[None].to(self.gan.edge_weights)
+        weights = self.gan.edge_weights
+        if changed:
+            points, weights = self.edits.apply(points), self.edits.edge_weights(weights)
+        blank = np.full((size, size, 3), 40, np.uint8)
+        skeleton = draw_graph(blank, points[0], weights, threshold=0.1, min_side=_TILE_PX)
+        painted = self._painted(points.expand(len(self.styles), -1, -1), self.styles, changed=changed)
+        side = skeleton.shape[:2]
+        return [skeleton, *(np.asarray(Image.fromarray(p).resize(side, Image.Resampling.BICUBIC)) for p in painted)]
+
+    def _painted(self, keypoints: Tensor, style: Tensor, *, changed: bool = True) -> list[np.ndarray]:
+
+        styles = style.expand(len(keypoints), -1)
+        weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
+        return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights) * 2 - 1))
+
+    def _changed(self, poses: list[Pose]) -> Tensor:
+
+        stacked = torch.stack([pose.keypoints for pose in poses])
+        return self.edits.apply(stacked.to(self.gan.edge_weights))
+
+    def _points(self, keypoints: np.ndarray) -> Tensor:
+
+        return self.edits.apply(torch.from_numpy(keypoints)[None].to(self.gan.edge_weights))
+
+    def _versions(self) -> tuple[bool, ...]:
+        return (False, True) if self.edits else (True,)
