@@ -111,14 +111,14 @@ def _evaluate_graph(
     echo(f"model: {path}" + ("" if run else " (the newest run)"))
     if options["data"] is None:
         _take_own_data(path, options)
-    options["data"] = whole_path(options["data"])  # so that the same data are known, however they are named
     options["hold_out"] = options["hold_out"] or None
     data = options["data"]
     is_labelled = data == "puppets" or _is_labelled(options)
     endings = {"json": ".json"} | ({"picture": ".png", "regressor": "-regressor.json"} if is_labelled else {})
     given = {"json": json_file, "picture": picture, "regressor": options["regressor"]}
     label = _label(data) + _trial(options)
-    files = EvaluationFiles(path, label, endings=endings, given=given, options=options, with_graphs=True)
+    named = {**options, "data": whole_path(data)}  # so that the same data are known, however they are typed
+    files = EvaluationFiles(path, label, endings=endings, given=given, options=named, with_graphs=True)
     graph = load_graph_model(path, device=pick_device(device))
     with named_as(str(path)):
         pictures = _open(graph, options)
