@@ -1,8 +1,7 @@
-"""What a stranger's file may ask of the machine, and the variables of the environment that raise it; long names."""
+"""What a stranger's file may ask of the machine, and the variables of the environment that raise it."""
 
 import os
 
-MOST_NAME_BYTES = 200  # of a run: of the 255 that a file's name may have, as ".old1" and the like are put behind it
 _PIXELS, PIXELS_VARIABLE = 64_000_000, "AUTOLINK_GEN_MAX_PIXELS"
 _DOWNLOAD_BYTES, DOWNLOAD_VARIABLE = 16 * 2**30, "AUTOLINK_GEN_MAX_DOWNLOAD"
 

@@ -1,10 +1,11 @@
-"""What comes from strangers' files, made fit for a terminal, a table or a message."""
+"""What comes from strangers' files, made fit for a terminal, a table or a message; names of runs."""
 
 import reprlib
 import shlex
 import unicodedata
 
 MAX_SHOWN = 200  # characters of a value in a message
+MOST_NAME_BYTES = 200  # of a run: of the 255 that a file's name may have, as ".old1" and the like are put behind it
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet take a cell for a formula
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (that turn the writing direction, say), lone surrogates
 
@@ -71,3 +72,15 @@ def from_cell(cell: str) -> str:
 def _is_formula(cell: str) -> bool:
     """Whether it begins as a formula does, or as one that is quoted already."""
     return cell.lstrip("'").startswith(_FORMULA)
+
+
+def why_no_run_name(text: str) -> str:
+    """Why a text cannot name a run, which is one folder, on any system; empty where it can."""
+    size = len(text.encode(errors="surrogateescape"))
+    if text in ("", ".", "..") or "/" in text or "\0" in text:
+        return f"{shown(text)!r} is no name of one folder: give a name alone, and its place by --out"
+    if text != text.rstrip(" .") or any(ord(one) < 32 for one in text):
+        return f"{shown(text)!r} has dots or blanks at its end, or control characters: leave them out"
+    if size > MOST_NAME_BYTES:
+        return f"{shown(text)} has {size} bytes: give a name of {MOST_NAME_BYTES} at most"
+    return ""

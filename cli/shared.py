@@ -6,8 +6,7 @@ from typing import Any
 import click
 
 from autolink_gen.data.identity import public_text
-from autolink_gen.limits import MOST_NAME_BYTES
-from autolink_gen.text import printable, shown
+from autolink_gen.text import printable, shown, why_no_run_name
 
 _LARGEST_SEED = 2**63 - 1  # what generators take
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -21,17 +20,8 @@ class RunName(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name as it is; BadParameter, which says why, where no folder should be called so."""
         text = str(value)
-        size = len(text.encode(errors="surrogateescape"))
-        if text in ("", ".", "..") or "/" in text or "\0" in text:
-            self.fail(
-                f"{shown(text)!r} is no name of one folder: give a name alone, and its place by --out", param, ctx
-            )
-        if text != text.rstrip(" .") or any(ord(one) < 32 for one in text):
-            self.fail(
-                f"{shown(text)!r} has dots or blanks at its end, or control characters: leave them out", param, ctx
-            )
-        if size > MOST_NAME_BYTES:
-            self.fail(f"{shown(text)} has {size} bytes: give a name of {MOST_NAME_BYTES} at most", param, ctx)
+        if wrong := why_no_run_name(text):
+            self.fail(wrong, param, ctx)
         return text
 
 

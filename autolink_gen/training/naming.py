@@ -5,7 +5,7 @@ import zlib
 from autolink_gen.data.catalog import has_shards, own_path, parts_of
 from autolink_gen.data.identity import public_data
 from autolink_gen.data.shard_names import shards_label, whole_name
-from autolink_gen.limits import MOST_NAME_BYTES
+from autolink_gen.text import MOST_NAME_BYTES
 
 _GENERIC = ("train", "test", "val", "images", "img")
 

@@ -9,6 +9,7 @@ import torch
 
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
+from autolink_gen.text import why_no_run_name
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
@@ -36,6 +37,10 @@ class Choices:
     steps: int | None = None
     batch_size: int | None = None
     settings: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (wrong := why_no_run_name(self.name)):
+            raise ValueError(f"name: {wrong}")
 
     def given(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What was chosen, in the groups of a configuration, with more ``groups``; what was not chosen is left out.

@@ -53,6 +53,13 @@ def test_what_is_not_chosen_is_the_recipe_s() -> None:
     assert held.folder.name == "faces68-k4-hold5" and held.config.data.hold_out == 5
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a.", "a" * 256])
+def test_a_name_that_is_no_folder_s_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^name: "):
+        learn(tmp_path, name=name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_settings_stand_over_the_other_choices() -> None:
     plan = plan_graph(Choices(steps=7, settings=nested({"training.steps": 9, "optimiser": {"lr": 1e-2}})))
     assert (plan.config.training.steps, plan.config.optimiser.lr) == (9, 1e-2)
