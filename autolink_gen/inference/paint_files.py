@@ -112,6 +112,8 @@ def generate(
 def _styles(seeds: Sequence[int] | None, style: int | str | Path | None, *, steps: int, truncation: float) -> Styles:
     if style is None:
         numbers = tuple(_DEFAULT_SEEDS if seeds is None else seeds)
+        if not numbers:
+            raise ValueError("seeds names no style; give one seed at least")
         return Styles(numbers, steps=steps, truncation=truncation)
     if seeds is not None:
         raise ValueError("give style or seeds, not both")

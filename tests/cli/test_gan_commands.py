@@ -330,6 +330,8 @@ def test_a_call_paints_what_the_command_paints(here, tmp_path):
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "command" / "grid.png").read_bytes()
     with pytest.raises(ValueError, match="not both"):
         autolink_gen.generate("puppets", seeds=[1], style=2)
+    with pytest.raises(ValueError, match="names no style"):
+        autolink_gen.generate("puppets", seeds=[])
 
 
 def test_the_style_of_a_picture(here, tmp_path, monkeypatch):
