@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "detect",
+    "generate",
     "learn_graph",
     "load_gan",
     "load_graph_model",

@@ -6,7 +6,6 @@ from autolink_gen.graph_analysis import keypoints_left
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import unlinked_keypoints
 
-DEFAULT_CLUSTERS = 2  # the object and the background
 DROP = "--drop-cluster"
 
 

@@ -84,3 +84,8 @@ def why_no_run_name(text: str) -> str:
     if size > MOST_NAME_BYTES:
         return f"{shown(text)} has {size} bytes: give a name of {MOST_NAME_BYTES} at most"
     return ""
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")

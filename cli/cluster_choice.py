@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_DEFAULT_CLUSTERS, _DROP = 2, "--drop-cluster"  # as autolink_gen.clusters has them, which takes a second to import
+_DEFAULT_CLUSTERS = 2  # the object and the background
+_DROP = "--drop-cluster"
 
 
 def drop_options(command: Command) -> Command:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen.cli.data_sets import info, prepare
-from autolink_gen.cli.shared import counted, echo, overwrite_option
+from autolink_gen.cli.shared import echo, overwrite_option
 from autolink_gen.progress import progress_bar
-from autolink_gen.text import typed
+from autolink_gen.text import counted, typed
 
 if TYPE_CHECKING:
     from autolink_gen.data.images import FIT

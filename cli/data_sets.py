@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import counted, echo, overwrite_option
+from autolink_gen.cli.shared import echo, overwrite_option
 from autolink_gen.progress import progress_bar
-from autolink_gen.text import typed
+from autolink_gen.text import counted, typed
 
 if TYPE_CHECKING:
     from autolink_gen.data.publishing import PreparedPart

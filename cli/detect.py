@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.cluster_choice import cluster_choice, drop_errors, drop_options
-from autolink_gen.cli.shared import counted, echo, overwrite_option, pick_device
+from autolink_gen.cli.shared import echo, overwrite_option, pick_device
 from autolink_gen.progress import progress_bar
+from autolink_gen.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice

@@ -9,8 +9,9 @@ import click
 
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles
-from autolink_gen.cli.shared import counted, echo, run_settings
+from autolink_gen.cli.shared import echo, run_settings
 from autolink_gen.progress import progress_bar
+from autolink_gen.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.few_shot import FewShotScore

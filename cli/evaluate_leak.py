@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from autolink_gen.cli.shared import counted, echo
+from autolink_gen.cli.shared import echo
+from autolink_gen.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.seen import Seen

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from autolink_gen.cli.shared import counted, echo
+from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import Command, launch_of, report_end
+from autolink_gen.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig

@@ -89,11 +89,6 @@ def pick_device(name: str | None) -> str:
     return name
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 picture", "2 pictures"."""
-    return f"{number} {thing}" + ("" if number == 1 else "s")
-
-
 def evaluated_data(run: Path, options: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
     """The name of the data to evaluate a run on, its root, and the run's settings of data where they are its own.
 

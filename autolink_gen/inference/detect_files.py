@@ -29,7 +29,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
 from autolink_gen.ops.keypoints import unlinked_keypoints
 from autolink_gen.progress import Progress, progress_bar
-from autolink_gen.text import printable
+from autolink_gen.text import counted, printable
 from autolink_gen.viz import draw_graph
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _run(detector: "FileDetector", sources: Sequence[Source], progress: Progress
                 raise ValueError(_none_read([reason for _, reason in tables.skipped]))
     except BaseException:
         if tables.num_kept:
-            records = "1 record" if tables.num_kept == 1 else f"{tables.num_kept} records"
+            records = counted(tables.num_kept, "record")
             logger.info("kept: %s, %s of whole files", " and ".join(map(str, tables.paths)), records)
         raise
 

@@ -16,11 +16,13 @@ from autolink_gen.data.films import Film
 from autolink_gen.data.images import fit_square, read_image
 from autolink_gen.data.moving_pictures import is_film, open_film
 from autolink_gen.data.video_writing import VideoWriter
-from autolink_gen.files import check_free, fitting_name, write_picture
+from autolink_gen.files import write_picture
 from autolink_gen.inference.detect import detect_pictures, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
+from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
 from autolink_gen.inference.poses import Pose, PoseEdits, between, read_poses, seeded_styles
 from autolink_gen.progress import Progress, progress_bar
+from autolink_gen.text import counted
 from autolink_gen.viz import draw_graph, picture_grid, to_uint8
 
 Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
@@ -29,7 +31,6 @@ _FPS = 20
 _BATCH = 16
 _TILE_PX = 128
 _DEFAULT_SEEDS = range(4)
-_IMAGE_SUFFIXES, _VIDEO_SUFFIXES = (".png", ".jpg", ".jpeg"), (".mp4", ".mov", ".gif")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def generate(
     """
     if not isinstance(gan, Gan):
         gan = load_gan(find_run("gan", gan))
-    if grid is None and interpolate is None and Path(out).suffix.lower() in _IMAGE_SUFFIXES:
+    if grid is None and interpolate is None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         grid = "rows=seeds,cols=poses"
     return paint_files(
         gan,
@@ -138,7 +139,7 @@ def paint_files(
     """What `generate` does, with a GAN that is loaded; files are checked before anything is painted."""
     if grid and interpolate:
         raise ValueError("give --grid, one picture, or --interpolate, a video, not both")
-    places = _Places(out, styles.names, overwrite=overwrite)
+    places = Places(out, styles.names, overwrite=overwrite)
     edits = PoseEdits() if edits is None else edits
 
     def painter() -> "_Painter":  # the search of an image's style takes long: the places are known to be free by then
@@ -168,72 +169,6 @@ def _poses(gan: Gan, source: Path | None) -> list[Pose]:
     return [Pose(f"pose{index}", keypoints.cpu()) for index, keypoints in enumerate(gan.poses)]
 
 
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" + ("" if number == 1 else "s")
-
-
-@dataclass
-class _Places:
-    """The files to write, for styles of some names; each method checks that its own may be written."""
-
-    out: Path
-    names: list[str]
-    overwrite: bool
-
-    def pictures(self, poses: Sequence[str]) -> list[list[Path]]:
-        """A file a style and pose, a list a style, and last the one of their grid."""
-        folder, taken = self._folder(), {"grid"}
-        files = [
-            [folder / fitting_name(_distinct(f"{pose}-{name}", taken), ".png") for pose in poses] for name in self.names
-        ]
-        self._check_free(*(file for row in files for file in row), folder / "grid.png")
-        return [*files, [folder / "grid.png"]]
-
-    def grid(self) -> Path:
-        """The one picture."""
-        return self._file("grid.png", _IMAGE_SUFFIXES)
-
-    def interpolated(self, what: str) -> Path:
-        """The one video."""
-        return self._file(f"{what}.mp4", _VIDEO_SUFFIXES)
-
-    def videos(self, source: Path) -> list[Path]:
-        """A video a style."""
-
-        defaults = [fitting_name(f"{source.stem}-{name}", ".mp4") for name in self.names]
-        if len(defaults) == 1:
-            return [self._file(defaults[0], _VIDEO_SUFFIXES)]
-        files = [self._folder() / name for name in defaults]
-        self._check_free(*files)
-        return files
-
-    def _folder(self) -> Path:
-        if self.out.suffix:
-            raise ValueError(f"--out: {self.out} must be a folder: several files are written")
-        return self.out
-
-    def _file(self, name: str, endings: tuple[str, ...]) -> Path:
-        file = self.out if self.out.suffix else self.out / name
-        if file.suffix.lower() not in endings:
-            raise ValueError(f"--out: {self.out} must end in {', '.join(endings)}")
-        self._check_free(file)
-        return file
-
-    def _check_free(self, *files: Path) -> None:
-
-        check_free(*files, overwrite=self.overwrite)
-
-
-def _distinct(name: str, taken: set[str]) -> str:
-    """The name, numbered where it is taken, be it in other letters' case; it is taken then."""
-    candidate, number = name, 1
-    while candidate.lower() in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    taken.add(candidate.lower())
-    return candidate
-
-
 @dataclass
 class _Painter:
     """Paints on poses, changed as the user says, in named styles, and writes what comes out."""
@@ -246,19 +181,17 @@ class _Painter:
 
     def pictures(self, poses: list[Pose], files: list[list[Path]]) -> PaintingReport:
         """One file a pose and style, and the grid of all in the last one."""
-
         keypoints = self._changed(poses)
         *rows, [grid] = files
         for row, style in zip(rows, self.styles, strict=True):
             for file, picture in zip(row, self._painted(keypoints, style), strict=True):
                 write_picture(file, picture)
-        line = f"wrote {_counted(len(poses) * len(self.names), 'picture')} to {grid.parent}"
+        line = f"wrote {counted(len(poses) * len(self.names), 'picture')} to {grid.parent}"
         shown = self.grid(poses, grid, layout="rows=seeds,cols=poses")
         return PaintingReport((*(file for row in rows for file in row), grid), (line, *shown.lines))
 
     def grid(self, poses: list[Pose], file: Path, *, layout: Layout) -> PaintingReport:
         """One picture: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
-
         asked = [(pose, changed) for pose in poses for changed in self._versions()]
         columns = [self._column(pose, changed=changed) for pose, changed in asked]
         rows = [list(row) for row in zip(*columns, strict=True)]
@@ -270,12 +203,11 @@ class _Painter:
             grid = picture_grid(columns, labels=styles_by, names=poses_by)
         write_picture(file, grid)
         what = " before and after the change" if self.edits else ""
-        line = f"wrote {file}: {_counted(len(self.names), 'style')} on {_counted(len(poses), 'pose')}{what}"
+        line = f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}"
         return PaintingReport((file,), (line,))
 
     def interpolate(self, poses: list[Pose], file: Path, *, what: Between, frames: int) -> PaintingReport:
         """A video through all poses in the first style, or all styles on the first pose."""
-
         keypoints = self._changed(poses)
         stops = keypoints if what == "pose" else self.styles
         if len(stops) < 2:
@@ -296,7 +228,6 @@ class _Painter:
 
     def video(self, source: Path, files: list[Path]) -> PaintingReport:
         """Each frame's pose in each style, at the video's own times."""
-
         film, lines = open_film(source), []
         for file, style in zip(files, self.styles, strict=True):
             found = detect_pictures(self.gan.graph, video_frames(film))
@@ -325,7 +256,6 @@ class _Painter:
 
     def _column(self, pose: Pose, *, changed: bool) -> list[np.ndarray]:
         """A skeleton, and below it what each style paints on it."""
-
         size = self.gan.generator.config.image_size
         points = pose.keypoints[None].to(self.gan.edge_weights)
         weights = self.gan.edge_weights

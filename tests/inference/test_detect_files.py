@@ -67,7 +67,8 @@ def test_what_cannot_be_read_is_named_with_the_reasons(graph: AutoLink, tmp_path
 
 
 def test_the_package_lists_what_it_offers() -> None:
-    assert {"detect", "load_gan", "load_graph_model", "load_transfer"} <= set(dir(autolink_gen))
-    assert autolink_gen.detect is autolink_gen.detect
+    assert {"detect", "generate", "learn_graph", "load_gan", "transfer"} <= set(autolink_gen.__all__)
+    assert set(autolink_gen.__all__) <= set(dir(autolink_gen))
+    assert all(callable(getattr(autolink_gen, name)) for name in autolink_gen.__all__)
     with pytest.raises(AttributeError, match="no_such_thing"):
         autolink_gen.no_such_thing  # noqa: B018

@@ -1,0 +1,70 @@
+"""Where a GAN's pictures, grids and videos are written, checked before anything is painted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autolink_gen.files import check_free, fitting_name
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_VIDEO_SUFFIXES = (".mp4", ".mov", ".gif")
+
+
+@dataclass
+class Places:
+    """The files to write, for styles of some names; each method checks that its own may be written."""
+
+    out: Path
+    names: list[str]
+    overwrite: bool
+
+    def pictures(self, poses: Sequence[str]) -> list[list[Path]]:
+        """A file a style and pose, a list a style, and last the one of their grid."""
+        folder, taken = self._folder(), {"grid"}
+        files = [
+            [folder / fitting_name(_distinct(f"{pose}-{name}", taken), ".png") for pose in poses] for name in self.names
+        ]
+        self._check_free(*(file for row in files for file in row), folder / "grid.png")
+        return [*files, [folder / "grid.png"]]
+
+    def grid(self) -> Path:
+        """The one picture."""
+        return self._file("grid.png", IMAGE_SUFFIXES)
+
+    def interpolated(self, what: str) -> Path:
+        """The one video."""
+        return self._file(f"{what}.mp4", _VIDEO_SUFFIXES)
+
+    def videos(self, source: Path) -> list[Path]:
+        """A video a style."""
+        defaults = [fitting_name(f"{source.stem}-{name}", ".mp4") for name in self.names]
+        if len(defaults) == 1:
+            return [self._file(defaults[0], _VIDEO_SUFFIXES)]
+        files = [self._folder() / name for name in defaults]
+        self._check_free(*files)
+        return files
+
+    def _folder(self) -> Path:
+        if self.out.suffix:
+            raise ValueError(f"--out: {self.out} must be a folder: several files are written")
+        return self.out
+
+    def _file(self, name: str, endings: tuple[str, ...]) -> Path:
+        file = self.out if self.out.suffix else self.out / name
+        if file.suffix.lower() not in endings:
+            raise ValueError(f"--out: {self.out} must end in {', '.join(endings)}")
+        self._check_free(file)
+        return file
+
+    def _check_free(self, *files: Path) -> None:
+        check_free(*files, overwrite=self.overwrite)
+
+
+def _distinct(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken, be it in other letters' case; it is taken then."""
+    candidate, number = name, 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate.lower())
+    return candidate
