@@ -68,7 +68,7 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     """
     from autolink_gen.checkpoints import find_run
     from autolink_gen.inference.transfer import load_transfer
-    from autolink_gen.inference.transfer_files import TransferFiles, animate_files
+    from autolink_gen.inference.transfer_files import TransferFiles
     from autolink_gen.inference.transfer_video import Look
 
     look = Look(options["crop"] == "auto", options["paste_back"], options["side_by_side"], options["size"])
@@ -77,8 +77,9 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     found = find_run("transfer", run)
     network = load_transfer(found, device=pick_device(options["device"]))
     echo(f"model: {found}" + ("" if run else ", the newest run"))
-    moved = ("relative", "adapt_scale", "find_best_frame", "smooth", "source_frames", "batch_size")
-    report = animate_files(network, files, look=look, progress=progress_bar, **{name: options[name] for name in moved})
+    motion = files.motion(options["relative"], adapt_scale=options["adapt_scale"], smooth=options["smooth"])
+    given = {name: options[name] for name in ("find_best_frame", "source_frames", "batch_size")}
+    report = files.animate(network, motion, look=look, progress=progress_bar, **given)
     if files.lacks_audio:
         echo(f"{files.source.path} has no sound: the result is silent")
     _tell(report, files.out, driver=files.driver)

@@ -55,6 +55,40 @@ class TransferFiles:
         """Whether the audio that was asked for by name is not there."""
         return self.audio is self.source and not self.source.has_audio
 
+    def motion(self, relative: bool | None, *, adapt_scale: bool, smooth: bool) -> Motion:
+        """How the driver moves the source; None: the pose of an image is taken as it is, as large as the source."""
+        is_image = self.driver.is_picture
+        moves = not is_image if relative is None else relative
+        return Motion(moves, adapt_scale or (is_image and relative is None), smooth)
+
+    def animate(
+        self,
+        network: Transfer,
+        motion: Motion,
+        *,
+        look: Look,
+        find_best_frame: bool,
+        source_frames: int,
+        batch_size: int,
+        progress: Progress,
+    ) -> TransferReport:
+        """Write the result; raises ValueError if no pose can be made out in the driver."""
+        audio = self.audio
+        return transfer_video(
+            network,
+            self.source,
+            self.driver,
+            self.out,
+            motion=motion,
+            look=look,
+            find_best_frame=find_best_frame,
+            source_frames=source_frames,
+            sound=audio.path if audio is not None and audio.has_audio else None,
+            sound_start_s=self.driver.start_s if audio is self.driver else 0.0,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
 
 def transfer_files(
     network: Transfer | str | Path,
@@ -102,51 +136,13 @@ def transfer_files(
         max_bad=max_bad,
         overwrite=overwrite,
     )
-    if not isinstance(network, Transfer):
-        network = load_transfer(find_run("transfer", network))
-    return animate_files(
+    network = network if isinstance(network, Transfer) else load_transfer(find_run("transfer", network))
+    return files.animate(
         network,
-        files,
-        relative=relative,
-        adapt_scale=adapt_scale,
-        find_best_frame=find_best_frame,
-        smooth=smooth,
+        files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),
         look=Look(crop, paste_back, side_by_side, size),
-        source_frames=source_frames,
-        batch_size=batch_size,
-        progress=progress,
-    )
-
-
-def animate_files(
-    network: Transfer,
-    files: TransferFiles,
-    *,
-    relative: bool | None,
-    adapt_scale: bool,
-    find_best_frame: bool,
-    smooth: bool,
-    look: Look,
-    source_frames: int,
-    batch_size: int,
-    progress: Progress,
-) -> TransferReport:
-    """What `transfer_files` does, with files that are open."""
-    driver, audio = files.driver, files.audio
-    # The pose of a picture is taken as it is, as large as the source, unless told otherwise.
-    moves = not driver.is_picture if relative is None else relative
-    scales = adapt_scale or (driver.is_picture and relative is None)
-    return transfer_video(
-        network,
-        files.source,
-        driver,
-        files.out,
-        motion=Motion(moves, scales, smooth),
-        look=look,
         find_best_frame=find_best_frame,
         source_frames=source_frames,
-        sound=audio.path if audio is not None and audio.has_audio else None,
-        sound_start_s=driver.start_s if audio is driver else 0.0,
         batch_size=batch_size,
         progress=progress,
     )
