@@ -73,7 +73,7 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
 
     look = Look(options["crop"] == "auto", options["paste_back"], options["side_by_side"], options["size"])
     opened = {name: options[name] for name in ("audio", "fps", "max_bad", "overwrite")}
-    files = TransferFiles.open(source, driver, out=out, start_s=options["start"], end_s=options["end"], **opened)
+    files = TransferFiles.open(source, driver, out=out, cut_s=(options["start"], options["end"]), **opened)
     found = find_run("transfer", run)
     network = load_transfer(found, device=pick_device(options["device"]))
     echo(f"model: {found}" + ("" if run else ", the newest run"))

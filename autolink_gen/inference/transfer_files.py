@@ -37,13 +37,13 @@ class TransferFiles:
         *,
         out: str | Path | None = None,
         audio: Audio = "driver",
-        start_s: float = 0.0,
-        end_s: float | None = None,
+        cut_s: tuple[float, float | None] = (0.0, None),
         fps: float | None = None,
         max_bad: float = 0.2,
         overwrite: bool = False,
     ) -> "TransferFiles":
-        """Open them; raises ValueError as `transfer_files` does."""
+        """Open them, of the driver what lies between two times; raises ValueError as `transfer_files` does."""
+        start_s, end_s = cut_s
         shown = FrameStream(Path(source))
         end = math.inf if end_s is None else end_s
         moving = FrameStream(Path(driver), start_s=start_s, end_s=end, fps=fps, max_bad_share=max_bad)
@@ -125,16 +125,9 @@ def transfer_files(
     Raises ValueError for a result that is there already without ``overwrite``, that has another ending or would replace
     an input, and if no pose can be made out in the driver. The report says what was made.
     """
+    cut = (start_s, end_s)
     files = TransferFiles.open(
-        source,
-        driver,
-        out=out,
-        audio=audio,
-        start_s=start_s,
-        end_s=end_s,
-        fps=fps,
-        max_bad=max_bad,
-        overwrite=overwrite,
+        source, driver, out=out, audio=audio, cut_s=cut, fps=fps, max_bad=max_bad, overwrite=overwrite
     )
     network = network if isinstance(network, Transfer) else load_transfer(find_run("transfer", network))
     return files.animate(
