@@ -78,15 +78,9 @@ def detect(
     graph, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
     newest = "" if run else ", the newest run"
     echo(f"model: {found_run} ({graph.config.num_keypoints} keypoints){newest}{without_text(graph, choice)}")
+    name = str(found_run)
     report = detect_sources(
-        graph,
-        sources,
-        out=out,
-        regressor=regressor,
-        overlays=overlays,
-        model_name=str(found_run),
-        progress=progress_bar,
-        **looks,
+        graph, sources, out=out, regressor=regressor, overlays=overlays, model_name=name, progress=progress_bar, **looks
     )
     _say(report, out, overlays=overlays)
 
