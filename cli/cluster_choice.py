@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice
+    from autolink_gen.models.autolink import AutoLink
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _DEFAULT_CLUSTERS = 2  # the object and the background
@@ -47,3 +48,11 @@ def drop_errors() -> Iterator[None]:
         yield
     except ClusterError as error:
         raise click.BadParameter(str(error), param_hint=_DROP) from None
+
+
+def left_of(graph: "AutoLink", choice: "ClusterChoice | None") -> "AutoLink":
+    """The graph without the clusters that are left out; BadParameter where that cannot be."""
+    from autolink_gen.clusters import without_clusters
+
+    with drop_errors():
+        return without_clusters(graph, choice)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.cluster_choice import cluster_choice, drop_errors, drop_options
+from autolink_gen.cli.cluster_choice import cluster_choice, drop_options, left_of
 from autolink_gen.cli.shared import echo, overwrite_option, pick_device
 from autolink_gen.progress import progress_bar
 from autolink_gen.text import counted
@@ -90,11 +90,9 @@ def _loaded(
 ) -> tuple["AutoLink", "LandmarkRegressor | None"]:
     """The graph without the clusters that are left out, and the regressor, which was fitted on the whole graph."""
     from autolink_gen.checkpoints import load_graph_model
-    from autolink_gen.clusters import without_clusters
 
     whole = load_graph_model(run)
-    with drop_errors():
-        model = without_clusters(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
+    model = left_of(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
     regressor = None if regressor_file is None else _regressor(regressor_file, whole.to(device), run=run)
     return model.to(device).prepare_for_inference(), regressor
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.cluster_choice import cluster_choice, drop_errors
+from autolink_gen.cli.cluster_choice import cluster_choice, left_of
 from autolink_gen.cli.evaluation_files import noted, weights_and_settings
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, run_settings
 from autolink_gen.data.identity import public_data
@@ -68,7 +68,7 @@ def view_graph(
       autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
-    from autolink_gen.clusters import without_clusters, without_text
+    from autolink_gen.clusters import without_text
     from autolink_gen.graph_analysis import cluster_keypoints
     from autolink_gen.ops.keypoints import unlinked_keypoints
 
@@ -80,8 +80,7 @@ def view_graph(
     mark = _mark(found, {"data": data or own.get("name"), "data_root": data_root or own.get("root"), **shown}, out)
     _check_free(folder, mark, overwrite=overwrite)
     choice = cluster_choice(clusters, dropped_clusters) if dropped_clusters else None
-    with drop_errors():
-        model = without_clusters(whole, choice)
+    model = left_of(whole, choice)
     clusters = choice.clusters if choice else clusters
     labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
