@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from autolink_gen.common.files import BadFileError, reading, write_atomically
+from autolink_gen.common.text import shown
 from autolink_gen.config import build, to_dict
-from autolink_gen.files import BadFileError, reading, write_atomically
 from autolink_gen.models.autolink import FROZEN, AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
-from autolink_gen.text import shown
 
 Model = TypeVar("Model", bound=nn.Module)
 FORMAT = "autolink-gen 1"

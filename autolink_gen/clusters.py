@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from autolink_gen.graph_analysis import keypoints_left
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.graph_analysis import keypoints_left
 from autolink_gen.ops.keypoints import unlinked_keypoints
 
 DROP = "--drop-cluster"

@@ -9,14 +9,14 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from autolink_gen.checks import require
+from autolink_gen.common.checks import require
+from autolink_gen.common.text import shown
 from autolink_gen.data.identity import public_data
 from autolink_gen.graph_settings import EdgesConfig, ThicknessConfig, ViewsConfig
 from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.models.blocks import check_width
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferConfig
-from autolink_gen.text import shown
 
 Config = TypeVar("Config")
 # No run needs more, and a stranger's recipe may ask for anything.

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from autolink_gen.checks import require
+from autolink_gen.common.checks import require
 
 MAX_VIEWS = 64
 

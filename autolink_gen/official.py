@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from autolink_gen.checkpoints import import_official
-from autolink_gen.files import BadFileError, reading
+from autolink_gen.common.files import BadFileError, reading
+from autolink_gen.common.pickles import Call, Pairs
+from autolink_gen.common.text import shown
+from autolink_gen.common.torch_files import Makers, RefusedError, read_torch_file, to_dict
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.pickles import Call, Pairs
-from autolink_gen.text import shown
-from autolink_gen.torch_files import Makers, RefusedError, read_torch_file, to_dict
 
 _PARSING = ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
             "lightning_fabric.utilities.data", "lightning.fabric.utilities.data")  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from autolink_gen.files import BadFileError, reading
-from autolink_gen.text import shown
+from autolink_gen.common.files import BadFileError, reading
+from autolink_gen.common.text import shown
 
 _MAX_BYTES = 2**16  # settings have some thousand, and a parser takes a second for a million
 _MAX_DEPTH = 50  # of values in values; recipes have three

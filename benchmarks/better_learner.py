@@ -18,11 +18,11 @@ import click
 import numpy as np
 
 from autolink_gen.checkpoints import load_graph_model
+from autolink_gen.common.files import write_text_atomically
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.data.catalog import find_pictures
 from autolink_gen.data.landmarks import find_landmarks_csv
+from autolink_gen.data.source import find_pictures
 from autolink_gen.evaluation.score import score_graph
-from autolink_gen.files import write_text_atomically
 from autolink_gen.recipes import merge, read_recipe
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch

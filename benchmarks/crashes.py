@@ -104,7 +104,7 @@ def _train_and_tell(folder: Path, steps: int, job: str, told: Path | None, spare
 
 def _fill_after(spare_bytes: int) -> None:
     """Let the disk of this process be full after so many bytes: files are counted when they are synchronised."""
-    from autolink_gen import files
+    from autolink_gen.common import files
     from autolink_gen.training import saves
 
     plain, written = files.sync_file, [0]

@@ -22,7 +22,7 @@ from autolink_gen.config import AdversarialConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.models.modulation import ModulatedConv2d
-from autolink_gen.training.critic import Critic
+from autolink_gen.training.adversary import Critic
 
 KINDS = ("scaled activations", "kernels by grouped convolution")
 

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from autolink_gen.config import TransferRunConfig, build
-from autolink_gen.data.frame_stream import FrameStream
-from autolink_gen.data.synthetic import puppet_clip
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.puppets.dataset import puppet_clip
+from autolink_gen.data.video.stream import FrameStream
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.inference.transfer_video import Look, transfer_video
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig

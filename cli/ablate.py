@@ -18,12 +18,12 @@ from autolink_gen.cli.many_runs import (
 )
 from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import choices_of, training_options
-from autolink_gen.progress import progress_bar
+from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
     from autolink_gen.models.autolink import AutoLink
-    from autolink_gen.training.ablations import Ablation, Cell
+    from autolink_gen.studies.ablations import Ablation, Cell
 
 
 @click.command()
@@ -46,7 +46,7 @@ def ablate(what: str, num_seeds: int, storage: str | None, **options: Any) -> No
       autolink-gen ablate masking --steps 1000 --seeds 3
     """
     from autolink_gen.evaluation.score import check_scorable
-    from autolink_gen.training.ablations import ABLATIONS
+    from autolink_gen.studies.ablations import ABLATIONS
 
     if what == "thickness" and options["num_keypoints"] is not None:
         raise click.UsageError("ablate thickness tries 4, 8 and 16 keypoints; leave --num-keypoints out")
@@ -122,9 +122,9 @@ class _Grid:
 
     def write(self, results: Mapping[str, Mapping[str, float]]) -> str:
         """Write the table and the plot of what is done so far; the table."""
-        from autolink_gen.charts import grid_chart
-        from autolink_gen.files import write_picture, write_text_atomically
-        from autolink_gen.training.ablations import markdown_table, summarise
+        from autolink_gen.common.files import write_picture, write_text_atomically
+        from autolink_gen.studies.ablations import markdown_table, summarise
+        from autolink_gen.viz.charts import grid_chart
 
         found: dict[str, list[float]] = {}
         score = ""

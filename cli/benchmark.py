@@ -17,11 +17,11 @@ from autolink_gen.cli.many_runs import (
 )
 from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import choices_of, run_options
-from autolink_gen.progress import progress_bar
+from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
-    from autolink_gen.data.sets import Figure, PictureSet
+    from autolink_gen.data.published.sets import Figure, PictureSet
     from autolink_gen.models.autolink import AutoLink
 
 
@@ -95,7 +95,7 @@ def _configure(data: str, recipe: str, options: dict[str, Any], number: int) -> 
 
 
 def _entry(data: str) -> "PictureSet | None":
-    from autolink_gen.data.sets import SETS, PictureSet
+    from autolink_gen.data.published.sets import SETS, PictureSet
 
     entry = SETS.get(data)
     return entry if isinstance(entry, PictureSet) else None
@@ -105,9 +105,9 @@ def _write(
     jobs: Mapping[str, GraphJob], folder: Path, data: str, common: str, results: Mapping[str, Mapping[str, float]]
 ) -> str:
     """Write the table of the seeds that are done; the table."""
+    from autolink_gen.common.files import write_text_atomically
     from autolink_gen.data.identity import public_data
-    from autolink_gen.files import write_text_atomically
-    from autolink_gen.training.ablations import benchmark_table
+    from autolink_gen.studies.ablations import benchmark_table
 
     count = next(iter(jobs.values())).config.model.num_keypoints
     found = {job.name: results[key] for key, job in jobs.items() if key in results}

@@ -10,12 +10,12 @@ import click
 
 from autolink_gen.cli.data_sets import info, prepare
 from autolink_gen.cli.shared import echo, overwrite_option
-from autolink_gen.progress import progress_bar
-from autolink_gen.text import counted, typed
+from autolink_gen.common.progress import progress_bar
+from autolink_gen.common.text import counted, typed
 
 if TYPE_CHECKING:
+    from autolink_gen.data.check import FolderReport
     from autolink_gen.data.images import FIT
-    from autolink_gen.data.inspection import FolderReport
 
 _SHOWN = 10
 
@@ -45,8 +45,8 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite
     Example:
       autolink-gen data check ./my_pictures --json report.json
     """
-    from autolink_gen.data.inspection import inspect_folder
-    from autolink_gen.files import check_free, write_text_atomically
+    from autolink_gen.common.files import check_free, write_text_atomically
+    from autolink_gen.data.check import inspect_folder
 
     if json_file is not None:
         check_free(json_file, overwrite=overwrite, option="--json")
@@ -81,7 +81,7 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
       autolink-gen data pack ./my_pictures my_pictures.tar
       autolink-gen data pack ./my_pictures my_pictures.tar --per-shard 10000
     """
-    from autolink_gen.data.shard_writing import pack_pictures
+    from autolink_gen.data.shards.writer import pack_pictures
 
     packed = pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
     shards = "" if len(packed.files) == 1 else f"{len(packed.files)} shards, "
@@ -118,7 +118,7 @@ def prepare_videos(
     Example:
       autolink-gen data prepare-videos ~/voxceleb2/dev/mp4 frames/ --size 128
     """
-    from autolink_gen.data.preparing import prepare_videos as prepare
+    from autolink_gen.data.video.prepare import prepare_videos as prepare
 
     count = processes or os.cpu_count() or 1
     try:
@@ -158,9 +158,9 @@ def puppets(target: Path, clips: int, size: int, overwrite: bool) -> None:
       autolink-gen data puppets puppets/
       autolink-gen transfer puppets/puppet-0.mp4 puppets/puppet-1.mp4 --side-by-side
     """
-    from autolink_gen.data.clips import PuppetClip
-    from autolink_gen.data.video_writing import VideoWriter
-    from autolink_gen.files import check_free
+    from autolink_gen.common.files import check_free
+    from autolink_gen.data.video.clips import PuppetClip
+    from autolink_gen.data.video.writer import VideoWriter
 
     files = [target / f"puppet-{index}.mp4" for index in range(clips)]
     check_free(*files, overwrite=overwrite, option="OUT")

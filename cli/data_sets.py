@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen.cli.shared import echo, overwrite_option
-from autolink_gen.progress import progress_bar
-from autolink_gen.text import counted, typed
+from autolink_gen.common.progress import progress_bar
+from autolink_gen.common.text import counted, typed
 
 if TYPE_CHECKING:
-    from autolink_gen.data.publishing import PreparedPart
-    from autolink_gen.data.sets import Embedded, PictureSet
+    from autolink_gen.data.published.prepare import PreparedPart
+    from autolink_gen.data.published.sets import Embedded, PictureSet
 
 _ROOT = click.option("--data-root", type=click.Path(path_type=Path), help="The folder where named data sets lie.")
 
@@ -27,7 +27,7 @@ def info(name: str | None, data_root: Path | None) -> None:
       autolink-gen data info
       autolink-gen data info celeba-wild --data-root ~/data
     """
-    from autolink_gen.data.sets import SETS, PictureSet
+    from autolink_gen.data.published.sets import SETS, PictureSet
 
     if name is None:
         for known, entry in SETS.items():
@@ -39,7 +39,7 @@ def info(name: str | None, data_root: Path | None) -> None:
         return
     for line in _facts(name, entry):
         echo(line)
-    from autolink_gen.data.catalog import find_pictures
+    from autolink_gen.data.source import find_pictures
 
     given = f" --data-root {typed(data_root)}" if data_root else ""
     try:
@@ -66,9 +66,9 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     Example:
       autolink-gen data prepare celeba-wild --data-root ~/data
     """
-    from autolink_gen.data.catalog import existing_root
-    from autolink_gen.data.publishing import download_set, prepare_set
-    from autolink_gen.data.sets import PictureSet
+    from autolink_gen.data.published.prepare import download_set, prepare_set
+    from autolink_gen.data.published.sets import PictureSet
+    from autolink_gen.data.source import existing_root
 
     entry = _entry(name)
     if not isinstance(entry, PictureSet) or not entry.layouts:
@@ -90,7 +90,7 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
 
 
 def _entry(name: str) -> "Embedded | PictureSet":
-    from autolink_gen.data.sets import SETS, unknown_set
+    from autolink_gen.data.published.sets import SETS, unknown_set
 
     if name not in SETS:
         raise click.BadParameter(unknown_set(name), param_hint="NAME")
@@ -98,8 +98,8 @@ def _entry(name: str) -> "Embedded | PictureSet":
 
 
 def _facts(name: str, entry: "PictureSet") -> list[str]:
-    from autolink_gen.data.catalog import expected_tree
-    from autolink_gen.data.trees import shortened
+    from autolink_gen.data.published.trees import shortened
+    from autolink_gen.data.source import expected_tree
 
     pairs = [("get it from", entry.where), ("licence", entry.licence), ("size", entry.size), ("form", entry.form)]
     lines = [f"{title}: {text}" for title, text in pairs if text]

@@ -7,13 +7,13 @@ import click
 
 from autolink_gen.cli.cluster_choice import cluster_choice, drop_options, left_of
 from autolink_gen.cli.shared import echo, overwrite_option, pick_device
-from autolink_gen.progress import progress_bar
-from autolink_gen.text import counted
+from autolink_gen.common.progress import progress_bar
+from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice
     from autolink_gen.inference.detect_files import DetectionReport
-    from autolink_gen.landmark_regressor import LandmarkRegressor
+    from autolink_gen.inference.landmark_regressor import LandmarkRegressor
     from autolink_gen.models.autolink import AutoLink
 
 
@@ -98,7 +98,7 @@ def _loaded(
 
 
 def _regressor(file: Path, model: "AutoLink", *, run: Path) -> "LandmarkRegressor":
-    from autolink_gen.landmark_regressor import LandmarkRegressor
+    from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 
     regressor = LandmarkRegressor.load(file)
     regressor.check_graph(model.edge_weights, run=str(run))

@@ -16,8 +16,8 @@ from autolink_gen.cli.evaluate_landmarks import (
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, run_settings
+from autolink_gen.common.progress import progress_bar
 from autolink_gen.data.identity import public_data
-from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,8 +171,8 @@ def _take_own_data(path: Path, options: dict[str, Any]) -> None:
 
 def _label(data: str) -> str:
     """What to call the outputs: the data set's name, or the folder's and that of the one above."""
-    from autolink_gen.data.catalog import has_shards, own_path
-    from autolink_gen.data.shard_names import shards_label
+    from autolink_gen.data.shards.names import shards_label
+    from autolink_gen.data.source import has_shards, own_path
 
     if has_shards(data):
         return "-".join(shards_label(data))
@@ -192,8 +192,8 @@ def _trial(options: dict[str, Any]) -> str:
 
 def _is_labelled(options: dict[str, Any]) -> bool:
     """Whether the pictures have a table of landmarks, or the options speak of one."""
-    from autolink_gen.data.catalog import find_pictures, has_shards, parts_of
     from autolink_gen.data.landmarks import landmark_places
+    from autolink_gen.data.source import find_pictures, has_shards, parts_of
 
     if any(options[name] is not None for name in _LANDMARK_OPTIONS):
         return True
@@ -205,8 +205,8 @@ def _is_labelled(options: dict[str, Any]) -> bool:
 
 def _open(graph: "AutoLink", options: dict[str, Any]) -> "Dataset[Tensor]":
     """The pictures to test on, as the graph was trained to see them."""
-    from autolink_gen.data.catalog import open_dataset
     from autolink_gen.data.held_out import open_persons
+    from autolink_gen.data.source import open_dataset
 
     data, given = options["data"], {"root": options["data_root"], "classes": options.get("classes") or ()}
     given |= {"image_size": graph.config.input_size, "fit": graph.config.fit}
@@ -249,7 +249,7 @@ def _on_puppets(
 ) -> tuple[dict[str, Any], "Predictions"]:
     from dataclasses import asdict, replace
 
-    from autolink_gen.data.synthetic import JOINT_NAMES
+    from autolink_gen.data.puppets.dataset import JOINT_NAMES
     from autolink_gen.evaluation.puppets import compare, evaluate_puppets, untrained_like
     from autolink_gen.evaluation.seen import see_puppets
     from autolink_gen.evaluation.showcase import from_normalised
@@ -296,15 +296,15 @@ def _puppet_predictions(results: "PuppetResults") -> "Predictions":
 
 
 def _write_json(values: dict[str, Any], file: Path) -> None:
-    from autolink_gen.files import write_text_atomically
+    from autolink_gen.common.files import write_text_atomically
 
     write_text_atomically(file, json.dumps(values, indent=2) + "\n")
     echo(f"wrote {file}: the scores")
 
 
 def _write_pictures(graph: "AutoLink", predictions: "Predictions", file: Path) -> None:
+    from autolink_gen.common.files import write_picture
     from autolink_gen.evaluation.showcase import best_and_worst, spread_graphs
-    from autolink_gen.files import write_picture
 
     write_picture(file, best_and_worst(predictions, graph.edge_weights))
     echo(f"wrote {file}: the best and the worst (green: true, red: predicted), and their graphs")

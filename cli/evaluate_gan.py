@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device
+from autolink_gen.common.progress import progress_bar
 from autolink_gen.data.identity import public_data
-from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,11 +23,11 @@ def evaluate_gan_run(
     """Score a GAN run on held-out pictures, print and write the scores and a grid."""
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.clusters import without_text
+    from autolink_gen.common.files import write_picture, write_text_atomically
+    from autolink_gen.evaluation.fid import inception_features, vgg16_features
     from autolink_gen.evaluation.gan import evaluate_gan
-    from autolink_gen.evaluation.images import inception_features, vgg16_features
-    from autolink_gen.files import write_picture, write_text_atomically
     from autolink_gen.inference.generate import load_gan
-    from autolink_gen.pretrained import load_lpips
+    from autolink_gen.pretrained.features import load_lpips
 
     path = find_run("gan", run)
     endings, given = {"json": ".json", "picture": ".png"}, {"json": json_file, "picture": picture}
@@ -64,7 +64,7 @@ def evaluate_gan_run(
 
 def _data(path: Path, gan: "Gan", options: dict[str, Any]) -> tuple[str, "Dataset[Tensor]", "Dataset[Tensor] | None"]:
     """The name of the data, the training pictures and the held-out ones."""
-    from autolink_gen.data.catalog import open_dataset, open_held_out
+    from autolink_gen.data.source import open_dataset, open_held_out
 
     data, root, settings = evaluated_data(path, options)
     common: dict[str, Any] = {
@@ -101,7 +101,7 @@ def _lines(report: "GanReport") -> list[str]:
 
 
 def _grid(gan: "Gan", real: "Dataset[Tensor]") -> Any:
-    from autolink_gen.evaluation.images import spread_batches
+    from autolink_gen.evaluation.fid import spread_batches
     from autolink_gen.inference.generate import styles_on_poses
     from autolink_gen.inference.poses import seeded_styles
 

@@ -10,15 +10,15 @@ import click
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, run_settings
-from autolink_gen.progress import progress_bar
-from autolink_gen.text import counted
+from autolink_gen.common.progress import progress_bar
+from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.few_shot import FewShotScore
     from autolink_gen.evaluation.landmarks import Annotations
-    from autolink_gen.evaluation.parts import Part
     from autolink_gen.evaluation.report import LandmarkReport
     from autolink_gen.evaluation.showcase import Predictions
+    from autolink_gen.evaluation.splits import Part
     from autolink_gen.models.autolink import AutoLink
 
 _PER_LINE = 12
@@ -38,10 +38,10 @@ def evaluate_landmarks(
     graph: "AutoLink", options: dict[str, Any], *, files: EvaluationFiles
 ) -> tuple[dict[str, Any], "Predictions"]:
     """Print the scores of a graph on annotated pictures, and write the map to landmarks; scores and predictions."""
-    from autolink_gen.evaluation.parts import annotate, check_alike, overlap
     from autolink_gen.evaluation.report import check_protocol, default_protocol, report_landmarks
     from autolink_gen.evaluation.seen import see_annotated
-    from autolink_gen.landmark_regressor import landmark_names
+    from autolink_gen.evaluation.splits import annotate, check_alike, overlap
+    from autolink_gen.inference.landmark_regressor import landmark_names
 
     parts = dict(zip(("fit", "test"), _read_parts(options), strict=True))
     for name, part in parts.items():
@@ -75,7 +75,7 @@ def evaluate_landmarks(
 
 def _read_parts(options: dict[str, Any]) -> "tuple[Part, Part]":
     """The pictures to fit on and those to test on; UsageError for options that --hold-out does not go with."""
-    from autolink_gen.evaluation.parts import OnePartError, find_folders, read_held_out, read_part
+    from autolink_gen.evaluation.splits import OnePartError, find_folders, read_held_out, read_part
 
     limits = {"fit_limit": options["max_fit"], "test_limit": options["max_test"]}
     if options["hold_out"]:
@@ -98,7 +98,7 @@ def _read_parts(options: dict[str, Any]) -> "tuple[Part, Part]":
 def note_trained_on(run: Path, options: dict[str, Any]) -> None:
     """Say how many pictures of the persons that --hold-out measures on were trained on, wherever they lay then."""
     from autolink_gen.data.held_out import training_files
-    from autolink_gen.evaluation.parts import read_held_out
+    from autolink_gen.evaluation.splits import read_held_out
 
     settings, every = run_settings(run if run.is_dir() else run.parent, "data"), options["hold_out"]
     if not settings.get("name"):
@@ -148,7 +148,7 @@ def _few_shot_line(score: "FewShotScore") -> str:
 def write_regressor(graph: "AutoLink", fit: "Annotations", *, names: tuple[str, ...], file: Path) -> None:
     """Write the map from keypoints to named landmarks, fitted on a part whose landmarks are in [0, 1]."""
     from autolink_gen.evaluation.few_shot import fitted_regressor
-    from autolink_gen.landmark_regressor import graph_mark
+    from autolink_gen.inference.landmark_regressor import graph_mark
 
     fitted_regressor(fit, names=names, graph=graph_mark(graph.edge_weights)).save(file)
     echo(f"wrote {file}: landmarks from keypoints, for autolink-gen detect --regressor")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.shared import echo
-from autolink_gen.text import counted
+from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.evaluation.seen import Seen

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.evaluation_files import EvaluationFiles
 from autolink_gen.cli.shared import echo, evaluated_data, pick_device, run_settings
+from autolink_gen.common.progress import progress_bar
 from autolink_gen.data.identity import public_data
-from autolink_gen.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +30,10 @@ def evaluate_transfer_run(
     """Score a transfer run on held-out clips, print and write the scores and a video."""
     from autolink_gen.checkpoints import find_run
     from autolink_gen.clusters import without_text
+    from autolink_gen.common.files import write_text_atomically
     from autolink_gen.evaluation.transfer import evaluate_transfer
-    from autolink_gen.files import write_text_atomically
     from autolink_gen.inference.transfer import load_transfer
-    from autolink_gen.pretrained import load_lpips
+    from autolink_gen.pretrained.features import load_lpips
 
     path = find_run("transfer", run)
     endings, given = {"json": ".json", "picture": ".mp4"}, {"json": json_file, "picture": video}
@@ -63,7 +63,7 @@ def _clips(path: Path, transfer: "Transfer", options: dict[str, Any]) -> tuple[s
     """The name of the data and the held-out clips, each with its name and at most 100 frames in [0, 1]."""
     import torch
 
-    from autolink_gen.data.catalog import open_clips
+    from autolink_gen.data.source import open_clips
 
     data, root, _ = evaluated_data(path, options)
     seed = run_settings(path, "training").get("seed", 0)
@@ -104,7 +104,7 @@ def _lines(report: "TransferReport") -> list[str]:
 
 
 def _write_video(file: Path, shown: list["Painted"]) -> None:
-    from autolink_gen.data.video_writing import VideoWriter
+    from autolink_gen.data.video.writer import VideoWriter
 
     file.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(file, fps=_FPS) as writer:
@@ -116,7 +116,7 @@ def _pictures(shown: list["Painted"]) -> Iterator["np.ndarray"]:
     """Frame after frame, as long as the longest clip; the others stay at their last."""
     import torch
 
-    from autolink_gen.viz import even_grid, to_uint8
+    from autolink_gen.viz.graphs import even_grid, to_uint8
 
     for number in range(max(len(painted.true) for painted in shown)):
         rows = []

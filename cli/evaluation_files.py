@@ -47,7 +47,7 @@ class EvaluationFiles:
 
     def place(self, option: str) -> Path:
         """Where to write what ``option`` names; the settings are noted first."""
-        from autolink_gen.files import write_text_atomically
+        from autolink_gen.common.files import write_text_atomically
 
         if option in self._given:
             return self._given[option]
@@ -55,7 +55,7 @@ class EvaluationFiles:
         return self._own[option]
 
     def _check(self, *, overwrite: bool) -> None:
-        from autolink_gen.files import check_free
+        from autolink_gen.common.files import check_free
 
         for option, place in self._given.items():
             check_free(*self._written(option, place), overwrite=overwrite, option=f"--{option}")
@@ -79,7 +79,7 @@ def graphs_beside(picture: Path) -> Path:
 def weights_and_settings(run: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """What tells one evaluation from another: the weights, how long they were trained, and the settings."""
     from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
-    from autolink_gen.digests import file_sha256
+    from autolink_gen.common.digests import file_sha256
 
     file = run / WEIGHTS_NAME if run.is_dir() else run
     if not file.is_file():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.shared import Seed, echo, evaluated_data, overwrite_option, pick_device
-from autolink_gen.progress import progress_bar
+from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,9 +63,9 @@ def grid(
     import torch
 
     from autolink_gen.checkpoints import find_run, load_graph_model
-    from autolink_gen.data.catalog import open_dataset
-    from autolink_gen.files import check_free, write_picture
-    from autolink_gen.viz import picture_grid
+    from autolink_gen.common.files import check_free, write_picture
+    from autolink_gen.data.source import open_dataset
+    from autolink_gen.viz.graphs import picture_grid
 
     if rows * cols > _MAX_CELLS:
         raise click.UsageError(f"{rows} rows of {cols} are more than {_MAX_CELLS} pictures; give fewer")
@@ -102,7 +102,7 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
 
     from autolink_gen.ops.edges import edge_map
     from autolink_gen.ops.keypoints import unlinked_keypoints
-    from autolink_gen.viz import blend_edges, draw_graph
+    from autolink_gen.viz.graphs import blend_edges, draw_graph
 
     images = images.to(graph.edge_weights)
     keypoints = graph.detect(images)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.shared import echo, overwrite_option, pick_device
-from autolink_gen.progress import progress_bar
+from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
     from autolink_gen.inference.paint_files import Styles

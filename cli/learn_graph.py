@@ -7,8 +7,8 @@ import click
 
 from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import choices_of, run_and_report, say, training_options
-from autolink_gen.progress import progress_bar
-from autolink_gen.text import typed
+from autolink_gen.common.progress import progress_bar
+from autolink_gen.common.text import typed
 
 if TYPE_CHECKING:
     from autolink_gen.training.plans import GraphPlan
@@ -70,9 +70,9 @@ def _train_seeds(plan: "GraphPlan", options: dict[str, Any]) -> None:
     """Train a run a seed, then say how far they are apart and which repaints best."""
     from dataclasses import replace
 
-    from autolink_gen.training import seeds
+    from autolink_gen.studies import seeds
+    from autolink_gen.studies.seed_table import claim_table
     from autolink_gen.training.folders import move_aside
-    from autolink_gen.training.seed_table import claim_table
 
     config, folder = plan.config, plan.folder
     first, count = config.training.seed, options["num_seeds"]

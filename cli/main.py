@@ -13,8 +13,8 @@ import click
 from autolink_gen.cli.memory import keep_freed_memory
 from autolink_gen.cli.shared import echo
 from autolink_gen.cli.stopping import signal_of, stopping
+from autolink_gen.common.text import printable
 from autolink_gen.data.identity import public_text
-from autolink_gen.text import printable
 
 COMMANDS = {
     "learn-graph": "Learn keypoints and the graph that links them from unlabelled pictures.",
@@ -106,7 +106,7 @@ def _printable_errors() -> Iterator[None]:
 
 def _in_words(error: Exception) -> str:
     """An error in one printable line, or in lines that we made; an unforeseen one says how to see more."""
-    from autolink_gen.lines import LinesError
+    from autolink_gen.common.lines import LinesError
 
     if isinstance(error, LinesError):
         return str(error)
@@ -116,7 +116,7 @@ def _in_words(error: Exception) -> str:
         return printable(str(error))
     if isinstance(error, MemoryError):
         return "this asks for more memory than there is; try smaller or fewer pictures, or a smaller --batch-size"
-    from autolink_gen.files import reason_of
+    from autolink_gen.common.files import reason_of
 
     return f"{type(error).__name__}: {reason_of(error)}; run again with --debug to see where"
 

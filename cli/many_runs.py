@@ -10,7 +10,7 @@ import click
 
 from autolink_gen.cli.shared import echo
 from autolink_gen.cli.training_options import Command, launch_of, report_end
-from autolink_gen.text import counted
+from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.config import GraphRunConfig
@@ -63,7 +63,7 @@ class GraphJob(NamedTuple):
 def common_settings(config: "GraphRunConfig", recipe: str, max_minutes: float | None) -> str:
     """What runs that differ in one thing have in common, to stand below their table."""
     from autolink_gen.data.identity import public_data
-    from autolink_gen.training.ablations import to_markdown
+    from autolink_gen.studies.ablations import to_markdown
 
     length = config.training
     limit = f", {max_minutes:g} minutes at most" if max_minutes else ""
@@ -76,8 +76,8 @@ def train_and_score(
 ) -> Values:
     """Train one run in its folder inside `folder` and score it; raises WorkStoppedError after a signal."""
     from autolink_gen.checkpoints import load_graph_model
+    from autolink_gen.studies.jobs import WorkStoppedError
     from autolink_gen.training.graph import train_graph
-    from autolink_gen.training.shared_work import WorkStoppedError
 
     echo(f"run {job.name}")
     run = train_graph(job.config, launch_of(options, folder / job.name))
@@ -93,7 +93,7 @@ def claim_folder(
     folder: Path, base: "GraphRunConfig", jobs: Iterable[GraphJob], options: dict[str, Any], *, storage: str | None
 ) -> None:
     """Take the folder of a table up, or with --fresh move it aside; ValueError where its settings are others."""
-    from autolink_gen.training.work_folder import open_work
+    from autolink_gen.studies.work_folder import open_work
 
     fresh = not options["resume"]
     if fresh and storage is not None:
@@ -112,7 +112,7 @@ def divide_work(
     write: Callable[[Mapping[str, Values]], str],
 ) -> None:
     """Do the jobs that nobody has done, beside other processes, and print the last of the tables that `write` makes."""
-    from autolink_gen.training.shared_work import WorkStoppedError, work_through
+    from autolink_gen.studies.jobs import WorkStoppedError, work_through
 
     echo(f"{counted(len(jobs), 'run')} in {folder}")
     database = storage or f"sqlite:///{(folder / 'work.db').resolve()}"

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from autolink_gen.common.text import printable, shown, why_no_run_name
 from autolink_gen.data.identity import public_text
-from autolink_gen.text import printable, shown, why_no_run_name
 
 _LARGEST_SEED = 2**63 - 1  # what generators take
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -66,14 +66,14 @@ def _output_is_a_file() -> bool:
 
 
 def _is_output(path: Path) -> bool:
-    from autolink_gen.files import standard_output
+    from autolink_gen.common.files import standard_output
 
     return standard_output(path)
 
 
 def pick_device(name: str | None) -> str:
     """The device to run on: the one named, else CUDA where there is one; BadParameter where it cannot be used."""
-    from autolink_gen.devices import best_device
+    from autolink_gen.common.devices import best_device
 
     if name is None:
         return best_device()
@@ -105,8 +105,8 @@ def evaluated_data(run: Path, options: dict[str, Any]) -> tuple[str, Path | None
 
 def check_own_data(data: str, run: Path) -> None:
     """UsageError where a run's own data are a path that is not there: the run, or they, have been moved."""
-    from autolink_gen.data.catalog import parts_of
-    from autolink_gen.data.shard_names import is_there
+    from autolink_gen.data.shards.names import is_there
+    from autolink_gen.data.source import parts_of
 
     gone = next((part for part in map(str, parts_of(data)) if Path(part).is_absolute() and not is_there(part)), None)
     if gone is not None:

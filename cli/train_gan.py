@@ -7,7 +7,7 @@ import click
 from autolink_gen.cli.cluster_choice import drop_options
 from autolink_gen.cli.graph_choice import graph_wish, run_plan
 from autolink_gen.cli.training_options import choices_of, training_options
-from autolink_gen.text import typed
+from autolink_gen.common.text import typed
 
 if TYPE_CHECKING:
     from torch import nn

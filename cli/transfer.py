@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolink_gen.cli.shared import echo, overwrite_option, pick_device
-from autolink_gen.progress import progress_bar
-from autolink_gen.text import counted
+from autolink_gen.common.progress import progress_bar
+from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
-    from autolink_gen.data.frame_stream import FrameStream
+    from autolink_gen.data.video.stream import FrameStream
     from autolink_gen.inference.transfer_video import TransferReport
 
 _PATH = click.Path(path_type=Path)

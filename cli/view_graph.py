@@ -10,8 +10,8 @@ import click
 from autolink_gen.cli.cluster_choice import cluster_choice, left_of
 from autolink_gen.cli.evaluation_files import noted, weights_and_settings
 from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, run_settings
+from autolink_gen.common.text import typed
 from autolink_gen.data.identity import public_data
-from autolink_gen.text import typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def view_graph(
     """
     from autolink_gen.checkpoints import find_run, load_graph_model
     from autolink_gen.clusters import without_text
-    from autolink_gen.graph_analysis import cluster_keypoints
+    from autolink_gen.models.graph_analysis import cluster_keypoints
     from autolink_gen.ops.keypoints import unlinked_keypoints
 
     found = find_run("graph", run)
@@ -116,8 +116,8 @@ def _write(
     without: list[int],
 ) -> None:
     """Write whose they are, in the run's own folder, then the pictures and the table."""
-    from autolink_gen.charts import edge_matrix_figure
-    from autolink_gen.files import write_text_atomically
+    from autolink_gen.common.files import write_text_atomically
+    from autolink_gen.viz.charts import edge_matrix_figure
 
     if mark is not None:
         write_text_atomically(folder / _NOTE, json.dumps(mark, indent=2) + "\n")
@@ -136,7 +136,7 @@ def _default_folder(run: Path, clusters: int | None, dropped: tuple[int, ...]) -
 
 def _check_free(folder: Path, mark: Mapping[str, Any] | None, *, overwrite: bool) -> None:
     """ValueError for a file that is there already, but where the note beside it says that it is the same again."""
-    from autolink_gen.files import check_free
+    from autolink_gen.common.files import check_free
 
     if mark and mark == noted(folder / _NOTE):
         return
@@ -148,7 +148,7 @@ def _pose(
 ) -> "np.ndarray":
     from tqdm import tqdm
 
-    from autolink_gen.data.catalog import open_dataset
+    from autolink_gen.data.source import open_dataset
     from autolink_gen.inference.detect import MEAN_POSE_PICTURES, mean_pose
 
     config = model.config
@@ -203,7 +203,7 @@ def _drawn(
     pose: "np.ndarray", weights: "np.ndarray", labels: "np.ndarray | None", *, threshold: float, dropped: Sequence[int]
 ) -> "np.ndarray":
     """The graph on a pose, with a colour a cluster, and which is which."""
-    from autolink_gen.viz import graph_on_mean_pose, keypoint_colours
+    from autolink_gen.viz.graphs import graph_on_mean_pose, keypoint_colours
 
     if labels is None:
         return graph_on_mean_pose(pose, weights, threshold=threshold)
@@ -213,7 +213,7 @@ def _drawn(
 
 
 def _print_edges(weights: "np.ndarray", threshold: float) -> None:
-    from autolink_gen.viz import strong_edges
+    from autolink_gen.viz.graphs import strong_edges
 
     edges = strong_edges(weights, threshold=threshold)
     num_all = len(weights) * (len(weights) - 1) // 2
@@ -249,15 +249,15 @@ def _print_next(labels: "np.ndarray", weights: "np.ndarray", *, clusters: int, r
 
 
 def _write_picture(path: Path, picture: "np.ndarray") -> None:
-    from autolink_gen.files import write_picture
+    from autolink_gen.common.files import write_picture
 
     write_picture(path, picture)
     echo(f"wrote {path}")
 
 
 def _write_csv(path: Path, weights: "np.ndarray", labels: "np.ndarray | None", *, without: Sequence[int]) -> None:
-    from autolink_gen.files import write_text_atomically
-    from autolink_gen.viz import edges_by_weight
+    from autolink_gen.common.files import write_text_atomically
+    from autolink_gen.viz.graphs import edges_by_weight
 
     edges = edges_by_weight(weights)
     largest = edges[0][2] or 1.0

@@ -47,9 +47,9 @@ def fetch(name: str, source: Path | None, overwrite: bool) -> None:
     Example, on a machine without a network:
       autolink-gen weights fetch vgg16 --from vgg16-397923af.pth
     """
-    from autolink_gen.cache import CACHE_VARIABLE
-    from autolink_gen.files import check_free
-    from autolink_gen.pretrained import find_weights, inspect_cache, install_weights
+    from autolink_gen.common.cache import CACHE_VARIABLE
+    from autolink_gen.common.files import check_free
+    from autolink_gen.pretrained.features import find_weights, inspect_cache, install_weights
 
     before = inspect_cache(name)
     replaceable = overwrite or source is None or before.state == "damaged"
@@ -69,8 +69,8 @@ def list_weights() -> None:
     Example:
       autolink-gen weights list
     """
-    from autolink_gen.pretrained import inspect_cache
-    from autolink_gen.text import printable
+    from autolink_gen.common.text import printable
+    from autolink_gen.pretrained.features import inspect_cache
 
     for name in NAMES:
         cached = inspect_cache(name)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from autolink_gen.ops.edges import edge_map
-from autolink_gen.viz import picture_grid
+from autolink_gen.viz.graphs import picture_grid
 
 SIZE = 128  # pixels
 SIGMA2_THICK, SIGMA2_THIN = 0.05, 0.002  # a thick drawing is felt from afar, a thin one is exact

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from autolink_gen import learn_graph, load_graph_model
-from autolink_gen.data.synthetic import Puppets
-from autolink_gen.viz import draw_graph, picture_grid
+from autolink_gen.data.puppets.dataset import Puppets
+from autolink_gen.viz.graphs import draw_graph, picture_grid
 
 
 def main() -> None:

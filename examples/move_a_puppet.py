@@ -11,8 +11,8 @@ import torch
 
 from autolink_gen import load_transfer
 from autolink_gen.config import ProgressConfig, RunLengthConfig, TransferLossConfig, TransferRunConfig
-from autolink_gen.data.synthetic import puppet_clip
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.puppets.dataset import puppet_clip
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig
 from autolink_gen.training.launch import Launch

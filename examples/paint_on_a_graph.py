@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from autolink_gen import load_gan
+from autolink_gen.common.files import write_picture
 from autolink_gen.config import GanRunConfig, ProgressConfig, RunLengthConfig
-from autolink_gen.files import write_picture
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.training.gan import train_gan
 from autolink_gen.training.launch import Launch
-from autolink_gen.viz import picture_grid, to_uint8
+from autolink_gen.viz.graphs import picture_grid, to_uint8
 
 
 def main() -> None:

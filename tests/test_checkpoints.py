@@ -18,8 +18,8 @@ from autolink_gen.checkpoints import (
     save_model,
     write_described,
 )
+from autolink_gen.common.files import write_atomically, write_text_atomically
 from autolink_gen.config import to_dict
-from autolink_gen.files import write_atomically, write_text_atomically
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
@@ -111,7 +111,7 @@ def test_a_write_leaves_no_file_of_another_name_when_it_is_killed(model, tmp_pat
     def look(path: Path) -> None:
         seen.extend(item.name for item in tmp_path.iterdir())
 
-    monkeypatch.setattr("autolink_gen.files.sync_file", look)
+    monkeypatch.setattr("autolink_gen.common.files.sync_file", look)
     save_model(tmp_path / "model.safetensors", model)
     assert seen == [f".model.safetensors.{os.getpid()}.tmp"]
 

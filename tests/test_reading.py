@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from autolink_gen.files import BadFileError, expanded, reading
+from autolink_gen.common.files import BadFileError, expanded, reading
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autolink_gen.data.catalog import find_pictures, has_shards, own_path, parts_of
-from autolink_gen.data.downloads import cached_path
 from autolink_gen.data.folders import IMAGE_SUFFIXES, walk_files
 from autolink_gen.data.identity import public_address
-from autolink_gen.data.sets import SETS, Embedded
-from autolink_gen.data.shard_names import is_address, list_shards
-from autolink_gen.data.video import VIDEO_SUFFIXES
+from autolink_gen.data.published.sets import SETS, Embedded
+from autolink_gen.data.shards.download import cached_path
+from autolink_gen.data.shards.names import is_address, list_shards
+from autolink_gen.data.source import find_pictures, has_shards, own_path, parts_of
+from autolink_gen.data.video.reader import VIDEO_SUFFIXES
 
 _SUFFIXES = tuple({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES})
 Named = tuple[str, int]  # a file's name below its folder, and its size in bytes, -1 where it cannot be asked

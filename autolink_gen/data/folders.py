@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from autolink_gen.files import expanded
-from autolink_gen.text import shown
+from autolink_gen.common.files import expanded
+from autolink_gen.common.text import shown
 
 NaturalKey = tuple[tuple[tuple[str | tuple[int, str], ...], str], ...]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autolink_gen.common.text import printable
 from autolink_gen.data.folders import UNREADABLE_IMAGE_SUFFIXES, is_image, kinds_of
-from autolink_gen.data.video import is_video
-from autolink_gen.text import printable
+from autolink_gen.data.video.reader import is_video
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from autolink_gen.data.catalog import find_pictures, has_shards, parts_of
 from autolink_gen.data.folders import split_images
 from autolink_gen.data.found import tell
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.data.sets import SETS, Embedded
+from autolink_gen.data.published.sets import SETS, Embedded
+from autolink_gen.data.source import find_pictures, has_shards, parts_of
 
 logger = logging.getLogger(__name__)
 

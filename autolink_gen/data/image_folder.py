@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from autolink_gen.common.files import expanded
+from autolink_gen.common.text import printable, typed
 from autolink_gen.data.folders import split_images
 from autolink_gen.data.found import found_pictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
-from autolink_gen.files import expanded
-from autolink_gen.text import printable, typed
 
 logger = logging.getLogger(__name__)
 

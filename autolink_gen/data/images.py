@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from autolink_gen.common.files import BadFileError, reading, reason_of
+from autolink_gen.common.limits import max_pixels
+from autolink_gen.common.text import printable, typed
+from autolink_gen.data.decoding.decoder import TooManyPixelsError, check_file_size, decode_picture, picture_header
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
-from autolink_gen.data.picture_decoding import TooManyPixelsError, check_file_size, decode_picture, picture_header
-from autolink_gen.files import BadFileError, reading, reason_of
-from autolink_gen.limits import max_pixels
-from autolink_gen.text import printable, typed
 
 __all__ = [
     "FIT",

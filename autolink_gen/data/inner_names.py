@@ -5,8 +5,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-from autolink_gen.files import BadFileError
-from autolink_gen.text import printable, shown
+from autolink_gen.common.files import BadFileError
+from autolink_gen.common.text import printable, shown
 
 _MAX_PART_BYTES, _MAX_BYTES = 240, 1024  # what file systems take, less room for an ending
 _REFUSED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines

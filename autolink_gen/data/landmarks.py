@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from autolink_gen.common.files import BadFileError, expanded, reading
+from autolink_gen.common.text import from_cell, shown
 from autolink_gen.data.folders import check_folder
 from autolink_gen.data.inner_names import inner_name
 from autolink_gen.data.tables import open_rows, to_number
-from autolink_gen.files import BadFileError, expanded, reading
-from autolink_gen.text import from_cell, shown
 
 _FURTHEST = 2.0  # a landmark may lie outside its picture, but not by more than the picture's size
 _MAX_POINTS, _MAX_VALUES = 10_000, 32_000_000  # a picture, a table

@@ -11,10 +11,10 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation.detection import GraphModel
-from autolink_gen.evaluation.images import spread_batches
+from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.evaluation.fid import spread_batches
+from autolink_gen.inference.detect_batches import GraphModel
 from autolink_gen.ops.divergence import check_found
-from autolink_gen.progress import Progress, no_progress
 
 MAX_PICTURES = 200
 SHIFT = 1 / 8  # of the picture's size, at most

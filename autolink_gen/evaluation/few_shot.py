@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.evaluation.landmarks import Annotations, eye_distances, labelled_landmarks
-from autolink_gen.landmark_regressor import LandmarkRegressor, fit_landmarks
-from autolink_gen.progress import Progress, no_progress
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor, fit_landmarks
 
 DRAWS = 10
 

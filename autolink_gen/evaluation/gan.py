@@ -9,16 +9,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation.detection import GraphModel
-from autolink_gen.evaluation.images import (
+from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.evaluation.fid import (
     Extractor,
     features_of,
     frechet_distance,
     kernel_distance,
     spread_batches,
 )
+from autolink_gen.inference.detect_batches import GraphModel
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.progress import Progress, no_progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 _BATCH = 25

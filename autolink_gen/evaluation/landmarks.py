@@ -55,7 +55,8 @@ class Annotations:
 
     `detected` (N, K, 2) in [-1, 1]; `true` (N, P, 2) in the range that the protocol wants (see the module);
     `visible` (N, P), True where there is a label, None = everywhere; `eye_distance` (N,), in `true`'s unit;
-    `widths` (N, K), how widely each keypoint's heatmap spreads, for :mod:`autolink_gen.landmark_regressor` alone;
+    `widths` (N, K), how widely each keypoint's heatmap spreads, for
+    :mod:`autolink_gen.inference.landmark_regressor` alone;
     `colours` (N, 3), the mean colour of each picture in [0, 1], for :mod:`autolink_gen.evaluation.leak` alone.
 
     Raises:

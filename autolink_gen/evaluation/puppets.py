@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from autolink_gen.data.synthetic import BONES, JOINT_NAMES, Puppets, PuppetSample
-from autolink_gen.evaluation.detection import detect_and_see
+from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.data.puppets.dataset import BONES, JOINT_NAMES, Puppets, PuppetSample
 from autolink_gen.evaluation.landmarks import Annotations, blind, landmark_distances, predict
+from autolink_gen.inference.detect_batches import detect_and_see
 from autolink_gen.models.autolink import FROZEN, AutoLink
-from autolink_gen.progress import Progress, no_progress
-from autolink_gen.viz import strong_edges
+from autolink_gen.viz.graphs import strong_edges
 
 # Distances here are in percent of the picture's width, which is 2 in normalised coordinates.
 STRONG = 0.1  # a strong edge has at least this share of the largest weight: what detect and view-graph draw

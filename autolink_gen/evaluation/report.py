@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from autolink_gen.data.sets import SETS, PictureSet
+from autolink_gen.common.text import shown
+from autolink_gen.data.published.sets import SETS, PictureSet
 from autolink_gen.evaluation.human36m import NUM_LANDMARKS
 from autolink_gen.evaluation.landmarks import (
     EYES,
@@ -24,7 +25,6 @@ from autolink_gen.evaluation.landmarks import (
     predict,
     share_within,
 )
-from autolink_gen.text import shown
 
 # What the paper's tables hold of a protocol's score: its name, and what to multiply with.
 IN_TABLES = {

@@ -3,13 +3,13 @@
 import logging
 from pathlib import Path
 
+from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.landmarks import find_landmarks_csv
 from autolink_gen.evaluation.landmarks import Annotations
-from autolink_gen.evaluation.parts import annotate, check_alike, find_folders, overlap, read_part
 from autolink_gen.evaluation.puppets import evaluate_puppets
 from autolink_gen.evaluation.report import IN_TABLES, default_protocol, report_landmarks
+from autolink_gen.evaluation.splits import annotate, check_alike, find_folders, overlap, read_part
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.progress import Progress, no_progress
 
 _logger = logging.getLogger(__name__)
 

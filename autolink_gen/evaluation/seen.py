@@ -12,16 +12,16 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 
-from autolink_gen.data.catalog import own_path
-from autolink_gen.data.frame_draws import FrameDraws
+from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.image_folder import ImageFolder
-from autolink_gen.data.sets import SETS, PictureSet
-from autolink_gen.evaluation.detection import SureGraphModel, detect_and_see
+from autolink_gen.data.published.sets import SETS, PictureSet
+from autolink_gen.data.source import own_path
+from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import FOLDS, MAX_PICTURES
-from autolink_gen.evaluation.parts import Part
+from autolink_gen.evaluation.splits import Part
+from autolink_gen.inference.detect_batches import SureGraphModel, detect_and_see
 from autolink_gen.ops.divergence import check_found
-from autolink_gen.progress import Progress, no_progress
 
 _MAX_CLASSES = 20  # a folder of more folders holds clips or persons
 

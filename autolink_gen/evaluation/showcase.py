@@ -9,7 +9,7 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from autolink_gen.viz import draw_graph, picture_grid
+from autolink_gen.viz.graphs import draw_graph, picture_grid
 
 Picture = UInt8[ndarray, "H W 3"]
 Drawn = UInt8[ndarray, "h w 3"]

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolink_gen.evaluation.detection import GraphModel
+from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.inference.detect_batches import GraphModel
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.progress import Progress, no_progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 METHODS = ("network", "network_nearest", "copy", "nearest")

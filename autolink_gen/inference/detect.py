@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from autolink_gen.data.films import Film
 from autolink_gen.data.images import read_image, to_array
-from autolink_gen.data.video import Rate
-from autolink_gen.landmark_regressor import LandmarkRegressor
+from autolink_gen.data.video.films import Film
+from autolink_gen.data.video.reader import Rate
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy import ndarray
 
 from autolink_gen.checkpoints import find_run, load_graph_model
-from autolink_gen.data.moving_pictures import is_moving
-from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
-from autolink_gen.files import check_free, no_space, reason_of, write_picture
+from autolink_gen.common.files import check_free, no_space, reason_of, write_picture
+from autolink_gen.common.progress import Progress, progress_bar
+from autolink_gen.common.text import counted, printable
+from autolink_gen.data.video.moving_images import is_moving
+from autolink_gen.data.video.reader import VideoReader
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import (
     Detection,
     SourcePicture,
@@ -23,14 +25,12 @@ from autolink_gen.inference.detect import (
     video_frames,
 )
 from autolink_gen.inference.keypoint_files import KeypointFiles, table_paths
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.inference.sources import Source, find_sources
-from autolink_gen.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
 from autolink_gen.ops.keypoints import unlinked_keypoints
-from autolink_gen.progress import Progress, progress_bar
-from autolink_gen.text import counted, printable
-from autolink_gen.viz import draw_graph
+from autolink_gen.viz.graphs import draw_graph
 
 logger = logging.getLogger(__name__)
 _SHOWN = 5  # reasons in the message when no file could be read

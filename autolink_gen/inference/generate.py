@@ -8,13 +8,13 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
+from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, unit_pictures
-from autolink_gen.pretrained import load_lpips
-from autolink_gen.progress import Progress, no_progress
-from autolink_gen.viz import painted_grid
+from autolink_gen.pretrained.features import load_lpips
+from autolink_gen.viz.graphs import painted_grid
 
 _MEAN_OF = 4096
 _PIXELS_WEIGHT = 0.5

@@ -15,10 +15,10 @@ from typing import Any
 from jaxtyping import Float
 from numpy import ndarray
 
-from autolink_gen.files import UnfinishedFile, reason_of, remedy_for, write_atomically
+from autolink_gen.common.files import UnfinishedFile, reason_of, remedy_for, write_atomically
+from autolink_gen.common.text import to_cell, unicode_text
 from autolink_gen.inference.detect import Detection
-from autolink_gen.text import to_cell, unicode_text
-from autolink_gen.viz import edges_by_weight
+from autolink_gen.viz.graphs import edges_by_weight
 
 logger = logging.getLogger(__name__)
 

@@ -12,18 +12,18 @@ from PIL import Image
 from torch import Tensor
 
 from autolink_gen.checkpoints import find_run
-from autolink_gen.data.films import Film
+from autolink_gen.common.files import write_picture
+from autolink_gen.common.progress import Progress, progress_bar
+from autolink_gen.common.text import counted
 from autolink_gen.data.images import fit_square, read_image
-from autolink_gen.data.moving_pictures import is_film, open_film
-from autolink_gen.data.video_writing import VideoWriter
-from autolink_gen.files import write_picture
+from autolink_gen.data.video.films import Film
+from autolink_gen.data.video.moving_images import is_film, open_film
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import detect_pictures, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
 from autolink_gen.inference.poses import Pose, PoseEdits, between, read_poses, seeded_styles
-from autolink_gen.progress import Progress, progress_bar
-from autolink_gen.text import counted
-from autolink_gen.viz import draw_graph, picture_grid, to_uint8
+from autolink_gen.viz.graphs import draw_graph, picture_grid, to_uint8
 
 Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
 Between = Literal["style", "pose"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autolink_gen.files import check_free, fitting_name
+from autolink_gen.common.files import check_free, fitting_name
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _VIDEO_SUFFIXES = (".mp4", ".mov", ".gif")

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolink_gen.common.files import BadFileError, reading
+from autolink_gen.common.text import from_cell, shown, typed
 from autolink_gen.data.images import read_image
 from autolink_gen.data.tables import open_rows, to_number
-from autolink_gen.files import BadFileError, reading
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.text import from_cell, shown, typed
 
 _WANTED = (
     'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json or keypoints.csv that '

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from autolink_gen.common.files import fitting_name
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, natural_key, walk_files
 from autolink_gen.data.found import Found, left_out, tell
-from autolink_gen.data.video import VIDEO_SUFFIXES, is_video
-from autolink_gen.files import fitting_name
+from autolink_gen.data.video.reader import VIDEO_SUFFIXES, is_video
 
 
 @dataclass(frozen=True)

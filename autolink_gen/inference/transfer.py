@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
 from autolink_gen.config import build, to_dict
 from autolink_gen.data.images import fit_square
-from autolink_gen.graph_analysis import cluster_keypoints
 from autolink_gen.inference.confidence import Certainty, Judge, Sighting, is_blank, usual_width
 from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.graph_analysis import cluster_keypoints
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, unit_pictures
 from autolink_gen.ops.warping import keypoint_strengths
-from autolink_gen.viz import to_uint8
+from autolink_gen.viz.graphs import to_uint8
 
 _SWITCH = 0.8  # another source frame must be so much nearer to be taken
 _USUAL_SIZE = 256  # pixels

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from autolink_gen.checkpoints import find_run
-from autolink_gen.data.frame_stream import FrameStream
-from autolink_gen.data.video_writing import WRITABLE_SUFFIXES, FrameFolderWriter
-from autolink_gen.files import check_free
+from autolink_gen.common.files import check_free
+from autolink_gen.common.progress import Progress, progress_bar
+from autolink_gen.data.video.stream import FrameStream
+from autolink_gen.data.video.writer import WRITABLE_SUFFIXES, FrameFolderWriter
 from autolink_gen.inference.transfer import Motion, Transfer, load_transfer
 from autolink_gen.inference.transfer_video import Look, TransferReport, transfer_video
-from autolink_gen.progress import Progress, progress_bar
 
 Audio = Literal["driver", "source", "none"]
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")

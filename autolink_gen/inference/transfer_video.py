@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from autolink_gen.data.frame_stream import FrameStream, most_at_once
-from autolink_gen.data.video import TimedFrame, VideoError
-from autolink_gen.data.video_writing import FrameFolderWriter, PictureWriter, VideoWriter
+from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.data.video.reader import TimedFrame, VideoError
+from autolink_gen.data.video.stream import FrameStream, most_at_once
+from autolink_gen.data.video.writer import FrameFolderWriter, PictureWriter, VideoWriter
 from autolink_gen.inference.confidence import Judge, is_blank, usual_width
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
 from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer
-from autolink_gen.progress import Progress, no_progress
-from autolink_gen.viz import even_grid
+from autolink_gen.viz.graphs import even_grid
 
 _LOOKED_AT = 8  # frames of the driver to find its crop
 _ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it

@@ -1,6 +1,6 @@
 """Perceptual distance (AutoLink eq. 6): the difference of two pictures' features in a frozen network.
 
-The networks here take no files: `autolink_gen.pretrained.load_features` finds weights and fills them.
+The networks here take no files: `autolink_gen.pretrained.features.load_features` finds weights and fills them.
 """
 
 import math

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autolink_gen.config import DataConfig
-from autolink_gen.data.catalog import open_dataset
 from autolink_gen.data.held_out import open_persons
 from autolink_gen.data.images import FIT
+from autolink_gen.data.source import open_dataset
 from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches, worker_context
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from autolink_gen.digests import file_sha256
-from autolink_gen.files import reason_of
+from autolink_gen.common.digests import file_sha256
+from autolink_gen.common.files import reason_of
 
 SUMS_NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/]+)")

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from autolink_gen.charts import distance_curve
-from autolink_gen.files import reading, write_picture, write_text_atomically
-from autolink_gen.json_files import read_small_json
+from autolink_gen.common.files import reading, write_picture, write_text_atomically
+from autolink_gen.common.json_files import read_small_json
+from autolink_gen.viz.charts import distance_curve
 
 _MOST = 2**24  # bytes; a row has fifty
 

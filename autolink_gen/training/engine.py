@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
+from autolink_gen.common.files import reading, reason_of
 from autolink_gen.config import RunLengthConfig
-from autolink_gen.files import reading, reason_of
 from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.folders import CHECKPOINTS_NAME
 from autolink_gen.training.guards import RunningStatistics, count_step, stopping_words, unsaved_words

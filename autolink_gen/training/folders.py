@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME
+from autolink_gen.common.files import BadFileError, aside_of, check_free, write_text_atomically
+from autolink_gen.common.text import shown
 from autolink_gen.config import build, to_dict, to_yaml
 from autolink_gen.data.contents import Contents
-from autolink_gen.files import BadFileError, aside_of, check_free, write_text_atomically
 from autolink_gen.recipes import read_settings
-from autolink_gen.text import shown
 from autolink_gen.training.locks import LOCK_NAME, locked_run
 from autolink_gen.training.run_data import DATA_NAME, other_data
 

@@ -9,15 +9,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.config import GanRunConfig, PoseConfig
-from autolink_gen.data.catalog import open_held_out
+from autolink_gen.data.source import open_held_out
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.ops.divergence import check_found
+from autolink_gen.training.adversary import Critic, make_critic
 from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
-from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
-from autolink_gen.training.gan_progress import GanSamples, Quality
+from autolink_gen.training.gan_samples import GanSamples, Quality
 from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
+from autolink_gen.common.files import write_picture
 from autolink_gen.config import GraphRunConfig
-from autolink_gen.files import write_picture
 from autolink_gen.graph_settings import ThicknessConfig
 from autolink_gen.models.autolink import AutoLink, resized
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
@@ -21,7 +21,7 @@ from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
-from autolink_gen.viz import draw_graphs, picture_grid, training_grid
+from autolink_gen.viz.graphs import draw_graphs, picture_grid, training_grid
 
 
 def train_graph(config: GraphRunConfig, launch: Launch) -> Run:

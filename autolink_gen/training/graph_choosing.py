@@ -7,9 +7,9 @@ from typing import Any
 from autolink_gen.checkpoints import find_run, finished_runs, load_graph_model
 from autolink_gen.clusters import ClusterChoice, ClusterError, without_clusters, without_text
 from autolink_gen.config import GraphChoice, build
-from autolink_gen.data.catalog import parts_of
 from autolink_gen.data.identity import public_data
-from autolink_gen.data.shard_names import is_shards, whole_name
+from autolink_gen.data.shards.names import is_shards, whole_name
+from autolink_gen.data.source import parts_of
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import read_yaml
 from autolink_gen.training.folders import CONFIG_NAME, is_only_begun

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 
 from autolink_gen.checkpoints import GRAPH_NAME, load_graph_model, save_model
+from autolink_gen.common.files import aside_of
 from autolink_gen.config import GanRunConfig, GraphChoice, TransferRunConfig
-from autolink_gen.files import aside_of
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.training.folders import is_only_begun

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from autolink_gen.common.devices import best_device, best_precision
+from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
-from autolink_gen.devices import best_device, best_precision
-from autolink_gen.files import reason_of
 
 log = logging.getLogger(__name__)
 _KINDS = ("cpu", "cuda", "mps")

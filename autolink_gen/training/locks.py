@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from autolink_gen.files import reason_of
-from autolink_gen.text import shown
+from autolink_gen.common.files import reason_of
+from autolink_gen.common.text import shown
 
 LOCK_NAME = ".lock"
 _MOST_READ = 300  # bytes of a lock's file

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autolink_gen.files import write_atomically
+from autolink_gen.common.files import write_atomically
 
 _MOST_LINE = 2**16  # bytes; ours have a few hundred
 

@@ -2,10 +2,10 @@
 
 import zlib
 
-from autolink_gen.data.catalog import has_shards, own_path, parts_of
+from autolink_gen.common.text import MOST_NAME_BYTES
 from autolink_gen.data.identity import public_data
-from autolink_gen.data.shard_names import shards_label, whole_name
-from autolink_gen.text import MOST_NAME_BYTES
+from autolink_gen.data.shards.names import shards_label, whole_name
+from autolink_gen.data.source import has_shards, own_path, parts_of
 
 _GENERIC = ("train", "test", "val", "images", "img")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
-from autolink_gen.text import why_no_run_name
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch

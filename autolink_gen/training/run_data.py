@@ -5,12 +5,12 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
+from autolink_gen.common.files import reading, write_text_atomically
+from autolink_gen.common.json_files import read_small_json
+from autolink_gen.common.text import shown
 from autolink_gen.config import DataConfig
 from autolink_gen.data.contents import Contents, contents_of
 from autolink_gen.data.identity import public_data
-from autolink_gen.files import reading, write_text_atomically
-from autolink_gen.json_files import read_small_json
-from autolink_gen.text import shown
 
 DATA_NAME = "data.json"
 _MOST_BYTES = 2**16

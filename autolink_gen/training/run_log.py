@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
-from autolink_gen.files import reason_of
 from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.metrics_file import drop_later_lines

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from autolink_gen.text import shown
+from autolink_gen.common.text import shown
 
 
 @dataclass

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, first_not_finite, read_weights, write_weights
-from autolink_gen.files import BadFileError, reading, reason_of, sync_file, sync_folder
-from autolink_gen.text import printable
-from autolink_gen.torch_files import read_torch_file
+from autolink_gen.common.files import BadFileError, reading, reason_of, sync_file, sync_folder
+from autolink_gen.common.text import printable
+from autolink_gen.common.torch_files import read_torch_file
 from autolink_gen.training.checksums import check_sums, write_sums
 
 STATE_NAME = "training_state.pt"

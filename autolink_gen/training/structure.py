@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolink_gen.devices import best_precision
+from autolink_gen.common.devices import best_precision
 from autolink_gen.losses.adversarial import keypoint_distances, structure_loss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints

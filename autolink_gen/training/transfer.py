@@ -9,17 +9,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from autolink_gen.config import TransferRunConfig
-from autolink_gen.data.catalog import holds_clips_out, open_clips
-from autolink_gen.data.frame_draws import FrameDraws
+from autolink_gen.data.source import holds_clips_out, open_clips
+from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.ops.divergence import check_found
+from autolink_gen.training.adversary import Critic, make_critic
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
-from autolink_gen.training.critic import Critic, make_critic
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.graph_loss import make_loss
@@ -27,7 +27,7 @@ from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.structure import StructureTerm
-from autolink_gen.training.transfer_progress import Reconstruction, TransferSamples, poses_of
+from autolink_gen.training.transfer_samples import Reconstruction, TransferSamples, poses_of
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from autolink_gen.files import reason_of
+from autolink_gen.common.files import reason_of
 
 _LOST = "DataLoader worker (pid"  # how torch begins when it finds that a worker has ended
 # What torch says, as a rule in the last line of a worker's traceback, when it can hand over no more pictures.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from autolink_gen.cli.main import cli
 from autolink_gen.evaluation import puppets
-from autolink_gen.training.ablations import ABLATIONS
+from autolink_gen.studies.ablations import ABLATIONS
 
 SETTINGS = ("model.width=0.05", "loss.features=random", "loss.resize=null", "training.batch_size=2")
 

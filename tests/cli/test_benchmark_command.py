@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from autolink_gen.cli.main import cli
-from autolink_gen.data.sets import Figure
-from autolink_gen.training.ablations import benchmark_table
+from autolink_gen.data.published.sets import Figure
+from autolink_gen.studies.ablations import benchmark_table
 
 SETTINGS = ("model.width=0.05", "model.image_size=64", "loss.features=random", "loss.resize=null",
             "training.batch_size=2", "model.sigma2=1e-2")  # fmt: skip

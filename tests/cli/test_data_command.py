@@ -14,8 +14,8 @@ from PIL import Image
 
 from autolink_gen.cli.data import data
 from autolink_gen.cli.main import cli
-from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.video.reader import VideoReader
+from autolink_gen.data.video.writer import VideoWriter
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from autolink_gen.cli.main import cli
 from autolink_gen.cli.stopping import StoppedError
-from autolink_gen.data.sets import SETS
+from autolink_gen.data.published.sets import SETS
 
 
 def call(*words: str) -> Result:

@@ -16,9 +16,9 @@ from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
-from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
-from autolink_gen.files import UnfinishedFile
+from autolink_gen.common.files import UnfinishedFile
+from autolink_gen.data.video.reader import VideoReader
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 NUM_KEYPOINTS = 4
@@ -277,8 +277,8 @@ def one_odd(tmp_path: Path) -> Path:
         ("autolink_gen.inference.detect_files.draw_graph", "odd.jpg"),
         ("autolink_gen.inference.detect_files.write_picture", "odd.jpg"),
         ("autolink_gen.inference.detect_files.VideoReader", "film.mp4"),
-        ("autolink_gen.data.sound.Sound.open", "film.mp4"),
-        ("autolink_gen.data.video_writing.VideoWriter.write", "film.mp4"),
+        ("autolink_gen.data.video.audio.Sound.open", "film.mp4"),
+        ("autolink_gen.data.video.writer.VideoWriter.write", "film.mp4"),
     ],
 )
 @pytest.mark.parametrize("error", [IndexError("tuple index out of range"), PermissionError(13, "Permission denied")])

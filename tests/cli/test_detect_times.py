@@ -10,7 +10,7 @@ from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
-from autolink_gen.data.video import VideoReader
+from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from clustered_graph import two_clusters
+from helpers.clustered_graph import two_clusters
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.inference.generate import Gan, save_gan
-from autolink_gen.landmark_regressor import LandmarkRegressor, graph_mark
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor, graph_mark
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig, Generator
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from clustered_graph import two_clusters
+from helpers.clustered_graph import two_clusters
 
 from autolink_gen import load_gan, load_transfer
 from autolink_gen.checkpoints import load_graph_model, save_model

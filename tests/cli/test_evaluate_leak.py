@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from autolink_gen.cli.main import cli
-from autolink_gen.evaluation.detection import detect_keypoints, mean_colour
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
+from autolink_gen.inference.detect_batches import detect_keypoints, mean_colour
 from autolink_gen.models.autolink import AutoLink
 
 

@@ -16,14 +16,14 @@ from autolink_gen import load_gan
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli import evaluate_gan as evaluate_gan_command
 from autolink_gen.cli.main import cli
-from autolink_gen.data import catalog
-from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.common.progress import no_progress
+from autolink_gen.data import source as catalog
+from autolink_gen.data.video.reader import VideoReader
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.evaluation.gan import GanReport, Structure
 from autolink_gen.inference import generate as generate_module
 from autolink_gen.inference.poses import PoseEdits
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.progress import no_progress
 from autolink_gen.training.engine import Run
 
 SETTINGS = ("model.width=0.02", "model.style_size=8", "training.log_every=1", "progress.pictures=0")
@@ -386,9 +386,9 @@ def test_a_graph_run_is_no_gan(here):
 
 
 def test_scores_of_a_gan(here, monkeypatch):
-    from autolink_gen import pretrained
-    from autolink_gen.evaluation import images
+    from autolink_gen.evaluation import fid as images
     from autolink_gen.losses.perceptual import RandomFeatures
+    from autolink_gen.pretrained import features as pretrained
 
     network = RandomFeatures()
     monkeypatch.setattr(images, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))

@@ -13,7 +13,7 @@ from PIL import Image
 from autolink_gen.cli.main import cli
 from autolink_gen.data.held_out import open_persons
 from autolink_gen.evaluation.landmarks import nme
-from autolink_gen.evaluation.parts import annotate, read_held_out
+from autolink_gen.evaluation.splits import annotate, read_held_out
 from autolink_gen.models.autolink import AutoLink
 
 FACES = ("--data", "faces68", "--data-root", "data")

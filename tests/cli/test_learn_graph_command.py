@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers.tiny_learn_graph import assert_one_line, learn_graph
 from PIL import Image
-from tiny_learn_graph import assert_one_line, learn_graph
 
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli

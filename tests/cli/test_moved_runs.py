@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from helpers.tiny_learn_graph import learn_graph
 from PIL import Image
-from tiny_learn_graph import learn_graph
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.cli.main import cli

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tiny_learn_graph import learn_graph
+from helpers.tiny_learn_graph import learn_graph
 
 from autolink_gen.cli.main import cli
 from autolink_gen.training.naming import run_name

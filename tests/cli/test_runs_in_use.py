@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny_learn_graph import assert_one_line, learn_graph
+from helpers.tiny_learn_graph import assert_one_line, learn_graph
 
 
 def test_a_run_that_another_process_trains_is_one_line(pictures: Path) -> None:
@@ -45,7 +45,7 @@ def test_seeds_are_not_deleted_while_another_process_trains_one(
 ) -> None:
     from contextlib import ExitStack
 
-    from autolink_gen.training import seeds
+    from autolink_gen.studies import seeds
     from autolink_gen.training.locks import locked_run
 
     plain, held = seeds.compare_seeds, ExitStack()

@@ -25,7 +25,7 @@ def test_a_signal_ends_a_command_with_the_shells_code(monkeypatch, number, name)
         finally:
             tidied.append(True)
 
-    monkeypatch.setattr("autolink_gen.pretrained.inspect_cache", stopped)
+    monkeypatch.setattr("autolink_gen.pretrained.features.inspect_cache", stopped)
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)]
     result = CliRunner().invoke(cli, ["weights", "list"])
     assert (result.exit_code, tidied) == (128 + number, [True])
@@ -79,7 +79,7 @@ import click, numpy as np
 from PIL import Image
 from autolink_gen.cli import weights
 from autolink_gen.cli.main import main
-from autolink_gen.files import write_picture
+from autolink_gen.common.files import write_picture
 
 def slow(self, target, **options):
     target.write_bytes(b"half")
@@ -113,7 +113,7 @@ main()
 @pytest.mark.parametrize("where", ["-", "/dev/stdout"])
 def test_what_a_command_says_makes_room_for_its_file(where, tmp_path):
     from autolink_gen.cli.shared import echo
-    from autolink_gen.files import write_text_atomically
+    from autolink_gen.common.files import write_text_atomically
 
     @click.command()
     @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False))

@@ -14,10 +14,10 @@ import autolink_gen
 from autolink_gen import load_transfer
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
-from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.common.progress import no_progress
+from autolink_gen.data.video.reader import VideoReader
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.progress import no_progress
 
 SETTINGS = (
     "model.width=0.05",
@@ -276,7 +276,7 @@ def test_a_picture_that_moves_is_a_driver_and_its_last_frame_is_held(here, tmp_p
 
 
 def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
-    from autolink_gen.data.frame_stream import FrameStream
+    from autolink_gen.data.video.stream import FrameStream
 
     video, out = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4"), str(tmp_path / "out.gif")
     output = run("transfer", video, video, "-o", out, "--audio", "source").output
@@ -317,8 +317,8 @@ def _tone(path: Path) -> Path:
 
 
 def test_a_driver_that_breaks_off_leaves_what_was_made(here, tmp_path, monkeypatch):
-    from autolink_gen.data.frame_stream import FrameStream
-    from autolink_gen.data.video import VideoError
+    from autolink_gen.data.video.reader import VideoError
+    from autolink_gen.data.video.stream import FrameStream
 
     plain = FrameStream.__iter__
 
@@ -382,7 +382,7 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
 
 
 def test_scores_of_a_transfer_network(here, tmp_path, monkeypatch):
-    from autolink_gen import pretrained
+    from autolink_gen.pretrained import features as pretrained
 
     monkeypatch.setattr(pretrained, "load_lpips", lambda: lambda a, b: (a - b).square().mean((1, 2, 3), keepdim=True))
     clips = here / "clips"

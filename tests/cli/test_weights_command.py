@@ -8,10 +8,10 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from autolink_gen import pretrained
 from autolink_gen.cli.weights import NAMES, weights
 from autolink_gen.losses.perceptual import RandomFeatures
-from autolink_gen.weight_files import NETWORKS, tensors_digest, write_weights
+from autolink_gen.pretrained import features as pretrained
+from autolink_gen.pretrained.files import NETWORKS, tensors_digest, write_weights
 
 
 @pytest.fixture

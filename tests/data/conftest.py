@@ -4,7 +4,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from picture_files import save_picture
+from helpers.picture_files import save_picture
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from picture_files import save_picture
+from helpers.picture_files import save_picture
+from helpers.video_clips import write_clip
 from torch.utils.data import Dataset
-from video_clips import write_clip
 
-from autolink_gen.data.catalog import PUPPET_CLIPS, holds_clips_out, open_clips, open_dataset, open_held_out
-from autolink_gen.data.clips import PuppetClip
-from autolink_gen.data.frame_draws import FrameDraws
 from autolink_gen.data.mixture import Mixture
+from autolink_gen.data.source import PUPPET_CLIPS, holds_clips_out, open_clips, open_dataset, open_held_out
+from autolink_gen.data.video.clips import PuppetClip
+from autolink_gen.data.video.frame_pairs import FrameDraws
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from autolink_gen.cache import CACHE_VARIABLE
+from autolink_gen.common.cache import CACHE_VARIABLE
 from autolink_gen.data.contents import Contents, contents_of
-from autolink_gen.data.downloads import cached_path
+from autolink_gen.data.shards.download import cached_path
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autolink_gen.data.clips import list_clips
 from autolink_gen.data.folders import list_images, natural_key
-from autolink_gen.data.frame_stream import FrameStream
+from autolink_gen.data.video.clips import list_clips
+from autolink_gen.data.video.stream import FrameStream
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.video_clips import write_clip
 from PIL import Image
-from video_clips import write_clip
 
-from autolink_gen.data.catalog import open_clips, open_dataset
 from autolink_gen.data.folders import list_images
 from autolink_gen.data.found import found_pictures
-from autolink_gen.data.preparing import prepare_videos
+from autolink_gen.data.source import open_clips, open_dataset
+from autolink_gen.data.video.prepare import prepare_videos
 
 LOGGER = "autolink_gen.data.found"
 

@@ -11,7 +11,7 @@ from PIL import Image
 from autolink_gen.config import DataConfig, PairDataConfig
 from autolink_gen.data.held_out import held_out_rows, open_persons
 from autolink_gen.data.landmarks import LandmarkTable
-from autolink_gen.evaluation.parts import read_held_out
+from autolink_gen.evaluation.splits import read_held_out
 from autolink_gen.training.batches import open_pictures
 
 PERSONS = ("Dora", "Ada", "Finn", "Cleo", "Ben", "Egon", "Ada", "Finn")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from autolink_gen.data import inspection
-from autolink_gen.data.inspection import Spread, find_near_duplicates, inspect_folder
+from autolink_gen.data import check as inspection
+from autolink_gen.data.check import Spread, find_near_duplicates, inspect_folder
 
 
 def _smooth(seed: int, *, size: tuple[int, int] = (96, 80)) -> Image.Image:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autolink_gen.common.files import BadFileError
+from autolink_gen.common.text import to_cell
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.files import BadFileError
-from autolink_gen.text import to_cell
 
 GOOD = "file,person,x0,y0,x1,y1\na.jpg,Ann,0.1,0.2,0.3,0.4\nb.jpg,Bob,0.5,0.6,1.0,0.0\n"
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from autolink_gen.evaluation import images
-from autolink_gen.evaluation.images import (
+from autolink_gen.evaluation import fid as images
+from autolink_gen.evaluation.fid import (
     features_of,
     frechet_distance,
     inception_features,

@@ -10,9 +10,7 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from autolink_gen.evaluation.detection import detect_and_see, detect_keypoints
 from autolink_gen.evaluation.landmarks import Annotations, nme
-from autolink_gen.evaluation.parts import Part, check_alike, overlap, read_part
 from autolink_gen.evaluation.report import check_protocol, default_protocol, picture_errors, report_landmarks
 from autolink_gen.evaluation.showcase import (
     Predictions,
@@ -21,7 +19,9 @@ from autolink_gen.evaluation.showcase import (
     from_normalised,
     spread_graphs,
 )
-from autolink_gen.landmark_regressor import FACE_NAMES
+from autolink_gen.evaluation.splits import Part, check_alike, overlap, read_part
+from autolink_gen.inference.detect_batches import detect_and_see, detect_keypoints
+from autolink_gen.inference.landmark_regressor import FACE_NAMES
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy import ndarray
 from PIL import Image
 
-from autolink_gen.data.catalog import open_dataset
+from autolink_gen.data.source import open_dataset
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
 from autolink_gen.evaluation.seen import see_pictures, see_puppets

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autolink_gen.cli.detect import detect
 from autolink_gen.cli.view_graph import view_graph
-from autolink_gen.data.synthetic import BONES, Puppets
+from autolink_gen.data.puppets.dataset import BONES, Puppets
 from autolink_gen.evaluation import puppets
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig

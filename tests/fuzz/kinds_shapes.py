@@ -9,11 +9,11 @@ from kinds_pictures import saved
 from kinds_weights import tiny_graph
 from PIL import Image
 
+from autolink_gen.data.check import inspect_folder
 from autolink_gen.data.images import fit_square, read_image
-from autolink_gen.data.inspection import inspect_folder
 from autolink_gen.inference.cropping import middle_square
 from autolink_gen.inference.detect import SourcePicture, detect_pictures
-from autolink_gen.viz import draw_graph
+from autolink_gen.viz.graphs import draw_graph
 
 _SIDES = (1, 1, 2, 3, 5, 16, 63, 64, 65, 500, 3999, 40_000, 65_535)
 _MOST_PIXELS = 300_000

@@ -11,18 +11,18 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 from fuzz_kinds import Kind, Sample
+from helpers.published_trees import BUILDERS, celeba_h5
 from kinds_pictures import change_png
 from pickle_soup import change_pickle
 from PIL import Image
-from published_trees import BUILDERS, celeba_h5
 from scipy.io import savemat
 from structures import change_csv, change_json, change_tar, inside_tar
 
+from autolink_gen.common.progress import no_progress
 from autolink_gen.data.landmarks import match_pictures, read_landmarks_csv
-from autolink_gen.data.publishing import prepare_set
-from autolink_gen.data.sets import SETS, PictureSet
-from autolink_gen.data.shards import ShardPictures, read_members
-from autolink_gen.progress import no_progress
+from autolink_gen.data.published.prepare import prepare_set
+from autolink_gen.data.published.sets import SETS, PictureSet
+from autolink_gen.data.shards.reader import ShardPictures, read_members
 
 _SETS = ("celeba-aligned", "celeba-wild", "human36m", "deepfashion", "taichi", "cub-001", "flowers")
 _PICTURES = (".jpg", ".png")

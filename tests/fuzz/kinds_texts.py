@@ -12,20 +12,20 @@ from kinds_weights import tiny_graph
 from mutators import cut
 from structures import change_json, change_lines, change_yaml
 
-from autolink_gen import package_index
+from autolink_gen.common.text import from_cell, printable, shown, to_cell
 from autolink_gen.config import GanRunConfig, GraphRunConfig, TransferRunConfig, build, to_dict, to_yaml
-from autolink_gen.data.catalog import data_root, settings_file
-from autolink_gen.data.preparing import prepare_videos
-from autolink_gen.data.publishing import is_prepared
+from autolink_gen.data.published.prepare import is_prepared
+from autolink_gen.data.source import data_root, settings_file
+from autolink_gen.data.video.prepare import prepare_videos
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.inference.poses import read_poses
-from autolink_gen.landmark_regressor import LandmarkRegressor
-from autolink_gen.pip_client import Requirement
+from autolink_gen.pretrained import package_index
+from autolink_gen.pretrained.pip_client import Requirement
 from autolink_gen.recipes import merge, parse_overrides, read_recipe, recipe_names
-from autolink_gen.text import from_cell, printable, shown, to_cell
+from autolink_gen.studies.seeds import check_kept
 from autolink_gen.training.curve import Curve
 from autolink_gen.training.metrics_file import drop_later_lines
 from autolink_gen.training.run_data import read_record
-from autolink_gen.training.seeds import check_kept
 
 _RUNS = {"graph": GraphRunConfig, "gan": GanRunConfig, "transfer": TransferRunConfig}
 _JSON_TOKENS = (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"null", b"true", b'"\\ud800"', b"\\u0000", b"[[", b"]]",

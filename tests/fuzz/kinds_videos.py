@@ -14,9 +14,9 @@ from kinds_pictures import change_riff, saved
 from mutators import word_of
 from PIL import Image
 
-from autolink_gen.data.frame_stream import FrameStream
-from autolink_gen.data.moving_pictures import open_film
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.video.moving_images import open_film
+from autolink_gen.data.video.stream import FrameStream
+from autolink_gen.data.video.writer import VideoWriter
 
 TOKENS = (b"moov", b"trak", b"mdia", b"stbl", b"stts", b"stsz", b"stco", b"co64", b"ctts", b"elst", b"dref", b"alis",
           b"url ", b"moof", b"trun", b"\x1aE\xdf\xa3", b"\x15\x49\xa9\x66", b"\x01\xff\xff\xff\xff\xff\xff\xff",

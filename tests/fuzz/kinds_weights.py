@@ -19,7 +19,7 @@ from safetensors.torch import save
 from structures import change_safetensors, change_tar, inside_gzip, inside_tar
 
 from autolink_gen.checkpoints import load_graph_model, save_model
-from autolink_gen.data.frame_pickles import read_frame
+from autolink_gen.data.published.pandas_pickle import read_frame
 from autolink_gen.inference.generate import Gan, load_gan, save_gan
 from autolink_gen.inference.transfer import Transfer, load_transfer, save_transfer
 from autolink_gen.losses.perceptual import ConvFeatures
@@ -28,8 +28,8 @@ from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.models.official_names import official_names
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.official import read_official
+from autolink_gen.pretrained.files import Network, read_weights, unpickle_arrays
 from autolink_gen.training.saves import read_newest, read_save, write_save
-from autolink_gen.weight_files import Network, read_weights, unpickle_arrays
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "features.0.weight": (2, 3, 1, 1),

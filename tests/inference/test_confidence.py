@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from autolink_gen.data.frame_stream import FrameStream
-from autolink_gen.data.synthetic import JOINT_NAMES, puppet_clip
+from autolink_gen.data.puppets.dataset import JOINT_NAMES, puppet_clip
+from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.inference.confidence import Certainty, Judge, usual_width
 from autolink_gen.inference.transfer import Animator, Motion, Transfer
 from autolink_gen.inference.transfer_video import Look, transfer_video

@@ -9,9 +9,9 @@ from PIL import Image
 
 import autolink_gen
 from autolink_gen.checkpoints import save_model
+from autolink_gen.common.progress import no_progress
 from autolink_gen.inference.detect_files import DetectionReport
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.progress import no_progress
 
 
 @pytest.fixture(scope="module")

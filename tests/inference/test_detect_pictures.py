@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.data.images import ImageError
-from autolink_gen.data.video import VideoReader
-from autolink_gen.data.video_writing import VideoWriter
+from autolink_gen.data.video.reader import VideoReader
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import (
     SourcePicture,
     detect_pictures,

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autolink_gen.common.text import from_cell, printable
 from autolink_gen.inference import keypoint_files
 from autolink_gen.inference.detect import Detection, SourcePicture
 from autolink_gen.inference.keypoint_files import KeypointFiles
-from autolink_gen.text import from_cell, printable
 
 WEIGHTS = np.array([[0.0, 0.5, 0.1], [0.5, 0.0, 2.0], [0.1, 2.0, 0.0]])
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from autolink_gen.data.synthetic import puppet_clip
+from autolink_gen.data.puppets.dataset import puppet_clip
 from autolink_gen.inference.transfer import Animator, Motion, Transfer, cluster_labels, load_transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork

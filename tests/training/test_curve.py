@@ -5,8 +5,8 @@ import json
 import pytest
 
 from autolink_gen.config import GraphRunConfig
+from autolink_gen.studies.seeds import SEEDS_NAME, check_kept
 from autolink_gen.training.curve import Curve
-from autolink_gen.training.seeds import SEEDS_NAME, check_kept
 
 
 def test_it_goes_on_from_the_step_of_the_save(tmp_path):
@@ -61,7 +61,7 @@ def test_a_damaged_curve_is_one_line_and_stays(tmp_path, text):
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[" * 100_000, b"{}", b"[7]", b'[{"seed": "x"}]', b"null"])
 def test_a_damaged_list_of_seeds_is_one_line(tmp_path, monkeypatch, text):
-    monkeypatch.setattr("autolink_gen.training.seeds.changed_settings", lambda *args, **kwargs: [])
+    monkeypatch.setattr("autolink_gen.studies.seeds.changed_settings", lambda *args, **kwargs: [])
     (tmp_path / SEEDS_NAME).write_bytes(text)
     with pytest.raises(ValueError, match=r"seeds\.json|the seeds were") as caught:
         check_kept(tmp_path, GraphRunConfig(), [1])

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from autolink_gen import load_graph_model
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_weights, save_model, write_weights
+from autolink_gen.common.files import BadFileError
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.files import BadFileError
 from autolink_gen.inference.generate import Gan, load_gan, save_gan
 from autolink_gen.inference.transfer import Transfer, load_transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig

@@ -18,8 +18,8 @@ from autolink_gen.losses.perceptual import RandomFeatures
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
-from autolink_gen.training import gan_progress
-from autolink_gen.training.critic import Critic
+from autolink_gen.training import gan_samples as gan_progress
+from autolink_gen.training.adversary import Critic
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan import other_poses, train_gan
 from autolink_gen.training.launch import Launch

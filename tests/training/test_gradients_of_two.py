@@ -13,8 +13,8 @@ from autolink_gen.losses.perceptual import PerceptualLoss, RandomFeatures
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
+from autolink_gen.training.adversary import Critic
 from autolink_gen.training.batches import step_generator
-from autolink_gen.training.critic import Critic
 
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from autolink_gen.cache import CACHE_VARIABLE
+from autolink_gen.common.cache import CACHE_VARIABLE
 from autolink_gen.config import GraphRunConfig, build, to_yaml
-from autolink_gen.data.downloads import cached_path
+from autolink_gen.data.shards.download import cached_path
+from autolink_gen.studies.seeds import check_kept
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.run_data import DATA_NAME, read_record
-from autolink_gen.training.seeds import check_kept
 
 SECRET = "5ec3e7c0de"
 

@@ -13,7 +13,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.recipes import merge, read_recipe, recipe_names
-from autolink_gen.training.critic import make_critic
+from autolink_gen.training.adversary import make_critic
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan import train_gan
 from autolink_gen.training.graph import train_graph

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.data.shard_writing import pack_pictures
+from autolink_gen.data.shards.writer import pack_pictures
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch

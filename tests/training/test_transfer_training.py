@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from autolink_gen.config import TransferRunConfig, build
-from autolink_gen.data.clips import PuppetClip
-from autolink_gen.data.frame_draws import FrameDraws
+from autolink_gen.data.video.clips import PuppetClip
+from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training import transfer as module
@@ -22,7 +22,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, step_folders
 from autolink_gen.training.transfer import train_transfer
-from autolink_gen.training.transfer_progress import pairs_of
+from autolink_gen.training.transfer_samples import pairs_of
 
 TINY = {
     "model": {"image_size": 64, "width": 0.05, "appearance_width": 0.05},

@@ -145,7 +145,7 @@ def test_consistency_draws_keypoints_to_where_the_picture_moved(tmp_path):
 
 
 def _error(model: AutoLink) -> float:
-    from autolink_gen.data.synthetic import Puppets
+    from autolink_gen.data.puppets.dataset import Puppets
 
     nudge = Nudge()
     pictures = torch.stack([Puppets(image_size=64, seed=9, split="test")[i] for i in range(16)]).float() / 127.5 - 1

@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from autolink_gen.common.files import reason_of
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.data.image_folder import ImageFolder
-from autolink_gen.files import reason_of
 from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph

@@ -1,0 +1,105 @@
+"""The folder where what was fetched is kept, and its locks."""
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from autolink_gen.common.text import printable
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "AUTOLINK_GEN_CACHE"
+DAY_S = 24 * 60 * 60
+
+
+def cache_folder() -> Path:
+    """Folder of our cache: the environment's AUTOLINK_GEN_CACHE, else the system's for this user.
+
+    Raises ValueError for the home of a user whom the system does not know.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    try:
+        return Path(named).expanduser() if named else Path(user_cache_dir("autolink-gen"))
+    except RuntimeError as problem:
+        where = f"{CACHE_VARIABLE} is {printable(named)}" if named else "there is no home for the cache"
+        raise ValueError(f"{where}: {problem}; set {CACHE_VARIABLE} to a folder") from problem
+
+
+def cache_subfolder(name: str) -> Path:
+    """A folder in our cache, made where it is missing; ValueError where it cannot be."""
+    folder = cache_folder() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise _unwritable(folder, problem) from problem
+    return folder
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[bool]:
+    """Hold a lock of the cache, so that the processes of one training run fetch once; freed even when killed.
+
+    Gives whether the system can lock: Windows cannot, nor can some file systems. Raises ValueError where the cache
+    cannot be written.
+    """
+    folder = cache_subfolder("")
+    try:
+        handle = _open_lock(folder / f"{name}.lock")
+    except OSError as problem:
+        raise _unwritable(folder, problem) from problem
+    try:
+        yield _lock(handle, folder)
+    finally:
+        os.close(handle)
+
+
+def _open_lock(path: Path) -> int:
+    """Open a lock's file, which stays empty: what lies in its place is neither cut nor waited for."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "a symbolic link is in the way", str(path))
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EEXIST, "something that is no file is in the way", str(path))
+    return handle
+
+
+def _lock(handle: int, folder: Path) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    # Two may fetch then, and the last atomic write stays.
+    except (ImportError, OSError):
+        logger.debug("no lock on %s", folder)
+        return False
+    return True
+
+
+def clear_leftovers(path: Path, *, alone: bool) -> None:
+    """Remove what killed processes left of writing `path`: plain files beside it with the names we give them.
+
+    `alone`: a lock tells that nobody writes `path` now; else what is younger than a day stays.
+    """
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.tmp")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):  # another process was quicker, or Windows, where it is in use
+                    if alone or time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY_S:
+                        Path(entry).unlink()
+
+
+def _unwritable(folder: Path, problem: OSError) -> ValueError:
+    return ValueError(
+        f"the cache folder {printable(str(folder))} can't be written ({printable(str(problem))}): "
+        f"set {CACHE_VARIABLE} to one that can"
+    )

@@ -1,0 +1,349 @@
+"""Files that are whole or not there: written beside their target, read back, and only then given its name."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from autolink_gen.common.text import printable, shown
+
+_REMEDY = "free some space or choose another --out"
+_MAX_NAME_BYTES = 255
+_STDOUT = 1
+_DESCRIPTOR = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,9})")
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # of file systems that synchronise no folders
+_IS_WINDOWS = os.name == "nt"
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4)
+
+
+class BadFileError(ValueError):
+    """A file that cannot be read for what it should be; the message names it, the reason and the remedy."""
+
+
+@contextmanager
+def reading(name: str | Path, kind: str, *, remedy: str) -> Iterator[None]:
+    """Make one BadFileError of whatever a parser raises over a file: "NAME is no readable KIND: why; REMEDY".
+
+    A damaged or hostile file makes parsers raise anything at all, MemoryError and RecursionError included, and each
+    kind of file has one net, which is this. A BadFileError passes as it is.
+    """
+    try:
+        yield
+    except BadFileError:
+        raise
+    except Exception as error:
+        raise BadFileError(f"{printable(str(name))} is no readable {kind}: {reason_of(error)}; {remedy}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one printable line: the system's words, or the first line, or else its kind."""
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(told := getattr(error, "strerror", None), str):  # of the system's errors, and FFmpeg's
+        return told
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, ValueError) and "set_int_max_str_digits" in str(error):  # advice to programmers
+        return "a number in it has too many digits"
+    kind = type(error).__name__
+    if not lines or isinstance(error, LookupError):  # whose text may be a key alone
+        return f"{kind}: {shown(lines[0])}" if lines else kind
+    return shown(lines[0])
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with ~ in the place of a home; ValueError for the home of a user whom the system does not know."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{shown(str(path))}: {error}; name the folder in full") from error
+
+
+def check_free(*paths: Path, overwrite: bool, option: str = "--out") -> None:
+    """ValueError where a file that is to be written is there already, unless it may be replaced, or cannot be there.
+
+    What is no ordinary file, a pipe or a terminal, is written into and stays; a link stays too, and where it leads to
+    nothing there is nothing to lose. ``option`` is the one that names another place. Call it before anything that
+    takes long.
+    """
+    taken = []
+    for path in paths:
+        if _is_stream(path):
+            continue
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder, and a file is to have that name: give another {option}")
+        if path.is_symlink() and Path(os.path.realpath(path)).is_symlink():
+            raise ValueError(f"{path} is a link that leads to itself: remove it, or give another {option}")
+        if path.is_file():
+            taken.append(path)
+        else:
+            _check_parent(path, option)
+    if taken and not overwrite:
+        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise ValueError(f"{taken[0]} is there already{more}: give another {option}, or --overwrite to replace it")
+
+
+def _check_parent(path: Path, option: str) -> None:
+    for parent in path.parents:
+        if parent.is_dir():
+            return
+        if os.path.lexists(parent) and not parent.is_symlink():
+            raise ValueError(f"{path} cannot be written: {parent} is a file and no folder; give another {option}")
+
+
+def temporary_beside(path: Path, *, part: str = "") -> Path:
+    """The hidden name that a file has while it is written, ".NAME.PID.tmp" beside it, cut to what systems take.
+
+    It has no bytes that are no UTF-8 in it, which libraries stumble over. ``part`` stands behind the name, where a
+    process writes two for one file.
+    """
+    end = f"{part}.{os.getpid()}.tmp"
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\\", "_")
+    if name != path.name or len(os.fsencode(name)) + len(end) >= _MAX_NAME_BYTES:
+        mark = f"~{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}"  # tells those apart that begin alike
+        room = _MAX_NAME_BYTES - 1 - len(end) - len(mark)
+        name = os.fsencode(name)[:room].decode("utf-8", "ignore") + mark
+    return path.with_name(f".{name}{end}")
+
+
+def aside_of(path: Path, *, keep_ending: bool = False) -> Path:
+    """The name that nothing has yet under which something is moved aside: NAME.old1, or STEM.old1.ENDING."""
+    stem, ending = (path.stem, path.suffix) if keep_ending else (path.name, "")
+    names = (path.with_name(f"{stem}.old{number}{ending}") for number in range(1, 10**6))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def fitting_name(stem: str, ending: str) -> str:
+    """The name of a file, its ending whole and the rest cut to what systems take."""
+    while len(os.fsencode(stem + ending)) > _MAX_NAME_BYTES:
+        stem = stem[:-1]
+    return stem + ending
+
+
+class UnfinishedFile:
+    """A file that is being written under the name `temporary`, and has its own only once it is whole.
+
+    With ``follow_links``, for names that users give, a link stays and the file that it leads to is replaced; what is no
+    ordinary file, a pipe or a terminal, is written into, and "-" is the standard output. Without it whatever has the
+    name is replaced, for a folder that is a stranger's may hold links to anywhere. A file that is replaced passes on
+    its mode.
+    """
+
+    def __init__(self, path: Path, *, follow_links: bool = True, part: str = "") -> None:
+        self.path = path
+        self.is_stream = follow_links and _is_stream(path)
+        self._target = _behind_links(path) if follow_links and not self.is_stream else path
+        self._folder: Path | None = None
+        if self.is_stream:
+            self._folder = Path(tempfile.mkdtemp(prefix="autolink-gen-"))
+            self.temporary = self._folder / "content"
+        else:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self.temporary = temporary_beside(self._target, part=part)
+            self.temporary.unlink(missing_ok=True)  # a link that lies there would be written through
+
+    def keep(self, check: Callable[[Path], object] = Path.stat) -> None:
+        """Bring what was written to the disk, read it back by ``check``, and give it its name; OSError where not."""
+        if self.is_stream:
+            check(self.temporary)
+            _pour(self.temporary, self.path)
+            return
+        sync_file(self.temporary)
+        check(self.temporary)
+        with suppress(FileNotFoundError):
+            self.temporary.chmod(stat.S_IMODE(self._target.stat().st_mode))
+        _put_in_place(self.temporary, self._target)
+        sync_folder(self._target.parent)
+
+    def discard(self) -> None:
+        """Remove what has not got its name; nothing where it has."""
+        with suppress(NotADirectoryError):  # where its folder is none, the error that tells so goes on
+            self.temporary.unlink(missing_ok=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def standard_output(path: Path) -> bool:
+    """Whether a path stands for the standard output: "-", or the system's name for it."""
+    return _descriptor(path) == _STDOUT
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open file that a path stands for: opened by its name it would be emptied first, if it is a plain file."""
+    if str(path) == "-":
+        return _STDOUT
+    found = _DESCRIPTOR.fullmatch(str(path))
+    return None if found is None else {"stdout": _STDOUT, "stderr": 2}.get(found[1]) or int(found[2])
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path is neither a file nor a folder, nor free: a pipe, a terminal or another device."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _behind_links(path: Path) -> Path:
+    """The file that a link leads to, which need not exist; OSError for a link that leads to itself."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+def _pour(temporary: Path, path: Path) -> None:
+    handle = _descriptor(path)
+    with temporary.open("rb") as content:
+        if handle == _STDOUT:  # what was said already comes first
+            sys.stdout.flush()
+            shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.flush()
+            return
+        with path.open("wb") if handle is None else os.fdopen(os.dup(handle), "wb") as stream:
+            shutil.copyfileobj(content, stream)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Rename over what is there; on Windows again and again for a second: what reads a file there also holds it."""
+    for pause_s in _PAUSES_S if _IS_WINDOWS and not target.is_dir() else ():
+        try:
+            temporary.replace(target)
+        except PermissionError:
+            time.sleep(pause_s)
+        else:
+            return
+    temporary.replace(target)
+
+
+def write_atomically(
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    check: Callable[[Path], object],
+    remedy: str = _REMEDY,
+    follow_links: bool = False,
+) -> None:
+    """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
+
+    ``write`` fills a temporary file beside the target, which is synchronised to disk and read back by
+    ``check`` before it takes the target's name. ``follow_links``: see :class:`UnfinishedFile`. Raises OSError (a full
+    disk, say) that ends with ``remedy``, or with what else helps, with the target untouched.
+    """
+    unfinished = None
+    try:
+        unfinished = UnfinishedFile(path, follow_links=follow_links)
+        write(unfinished.temporary)
+        unfinished.keep(check)
+    except BrokenPipeError:  # nobody reads it any more
+        raise
+    except (OSError, ValueError) as error:  # ValueError: what check says of a file that it cannot read
+        raise OSError(f"could not write {path}: {reason_of(error)}; {remedy_for(error, path, remedy)}") from error
+    finally:
+        if unfinished is not None:
+            unfinished.discard()
+
+
+def remedy_for(error: BaseException, path: Path, remedy: str = _REMEDY) -> str:
+    """What helps against an error in writing ``path``: ``remedy``, but where it would change nothing."""
+    if isinstance(error, IsADirectoryError) or path.is_dir():
+        return "a folder has that name: move it away, or choose another name"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a file stands where a folder is needed: choose another place"
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
+        return "see that you may write there, or choose another place"
+    if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        return "choose a shorter name"
+    if getattr(error, "errno", None) == errno.EFBIG:
+        return "the disk or a limit of yours (ulimit -f) takes no file so large: choose another place"
+    return remedy
+
+
+def no_space(error: BaseException | None) -> bool:
+    """Whether an error comes from a disk that is full or takes nothing: no other file can be written there either."""
+    while error is not None:
+        if getattr(error, "errno", None) in _NO_SPACE:
+            return True
+        error = error.__cause__
+    return False
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to ``path`` survive a power cut."""
+    with path.open("rb+") as file:  # Windows synchronises no file that is open for reading alone
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a renaming in ``folder`` survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    with suppress(PermissionError):  # a folder that may be written and not be listed
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+        finally:
+            os.close(handle)
+
+
+def write_text_atomically(path: Path, text: str, *, remedy: str = _REMEDY, follow_links: bool = True) -> None:
+    """Write a text file, in UTF-8, as :func:`write_atomically` does; to the standard output where path is "-"."""
+    write_atomically(
+        path,
+        lambda target: target.write_text(text, encoding="utf-8"),
+        check=lambda target: target.read_text(encoding="utf-8"),
+        remedy=remedy,
+        follow_links=follow_links,
+    )
+
+
+def write_picture(path: Path, picture: UInt8[np.ndarray, "H W 3"], *, follow_links: bool = True) -> None:
+    """Write a picture, in the format that the name's ending says, as :func:`write_atomically` does.
+
+    Raises ValueError for an ending that is no picture's.
+    """
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path} must end in .png, .jpg or another picture's ending")
+    image = Image.fromarray(picture)
+    options = {"compress_level": 3} if kind == "PNG" else {}
+    write_atomically(
+        path,
+        lambda target: image.save(target, format=kind, **options),
+        check=partial(_check_picture, kind=kind),
+        follow_links=follow_links,
+    )
+
+
+def _check_picture(path: Path, *, kind: str) -> None:
+    with Image.open(path, formats=(kind,)) as image:
+        if kind == "PNG":
+            try:
+                image.verify()  # has sums over all of it: no second copy of a large picture is needed
+            except SyntaxError as error:
+                raise OSError(str(error)) from error
+        else:
+            image.load()

@@ -1,0 +1,335 @@
+"""What is fetched over http and https: where it may lead, how much may come, how it goes on when it is cut."""
+
+import base64
+import http.client
+import io
+import logging
+import re
+import ssl
+import string
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from tqdm import tqdm
+
+from autolink_gen.common.files import reason_of, write_atomically
+from autolink_gen.common.text import printable, shown
+from autolink_gen.common.web_pauses import QUICK_TRIES, TRIES, asked_pause_s, is_passing, pause_s
+
+logger = logging.getLogger(__name__)
+_LONG_S = 2.0  # a person should know what is waited for
+
+TIMEOUT_S = 60  # for each connection and each read
+MOST_REDIRECTS = 10
+_BLOCK = 1 << 20
+_MUCH_NEW = 16 * _BLOCK  # a try that brings so much more than any before is counted as the first
+_REMEDIES = {
+    401: "it wants a password or a token; fetch it yourself and give the file",
+    403: "it may not be read, or no longer: renew the address where it is a signed one",
+}
+_PORTS = {"http": 80, "https": 443}
+_PART = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
+
+
+class FetchError(Exception):
+    """Why nothing came; no ValueError or OSError, so that it passes through `write_atomically` as it is."""
+
+
+class _CutError(Exception):
+    """A transfer that broke off, and may go on: tried `tries` times in all, after what the server asks to wait."""
+
+    def __init__(self, reason: str, *, tries: int = TRIES, asked_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.tries, self.asked_s = tries, asked_s
+
+
+@dataclass(frozen=True)
+class Address:
+    """An http or https address in ASCII, and the Authorization header that its user and password make."""
+
+    url: str
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The address as messages show it: without user and password, and without the query, which may sign it."""
+        place, mark, _ = self.url.partition("?")
+        return shown(place) + (f"{mark}..." if mark else "")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most bytes that may come, and what to do about it where there are more."""
+
+    most_bytes: int
+    remedy: str
+
+
+def address_of(text: str) -> Address:
+    """The address that a text names; ValueError, which shows no password, where it is no http or https address."""
+    try:
+        parts = urlsplit(text.strip())
+        port = f":{parts.port}" if parts.port else ""
+        host, user, password = (parts.hostname or "").encode("idna").decode(), parts.username, parts.password
+        path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))
+    except ValueError as error:
+        raise ValueError("an address is not written as one; check its spelling") from error
+    if parts.scheme not in _PORTS or not host:
+        raise ValueError(f"an address begins with http:// or https:// and a host, not with {shown(parts.scheme + ':')}")
+    login = None
+    if user is not None or password is not None:
+        pair = f"{unquote(user or '')}:{unquote(password or '')}"
+        login = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    host = f"[{host}]" if ":" in host else host
+    return Address(urlunsplit((parts.scheme, host + port, path, query, "")), login)
+
+
+def may_lead(old: str, new: str) -> bool:
+    """Whether an address may send on to another: to http and https alone, and not from https to http."""
+    schemes = urlsplit(old).scheme, urlsplit(new).scheme
+    return schemes[1] in _PORTS and schemes != ("https", "http")
+
+
+def same_host(old: str, new: str) -> bool:
+    """Whether what is told to one address may be told to another: one host and port, or its https in http's place."""
+    before, after = urlsplit(old), urlsplit(new)
+    ports = [part.port or _PORTS.get(part.scheme) for part in (before, after)]
+    upgraded = (before.scheme, after.scheme) == ("http", "https") and ports == [80, 443]
+    return before.hostname == after.hostname and (upgraded or (before.scheme == after.scheme and ports[0] == ports[1]))
+
+
+def file_name(url: str) -> str:
+    """The last part of an address's path, fit for a terminal."""
+    return printable(unquote(urlsplit(url).path).rpartition("/")[2])
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to http and https, never from https to http; another host is told no user and password."""
+
+    max_redirections = MOST_REDIRECTS
+    http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302  # Python 3.10 does not know it
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Message, newurl: str
+    ) -> urllib.request.Request:
+        """The request to the next address; FetchError where it may not lead there."""
+        old = req.full_url
+        try:
+            new = address_of(newurl)
+        except ValueError as error:
+            raise FetchError(f"cannot fetch {Address(old).shown}: it leads to no http or https address") from error
+        if not may_lead(old, new.url):
+            raise FetchError(
+                f"cannot fetch {Address(old).shown}: it leads from https to {new.shown}, where anybody between may "
+                "change it; give an address that stays with https"
+            )
+        kept = {name: value for name, value in req.headers.items() if name.lower() != "proxy-authorization"}
+        if not same_host(old, new.url):
+            kept = {name: value for name, value in kept.items() if name.lower() != "authorization"}
+        return urllib.request.Request(new.url, headers=kept, origin_req_host=req.origin_req_host, unverifiable=True)
+
+
+def make_opener(
+    context: ssl.SSLContext | None = None, *, proxies: dict[str, str] | None = None
+) -> urllib.request.OpenerDirector:
+    """What opens addresses: http and https alone, through the environment's proxies unless others are given."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(proxies),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=context),
+        _Redirects(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def fetch_file(
+    path: Path, address: Address, *, limit: Limit, check: Callable[[Path], object], remedy: str, progress: bool | None
+) -> None:
+    """Fetch a file, which takes its name only when it is whole and `check` raises no ValueError for it.
+
+    Raises:
+        ValueError: it cannot be fetched or is not what it should be.
+        OSError: `path` cannot be written; the message ends with `remedy`.
+    """
+
+    def write(target: Path) -> None:
+        with target.open("xb") as file:  # never through a link that somebody laid there
+            download(address, file, limit=limit, progress=progress)
+        try:
+            check(target)
+        except ValueError as error:
+            raise FetchError(str(error)) from error
+
+    try:
+        write_atomically(path, write, check=Path.stat, remedy=remedy)
+    except FetchError as error:
+        raise ValueError(str(error)) from error
+
+
+def download(
+    address: Address,
+    file: io.BufferedIOBase,
+    *,
+    limit: Limit,
+    opener: urllib.request.OpenerDirector | None = None,
+    accept: str = "*/*",
+    progress: bool | None = None,
+) -> str:
+    """Write what lies at an address into an empty file; give the address that it came from at last.
+
+    A transfer that is cut, or refused for the moment, goes on where it stopped where the server can, or starts anew,
+    after growing pauses. `progress` says whether a bar is shown; None: where a person would see it, after a second.
+    Raises FetchError.
+    """
+    headers = {"User-Agent": "autolink-gen", "Accept-Encoding": "identity", "Accept": accept}
+    if address.authorization:
+        headers["Authorization"] = address.authorization
+    with tqdm(
+        desc=file_name(address.url),
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        leave=False,
+        delay=1 if progress is None else 0,
+        disable=None if progress is None else not progress,
+    ) as bar:
+        tried, most = 0, 0
+        while True:
+            try:
+                return _receive(opener or make_opener(), address, file, headers=headers, limit=limit, bar=bar)
+            except _CutError as error:
+                tried = 1 if file.tell() >= most + _MUCH_NEW else tried + 1
+                most = max(most, file.tell())
+                if tried >= error.tries:
+                    raise FetchError(
+                        f"cannot fetch {address.shown}: {error}; check the address and the connection, then repeat "
+                        "the command"
+                    ) from error
+                wait_s = pause_s(tried, error.asked_s)
+                level = logging.WARNING if wait_s >= _LONG_S else logging.INFO
+                logger.log(level, "%s: %s; asked again in %g s", address.shown, error, wait_s)
+                time.sleep(wait_s)
+
+
+def _receive(
+    opener: urllib.request.OpenerDirector,
+    address: Address,
+    file: io.BufferedIOBase,
+    *,
+    headers: dict[str, str],
+    limit: Limit,
+    bar: tqdm,
+) -> str:
+    """Append what the file lacks, or write all of it where the server cannot send a part or has changed it."""
+    have = file.tell()
+    headers.pop("Range", None)
+    if have and "If-Range" in headers:
+        headers["Range"] = f"bytes={have}-"
+    with _answer(opener, address, headers) as answer:
+        if not _is_rest(answer, have, headers):
+            have = 0
+            file.seek(0)
+            file.truncate()
+            version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+            headers |= {"If-Range": version} if version else {}
+        whole = None if answer.length is None else have + answer.length
+        _check_size(address, whole or 0, limit)
+        bar.reset(whole)
+        bar.update(have)
+        while block := _read(answer):
+            _check_size(address, file.tell() + len(block), limit)
+            file.write(block)
+            bar.update(len(block))
+        if whole is not None and file.tell() < whole:  # `read` with a number does not tell
+            raise _CutError(f"the connection was closed after {file.tell():,} of {whole:,} bytes")
+        return answer.url
+
+
+def _answer(
+    opener: urllib.request.OpenerDirector, address: Address, headers: dict[str, str]
+) -> http.client.HTTPResponse:
+    try:
+        request = urllib.request.Request(address.url, headers=headers)
+        answer: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT_S)
+        return answer
+    except FetchError:
+        raise
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _refused(address, error, headers) from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise FetchError(
+                f"cannot fetch {address.shown}: {_said(error.reason)}; check the address and the clock, or name the "
+                "certificates to trust in SSL_CERT_FILE"
+            ) from error
+        passes = isinstance(error.reason, TimeoutError | ConnectionResetError | ssl.SSLError)
+        raise _CutError(_said(error.reason), tries=TRIES if passes else QUICK_TRIES) from error
+    except (http.client.InvalidURL, ValueError) as error:  # whose words may hold a proxy's password
+        raise FetchError(
+            f"cannot fetch {address.shown}: it, or the address of the proxy, is not written as one; check the address "
+            "and the proxy"
+        ) from error
+    except (http.client.HTTPException, OSError) as error:
+        raise _CutError(reason_of(error)) from error
+
+
+def _refused(address: Address, error: urllib.error.HTTPError, headers: dict[str, str]) -> FetchError | _CutError:
+    """What an answer other than the file means: to ask again, or that there is no use."""
+    said = f"the server answers {error.code} {reason_of(ValueError(error.reason))}"
+    if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and "Range" in headers:
+        headers.pop("If-Range", None)  # it has changed: asked for the whole next time
+        return _CutError(said)
+    if is_passing(error.code):
+        return _CutError(said, asked_s=asked_pause_s(error.headers.get("Retry-After")))
+    return FetchError(f"cannot fetch {address.shown}: {said}; {_REMEDIES.get(error.code, 'check the address')}")
+
+
+def _said(reason: object) -> str:
+    return reason_of(reason) if isinstance(reason, BaseException) else shown(reason)
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read(_BLOCK)
+    except Exception as error:  # apart from the disk's errors, which are not the net's
+        raise _CutError(reason_of(error)) from error
+
+
+def _is_rest(answer: http.client.HTTPResponse, have: int, headers: dict[str, str]) -> bool:
+    """Whether the answer is the rest after `have` bytes, as asked, rather than the whole."""
+    if answer.status == http.client.OK:
+        return False
+    if answer.status != http.client.PARTIAL_CONTENT:
+        raise FetchError(
+            f"cannot fetch {Address(answer.url).shown}: the server answers {answer.status} in the place of a file; "
+            "check the address"
+        )
+    part = _PART.fullmatch(answer.headers.get("Content-Range") or "")
+    if part and "Range" in headers:
+        first, last = int(part[1]), int(part[2])
+        ends = part[3] == "*" or last + 1 == int(part[3])
+        if first == have and ends and answer.length in (None, last + 1 - first):
+            return True
+    headers.pop("If-Range", None)  # such a server is asked for the whole next time
+    raise _CutError("the server sends another part than it was asked for")
+
+
+def _check_size(address: Address, size_bytes: int, limit: Limit) -> None:
+    if size_bytes > limit.most_bytes:
+        raise FetchError(
+            f"cannot fetch {address.shown}: it is larger than {limit.most_bytes:,} bytes, the most that is fetched; "
+            f"{limit.remedy}"
+        )

@@ -1,0 +1,1 @@
+"""Published data sets: what they are, how they are read and prepared."""

@@ -1,0 +1,1 @@
+"""The embedded puppets: drawn, and their joints known."""

@@ -1,0 +1,42 @@
+"""Whether shards that are there hold the pictures that are to be packed, so that a repeated command changes nothing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autolink_gen.common.files import BadFileError
+from autolink_gen.data.shards.reader import Member, read_members
+
+
+def are_packed(
+    pictures: Sequence[tuple[str, Path]],
+    shards: Sequence[Path],
+    *,
+    per_shard: int | None,
+    is_bad: Callable[[Path], bool],
+) -> bool:
+    """Whether `shards` hold `pictures`, each the name in a shard and its file: so many in each, none changed since.
+
+    `is_bad` says of a picture that is in none of them whether it cannot be read, and is left out for that.
+    """
+    try:
+        members = [read_members(shard, name=str(shard)) for shard in shards]
+        packed_ns = min(shard.stat().st_mtime_ns for shard in shards)
+        full = members if per_shard is None else members[:-1]
+        if per_shard is not None and any(len(one) != per_shard for one in full):
+            return False
+        missing = _missing([member for one in members for member in one], pictures, packed_ns)
+    except (BadFileError, OSError):
+        return False
+    return missing is not None and all(map(is_bad, missing))
+
+
+def _missing(members: Sequence[Member], pictures: Sequence[tuple[str, Path]], packed_ns: int) -> list[Path] | None:
+    """The pictures that are no member; None where a member is no picture, or was changed after it was packed."""
+    left, missing = list(reversed(members)), list[Path]()
+    for name, path in pictures:
+        found = path.stat()
+        if left and left[-1].name == name and left[-1].size == found.st_size and found.st_mtime_ns <= packed_ns:
+            left.pop()
+        else:
+            missing.append(path)
+    return None if left else missing

@@ -1,0 +1,177 @@
+"""Films: what has frames, each with the time at which it is shown, whatever decodes it."""
+
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+
+from autolink_gen.common.files import BadFileError
+from autolink_gen.common.text import printable, typed
+
+logger = logging.getLogger(__name__)
+
+MAX_BAD_SHARE = 0.2
+_SHORT = 0.8  # of its length: a film that ends before is not whole
+Rate = Fraction | float | int  # frames a second
+UNKNOWN = "its content is no video that is known here, or it was cut short"
+EMPTY = "the file is empty (0 bytes)"
+_WORTH_SEEKING_S = 1.0  # what lies nearer is decoded sooner than a keyframe is looked for
+
+
+def falls_short(seen_s: float, length_s: float) -> bool:
+    """Whether so many seconds are well below a film's length, which may be infinite where it is not known."""
+    return length_s < math.inf and seen_s < _SHORT * length_s
+
+
+class VideoError(BadFileError):
+    """A video that cannot be read; the message names the file, the reason and the remedy."""
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A frame, RGB and upright; its number among the undamaged, from 0; its time from the file's start.
+
+    `hold_s` is how long the file says that it is shown, 0 where that is not known.
+    """
+
+    number: int
+    time_s: float
+    pixels: UInt8[ndarray, "H W 3"]
+    hold_s: float = 0.0
+
+
+class Film:
+    """A file as an iterable of frames, uint8 (H, W, 3) RGB, turned upright; it can be iterated again.
+
+    Reads one frame at a time. `fps` is the mean frame rate, `width` and `height` are pixels of the upright
+    frame, `num_frames` is what the file shows by its word or by its length, None where neither is known; what a
+    trimmed film hides does not count. Times rise, and go on where those of the file begin anew. `length_s` is how
+    long the file says it is, None where it does not; `ends_s` until when the last frame that `timed` passed is shown.
+    `bad_frames` counts the damaged frames that the current or last iteration skipped, those missing from a
+    truncated file included; an iteration ends in VideoError where they exceed `max_bad_share` of all.
+    """
+
+    fps: Fraction
+    num_frames: int | None
+    length_s: float | None
+    has_audio: bool
+    width: int
+    height: int
+
+    def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE) -> None:
+        if not 0 <= max_bad_share < 1:
+            raise ValueError(f"max_bad_share is {max_bad_share}; it must be at least 0 and below 1")
+        self.path = Path(path)
+        self.max_bad_share = max_bad_share
+        self.bad_frames, self.ends_s = 0, 0.0
+        self._reached_end = False
+
+    @property
+    def ends_early(self) -> str:
+        """What to say where the frames of the last iteration end well before the length that the file says.
+
+        It is judged by time, for frames may be left out; damaged ones count as if they had come.
+        """
+        seen_s, length_s = self.ends_s + self.bad_frames / float(self.fps), self.length_s
+        if length_s is None or not falls_short(seen_s, length_s):
+            return ""
+        return f"{printable(str(self.path))} ends early: {seen_s:.1f} of {length_s:.1f} seconds came; is it whole?"
+
+    def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
+        return (frame.pixels for frame in self.timed())
+
+    def timed(self, *, fps: Rate | None = None, start_s: float = 0.0, end_s: float = math.inf) -> Iterator[TimedFrame]:
+        """The frames from `start_s` to before `end_s` with their times; with `fps`, at most one each 1 / fps seconds.
+
+        A start beyond 0 is sought, not read up to.
+        """
+        if fps is not None and not fps > 0:
+            raise ValueError(f"fps is {fps}; it must be positive")
+        next_s, self.ends_s = start_s, start_s
+        held: TimedFrame | None = None
+        for frame in self._from_keyframe(start_s):
+            # A thousandth of a second of slack: time stamps are rounded.
+            if frame.time_s >= end_s - 1e-3:
+                self.ends_s = end_s
+                break
+            self.ends_s = min(frame.time_s + frame.hold_s, end_s)
+            if frame.time_s >= next_s - 1e-3:
+                next_s = (math.floor((frame.time_s + 1e-3) * fps) + 1) / fps if fps else next_s
+                held = None
+                yield self._of_one_size(frame)
+            elif next_s == start_s:
+                held = frame
+        else:
+            self.ends_s = min(self._end_after(self.ends_s), end_s)
+        if held is not None and self.ends_s > start_s + 1e-3:  # the last frame, still shown at the start
+            yield self._of_one_size(replace(held, time_s=start_s))
+
+    def at(self, times_s: Iterable[float]) -> Iterator[TimedFrame]:
+        """For each of rising times the first frame from it on, or the last of all where that is shown until then.
+
+        None for a time beyond the end. What lies between is decoded once, or passed over where a keyframe allows it.
+        The share of damaged frames is not checked.
+        """
+        frames: Iterator[TimedFrame] = iter(())
+        last: TimedFrame | None = None
+        for time_s in times_s:
+            if last is None or time_s > last.time_s + _WORTH_SEEKING_S:
+                nearer = self._from_keyframe(time_s, beyond_s=None if last is None else last.time_s, checked=False)
+                first = next(nearer, None)
+                if first is not None:
+                    frames, last = nearer, first
+            while last is not None and last.time_s < time_s - 1e-3:
+                following = next(frames, None)
+                if following is None:
+                    break
+                last = following
+            if last is not None and time_s - 1e-3 < max(self._end_after(last.time_s + last.hold_s), last.time_s + 2e-3):
+                yield self._of_one_size(last)
+
+    def _end_after(self, end_s: float) -> float:
+        """Until when a frame is shown that ends by its own word at `end_s`: the last of a whole file takes the rest."""
+        return max(end_s, self.length_s) if self._reached_end and self.length_s else end_s
+
+    def _of_one_size(self, frame: TimedFrame) -> TimedFrame:
+        """The frame, brought to the size of the first where a video changes in the middle."""
+        if frame.pixels.shape[:2] == (self.height, self.width):
+            return frame
+        resized = Image.fromarray(frame.pixels).resize((self.width, self.height), Image.Resampling.BILINEAR)
+        return replace(frame, pixels=np.asarray(resized))
+
+    def from_keyframe(self, time_s: float, *, beyond_s: float | None = None) -> Iterator[TimedFrame]:
+        """All frames from the last keyframe at or before a time on: those that must be decoded to see that time.
+
+        Beyond 0, a frame's number is its time in units of 1 / `fps`, and the share of damaged frames is not checked.
+        Nothing where that keyframe, or one that cannot be sought, is not beyond `beyond_s`.
+        """
+        return self._from_keyframe(time_s, beyond_s=beyond_s)
+
+    def _from_keyframe(
+        self, time_s: float, *, beyond_s: float | None = None, checked: bool = True
+    ) -> Iterator[TimedFrame]:
+        """The same; `checked`, of a film read from its start to its end, the share of damaged frames too."""
+        raise NotImplementedError
+
+    def _check_share(self, good: int) -> None:
+        total = good + self.bad_frames
+        if self.bad_frames > self.max_bad_share * total:
+            raise self._error(
+                f"{self.bad_frames} of its {total} frames are damaged or missing, more than the share "
+                f"{self.max_bad_share:g} that is allowed"
+            )
+        if self.bad_frames:
+            logger.warning("%s: skipped %d damaged frames of %d", printable(str(self.path)), self.bad_frames, total)
+
+    def _error(self, reason: str) -> VideoError:
+        remedy = f"copy or download it again, convert it (`ffmpeg -i {typed(self.path)} whole.mp4`), or leave it out"
+        if reason in (UNKNOWN, EMPTY):  # the first may be a playlist, which another program would follow
+            remedy = "leave it out, or copy or download it again"
+        return VideoError(f"cannot read the video {printable(str(self.path))}: {reason}; {remedy}")

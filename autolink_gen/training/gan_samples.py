@@ -1,0 +1,148 @@
+"""What users look at while a GAN trains: its weights, grids of samples, the curve of its distance to real pictures."""
+
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from autolink_gen.checkpoints import WEIGHTS_NAME
+from autolink_gen.common.files import write_picture
+from autolink_gen.config import GanRunConfig
+from autolink_gen.evaluation.fid import Extractor, features_of, frechet_distance, spread_batches, vgg16_features
+from autolink_gen.inference.generate import Gan, save_gan, styles_on_poses
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.generator import Generator
+from autolink_gen.training.batches import step_generator
+from autolink_gen.training.curve import Curve
+from autolink_gen.training.engine import Run
+
+log = logging.getLogger(__name__)
+CURVE_NAME = "fd_vgg16"
+_BATCH = 50
+
+
+class GanSamples:
+    """Writes the weights to use and, when it is time, a grid: the same styles and poses through the whole run."""
+
+    num_styles = 6
+    num_poses = 8
+
+    def __init__(self, dataset: Dataset[Tensor], graph: AutoLink, config: GanRunConfig) -> None:
+        self.dataset, self.graph, self.config = dataset, graph, config
+        self._pictures: Tensor | None = None
+
+    def refresh(self, run: Run) -> None:
+        """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
+        generator = run.usable
+        assert isinstance(generator, Generator)
+        pictures, poses = self._examples()
+        gan = Gan(self.graph, generator, poses)
+        if run.grid_is_due:
+            grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=3))
+            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_picture(run.folder / "grid.png", grid, follow_links=False)
+        # Last: weights of the step of the save mean that all is done.
+        save_gan(run.folder / WEIGHTS_NAME, gan, step=run.progress.step)
+
+    def styles(self, count: int, *, stream: int) -> Float[Tensor, "N D"]:
+        """Fixed z, the same at every step."""
+        draw = step_generator(self.config.training.seed, 0, stream=stream)
+        return torch.randn(count, self.config.model.style_size, generator=draw)
+
+    def painted(self, generator: Generator, count: int) -> Iterator[Float[Tensor, "B 3 S S"]]:
+        """Batches in [-1, 1] of ``count`` painted pictures: poses of training pictures, and as many styles."""
+        device, z = self.graph.edge_weights.device, self.styles(count, stream=4)
+        start = 0
+        for pictures in spread_batches(self.dataset, count=count, batch_size=_BATCH):
+            keypoints = self.graph.detect((pictures.to(device) + 1) / 2)
+            maps = self.graph.edge_map(keypoints, self.config.model.image_size)
+            with torch.no_grad():
+                yield generator(maps, z[start : start + len(pictures)].to(device)).clamp(-1, 1)
+            start += len(pictures)
+
+    def _examples(self) -> tuple[Tensor, Tensor]:
+        if self._pictures is None:
+            batches = spread_batches(self.dataset, count=self.num_poses, batch_size=self.num_poses)
+            self._pictures = next(batches).to(self.graph.edge_weights.device)
+        return self._pictures, self.graph.detect((self._pictures + 1) / 2)
+
+
+class Quality:
+    """The Frechet distance of VGG16 features between painted and held-out pictures, through the run.
+
+    ``fd_vgg16.json`` holds it at every save, beside two marks: the same for real training pictures (the floor) and
+    for the untrained generator (the ceiling); ``fd_vgg16.png`` draws it. Without a held-out part the training
+    pictures are compared with, and there is no floor.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Tensor],
+        held_out: Dataset[Tensor] | None,
+        samples: GanSamples,
+        config: GanRunConfig,
+        *,
+        folder: Path,
+    ) -> None:
+        self.dataset, self.samples, self.folder = dataset, samples, folder
+        self.has_held_out = held_out is not None
+        self.held_out = held_out if held_out is not None else dataset
+        sizes = (len(part) for part in (self.dataset, self.held_out))  # type: ignore[arg-type]
+        self.count = min(config.progress.pictures, *sizes)
+        self._extract: Extractor | None = None
+        self._real: Tensor | None = None
+        self._curve = Curve(
+            folder, CURVE_NAME, marks={"training_pictures": "training pictures", "untrained": "untrained"}
+        )
+
+    def begin(self, run: Run) -> None:
+        """Take up the curve of a run that goes on, or mark the floor and the ceiling of a new one."""
+        if self._curve.take_up(run.progress.step):
+            return
+        try:
+            self._extract = vgg16_features()
+        except ValueError as error:
+            log.warning("the run is not measured, for want of VGG16's weights: %s", error)
+            self.count = 0
+            return
+        floor = None
+        if self.has_held_out:
+            floor = self._distance(spread_batches(self.dataset, count=self.count), "fd_vgg16 of real pictures")
+        untrained = None if run.progress.step else self._distance(self._painted(run), "fd_vgg16 before training")
+        self._curve.begin(
+            pictures=self.count,
+            against="held-out pictures" if self.has_held_out else "training pictures",
+            training_pictures=floor,
+            untrained=untrained,
+        )
+
+    def measure(self, run: Run) -> float:
+        """Measure, note and draw; infinity where a run is stopping, which should not wait for it."""
+        if run.stopped_by or not self.count:
+            return math.inf
+        value = self._distance(self._painted(run), "fd_vgg16")
+        run.metrics[CURVE_NAME] = value
+        self._curve.add(run.progress.step, value)
+        return value
+
+    def _painted(self, run: Run) -> Iterator[Tensor]:
+        generator = run.usable
+        assert isinstance(generator, Generator)
+        return self.samples.painted(generator, self.count)
+
+    def _distance(self, batches: Iterator[Tensor], label: str) -> float:
+        self._extract = self._extract or vgg16_features()
+        if self._real is None:
+            real = spread_batches(self.held_out, count=self.count)
+            self._real = features_of(self._bar(real, "features of held-out pictures"), self._extract)
+        return frechet_distance(self._real, features_of(self._bar(batches, label), self._extract))
+
+    def _bar(self, batches: Iterator[Tensor], label: str) -> Iterator[Tensor]:
+        cpu = (batch.cpu() for batch in batches)
+        return iter(tqdm(cpu, total=math.ceil(self.count / _BATCH), desc=label, leave=False, delay=2))

@@ -1,0 +1,135 @@
+"""What users look at while a transfer network trains: its weights, grids of frames, its error on held-out clips."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+from tqdm import tqdm
+
+from autolink_gen.checkpoints import WEIGHTS_NAME
+from autolink_gen.common.files import write_picture
+from autolink_gen.config import TransferRunConfig
+from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.inference.transfer import Transfer, save_transfer
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.transfer import TransferNetwork
+from autolink_gen.training.batches import to_float
+from autolink_gen.training.curve import Curve
+from autolink_gen.training.engine import Run
+from autolink_gen.viz.graphs import draw_graphs, even_grid, to_uint8
+
+CURVE_NAME = "l1"
+_BATCH = 25
+_NUM_POSES = 32
+
+
+class Pairs(NamedTuple):
+    """True frames and the frames that lend the appearance, in [-1, 1]."""
+
+    target: Float[Tensor, "B 3 S S"]
+    source: Float[Tensor, "B 3 S S"]
+
+
+class TransferSamples:
+    """Writes the weights to use and, when it is time, a grid of the same frames through the whole run."""
+
+    num_pairs = 8
+
+    def __init__(self, pairs: FrameDraws, held_out: FrameDraws, whole: Transfer, config: TransferRunConfig) -> None:
+        self.pairs, self.held_out, self.whole, self.config = pairs, held_out, whole, config
+
+    def refresh(self, run: Run) -> None:
+        """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
+        transfer = self.usable(run)
+        if run.grid_is_due:
+            grid = self._grid(transfer)
+            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_picture(run.folder / "grid.png", grid, follow_links=False)
+        # Last: weights of the step of the save mean that all is done.
+        save_transfer(run.folder / WEIGHTS_NAME, transfer, step=run.progress.step)
+
+    def usable(self, run: Run) -> Transfer:
+        """The network to use, in eval mode, with the graph."""
+        network = run.usable
+        assert isinstance(network, TransferNetwork)
+        return Transfer(self.whole.graph, network.eval(), self.whole.labels, self.whole.poses)
+
+    def _grid(self, transfer: Transfer) -> UInt8[ndarray, "_ _ 3"]:
+        """Sources, true frames with their graph, painted frames; then others' motion, and that painted.
+
+        The left half is of clips trained on, the right half of held-out ones.
+        """
+        halves = []
+        for draws in (self.pairs, self.held_out):
+            pairs = next(pairs_of(draws, count=self.num_pairs // 2))
+            target, source = (frames.to(transfer.labels.device) for frames in pairs)
+            appearance, poses = transfer.look_at((source + 1) / 2), transfer.graph.detect((target + 1) / 2)
+            driver, driver_poses = target.roll(1, 0), poses.roll(1, 0)
+            weights = transfer.graph.edge_weights.detach()
+            halves.append(
+                [
+                    [*to_uint8(source)],
+                    draw_graphs(target, poses, weights, threshold=0.1),
+                    [*to_uint8(transfer.paint(poses, appearance) * 2 - 1)],
+                    draw_graphs(driver, driver_poses, weights, threshold=0.1),
+                    [*to_uint8(transfer.paint(driver_poses, appearance) * 2 - 1)],
+                ]
+            )
+        left, right = halves
+        return even_grid([one + other for one, other in zip(left, right, strict=True)])
+
+
+class Reconstruction:
+    """The mean absolute error of painted against true frames of held-out clips, through the run.
+
+    ``l1.json`` holds it at every save, in shares of the range from black to white, beside that of the source
+    frame as it is: a network that does not beat that has learned nothing. ``l1.png`` draws it.
+    """
+
+    def __init__(self, held_out: FrameDraws, samples: TransferSamples, config: TransferRunConfig, *, folder: Path):
+        self.held_out, self.samples, self.count = held_out, samples, config.progress.pictures
+        self._curve = Curve(folder, CURVE_NAME, marks={"copied": "the source frame as it is"})
+
+    def begin(self, run: Run) -> None:
+        """Take up the curve of a run that goes on, or measure what copying the source frame gives."""
+        if not self._curve.take_up(run.progress.step):
+            copied = [(pairs.target - pairs.source).abs().mean((1, 2, 3)) / 2 for pairs in self._pairs()]
+            self._curve.begin(pairs=self.count, copied=float(torch.cat(copied).mean()))
+
+    def measure(self, run: Run) -> float:
+        """Measure, note and draw; infinity where a run is stopping, which should not wait for it."""
+        if run.stopped_by:
+            return math.inf
+        transfer, errors = self.samples.usable(run), []
+        for pairs in self._pairs():
+            target, source = ((frames.to(transfer.labels.device) + 1) / 2 for frames in pairs)
+            painted = transfer.paint(transfer.graph.detect(target), transfer.look_at(source))
+            errors.append((painted - target).abs().mean((1, 2, 3)))
+        value = float(torch.cat(errors).mean())
+        run.metrics[CURVE_NAME] = value
+        self._curve.add(run.progress.step, value)
+        return value
+
+    def _pairs(self) -> Iterator[Pairs]:
+        bar = tqdm(pairs_of(self.held_out, count=self.count, batch_size=_BATCH), desc=CURVE_NAME, leave=False, delay=2)
+        return iter(bar)
+
+
+def poses_of(draws: FrameDraws, graph: AutoLink) -> Float[Tensor, "N K 2"]:
+    """The poses of some frames, of as many clips."""
+    frames = next(pairs_of(draws, count=_NUM_POSES)).target
+    return graph.detect((frames.to(graph.edge_weights.device) + 1) / 2)
+
+
+def pairs_of(draws: FrameDraws, *, count: int, batch_size: int | None = None) -> Iterator[Pairs]:
+    """Batches of ``count`` pairs, the same each time, as many of every clip as of any other."""
+    count = min(count, len(draws))
+    size = batch_size or count
+    for start in range(0, count, size):
+        drawn = torch.stack([draws[index] for index in range(start, min(start + size, count))])
+        yield Pairs(*(to_float(drawn[:, place]) for place in (0, 1)))

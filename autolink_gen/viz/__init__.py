@@ -1,0 +1,1 @@
+"""Drawings and charts: arrays in, uint8 images out."""

@@ -1,0 +1,128 @@
+"""The device that is taken where none is named: never one that was not asked for and cannot do what is needed."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric.accelerators import MPSAccelerator
+
+from autolink_gen.cli.shared import pick_device
+from autolink_gen.common.devices import best_device, best_precision
+from autolink_gen.config import RunLengthConfig
+from autolink_gen.evaluation.equivariance import equivariance
+from autolink_gen.evaluation.fid import features_of
+from autolink_gen.inference.detect import mean_pose
+from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.training.launch import Launch, start_fabric
+
+
+@pytest.fixture
+def an_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has one and no CUDA."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize("devices", ["auto", 1, "1", "cpu"])
+def test_training_takes_no_apple_gpu_by_accident(tmp_path: Path, an_apple_gpu: None, devices: str | int) -> None:
+    fabric = start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
+    assert (fabric.device.type, fabric.world_size) == ("cpu", 1)
+    assert pick_device(None) == best_device() == "cpu"
+
+
+def test_an_apple_gpu_is_taken_where_it_is_named(
+    tmp_path: Path, an_apple_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def fabric(**options: Any) -> None:
+        asked.update(options)
+        raise ValueError("seen")
+
+    monkeypatch.setattr("autolink_gen.training.launch.Fabric", fabric)
+    with pytest.raises(ValueError, match="seen"):
+        start_fabric(Launch(folder=tmp_path, devices="mps"), RunLengthConfig(seed=0))
+    assert (asked["accelerator"], asked["devices"], asked["strategy"]) == ("mps", 1, "auto")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert best_device() == pick_device(None) == "cuda"
+    for devices, count in (("auto", "auto"), ("cuda", "auto"), (2, 2)):
+        with pytest.raises(ValueError, match="seen"):
+            start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
+        assert (asked["accelerator"], asked["devices"]) == ("cuda", count)
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there are such devices")
+@pytest.mark.parametrize("devices", ["cuda", "mps"])
+def test_a_kind_of_device_that_is_not_there_is_one_line(tmp_path: Path, devices: str) -> None:
+    with pytest.raises(ValueError, match=f"--devices {devices} .*--devices auto takes what there is") as caught:
+        start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_half_precision_is_taken_where_the_processor_multiplies_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool, expected: str
+) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: native, raising=False)
+    assert best_precision("cpu") == expected and best_precision("mps") == "32-true"
+    launch = Launch(folder=tmp_path, devices="cpu")
+
+    def chosen(launch: Launch, precision: str) -> str:
+        return start_fabric(launch, RunLengthConfig(precision=precision)).strategy.precision.precision
+
+    assert chosen(launch, "auto") == expected
+    assert chosen(launch, "32-true") == "32-true" == chosen(replace(launch, precision="32-true"), "auto")
+
+
+def test_a_torch_that_cannot_tell_trains_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert best_precision("cpu") == "32-true"
+
+
+class Single(torch.Tensor):
+    """A tensor of a device that has no double precision; on the CPU it is a plain one."""
+
+    def double(self, *args: Any, **options: Any) -> torch.Tensor:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self, *args: Any, **options: Any) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+
+def single(values: torch.Tensor) -> torch.Tensor:
+    return values.as_subclass(Single)
+
+
+class Graph(AutoLink):
+    """Finds its keypoints on such a device: the mean colour of the picture, as x and as y."""
+
+    def __init__(self) -> None:
+        super().__init__(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
+
+    def detect(self, images: torch.Tensor) -> torch.Tensor:
+        return single(images.mean((1, 2, 3)).view(-1, 1, 1).repeat(1, 3, 2))
+
+
+class Greys(torch.utils.data.Dataset[torch.Tensor]):
+    """Four pictures, from black to a light grey."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.full((3, 64, 64), 51 * index, dtype=torch.uint8)
+
+
+def test_double_precision_is_the_cpu_s() -> None:
+    pictures = torch.stack([Greys()[index] for index in range(4)]).float()
+    features = features_of(iter([pictures]), lambda batch: single(batch.mean((2, 3))))
+    assert features.dtype == torch.float64 and features[:, 0].tolist() == [0, 51, 102, 153]
+    assert mean_pose(Graph(), Greys())[0, 0] == pytest.approx(0.3)
+    found = equivariance(Graph(), Greys())
+    assert found.unrelated_percent == pytest.approx(100 * 0.3 * math.sqrt(2) / 2, rel=1e-4)

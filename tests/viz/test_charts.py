@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import torch
+
+from autolink_gen.viz import charts
+
+
+def test_figures_are_pictures_with_content() -> None:
+    weights = torch.zeros(5, 5)
+    weights[0, 1] = weights[1, 0] = 3.0
+    heat, empty = charts.edge_matrix_figure(weights), charts.edge_matrix_figure(np.zeros((5, 5)))
+    assert heat.dtype == np.uint8 and heat.ndim == 3 and heat.shape[2] == 3
+    assert heat.shape == empty.shape
+    assert (heat != empty).any()
+    rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(50)]
+    curve = charts.loss_curve([*rows, {"step": 50, "loss": float("nan")}, {"step": 51, "lr": 1.0}, {"loss": 2.0}])
+    assert (curve == charts.loss_curve(rows)).all()
+    assert (curve != charts.loss_curve(rows[:25])).any()
+
+
+def test_a_curve_of_nothing_is_refused_with_the_key() -> None:
+    with pytest.raises(ValueError, match="'loss'"):
+        charts.loss_curve([{"step": 1, "loss": float("inf")}, {"step": 2}])
+
+
+def test_a_curve_of_distances_shows_its_levels() -> None:
+    rows = [{"step": 10, "fd": 90.0}, {"step": 20, "fd": 40.0}]
+    plain, marked = (charts.distance_curve(rows, key="fd", marks=marks) for marks in ({}, {"floor": 3.0}))
+    assert plain.shape == marked.shape
+    assert (plain != marked).any()
+
+
+def test_columns_keep_their_order_while_places_are_missing() -> None:
+    full = [("a", "1", (3.0, 0.0)), ("a", "2", (2.0, 0.0)), ("b", "1", (4.0, 0.0)), ("b", "2", (1.0, 0.0))]
+    names = {"rows": "row", "columns": "column", "score": "score"}
+    missing = charts.grid_chart([("a", "1", None), *full[1:]], **names)
+    assert (missing != charts.grid_chart(full, **names)).any()
+    assert (missing != charts.grid_chart(full[1:], **names)).any(), "without its place the columns would be swapped"
