@@ -153,11 +153,6 @@ class ImageFolder(CachedPictures):
             len(self.paths), image_size=image_size, fit=fit, cache_bytes=cache_bytes, max_bad_share=max_bad_share
         )
 
-    @property
-    def bad_files(self) -> list[Path]:
-        """The files found unreadable so far, here or in a forked worker."""
-        return [self.paths[index] for index in self.bad_indices]
-
     def _decode(self, index: int) -> Image.Image:
         return read_image(self.paths[index], min_side=self.image_size)
 

@@ -221,28 +221,6 @@ def nme(fit: Annotations, test: Annotations) -> float:
     return float(np.nanmean(eye_normalised(predict(fit, test), test)))
 
 
-def mean_pose_nme(fit: Annotations, test: Annotations) -> float:
-    """`nme` of the mean pose of the fit part: see `blind`."""
-    return nme(blind(fit), blind(test))
-
-
-def per_landmark_nme(fit: Annotations, test: Annotations) -> Float[ndarray, " P"]:
-    """`nme` of each landmark by itself; NaN for one that no test picture shows."""
-    return per_landmark(eye_normalised(predict(fit, test), test))
-
-
-def pck(fit: Annotations, test: Annotations, *, threshold: float = 0.1) -> float:
-    """Share of visible landmarks nearer than `threshold` times the picture's eye distance, no bias."""
-    return share_within(eye_normalised(predict(fit, test), test), threshold)
-
-
-def mae(fit: Annotations, test: Annotations) -> float:
-    """Mean absolute error of visible landmarks' coordinates, in the unit of `test.true`, no bias."""
-    predicted = predict(fit, test)
-    visible = ~np.isnan(landmark_distances(predicted, test))
-    return float(np.abs(predicted - test.true)[visible].mean())
-
-
 def mean_distance(fit: Annotations, test: Annotations) -> float:
     """Mean distance of visible landmarks, in the unit of `test.true`, no bias: the protocol of CUB."""
     return float(np.nanmean(landmark_distances(predict(fit, test), test)))

@@ -1,6 +1,5 @@
 """Charts of a run: the edge matrix, and curves over the steps; uint8 arrays out, no files."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,31 +27,6 @@ def edge_matrix_figure(edge_weights: Weights) -> Picture:
     figure.colorbar(image, ax=axes, label=f"weight / largest weight ({largest:.3g})", shrink=0.85)
     ticks = range(0, len(weights), 1 + len(weights) // 20)
     axes.set(xticks=ticks, yticks=ticks, xlabel="keypoint", ylabel="keypoint", title="Edge weights")
-    return _rendered(figure)
-
-
-def loss_curve(metrics: Sequence[Mapping[str, Any]], *, key: str = "loss") -> Picture:
-    """Draw one number of a run's metrics (mappings with "step") over the steps, with its running mean.
-
-    Rows without the key, or without a finite number under it, are passed over. Raises ValueError where
-    none is left.
-    """
-    rows = [(row["step"], row[key]) for row in metrics if key in row and "step" in row]
-    rows = [(step, value) for step, value in rows if isinstance(value, int | float) and math.isfinite(value)]
-    if not rows:
-        raise ValueError(f"loss_curve: no row has a finite {key!r}; train for longer, or name another key")
-    steps, values = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    span = max(1, len(values) // 20)
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    starts = np.maximum(np.arange(1, len(values) + 1) - span, 0)
-    means = (sums[1:] - sums[starts]) / (np.arange(1, len(values) + 1) - starts)
-    figure = _figure(7.0, 4.0)
-    axes = figure.add_subplot()
-    axes.plot(steps, values, color="tab:blue", alpha=0.3, linewidth=0.8)
-    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {span} values")
-    axes.set(xlabel="step", ylabel=key)
-    axes.grid(alpha=0.3)
-    axes.legend()
     return _rendered(figure)
 
 

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 
 from autolink_gen.viz import charts
@@ -12,15 +11,6 @@ def test_figures_are_pictures_with_content() -> None:
     assert heat.dtype == np.uint8 and heat.ndim == 3 and heat.shape[2] == 3
     assert heat.shape == empty.shape
     assert (heat != empty).any()
-    rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(50)]
-    curve = charts.loss_curve([*rows, {"step": 50, "loss": float("nan")}, {"step": 51, "lr": 1.0}, {"loss": 2.0}])
-    assert (curve == charts.loss_curve(rows)).all()
-    assert (curve != charts.loss_curve(rows[:25])).any()
-
-
-def test_a_curve_of_nothing_is_refused_with_the_key() -> None:
-    with pytest.raises(ValueError, match="'loss'"):
-        charts.loss_curve([{"step": 1, "loss": float("inf")}, {"step": 2}])
 
 
 def test_a_curve_of_distances_shows_its_levels() -> None:
