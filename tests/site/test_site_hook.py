@@ -5,10 +5,9 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-import pytest
-
 import command_pages
 import paper_notes
+import pytest
 import python_pages
 import result_tables
 import settings_tables
