@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from autolink_gen.common.files import BadFileError, reading, write_atomically
+from autolink_gen.common.files import BadFileError, reading, whole
 from autolink_gen.common.text import shown
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import FROZEN, AutoLink, AutoLinkConfig
@@ -68,7 +68,8 @@ def write_described(
         raise ValueError(f"{path} is not written: {name} holds numbers that are not finite, training has diverged")
     text = json.dumps({"format": FORMAT, "kind": kind, "config": config, "step": step}, sort_keys=True)
     # One key: the order of several would differ from file to file.
-    write_atomically(path, lambda target: write_weights(target, weights, {_HEADER_KEY: text}), check=read_weights)
+    with whole(path, check=read_weights) as temporary:
+        write_weights(temporary, weights, {_HEADER_KEY: text})
 
 
 def read_header(path: Path) -> Header:

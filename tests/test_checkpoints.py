@@ -18,7 +18,7 @@ from autolink_gen.checkpoints import (
     save_model,
     write_described,
 )
-from autolink_gen.common.files import write_atomically, write_text_atomically
+from autolink_gen.common.files import whole, write_text_atomically
 from autolink_gen.config import to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
@@ -294,10 +294,11 @@ def refuse(path: Path) -> None:
 def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, write, check, reason):
     file = tmp_path / "note.txt"
     file.write_text("old")
-    with pytest.raises(
-        OSError, match=rf"could not write {file}: .*{reason}.*; free some space or choose another --out"
+    with (
+        pytest.raises(OSError, match=rf"could not write {file}: .*{reason}.*; free some space or choose another --out"),
+        whole(file, check=check) as temporary,
     ):
-        write_atomically(file, write, check=check)
+        write(temporary)
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
@@ -317,12 +318,9 @@ def test_a_model_is_not_replaced_by_half_a_file(model, tmp_path, monkeypatch):
 
 
 def test_an_error_that_is_not_the_disks_passes_and_leaves_nothing(tmp_path):
-    def bug(path: Path) -> None:
-        path.touch()
+    with pytest.raises(KeyError), whole(tmp_path / "note.txt", check=Path.read_text) as temporary:
+        temporary.touch()
         raise KeyError("a bug")
-
-    with pytest.raises(KeyError):
-        write_atomically(tmp_path / "note.txt", bug, check=Path.read_text)
     assert not list(tmp_path.iterdir())
 
 

@@ -3,10 +3,8 @@
 import errno
 import hashlib
 import os
-import re
 import shutil
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +16,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from autolink_gen.common.streams import is_stream, pour
 from autolink_gen.common.text import printable, shown
 
 _REMEDY = "free some space or choose another --out"
 _MAX_NAME_BYTES = 255
-_STDOUT = 1
-_DESCRIPTOR = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,9})")
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # of file systems that synchronise no folders
 _IS_WINDOWS = os.name == "nt"
@@ -83,7 +80,7 @@ def check_free(*paths: Path, overwrite: bool, option: str = "--out") -> None:
     """
     taken = []
     for path in paths:
-        if _is_stream(path):
+        if is_stream(path):
             continue
         if path.is_dir():
             raise ValueError(f"{path} is a folder, and a file is to have that name: give another {option}")
@@ -146,7 +143,7 @@ class UnfinishedFile:
 
     def __init__(self, path: Path, *, follow_links: bool = True, part: str = "") -> None:
         self.path = path
-        self.is_stream = follow_links and _is_stream(path)
+        self.is_stream = follow_links and is_stream(path)
         self._target = _behind_links(path) if follow_links and not self.is_stream else path
         self._folder: Path | None = None
         if self.is_stream:
@@ -157,18 +154,20 @@ class UnfinishedFile:
             self.temporary = temporary_beside(self._target, part=part)
             self.temporary.unlink(missing_ok=True)  # a link that lies there would be written through
 
-    def keep(self, check: Callable[[Path], object] = Path.stat) -> None:
+    def keep(self, check: Callable[[Path], object] = Path.stat, *, sync: bool = True) -> None:
         """Bring what was written to the disk, read it back by ``check``, and give it its name; OSError where not."""
         if self.is_stream:
             check(self.temporary)
-            _pour(self.temporary, self.path)
+            pour(self.temporary, self.path)
             return
-        sync_file(self.temporary)
+        if sync:
+            sync_file(self.temporary)
         check(self.temporary)
         with suppress(FileNotFoundError):
             self.temporary.chmod(stat.S_IMODE(self._target.stat().st_mode))
         _put_in_place(self.temporary, self._target)
-        sync_folder(self._target.parent)
+        if sync:
+            sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Remove what has not got its name; nothing where it has."""
@@ -176,30 +175,6 @@ class UnfinishedFile:
             self.temporary.unlink(missing_ok=True)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def standard_output(path: Path) -> bool:
-    """Whether a path stands for the standard output: "-", or the system's name for it."""
-    return _descriptor(path) == _STDOUT
-
-
-def _descriptor(path: Path) -> int | None:
-    """The open file that a path stands for: opened by its name it would be emptied first, if it is a plain file."""
-    if str(path) == "-":
-        return _STDOUT
-    found = _DESCRIPTOR.fullmatch(str(path))
-    return None if found is None else {"stdout": _STDOUT, "stderr": 2}.get(found[1]) or int(found[2])
-
-
-def _is_stream(path: Path) -> bool:
-    """Whether a path is neither a file nor a folder, nor free: a pipe, a terminal or another device."""
-    if _descriptor(path) is not None:
-        return True
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _behind_links(path: Path) -> Path:
@@ -210,18 +185,6 @@ def _behind_links(path: Path) -> Path:
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     return target
-
-
-def _pour(temporary: Path, path: Path) -> None:
-    handle = _descriptor(path)
-    with temporary.open("rb") as content:
-        if handle == _STDOUT:  # what was said already comes first
-            sys.stdout.flush()
-            shutil.copyfileobj(content, sys.stdout.buffer)
-            sys.stdout.flush()
-            return
-        with path.open("wb") if handle is None else os.fdopen(os.dup(handle), "wb") as stream:
-            shutil.copyfileobj(content, stream)
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
@@ -236,25 +199,27 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def write_atomically(
+@contextmanager
+def whole(
     path: Path,
-    write: Callable[[Path], object],
     *,
-    check: Callable[[Path], object],
+    check: Callable[[Path], object] = Path.stat,
     remedy: str = _REMEDY,
     follow_links: bool = False,
-) -> None:
-    """Write a file so that ``path`` holds either its old content or all of the new, whatever happens meanwhile.
+    sync: bool = True,
+) -> Iterator[Path]:
+    """A temporary file to write in the block, which becomes ``path`` once it is whole.
 
-    ``write`` fills a temporary file beside the target, which is synchronised to disk and read back by
-    ``check`` before it takes the target's name. ``follow_links``: see :class:`UnfinishedFile`. Raises OSError (a full
-    disk, say) that ends with ``remedy``, or with what else helps, with the target untouched.
+    ``path`` holds either its old content or all of the new, whatever happens meanwhile: the temporary file lies beside
+    it, is brought to the disk (without ``sync`` it would not survive a power cut) and read back by ``check`` before it
+    takes the name. ``follow_links``: see :class:`UnfinishedFile`. Raises OSError (a full disk, say) that ends with
+    ``remedy``, or with what else helps, with ``path`` untouched.
     """
     unfinished = None
     try:
         unfinished = UnfinishedFile(path, follow_links=follow_links)
-        write(unfinished.temporary)
-        unfinished.keep(check)
+        yield unfinished.temporary
+        unfinished.keep(check, sync=sync)
     except BrokenPipeError:  # nobody reads it any more
         raise
     except (OSError, ValueError) as error:  # ValueError: what check says of a file that it cannot read
@@ -262,6 +227,18 @@ def write_atomically(
     finally:
         if unfinished is not None:
             unfinished.discard()
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A hidden folder beside ``path`` to fill in the block; what was not moved out of it by then is removed."""
+    temporary = temporary_beside(path)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had the same number
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remedy_for(error: BaseException, path: Path, remedy: str = _REMEDY) -> str:
@@ -310,32 +287,27 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text_atomically(path: Path, text: str, *, remedy: str = _REMEDY, follow_links: bool = True) -> None:
-    """Write a text file, in UTF-8, as :func:`write_atomically` does; to the standard output where path is "-"."""
-    write_atomically(
-        path,
-        lambda target: target.write_text(text, encoding="utf-8"),
-        check=lambda target: target.read_text(encoding="utf-8"),
-        remedy=remedy,
-        follow_links=follow_links,
-    )
+    """Write a text file, in UTF-8, as a :func:`whole` one; to the standard output where path is "-"."""
+    with whole(path, check=_read_text, remedy=remedy, follow_links=follow_links) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def write_picture(path: Path, picture: UInt8[np.ndarray, "H W 3"], *, follow_links: bool = True) -> None:
-    """Write a picture, in the format that the name's ending says, as :func:`write_atomically` does.
+    """Write an image, in the format that the name's ending says, as a :func:`whole` file.
 
-    Raises ValueError for an ending that is no picture's.
+    Raises ValueError for an ending that is no image's.
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"{path} must end in .png, .jpg or another picture's ending")
     image = Image.fromarray(picture)
     options = {"compress_level": 3} if kind == "PNG" else {}
-    write_atomically(
-        path,
-        lambda target: image.save(target, format=kind, **options),
-        check=partial(_check_picture, kind=kind),
-        follow_links=follow_links,
-    )
+    with whole(path, check=partial(_check_picture, kind=kind), follow_links=follow_links) as temporary:
+        image.save(temporary, format=kind, **options)
 
 
 def _check_picture(path: Path, *, kind: str) -> None:

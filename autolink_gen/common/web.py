@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tqdm import tqdm
 
-from autolink_gen.common.files import reason_of, write_atomically
+from autolink_gen.common.files import reason_of, whole
 from autolink_gen.common.text import printable, shown
 from autolink_gen.common.web_pauses import QUICK_TRIES, TRIES, asked_pause_s, is_passing, pause_s
 
@@ -39,7 +39,7 @@ _PART = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
 
 class FetchError(Exception):
-    """Why nothing came; no ValueError or OSError, so that it passes through `write_atomically` as it is."""
+    """Why nothing came; no ValueError or OSError, so that it passes through `whole` as it is."""
 
 
 class _CutError(Exception):
@@ -163,17 +163,14 @@ def fetch_file(
         ValueError: it cannot be fetched or is not what it should be.
         OSError: `path` cannot be written; the message ends with `remedy`.
     """
-
-    def write(target: Path) -> None:
-        with target.open("xb") as file:  # never through a link that somebody laid there
-            download(address, file, limit=limit, progress=progress)
-        try:
-            check(target)
-        except ValueError as error:
-            raise FetchError(str(error)) from error
-
     try:
-        write_atomically(path, write, check=Path.stat, remedy=remedy)
+        with whole(path, remedy=remedy) as temporary:
+            with temporary.open("xb") as file:  # never through a link that somebody laid there
+                download(address, file, limit=limit, progress=progress)
+            try:
+                check(temporary)
+            except ValueError as error:
+                raise FetchError(str(error)) from error
     except FetchError as error:
         raise ValueError(str(error)) from error
 

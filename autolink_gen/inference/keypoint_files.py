@@ -15,7 +15,7 @@ from typing import Any
 from jaxtyping import Float
 from numpy import ndarray
 
-from autolink_gen.common.files import UnfinishedFile, reason_of, remedy_for, write_atomically
+from autolink_gen.common.files import UnfinishedFile, reason_of, remedy_for, whole
 from autolink_gen.common.text import to_cell, unicode_text
 from autolink_gen.inference.detect import Detection
 from autolink_gen.viz.graphs import edges_by_weight
@@ -227,7 +227,8 @@ class _Table:
     def publish(self, tail: str) -> None:
         """Write a copy up to the mark, and ``tail``, in the place of the file."""
         if not self._unfinished.is_stream:
-            write_atomically(self.path, lambda target: self._copy(target, tail), check=Path.stat, follow_links=True)
+            with whole(self.path, follow_links=True) as temporary:
+                self._copy(temporary, tail)
 
     def finish(self, tail: str) -> None:
         """Put it in the place of the file, with ``tail``, which takes no room for a copy."""
@@ -254,10 +255,10 @@ class _Table:
             raise self._named(error) from error
 
     def _copy(self, target: Path, tail: str) -> None:
-        with target.open("wb") as file, self._unfinished.temporary.open("rb") as whole:
+        with target.open("wb") as file, self._unfinished.temporary.open("rb") as grown:
             left = self._whole_bytes
             while left:
-                chunk = whole.read(min(left, 16 * _CHUNK_BYTES))
+                chunk = grown.read(min(left, 16 * _CHUNK_BYTES))
                 left -= len(chunk)
                 file.write(chunk)
             file.write(tail.encode())

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from autolink_gen.common.files import reading, write_atomically
+from autolink_gen.common.files import reading, whole
 from autolink_gen.common.pickles import Call, Name, Pairs, Persistent, is_array, read_pickle, to_array
 from autolink_gen.common.text import printable, shown
 from autolink_gen.common.torch_files import read_torch_file, to_dict
@@ -173,21 +173,19 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 def write_weights(path: Path, tensors: Tensors, *, source: str) -> None:
     """Write tensors as safetensors whose header says where they came from (`source`) and their digest.
 
-    Atomic, as `write_atomically` is, whose OSError it raises.
+    A `whole` file, whose OSError it raises.
     """
     digest = tensors_digest(tensors)
     content = save(tensors, metadata={"source": source, "tensors_sha256": digest})
-
-    def write(target: Path) -> None:
-        # save_file would make the file readable by its owner alone, and a cache is shared.
-        with target.open("xb") as file:  # never through a link that somebody laid there
-            file.write(content)
 
     def check(target: Path) -> None:
         if tensors_digest(_load_safetensors(target)) != digest:
             raise ValueError("it does not read back as it was written: check the disk")
 
-    write_atomically(path, write, check=check, remedy="free some space or choose another folder for it")
+    remedy = "free some space or choose another folder for it"
+    # Opened here: save_file would make the file readable by its owner alone, and a cache is shared.
+    with whole(path, check=check, remedy=remedy) as temporary, temporary.open("xb") as file:
+        file.write(content)
 
 
 def read_source(path: Path) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autolink_gen.common.files import write_atomically
+from autolink_gen.common.files import whole
 
 _MOST_LINE = 2**16  # bytes; ours have a few hundred
 
@@ -13,12 +13,8 @@ def drop_later_lines(path: Path, step: int) -> None:
     """Forget what was logged after the save that a run resumes from, and lines that are none of ours."""
     if not path.is_file():
         return
-
-    def write(target: Path) -> None:
-        with target.open("wb") as file:
-            file.writelines(line for line in _whole_lines(path) if _is_until(line, step))
-
-    write_atomically(path, write, check=Path.stat)
+    with whole(path) as temporary, temporary.open("wb") as file:
+        file.writelines(line for line in _whole_lines(path) if _is_until(line, step))
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

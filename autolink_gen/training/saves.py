@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, first_not_finite, read_weights, write_weights
-from autolink_gen.common.files import BadFileError, reading, reason_of, sync_file, sync_folder
+from autolink_gen.common.files import BadFileError, folder_beside, reading, reason_of, sync_file, sync_folder
 from autolink_gen.common.text import printable
 from autolink_gen.common.torch_files import read_torch_file
 from autolink_gen.training.checksums import check_sums, write_sums
@@ -74,18 +74,17 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
     if (name := first_not_finite_of(weights, state)) is not None:
         raise DivergedError(f"step {step} is not saved: {name} holds numbers that are not finite")
     target = checkpoints / save_name(step)
-    temporary = checkpoints / f".{target.name}.{os.getpid()}.tmp"
     try:
-        temporary.mkdir(parents=True, exist_ok=True)
-        write_weights(temporary / WEIGHTS_NAME, weights)
-        _write_state(temporary / STATE_NAME, state)
-        write_sums(temporary, (WEIGHTS_NAME, STATE_NAME))
-        for file in temporary.iterdir():
-            sync_file(file)
-        read_save(temporary)
-        if target.exists():  # a save of the same step, which a stopped run has just repeated
-            _remove(target)
-        temporary.replace(target)
+        with folder_beside(target) as temporary:
+            write_weights(temporary / WEIGHTS_NAME, weights)
+            _write_state(temporary / STATE_NAME, state)
+            write_sums(temporary, (WEIGHTS_NAME, STATE_NAME))
+            for file in temporary.iterdir():
+                sync_file(file)
+            read_save(temporary)
+            if target.exists():  # a save of the same step, which a stopped run has just repeated
+                _remove(target)
+            temporary.replace(target)
         sync_folder(checkpoints)
     except (OSError, RuntimeError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, RuntimeError) else str(error)  # torch's have many lines
@@ -94,8 +93,6 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
             f"could not save step {step} in {checkpoints}: {reason}; {remedy} or choose another --out, then repeat the "
             f"command: it goes on from the last save"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

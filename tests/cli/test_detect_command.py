@@ -378,10 +378,10 @@ def test_a_full_disk_ends_it_and_keeps_what_was_finished(
             raise full
         plain(self, target, **options)
 
-    def keep(self, *_):
+    def keep(self, *_, **options):
         if "film" in str(self.path):
             raise full
-        return plain_keep(self, *_)
+        return plain_keep(self, *_, **options)
 
     plain_keep = UnfinishedFile.keep
     if where == "picture":

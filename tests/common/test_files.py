@@ -16,14 +16,15 @@ from autolink_gen.common import files
 from autolink_gen.common.files import (
     UnfinishedFile,
     check_free,
+    folder_beside,
     no_space,
-    standard_output,
     sync_file,
     temporary_beside,
-    write_atomically,
+    whole,
     write_picture,
     write_text_atomically,
 )
+from autolink_gen.common.streams import standard_output
 from autolink_gen.data.video.writer import VideoWriter
 
 
@@ -207,13 +208,9 @@ def test_a_file_system_that_synchronises_no_folders_is_no_failure(
 
 def test_what_is_not_finished_leaves_the_old_and_nothing_hidden(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
-
-    def stopped(path: Path) -> None:
-        path.write_text("half")
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
         raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "a.txt", stopped, check=Path.stat)
     unfinished = UnfinishedFile(tmp_path / "b.txt")
     unfinished.temporary.write_text("half")
     unfinished.discard()
@@ -233,3 +230,31 @@ def test_a_video_is_written_as_other_files_are(tmp_path: Path) -> None:
     with said, VideoWriter(tmp_path / "folder.gif", fps=10) as writer:
         writer.write(frame)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_folder_that_is_filled_beside_is_gone_at_the_end_and_what_was_moved_out_stays(tmp_path: Path) -> None:
+    left = temporary_beside(tmp_path / "sub" / "step")
+    left.mkdir(parents=True)
+    (left / "of a killed process").touch()
+    with folder_beside(tmp_path / "sub" / "step") as folder:
+        assert folder.parent == tmp_path / "sub" and folder.name.startswith(".") and not list(folder.iterdir())
+        (folder / "a.tar").write_text("a")
+        (folder / "b.tar").write_text("b")
+        (folder / "a.tar").replace(tmp_path / "a.tar")
+    assert [(one.name, one.is_dir()) for one in sorted(tmp_path.iterdir())] == [("a.tar", False), ("sub", True)]
+    assert not list((tmp_path / "sub").iterdir())
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_file_is_brought_to_the_disk_before_it_is_read_back_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool
+) -> None:
+    seen: list[str] = []
+    path = tmp_path / "a.txt"
+    monkeypatch.setattr(files, "sync_file", lambda file: seen.append(f"synced, there: {path.exists()}"))
+    monkeypatch.setattr(files, "sync_folder", lambda folder: seen.append(f"folder, there: {path.exists()}"))
+    with whole(path, check=lambda file: seen.append(f"checked {file.read_text()}"), sync=sync) as temporary:
+        temporary.write_text("new")
+    checked = ["checked new"]
+    assert seen == (["synced, there: False", *checked, "folder, there: True"] if sync else checked)
+    assert path.read_text() == "new"

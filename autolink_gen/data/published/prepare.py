@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
-from autolink_gen.common.files import BadFileError, check_free, reading, temporary_beside, write_text_atomically
+from autolink_gen.common.files import BadFileError, check_free, reading, whole, write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import from_cell, shown, to_cell
 from autolink_gen.data.image_folder import are_too_many
@@ -219,30 +219,17 @@ def _prepare(picture: Annotated, *, folder: Path, size: int) -> _Outcome:
     target = folder / f"{picture.name}.jpg"
     try:
         if target.is_file():
-            whole = _size_of(picture)
-            return _Outcome(False, _points(picture, whole, _inside(picture, whole)))
+            original = _size_of(picture)
+            return _Outcome(False, _points(picture, original, _inside(picture, original)))
         image = _pixels(picture)
         box = _inside(picture, image.size)
         small = image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
-        _write(target, small)
+        # Without the care for a power cut, which would cost more than all else.
+        with whole(target, remedy=_REMEDY, sync=False) as temporary, temporary.open("xb") as file:
+            small.save(file, format="JPEG", quality=_QUALITY)
         return _Outcome(True, _points(picture, image.size, box))
     except (ImageError, BadFileError) as error:
         return _Outcome(False, error=str(error))
-
-
-def _write(target: Path, picture: Image.Image) -> None:
-    """A file that is whole or not there; without the care for a power cut, which costs more than all else."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(target)
-    try:
-        with temporary.open("xb") as file:  # never through a link that lies there
-            try:
-                picture.save(file, format="JPEG", quality=_QUALITY)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(f"could not write {target}: {error}; {_REMEDY}") from error
 
 
 def _size_of(picture: Annotated) -> tuple[int, int]:

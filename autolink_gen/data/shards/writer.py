@@ -1,7 +1,6 @@
 """Pictures packed into WebDataset shards: tar files of their bytes as they are."""
 
 import re
-import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 
-from autolink_gen.common.files import sync_file, sync_folder, temporary_beside
+from autolink_gen.common.files import folder_beside, sync_file, sync_folder
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import printable, typed
 from autolink_gen.data.check import Unreadable
@@ -72,19 +71,16 @@ def pack_pictures(
     if old and not overwrite:
         return _found(packing, old, per_shard)
     tell(found_pictures(folder, len(paths), others))
-    unfinished = temporary_beside(target)
     try:
-        unfinished.mkdir(parents=True)
-        pictures = packing.readable(progress(paths, len(paths), "packing"))
-        written = _write(pictures, unfinished, target, per_shard)
-        files = tuple(path.replace(target.parent / path.name) for path in written)
+        with folder_beside(target) as unfinished:
+            pictures = packing.readable(progress(paths, len(paths), "packing"))
+            written = _write(pictures, unfinished, target, per_shard)
+            files = tuple(path.replace(target.parent / path.name) for path in written)
         for path in set(old) - set(files):
             path.unlink()
         sync_folder(target.parent)
     except OSError as error:
         raise OSError(f"could not write {target}: {error}; free some space or choose another OUT") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return _packed(packing, files)
 
 

@@ -122,8 +122,8 @@ def test_nothing_is_written_through_links(home: Path, tmp_path: Path) -> None:
         prepare("celeba-aligned", home.parent)
     (train / "000001.jpg").unlink()
     (train / f".000001.jpg.{os.getpid()}.tmp").symlink_to(outside / "new.jpg")
-    with pytest.raises(OSError, match=r"could not write .*000001\.jpg"):
-        prepare("celeba-aligned", home.parent)
+    prepare("celeba-aligned", home.parent)
+    assert (train / "000001.jpg").is_file() and not (train / "000001.jpg").is_symlink()
     assert not list(outside.iterdir())
 
 

@@ -1,0 +1,48 @@
+"""Paths that stand for something that is open already: the standard output, a pipe, a terminal."""
+
+import os
+import re
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+_STDOUT = 1
+_DESCRIPTOR = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,9})")
+
+
+def standard_output(path: Path) -> bool:
+    """Whether a path stands for the standard output: "-", or the system's name for it."""
+    return _descriptor(path) == _STDOUT
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open file that a path stands for: opened by its name it would be emptied first, if it is a plain file."""
+    if str(path) == "-":
+        return _STDOUT
+    found = _DESCRIPTOR.fullmatch(str(path))
+    return None if found is None else {"stdout": _STDOUT, "stderr": 2}.get(found[1]) or int(found[2])
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is neither a file nor a folder, nor free: a pipe, a terminal or another device."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def pour(temporary: Path, path: Path) -> None:
+    """Copy a file into the stream that a path stands for."""
+    handle = _descriptor(path)
+    with temporary.open("rb") as content:
+        if handle == _STDOUT:  # what was said already comes first
+            sys.stdout.flush()
+            shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.flush()
+            return
+        with path.open("wb") if handle is None else os.fdopen(os.dup(handle), "wb") as stream:
+            shutil.copyfileobj(content, stream)
