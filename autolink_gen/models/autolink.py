@@ -9,8 +9,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor, nn
 
+from autolink_gen.data.inputs import Images, check_shape, image_batches, image_tensors, is_one, to_pixels_of_size
 from autolink_gen.losses.perceptual import FeatureMaps
 from autolink_gen.models.blocks import check_width, start_convolutions
 from autolink_gen.models.detector import Detector
@@ -21,11 +23,13 @@ from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
 from autolink_gen.ops.masking import random_block_mask
-from autolink_gen.ops.precision import single
 from autolink_gen.ops.ranges import unit_pictures
+from autolink_gen.ops.resizing import Squares, fit_square, resized
+from autolink_gen.viz.graphs import draw_graph
 
 IMAGE_SIZES = (64, 128, 256)
 FROZEN = "detector.features."  # begins the names of weights that are a classifier's and never learn
+_LEAST_DRAWN_PX = 192  # of the shorter side of a drawing whose size is not given
 _NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its gradient
 
 
@@ -251,17 +255,42 @@ class AutoLink(WithQuickCopy):
         return fold_detector(self.detector)
 
     @torch.no_grad()
-    def detect(
-        self,
-        images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"] | Float[Tensor, "3 H W"] | UInt8[Tensor, "3 H W"],
-    ) -> Float[Tensor, "B K 2"] | Float[Tensor, "K 2"]:
-        """Keypoints (x, y) in [-1, 1] of the whole picture, for one picture or a batch, of any size.
+    def detect(self, images: Images) -> Float[Tensor, "B K 2"] | Float[Tensor, "K 2"]:
+        """Keypoints (x, y) in [-1, 1] of whole images of any size.
 
-        Pictures are floats in [0, 1], or uint8. -1 and 1 are the centres of the outer pixels. A picture that is not
-        square is cropped, padded or stretched as ``config.fit`` says, the way the training pictures were. Raises
-        ValueError for other shapes, types and ranges.
+        Takes a tensor (B, 3, H, W) or (3, H, W), of floats in [0, 1] or uint8; a file's path; a PIL image; a uint8
+        array (H, W, 3) or (B, H, W, 3); or a list of images of any sizes. A tensor (3, H, W) gives (K, 2). All else
+        gives a batch: one file gives (1, K, 2).
+
+        -1 and 1 are the centres of the outer pixels. An image that is not square is cropped, padded or stretched as
+        ``config.fit`` says, the way the training images were. Files and PIL images are turned as their EXIF data say,
+        and transparency is laid over white. Raises ValueError for other shapes, types and ranges, and for files that
+        cannot be read.
         """
-        return self.detect_unchecked(unit_pictures(images))
+        if isinstance(images, Tensor):
+            check_shape(images)
+            return self.detect_unchecked(unit_pictures(images))
+        device = self.alpha.device
+        batches = image_batches(images)
+        return torch.cat([self.detect_unchecked(unit_pictures(batch.to(device))) for batch in batches])
+
+    def draw(
+        self, images: Images, *, threshold: float = 0.1, size: int | None = None
+    ) -> Image.Image | list[Image.Image]:
+        """The graph drawn on images: one PIL image for one image, a list for several; takes what :meth:`detect` takes.
+
+        Leaves out edges that weigh less than the share ``threshold`` of the strongest. ``size`` is the length of a
+        drawing's longer side in pixels; unless given, drawings keep the size of the images, and small ones are enlarged
+        by a whole factor. Raises ValueError as :meth:`detect` does.
+        """
+        edges = None if self.config.drawing == "points" else self.edge_weights
+        drawn = []
+        for image in image_tensors(images):
+            pixels = to_pixels_of_size(image, size)
+            least = _LEAST_DRAWN_PX if size is None else 1
+            lines = draw_graph(pixels, self.detect(image), edges, threshold=threshold, min_side=least)
+            drawn.append(Image.fromarray(lines))
+        return drawn[0] if is_one(images) else drawn
 
     @torch.no_grad()
     def detect_unchecked(
@@ -270,7 +299,7 @@ class AutoLink(WithQuickCopy):
         """The same of floats that are known to lie in [0, 1], as in a training loop: the device is not waited for."""
         if images.ndim == 3:
             return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
-        square, scale, shift = _fit_square(images, self.config)
+        square, scale, shift = self._square(images)
         keypoints = self.locate(square.to(self.alpha) * 2 - 1)
         return keypoints * scale.to(keypoints) + shift.to(keypoints)
 
@@ -279,11 +308,15 @@ class AutoLink(WithQuickCopy):
         self, images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
-        square, scale, shift = _fit_square(unit_pictures(images), self.config)
+        square, scale, shift = self._square(unit_pictures(images))
         detector: Any = self._quick[0] if self._quick else self.detector
         heatmaps = detector.heatmaps(square.to(self.alpha) * 2 - 1)
         keypoints = detector.keypoints(heatmaps)
         return keypoints * scale.to(keypoints) + shift.to(keypoints), heatmap_widths(heatmaps) * detector.span
+
+    def _square(self, images: Tensor) -> Squares:
+        config = self.config
+        return fit_square(images, fit=config.fit, size=config.input_size, span_size=config.image_size)
 
     def locate(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
         """Keypoints of square pictures in [-1, 1], of ``image_size``, by the quicker detector where there is one.
@@ -307,37 +340,3 @@ def make_detector(config: AutoLinkConfig) -> Detector | FeatureDetector:
         width=config.width,
         num_maps=config.features_maps,
     )
-
-
-def _fit_square(images: Tensor, config: AutoLinkConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Square pictures for the detector; scale and shift from the model's own (x, y) to those of the whole picture."""
-    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < 1:
-        raise ValueError(f"images must be (B, 3, H, W) or (3, H, W) in [0, 1], got {tuple(images.shape)}")
-    height, width = images.shape[-2:]
-    side = {"crop": min(height, width), "pad": max(height, width)}.get(config.fit)
-    side_x, side_y = (side, side) if side is not None else (width, height)
-    left, top = (width - side_x) // 2, (height - side_y) // 2
-    if (side_x, side_y) != (width, height):
-        images = F.pad(images, (-left, side_x - width + left, -top, side_y - height + top), value=0.5)
-    size = config.image_size
-    scales, shifts = zip(_to_whole(size, side_x, left, width), _to_whole(size, side_y, top, height), strict=True)
-    return resized(images, config.input_size), torch.tensor(scales), torch.tensor(shifts)
-
-
-def resized(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C size size"]:
-    """Pictures at another size, as they are where they have it."""
-    if images.shape[-2:] == (size, size):
-        return images
-    # In half precision there is no such interpolation on a CPU.
-    pictures = F.interpolate(single(images), (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return pictures.to(images.dtype)
-
-
-def _to_whole(size: int, side_px: int, start_px: int, whole_px: int) -> tuple[float, float]:
-    """Scale and shift of one axis: from ``size`` pixels, made of ``side_px`` from ``start_px`` on, to all ``whole_px``.
-
-    Both ends are in [-1, 1] between the centres of the outer pixels, while resizing lines up the pixels' borders.
-    """
-    ratio = side_px / size
-    middle_px = start_px + (size / 2) * ratio - 0.5
-    return (size - 1) * ratio / max(1, whole_px - 1), 2 * middle_px / max(1, whole_px - 1) - 1

@@ -21,7 +21,7 @@ from autolink_gen.data.held_out import open_persons
 from autolink_gen.data.source import open_held_out
 from autolink_gen.evaluation.fid import spread_batches
 from autolink_gen.losses.perceptual import PerceptualLoss
-from autolink_gen.models.autolink import resized
+from autolink_gen.ops.resizing import resized
 from autolink_gen.studies.seed_table import seeds_in
 from autolink_gen.training.batches import open_pictures, step_generator
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings

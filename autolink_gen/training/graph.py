@@ -14,7 +14,8 @@ from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
 from autolink_gen.common.files import write_picture
 from autolink_gen.config import GraphRunConfig
 from autolink_gen.graph_settings import ThicknessConfig
-from autolink_gen.models.autolink import AutoLink, resized
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.resizing import resized
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_loss import GraphLoss

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from autolink_gen.config import GraphRunConfig, LossConfig
 from autolink_gen.losses.edges import edge_cost
 from autolink_gen.losses.perceptual import ConvFeatures, FeatureMaps, PerceptualLoss
-from autolink_gen.models.autolink import AutoLink, Reconstruction, resized
+from autolink_gen.models.autolink import AutoLink, Reconstruction
 from autolink_gen.models.feature_detector import FeatureDetector, rounded
+from autolink_gen.ops.resizing import resized
 from autolink_gen.pretrained.features import load_features
 from autolink_gen.training.augment import Nudge, Recolour
 

@@ -34,6 +34,7 @@ __all__ = [
     "open_picture",
     "over_white",
     "picture_header",
+    "upright_rgb",
 ]
 
 UPRIGHT = {
@@ -153,6 +154,11 @@ def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixe
     if isinstance(image, _Jpeg):
         _check_scans(image, full_size, _count_scans(handle), max_pixels=max_pixels)
     image.load()
+    return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A decoded image in RGB, turned as its metadata say, transparency over white, 16-bit grey scaled to 8 bits."""
     turn = UPRIGHT.get(_orientation(image.info))
     image = _to_rgb(image)
     return image if turn is None else image.transpose(turn)
