@@ -1,7 +1,7 @@
 """What a message mentions, whatever its English: names, values and remedies, in any order."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 Thing = str | int | float | Path
-Message = str | Result | BaseException | pytest.ExceptionInfo
+Message = str | Result | BaseException | pytest.ExceptionInfo  # the string is a message, or a whole output
 
 
 def assert_mentions(message: Message, *things: Thing | tuple[Thing, ...]) -> None:
@@ -21,12 +21,16 @@ def assert_mentions(message: Message, *things: Thing | tuple[Thing, ...]) -> Non
     """
     __tracebackhide__ = True
     text = text_of(message)
-    missing = [thing for thing in things if not any(is_mentioned(text, one) for one in _alternatives(thing))]
-    if not things:
-        raise ValueError("things is empty: name what the message must mention")
-    if missing:
-        named = "\n".join(f"  {' or '.join(repr(str(one)) for one in _alternatives(thing))}" for thing in missing)
-        raise AssertionError(f"not mentioned:\n{named}\nin the message:\n{text}")
+    if missing := _missing(text, things):
+        raise AssertionError(f"not mentioned:\n{_named(missing)}\nin the message:\n{text}")
+
+
+def assert_line_mentions(output: Message | Sequence[str], *things: Thing | tuple[Thing, ...]) -> None:
+    """One and the same line of an output, or of a log's messages, mentions each thing."""
+    __tracebackhide__ = True
+    lines = text_of(output).splitlines() if isinstance(output, Message) else list(output)
+    if all(_missing(line, things) for line in lines or [""]):
+        raise AssertionError(f"no line mentions all of:\n{_named(things)}\nin:\n" + "\n".join(lines))
 
 
 @contextmanager
@@ -77,6 +81,16 @@ def is_mentioned(text: str, thing: Thing) -> bool:
         re.IGNORECASE if letters_alone else 0,
     )
     return found is not None
+
+
+def _missing(text: str, things: Sequence[Thing | tuple[Thing, ...]]) -> list[Thing | tuple[Thing, ...]]:
+    if not things:
+        raise ValueError("things is empty: name what the message must mention")
+    return [thing for thing in things if not any(is_mentioned(text, one) for one in _alternatives(thing))]
+
+
+def _named(things: Sequence[Thing | tuple[Thing, ...]]) -> str:
+    return "\n".join(f"  {' or '.join(repr(str(one)) for one in _alternatives(thing))}" for thing in things)
 
 
 def _alternatives(thing: Thing | tuple[Thing, ...]) -> tuple[Thing, ...]:

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from helpers.messages import assert_mentions, one_line, raises_mentioning
+from helpers.messages import assert_line_mentions, assert_mentions, one_line, raises_mentioning
 
 MESSAGE = (
     "cannot read 12 of 1,000 images of runs/graph/birds, such as a.png; repeat with --fresh or set loss.gamma=0.5."
@@ -55,6 +55,17 @@ def test_nothing_to_look_for_is_a_mistake_of_the_test() -> None:
     for thing in ("", " ", "*"):
         with pytest.raises(ValueError, match="every message"):
             assert_mentions("birds", thing)
+
+
+def test_one_line_of_an_output_mentions_all() -> None:
+    output = "birds has 12 images\ncats has 10 images"
+    assert_line_mentions(output, "birds", 12)
+    assert_line_mentions(output.splitlines(), "cats", 10)
+    for lines in (output, output.splitlines(), "", []):
+        with pytest.raises(AssertionError, match="no line"):
+            assert_line_mentions(lines, "birds", 10)
+    with pytest.raises(ValueError, match="things"):
+        assert_line_mentions(output)
 
 
 def test_errors_are_read_by_their_message() -> None:
