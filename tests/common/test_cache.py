@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.messages import raises_mentioning
 
 from autolink_gen.common.cache import DAY_S, cache_folder, cache_subfolder, clear_leftovers, locked
 
@@ -63,7 +64,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.delenv("AUTOLINK_GEN_CACHE")
     monkeypatch.setattr("autolink_gen.common.cache.user_cache_dir", homeless)
-    with pytest.raises(ValueError, match=r"^there is no home for the cache: .*; set AUTOLINK_GEN_CACHE to a folder$"):
+    with raises_mentioning(ValueError, "home", "cache", "AUTOLINK_GEN_CACHE"):
         cache_folder()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.messages import raises_mentioning
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -52,12 +53,12 @@ def test_list_images_of_a_missing_folder_says_where_the_path_ends(tmp_path: Path
 
 def test_list_images_of_a_file_asks_for_its_folder(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a\.png is a file, not a folder; give the folder"):
+    with raises_mentioning(ValueError, "a.png", "file", "folder"):
         list_images(path)
 
 
 def test_list_images_of_an_empty_folder_names_the_suffixes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"it is empty; put \.jpg, .*\.png, \.webp, \.bmp, .* files"):
+    with raises_mentioning(ValueError, "empty", ".jpg", ".png", ".webp", ".bmp"):
         list_images(tmp_path)
 
 
@@ -102,7 +103,7 @@ def test_image_folder_honours_fit(tmp_path: Path) -> None:
 
 def test_image_folder_refuses_a_size_of_nothing(tmp_path: Path) -> None:
     _save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="image_size is 0; it must be at least 1"):
+    with raises_mentioning(ValueError, "image_size", 0, 1):
         ImageFolder(tmp_path, image_size=0)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.messages import assert_mentions, raises_mentioning
 from PIL import ExifTags, Image
 
 from autolink_gen.data.images import (
@@ -178,7 +179,7 @@ def test_read_image_reduces_a_large_jpeg_only_when_told_a_size(tmp_path: Path) -
 def test_read_image_reduces_a_jpeg_that_would_be_too_large(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.jpg", size=(1000, 800))
 
-    with pytest.raises(ImageError, match=r"1000 x 800 pixels are too many, the limit is 100,000 .*shrink"):
+    with raises_mentioning(ImageError, 1000, 800, 100_000, "shrink"):
         read_image(path, max_pixels=100_000)
     assert read_image(path, max_pixels=100_000, min_side=64).size == (250, 200)
 
@@ -191,37 +192,35 @@ def test_read_image_does_not_count_on_reduction_for_a_progressive_jpeg(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "reason"),
+    ("make", "name", "things"),
     [
-        (_text, "a.jpg", "its content is no picture"),
-        (_empty, "a.jpg", r"the file is empty \(0 bytes\)"),
-        (_truncated, "a.jpg", "truncated"),
-        (_truncated, "a.png", "truncated"),
-        (_truncated, "a.webp", "a.webp"),
-        (_truncated, "a.bmp", "truncated"),
-        (_header_only, "a.jpg", "a.jpg"),
-        (_header_only, "a.png", "a.png"),
-        (_header_only, "a.bmp", "a.bmp"),
-        (_huge_png, "a.png", "20000 x 20000 pixels are too many, the limit is 64,000,000 in all"),
-        (_huge_bmp, "a.bmp", "20000 x 20000 pixels are too many, the limit is 64,000,000 in all"),
+        (_text, "a.jpg", ("content", "known")),
+        (_empty, "a.jpg", ("empty", "0 bytes")),
+        (_truncated, "a.jpg", ("truncated",)),
+        (_truncated, "a.png", ("truncated",)),
+        (_truncated, "a.webp", ("a.webp",)),
+        (_truncated, "a.bmp", ("truncated",)),
+        (_header_only, "a.jpg", ("a.jpg",)),
+        (_header_only, "a.png", ("a.png",)),
+        (_header_only, "a.bmp", ("a.bmp",)),
+        (_huge_png, "a.png", (20_000, 64_000_000, "pixels")),
+        (_huge_bmp, "a.bmp", (20_000, 64_000_000, "pixels")),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_read_image_names_a_bad_file_and_the_remedy(
-    tmp_path: Path, make: Callable[[Path], Path], name: str, reason: str
+    tmp_path: Path, make: Callable[[Path], Path], name: str, things: tuple
 ) -> None:
     path = make(tmp_path / name)
 
-    with pytest.raises(ImageError, match=reason) as error:
+    with raises_mentioning(ImageError, path, "remove", *things) as error:
         read_image(path, min_side=16)
 
-    assert str(path) in str(error.value)
-    assert "remove" in str(error.value)
     assert error.value.reason in str(error.value)
 
 
 def test_read_image_of_a_missing_file_and_of_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="there is no such file; see that the path is right"):
+    with raises_mentioning(ImageError, "a.jpg", "no such file", "path"):
         read_image(tmp_path / "a.jpg")
     with pytest.raises(ImageError, match="it is a folder"):
         read_image(tmp_path)
@@ -234,7 +233,7 @@ def test_read_image_of_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ImageError, match=r"a\.png: permission denied; remove or replace"):
+    with raises_mentioning(ImageError, "a.png", "permission", "remove"):
         read_image(path)
 
 
@@ -244,7 +243,8 @@ def test_an_image_error_survives_pickling(tmp_path: Path) -> None:
 
     copy = pickle.loads(pickle.dumps(error.value))
     assert isinstance(copy, ImageError)
-    assert (str(copy), copy.reason) == (str(error.value), "there is no such file")
+    assert (str(copy), copy.reason) == (str(error.value), error.value.reason)
+    assert_mentions(copy.reason, "no such file")
 
 
 def test_read_header_tells_the_stored_size_and_mode(tmp_path: Path) -> None:
@@ -296,5 +296,5 @@ def test_fit_square_takes_any_size(size: tuple[int, int], fit: str) -> None:
 
 
 def test_a_wrong_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="fit is 'zoom'; it must be one of crop, pad, stretch"):
+    with raises_mentioning(ValueError, "fit", "zoom", "crop", "pad", "stretch"):
         check_fit("zoom")

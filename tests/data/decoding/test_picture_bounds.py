@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.picture_files import MEASURE
 from PIL import Image, JpegImagePlugin
 
@@ -75,7 +76,7 @@ def _refused(content: bytes, path: Path) -> str:
 
 @pytest.mark.parametrize("kind", ["EPS", "PPM", "ICO", "TGA"])
 def test_other_formats_are_no_pictures_whatever_the_name(tmp_path: Path, kind: str) -> None:
-    assert "no picture that is known here" in _refused(_of_format(kind), tmp_path / "cat.jpg")
+    assert_line_mentions(_refused(_of_format(kind), tmp_path / "cat.jpg"), "content", "known")
 
 
 def test_no_other_plugin_is_imported(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_tiny_file_of_a_huge_picture_is_refused_with_the_variable(
     (tmp_path / "b.png").write_bytes(_of_format("PNG"))
     assert read_image(tmp_path / "b.png").size == (32, 32)
     monkeypatch.setenv(PIXELS_VARIABLE, "1000")
-    with pytest.raises(ImageError, match="32 x 32 pixels are too many, the limit is 1,000 in all"):
+    with raises_mentioning(ImageError, 32, 1000, "pixels"):
         read_image(tmp_path / "b.png")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.messages import raises_mentioning
 from helpers.published_trees import BUILDERS, old_frame, prepare
 from scipy.io import loadmat, savemat
 
@@ -185,7 +186,7 @@ def test_a_matlab_file_does_not_take_what_it_declares(tmp_path: Path) -> None:
         file = _mat(tmp_path / f"{number}.mat", *elements)
 
         def read(file: Path = file) -> None:
-            with pytest.raises(BadFileError, match="no readable MATLAB file with the variable tstid000"):
+            with raises_mentioning(BadFileError, file.name, "readable MATLAB", "variable tstid000"):
                 read_mat(file, "tstid000")
 
         assert file.stat().st_size < 2**20 and _peak_mib(read) < 200
@@ -201,7 +202,7 @@ def test_arrays_are_those_that_another_reader_gives(kind: str, packed: bool, tmp
         theirs = loadmat(tmp_path / "a.mat")[name]
         ours = read_mat(tmp_path / "a.mat", name)
         assert ours.shape == theirs.shape and np.array_equal(ours, theirs)
-    with pytest.raises(BadFileError, match="cells is no array of real numbers"):
+    with raises_mentioning(BadFileError, "cells", "real numbers"):
         read_mat(tmp_path / "a.mat", "cells")
 
 
@@ -210,7 +211,7 @@ def test_a_damaged_matlab_file_does_not_end_the_program(tmp_path: Path) -> None:
     bad_kind = _matrix(b"tstid000", (1, 4), struct.pack("<4d", 1, 2, 3, 4), values_type=0x010C)
     many = _packed(_element(14, b"") * 2**20)
     for number, element in enumerate((bad_kind, many, _element(14, b"\6\0\0\0"), _matrix(b"tstid000", (-1, -4), b""))):
-        with pytest.raises(BadFileError, match=r"\.mat is no readable MATLAB file"):
+        with raises_mentioning(BadFileError, f"{number}.mat", "readable MATLAB"):
             read_mat(_mat(tmp_path / f"{number}.mat", element), "tstid000")
     savemat(tmp_path / "old.mat", {"tstid000": [[1]]}, format="4")
     with pytest.raises(BadFileError, match="version 5"):

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.messages import raises_mentioning
 from helpers.published_trees import BUILDERS, prepare
 
 from autolink_gen.data.published.prepare import is_prepared
@@ -34,7 +35,7 @@ def test_what_others_put_there_is_named_and_stays(foreign: str, home: Path) -> N
     own.parent.mkdir(exist_ok=True)
     own.write_bytes(b"mine")
     for _ in range(2):
-        with pytest.raises(ValueError, match=f"{own} was not written by data prepare; move it away"):
+        with raises_mentioning(ValueError, own, "written", "data prepare", "away"):
             prepare("celeba-aligned", home.parent)
         assert own.read_bytes() == b"mine"
         assert not is_prepared("celeba-aligned", home.parent), "it would be trained on"

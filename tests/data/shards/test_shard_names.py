@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.messages import raises_mentioning
 from helpers.tar_files import numbered, write_tar
 
 from autolink_gen.data.shards.names import expand_braces, is_shards, list_shards, shards_label, whole_name
@@ -58,14 +59,14 @@ def test_a_folders_shards_are_those_in_it_that_are_not_hidden(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "things"),
     [
-        ("s3://bucket/a.tar", r"over http and https, not s3; give such an address, or copy"),
-        ("https://a/s-*.tar", r"an address cannot hold \*; name the shards, as in pics-\{000\.\.009\}\.tar"),
+        ("s3://bucket/a.tar", ("http", "https", "s3", "copy")),
+        ("https://a/s-*.tar", ("address", "pics-{000..009}.tar")),
     ],
 )
-def test_addresses_that_cannot_be(data: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_addresses_that_cannot_be(data: str, things: tuple[str, ...]) -> None:
+    with raises_mentioning(ValueError, *things):
         list_shards(data)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.tar_files import picture
 
 from autolink_gen.data.image_folder import ImageFolder
@@ -81,7 +82,7 @@ def test_what_is_there_is_kept_or_replaced_as_a_whole(folder: Path, tmp_path: Pa
     pack_pictures(folder, out / "p.tar")
 
     for per_shard in (1, 3, 5, 7):
-        with pytest.raises(ValueError, match=r"p-000000\.tar is there already.*--overwrite to replace it, or another"):
+        with raises_mentioning(ValueError, "p-000000.tar", "already", "--overwrite"):
             pack_pictures(folder, out / "p.tar", per_shard=per_shard)
     assert {path: path.read_bytes() for path in before} == before
 
@@ -139,7 +140,7 @@ def test_unreadable_pictures_are_left_out_and_named(folder: Path, tmp_path: Path
 
     assert packed.num_pictures == 6 and _names(packed.files[0])[-2:] == ["c.jpeg", "d.webp"]
     assert [bad.path for bad in packed.unreadable] == [folder / "c.png"]
-    assert packed.unreadable[0].reason.startswith("its content is no picture")
+    assert_line_mentions(packed.unreadable[0].reason, "content", "known")
 
 
 def test_too_many_unreadable_pictures_leave_nothing(folder: Path, tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_too_many_unreadable_pictures_leave_nothing(folder: Path, tmp_path: Path
 def test_one_picture_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"none of the pictures in .* can be read; give others"):
+    with raises_mentioning(ValueError, "none", "read", "others"):
         pack_pictures(tmp_path / "in", tmp_path / "p.tar")
     assert _left(tmp_path) == ["in"]
 
@@ -168,26 +169,26 @@ def test_a_full_disk_leaves_what_was_there(folder: Path, tmp_path: Path, monkeyp
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shard_writing, "sync_file", full)
-    with pytest.raises(OSError, match=r"could not write .*p\.tar: .*No space left .*free some space or choose another"):
+    with raises_mentioning(OSError, "p.tar", "No space left", "choose"):
         pack_pictures(folder, out / "p.tar", per_shard=3, overwrite=True)
     assert _left(out) == ["p-000000.tar", "p-000001.tar", "p-000002.tar"]
     assert [path.read_bytes() for path in sorted(out.iterdir())] == before
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "things"),
     [
-        ("p.tar.gz", "is no name for shards: give one that ends in .tar"),
-        ("p-{000..003}.tar", "without braces; with --per-shard N"),
-        ("pictures/p.tar", r"lies in .*pictures, whose pictures are packed; choose an OUT outside"),
-        ("folder.tar", r"folder\.tar is a folder; give the name of a file"),
-        ("file/a/p.tar", r"/file is a file, so that .* cannot lie in it"),
+        ("p.tar.gz", ("p.tar.gz", "name", "ends", ".tar")),
+        ("p-{000..003}.tar", ("braces", "--per-shard")),
+        ("pictures/p.tar", ("pictures", "packed", "outside")),
+        ("folder.tar", ("folder.tar", "folder", "file")),
+        ("file/a/p.tar", ("is a file", "file/a/p.tar")),
     ],
 )
-def test_targets_that_cannot_be(folder: Path, tmp_path: Path, name: str, message: str) -> None:
+def test_targets_that_cannot_be(folder: Path, tmp_path: Path, name: str, things: tuple[str, ...]) -> None:
     (tmp_path / "folder.tar").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=message):
+    with raises_mentioning(ValueError, *things):
         pack_pictures(folder, tmp_path / name)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.tar_files import numbered, picture, write_tar
 from torch.utils.data import DataLoader
 
@@ -55,7 +56,7 @@ def test_one_shard_and_shards_in_another_order(shards: Path) -> None:
 
 def test_fit_is_honoured_and_classes_are_refused(shards: Path) -> None:
     assert open_dataset(shards, image_size=20, fit="pad")[5][:, 0, 0].tolist() == [127, 127, 127]
-    with pytest.raises(ValueError, match="shards, which have no classes; leave --classes out"):
+    with raises_mentioning(ValueError, "shards", "classes", "--classes"):
         open_dataset(shards, image_size=8, classes=("cat",))
 
 
@@ -79,7 +80,7 @@ def test_a_plus_in_the_name_of_shards_that_are_there_parts_nothing(tmp_path: Pat
 
 
 def test_clips_cannot_come_from_shards(shards: Path) -> None:
-    with pytest.raises(ValueError, match=r"names shards, which hold pictures, not clips or landmarks; give a folder"):
+    with raises_mentioning(ValueError, "shards", ("clips", "videos"), "landmarks", "folder"):
         open_clips(shards, image_size=32)
 
 
@@ -140,7 +141,7 @@ def test_a_cut_shard_gives_what_is_whole(
     path.write_bytes(path.read_bytes()[: read_members(path, name="a.tar")[number].offset + beyond])
 
     assert _red(_read(path)) == left
-    assert f"the shard {path} is cut or damaged after {left[-1]:03}.png (" in caplog.text
+    assert_line_mentions(caplog.messages, path, ("cut", "damaged"), f"{left[-1]:03}.png")
     assert "pack it anew" in caplog.text and f"first {len(left)} files" in caplog.text
 
 
@@ -151,23 +152,24 @@ def test_a_damaged_header_ends_a_shard(tmp_path: Path, caplog: pytest.LogCapture
     content[third - 512 : third - 500] = b"\xff" * 12
     path.write_bytes(content)
 
-    assert _red(_read(path)) == [0, 1] and "does not end as a tar file does" in caplog.text
+    assert _red(_read(path)) == [0, 1]
+    assert_line_mentions(caplog.messages, path, "end", "tar file")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "things"),
     [
-        (TEXT, "is no tar file, whatever its name says"),
-        (TEXT * 100, "is no tar file, whatever its name says"),
-        (b"", r"is empty \(0 bytes\)"),
-        (gzip.compress(TEXT), "is compressed, .*unpack it first: gunzip < FILE"),
-        (bytes(10240), r"no pictures in .*looked for \.jpg.* in 1 shard\(s\) and found nothing; give other shards"),
+        (TEXT, ("a.tar", "no tar file")),
+        (TEXT * 100, ("a.tar", "no tar file")),
+        (b"", ("empty", "0 bytes")),
+        (gzip.compress(TEXT), ("compressed", "gunzip")),
+        (bytes(10240), (".jpg", 1, "nothing")),
     ],
     ids=["text", "long text", "no bytes", "compressed", "empty tar"],
 )
-def test_what_is_no_shard_is_said(tmp_path: Path, content: bytes, message: str) -> None:
+def test_what_is_no_shard_is_said(tmp_path: Path, content: bytes, things: tuple) -> None:
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with raises_mentioning(ValueError, *things):
         open_dataset(tmp_path / "a.tar", image_size=8)
 
 
@@ -204,7 +206,7 @@ def test_bad_members_are_reported_once_and_replaced(tmp_path: Path, caplog: pyte
         assert _red(dataset) == _red(dataset) == [0, 1, 2, 3, 0]
 
     assert dataset.bad_indices == [4] and caplog.text.count(f"cannot read 004.png in {path}: its content") == 1
-    assert "pack the shard anew without it; the next readable picture takes its place" in caplog.text
+    assert_line_mentions(caplog.messages, "pack", "next")
 
 
 def test_too_many_bad_members_are_an_error(tmp_path: Path) -> None:

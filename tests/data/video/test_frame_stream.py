@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.messages import raises_mentioning
 from helpers.video_clips import brightness_of, make_frames, write_click, write_clip, write_keyframes
 from PIL import Image
 
@@ -93,32 +94,32 @@ def test_damaged_frames_of_a_folder_are_counted_up_to_a_share(folder: Path) -> N
     frames = list(stream)
     assert (len(frames), stream.bad_frames) == (9, 1)
     assert frames[4].time_s == pytest.approx(0.2), "the others keep their times"
-    with pytest.raises(ValueError, match=r"1 of the 10 frames in .* cannot be read, .* the last: .*004\.png"):
+    with raises_mentioning(ValueError, "1 of the 10", ("cannot be read", "unreadable"), "004.png"):
         list(FrameStream(folder, max_bad_share=0.05))
     with pytest.raises(ValueError, match=r"004\.png"):
         list(FrameStream(folder / "004.png"))
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "things"),
     [
-        ({"start_s": 1.0, "end_s": 0.5}, "the start 1 s must be 0 or more and before the end 0.5 s"),
-        ({"start_s": -1.0}, "the start -1 s"),
-        ({"start_s": 99.0}, "is 2.00 s long, and the start is at 99 s"),
+        ({"start_s": 1.0, "end_s": 0.5}, ("start 1 s", "end 0.5 s")),
+        ({"start_s": -1.0}, ("start -1 s",)),
+        ({"start_s": 99.0}, ("2.00 s", "start", "99 s")),
     ],
 )
-def test_times_are_checked(film: Path, changes: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_times_are_checked(film: Path, changes: dict, things: tuple[str, ...]) -> None:
+    with raises_mentioning(ValueError, *things):
         FrameStream(film, **changes)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"notes\.txt is by its name neither a video"):
+    with raises_mentioning(ValueError, "notes.txt", "name", "video"):
         FrameStream(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match=r"none\.avi"):
         FrameStream(tmp_path / "none.avi")
-    with pytest.raises(ValueError, match="none does not exist; check its name and folder"):
+    with raises_mentioning(ValueError, "none", ("exist", "no such")):
         FrameStream(tmp_path / "none")
 
 

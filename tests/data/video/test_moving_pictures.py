@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.messages import raises_mentioning
 from helpers.video_clips import brightness_of, make_frames, write_click
 from PIL import Image
 
@@ -94,7 +95,7 @@ def test_a_damaged_one_ends_in_one_line(tmp_path: Path, name: str, form: str) ->
     path = moving(tmp_path / name, form)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(VideoError, match=rf"{name}.*; copy or download it again") as error:
+    with raises_mentioning(VideoError, name, "copy", "download") as error:
         list(open_film(path))
     assert "\n" not in str(error.value)
 
@@ -111,7 +112,7 @@ def test_frames_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_other_files_are_opened_as_videos(tmp_path: Path) -> None:
     assert type(open_film(moving(tmp_path / "a.gif", "GIF"))) is VideoReader
     assert type(open_film(moving(tmp_path / "a.webp", "WEBP"))) is MovingPicture
-    with pytest.raises(VideoError, match=r"none\.webp: there is no such file"):
+    with raises_mentioning(VideoError, "none.webp", "no such file"):
         open_film(tmp_path / "none.webp")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from helpers.messages import raises_mentioning
 from helpers.video_clips import (
     HEIGHT,
     RATE,
@@ -246,7 +247,7 @@ def test_a_source_without_sound_changes_nothing(tmp_path: Path) -> None:
 def test_a_source_of_sound_that_is_none_is_named(tmp_path: Path) -> None:
     text = tmp_path / "text.mp3"
     text.write_text("not a sound")
-    with pytest.raises(ValueError, match=r"cannot read the sound of .*text\.mp3"):
+    with raises_mentioning(ValueError, "sound", "text.mp3"):
         write_clip(tmp_path / "target.mp4", sound=text)
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp3"]
 
