@@ -9,9 +9,9 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.common.tolerance import are_too_many
 from autolink_gen.data.folders import check_folder, count_suffixes, is_image, list_images, walk_files
 from autolink_gen.data.found import left_out
-from autolink_gen.data.image_folder import are_too_many
 from autolink_gen.data.images import ImageError, ImageHeader, read_header, read_image
 from autolink_gen.data.video.check import VideoReport, inspect_videos
 from autolink_gen.data.video.reader import is_video

@@ -15,13 +15,13 @@ from torch.utils.data import Dataset, get_worker_info
 
 from autolink_gen.common.files import expanded
 from autolink_gen.common.text import printable, typed
+from autolink_gen.common.tolerance import MAX_BAD_SHARE, Tolerance
 from autolink_gen.data.folders import split_images
 from autolink_gen.data.found import found_pictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
 
 logger = logging.getLogger(__name__)
 
-MAX_BAD_SHARE = 0.05  # of pictures, or of clips, that may be unreadable
 _UNSEEN, _CACHED, _BAD = 0, 1, 2
 
 
@@ -82,7 +82,7 @@ class CachedPictures(Dataset[Tensor], ABC):
             picture = self._picture((index + offset) % count)
             if picture is not None:
                 return torch.from_numpy(picture)
-        raise ValueError(self._too_many_bad())
+        raise ValueError(self._tolerance().message())
 
     @property
     def bad_indices(self) -> list[int]:
@@ -110,14 +110,14 @@ class CachedPictures(Dataset[Tensor], ABC):
 
     def _count_bad(self, index: int, error: ImageError) -> None:
         self._state[index] = _BAD
-        if are_too_many(len(self.bad_indices), self.count, max_share=self.max_bad_share):
-            raise ValueError(self._too_many_bad()) from error
+        self._tolerance().check(error)
         logger.warning("%s; the next readable picture takes its place", error)
 
-    def _too_many_bad(self) -> str:
+    def _tolerance(self) -> Tolerance:
+        """What was found so far: it lies in memory that forked workers share."""
         bad, (where, remedy) = self.bad_indices, self._where_and_remedy()
-        names = ", ".join(self.name_of(index) for index in bad[:5]) + (", ..." if len(bad) > 5 else "")
-        return f"{len(bad)} of the {self.count} pictures in {where} cannot be read ({names}); {remedy}"
+        names = [self.name_of(index) for index in bad[:5]]
+        return Tolerance(self.count, self.max_bad_share, f"pictures in {where}", remedy, len(bad), names)
 
     def _make_memory(self, cache_bytes: int) -> None:
         """Reserve the cache; pages take memory once written, and forked workers write into the same ones."""
@@ -163,11 +163,6 @@ class ImageFolder(CachedPictures):
     def _where_and_remedy(self) -> tuple[str, str]:
         check = f"`autolink-gen data check {typed(self.folder)}` lists them with the reasons: remove or replace them"
         return printable(str(self.folder)), check
-
-
-def are_too_many(bad: int, count: int, *, max_share: float = MAX_BAD_SHARE) -> bool:
-    """Whether so many unreadable ones of `count` end what goes through them: one never does."""
-    return bad > max(1, max_share * count)
 
 
 def _shared_zeros(shape: tuple[int, ...]) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from autolink_gen.common.digests import file_sha256
+from autolink_gen.common.spread import evenly
 from autolink_gen.common.torch_files import read_torch_file
 from autolink_gen.pretrained.features import load_features
 
@@ -78,7 +79,7 @@ def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50
     """
     size = len(dataset)  # type: ignore[arg-type]
     count = min(count, size)
-    indices = [i * size // count for i in range(count)]
+    indices = evenly(size, count)
     for start in range(0, count, batch_size):
         pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
         if pictures.dtype != torch.uint8:

@@ -9,6 +9,7 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from autolink_gen.common.spread import evenly
 from autolink_gen.viz.graphs import draw_graph, picture_grid
 
 Picture = UInt8[ndarray, "H W 3"]
@@ -52,10 +53,8 @@ def spread_graphs(
     predictions: Predictions, edge_weights: Float[Tensor, "K K"], *, count: int = 40, columns: int = 8
 ) -> Picture:
     """The graph on `count` of the test pictures, evenly spread over them: a look that no score has chosen."""
-    num_pictures = len(predictions.keypoints)
-    count = min(count, num_pictures)
-    tiles = [_graph_tile(predictions, i * num_pictures // count, edge_weights) for i in range(count)]
-    return picture_grid([tiles[i : i + columns] for i in range(0, count, columns)])
+    tiles = [_graph_tile(predictions, i, edge_weights) for i in evenly(len(predictions.keypoints), count)]
+    return picture_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)])
 
 
 def from_normalised(points: Float[ndarray, "N P 2"], *, size: int) -> Float[ndarray, "N P 2"]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.common.spread import evenly
 from autolink_gen.common.text import shown
 from autolink_gen.data.held_out import find_persons, held_out_rows
 from autolink_gen.data.images import read_image
@@ -96,7 +97,7 @@ def read_held_out(
 
 def _part(folder: Path, table_path: Path, table: LandmarkTable, limit: int | None) -> Part:
     if limit is not None and limit < len(table):
-        table = _rows(table, np.linspace(0, len(table) - 1, limit).round().astype(int).tolist())
+        table = _rows(table, evenly(len(table), limit, with_last=True))
     return Part(folder, table_path, table, tuple(match_pictures(table, folder)))
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.common.spread import evenly
 from autolink_gen.inference.detect_batches import GraphModel
 from autolink_gen.ops.keypoints import linked_keypoints
 
@@ -139,8 +140,7 @@ def evaluate_transfer(
 
 def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> Painted:
     start = max(1, len(frames) // _SOURCE_PART)
-    count = min(source_frames, start)
-    pool = torch.tensor([i * start // count for i in range(count)])
+    pool = torch.tensor(evenly(start, source_frames))
     nearest = pool[_distances(model.graph, poses[start:, None], poses[pool][None]).argmin(dim=1)]
     asked = poses[start:].split(_BATCH)
     first = model.look_at(frames[:1].to(poses))

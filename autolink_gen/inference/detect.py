@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.common.spread import evenly
 from autolink_gen.data.images import read_image, to_array
 from autolink_gen.data.video.films import Film
 from autolink_gen.data.video.reader import Rate
@@ -132,11 +133,11 @@ def mean_pose(
     count = len(dataset)  # type: ignore[arg-type]
     if count == 0:
         raise ValueError("the data set is empty, so that there is no mean pose; name another one")
-    indices = np.unique(np.linspace(0, count - 1, min(count, max_pictures)).round().astype(int))
+    indices = evenly(count, max_pictures, with_last=True)
     device = model.edge_weights.device
     total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
     for start in range(0, len(indices), batch_size):
-        pictures = torch.stack([dataset[int(i)] for i in indices[start : start + batch_size]])
+        pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
         if pictures.dtype != torch.uint8:
             raise ValueError(
                 f"the data set must yield uint8 pictures, got {pictures.dtype}; of [0, 1] make them by * 255"

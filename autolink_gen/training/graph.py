@@ -1,7 +1,6 @@
 """Training loop 1: keypoints and their graph from unlabelled pictures (AutoLink)."""
 
 import math
-from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
 from autolink_gen.common.files import write_picture
+from autolink_gen.common.spread import evenly
 from autolink_gen.config import GraphRunConfig
 from autolink_gen.graph_settings import ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
@@ -125,10 +125,8 @@ class Samples:
             self._pictures = to_float(torch.stack([self.dataset[i] for i in self._spread()]))
         return self._pictures
 
-    def _spread(self) -> Iterator[int]:
-        size = len(self.dataset)  # type: ignore[arg-type]
-        count = min(self.num_graphs, size)
-        return (i * size // count for i in range(count))
+    def _spread(self) -> list[int]:
+        return evenly(len(self.dataset), self.num_graphs)  # type: ignore[arg-type]
 
 
 def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:

@@ -20,7 +20,7 @@ from PIL import Image
 from autolink_gen.common.files import BadFileError, check_free, reading, whole, write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import from_cell, shown, to_cell
-from autolink_gen.data.image_folder import are_too_many
+from autolink_gen.common.tolerance import Tolerance
 from autolink_gen.data.images import ImageError, read_header, read_image
 from autolink_gen.data.inner_names import inner_name
 from autolink_gen.data.published.list_files import read_bytes
@@ -184,11 +184,11 @@ def _prepare_part(
     work = partial(_prepare, folder=folder, size=size)
     found: list[tuple[Annotated, _Outcome]] = []
     errors: list[str] = []
+    tolerance = Tolerance(len(pictures), what=f"pictures of {part}")
     for picture, outcome in zip(pictures, progress(_each(work, pictures), len(pictures), part), strict=True):
         if outcome.error:
             errors.append(outcome.error)
-            if are_too_many(len(errors), len(pictures)):
-                raise ValueError(f"{len(errors)} pictures of {part} cannot be read, among them: {outcome.error}")
+            tolerance.add(picture.name, outcome.error)
         else:
             found.append((picture, outcome))
     if any(outcome.points is not None for _, outcome in found):

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from autolink_gen.common.files import BadFileError, reading, reason_of
 from autolink_gen.common.limits import max_pixels
 from autolink_gen.common.text import printable, shown
+from autolink_gen.common.tolerance import MAX_BAD_SHARE
 from autolink_gen.data.decoding.decoder import TooManyPixelsError, check_file_size
 from autolink_gen.data.folders import IMAGE_SUFFIXES, kinds_of
 from autolink_gen.data.found import found_in_shards, is_left_out
 from autolink_gen.data.identity import public_address
-from autolink_gen.data.image_folder import MAX_BAD_SHARE, CachedPictures
+from autolink_gen.data.image_folder import CachedPictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, decode_image, image_error
 from autolink_gen.data.shards.download import fetch
 from autolink_gen.data.shards.names import is_address, list_shards

@@ -11,10 +11,10 @@ from pathlib import Path
 from autolink_gen.common.files import folder_beside, sync_file, sync_folder
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import printable, typed
+from autolink_gen.common.tolerance import Tolerance
 from autolink_gen.data.check import Unreadable
 from autolink_gen.data.folders import check_folder, split_images
 from autolink_gen.data.found import found_pictures, tell
-from autolink_gen.data.image_folder import MAX_BAD_SHARE, are_too_many
 from autolink_gen.data.images import ImageError, decode_image, read_content
 from autolink_gen.data.shards.names import MAX_SHARDS
 from autolink_gen.data.shards.packed_already import are_packed
@@ -139,6 +139,8 @@ class _Packing:
     def __init__(self, folder: Path, paths: Sequence[Path]) -> None:
         self.folder, self.paths, self.count = folder, paths, len(paths)
         self.unreadable: list[Unreadable] = []
+        remedy = f"`autolink-gen data check {typed(folder)}` lists them with the reasons: remove or replace them"
+        self._tolerance = Tolerance(self.count, what=f"pictures in {folder}", remedy=remedy)
 
     def readable(self, paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
         """The names in a shard and the bytes of what can be read."""
@@ -165,13 +167,7 @@ class _Packing:
 
     def _count_bad(self, one: Unreadable) -> None:
         self.unreadable.append(one)
-        if are_too_many(len(self.unreadable), self.count):
-            names = ", ".join(printable(str(bad.path)) for bad in self.unreadable[:5])
-            raise ValueError(
-                f"more than {MAX_BAD_SHARE:.0%} of the {self.count} pictures in {self.folder} cannot be read "
-                f"({names}); `autolink-gen data check {typed(self.folder)}` lists them with the reasons: remove or "
-                f"replace them"
-            )
+        self._tolerance.add(printable(str(one.path)))
 
 
 def _name(path: Path, taken: set[str]) -> str:

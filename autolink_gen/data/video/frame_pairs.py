@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from autolink_gen.common.tolerance import MAX_BAD_SHARE, Tolerance
 from autolink_gen.data.images import CACHE_BYTES, FIT, check_fit, fit_square
 from autolink_gen.data.video.clips import Clip
 
@@ -45,7 +46,7 @@ class FrameDraws(Dataset[Tensor]):
         fit: FIT = "crop",
         seed: int = 0,
         cache_bytes: int = CACHE_BYTES,
-        max_bad_share: float = 0.05,
+        max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
         check_fit(fit)
         if not clips:
@@ -54,10 +55,11 @@ class FrameDraws(Dataset[Tensor]):
             raise ValueError(f"frames={frames}: draw one frame or two")
         self.clips, self.image_size, self.frames = list(clips), image_size, frames
         self.fit: FIT = fit
-        self.seed, self.cache_bytes, self.max_bad_share = seed, cache_bytes, max_bad_share
+        self.seed, self.cache_bytes = seed, cache_bytes
         self.draws = max(_MIN_DRAWS, -(-MIN_ITEMS // len(clips)))
         self._counts: dict[int, int] = {}
         self._bad: set[int] = set()
+        self._tolerance = Tolerance(len(clips), max_bad_share, "clips", "remove or replace them")
         self._memory: dict[tuple[int, int], np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -72,7 +74,7 @@ class FrameDraws(Dataset[Tensor]):
             if found is not None:
                 stacked = torch.from_numpy(np.stack(found))
                 return stacked if self.frames == 2 else stacked[0]
-        raise ValueError(self._too_many_bad())
+        raise ValueError(self._tolerance.message())
 
     @property
     def bad_clips(self) -> list[str]:
@@ -141,13 +143,8 @@ class FrameDraws(Dataset[Tensor]):
 
     def _count_bad(self, clip: int, error: ValueError) -> None:
         self._bad.add(clip)
-        if len(self._bad) > max(1, self.max_bad_share * len(self.clips)):
-            raise ValueError(self._too_many_bad()) from error
+        self._tolerance.add(self.clips[clip].name, error)
         logger.warning("%s; the next clip takes its place", error)
-
-    def _too_many_bad(self) -> str:
-        names = ", ".join(self.bad_clips[:5]) + (", ..." if len(self._bad) > 5 else "")
-        return f"{len(self._bad)} of the {len(self.clips)} clips cannot be read ({names}): remove or replace them"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_memory": {}}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from autolink_gen.common.files import expanded
+from autolink_gen.common.spread import evenly
 from autolink_gen.common.text import printable
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images, natural_key
 from autolink_gen.data.images import ImageError, read_image, to_array
@@ -142,10 +143,8 @@ class FrameStream:
 
         The film is decoded once at most.
         """
-        total = self.spread_count(count)
-        numbers = [i * self.num_frames // total for i in range(total)]
         found = False
-        for frame in self._at(numbers):
+        for frame in self._at(evenly(self.num_frames, count)):
             found = True
             yield frame.pixels
         if not found:

@@ -23,7 +23,7 @@ def test_one_bad_picture_is_left_out_with_its_landmarks(tmp_path: Path) -> None:
     for number in (0, 2):
         (home / f"img/WOMEN/train_{number}.jpg").write_text("no picture")
     shutil.rmtree(tmp_path / "prepared")
-    with raises_mentioning(ValueError, ("2 pictures", "2 images"), "train", ("cannot be read", "unreadable")):
+    with raises_mentioning(ValueError, "2 of the", "train", ("cannot be read", "unreadable")):
         prepare("deepfashion", tmp_path)
 
 

@@ -129,7 +129,7 @@ def test_a_set_that_is_not_finished_is_not_taken_for_ready(tmp_path: Path) -> No
     whole = [file.read_bytes() for file in files]
     for file in files:
         file.write_text("no picture")
-    with raises_mentioning(ValueError, ("2 pictures", "2 images"), "test", ("cannot be read", "unreadable")):
+    with raises_mentioning(ValueError, "2 of the", "test", ("cannot be read", "unreadable")):
         prepare("deepfashion", tmp_path)
     assert len(list((tmp_path / "prepared/deepfashion/train").rglob("*.jpg"))) == 3
     with raises_mentioning(ValueError, "deepfashion", "ready", "data prepare*"):

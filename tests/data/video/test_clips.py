@@ -180,7 +180,7 @@ def test_too_many_damaged_clips_end_it(clips_folder: Path) -> None:
     for person in ("id1", "id2"):
         (clips_folder / person / "video" / "00001.mp4").write_bytes(b"")
     draws = draws_of(clips_folder)
-    with pytest.raises(ValueError, match=r"2 of the 3 clips cannot be read \(.*id1.*id2.*\): remove or replace them"):
+    with pytest.raises(ValueError, match=r"2 of the 3 clips .*id1.*id2.*remove or replace them"):
         draws[0]
 
 
