@@ -1,6 +1,7 @@
-"""Weights in safetensors with the model's configuration in the header; runs on disk."""
+"""Weights in safetensors with the model's configuration in the header."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -109,7 +110,7 @@ def _reading(source: str | Path) -> AbstractContextManager[None]:
     return reading(source, "safetensors file", remedy="it is damaged: take another copy")
 
 
-def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") -> AutoLink:
+def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> AutoLink:
     """The graph model of a run's folder or a ``model.safetensors``, in eval mode, ready to detect.
 
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
@@ -120,11 +121,29 @@ def load_graph_model(path: str | Path, *, device: torch.device | str = "cpu") ->
         return model.to(device).prepare_for_inference()
 
 
-def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+def read_described(path: str | os.PathLike[str], *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
     """File, configuration and tensors of a model of ``kind``, of a run's folder or a ``model.safetensors``.
 
     Raises ValueError where there is none, or where the file is of another kind.
     """
+    file = _weights_file(path)
+    metadata, tensors = read_weights(file)
+    header = header_of(metadata, source=file)
+    return file, _described_config(header, file, kind), tensors
+
+
+def read_described_header(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple[Path, Header]:
+    """The file and the header of a model, of ``kind`` if one is given, without its tensors.
+
+    Raises ValueError as `read_described` does.
+    """
+    file = _weights_file(path)
+    header = read_header(file)
+    _described_config(header, file, kind)
+    return file, header
+
+
+def _weights_file(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if file.is_dir():
         file = file / WEIGHTS_NAME
@@ -132,22 +151,25 @@ def read_described(path: str | Path, *, kind: str) -> tuple[Path, dict[str, Any]
         raise ValueError(f"there are no weights at {file}; give a run's folder or its {WEIGHTS_NAME}")
     if file.suffix != ".safetensors":
         raise ValueError(f"{file} is no .safetensors file; for the authors' .ckpt use autolink-gen import-official")
-    metadata, tensors = read_weights(file)
-    header = header_of(metadata, source=file)
-    command = training_command(kind)
+    return file
+
+
+def _described_config(header: Header, file: Path, kind: str | None) -> dict[str, Any]:
+    """The model's configuration; ValueError for a header of another version or, where one is given, another kind."""
+    command = training_command(kind or "graph")
     if header.format != FORMAT and file.parent.name.startswith("step-"):
         raise ValueError(f"{file} is a part of a save, from which training goes on; give the run's folder in its place")
     if header.format != FORMAT:
-        others = ", or what import-official wrote" if kind == "graph" else ""
+        others = ", or what import-official wrote" if kind in ("graph", None) else ""
         raise ValueError(
             f"{file} was not written by this version of autolink-gen (no {FORMAT!r} in its header): give a run of "
             f"{command.removeprefix('autolink-gen ')}, its model.safetensors{others}"
         )
-    if header.kind != kind:
+    if kind not in (header.kind, None):
         raise ValueError(f"{file} holds a {shown(header.kind)} model, not a {kind} model; {command} makes one")
     if header.config is None:
         raise ValueError(f"{file} does not say how its model is made (no configuration): take another copy")
-    return file, header.config, tensors
+    return header.config
 
 
 def training_command(kind: str) -> str:
@@ -213,34 +235,6 @@ def check_poses(poses: Tensor, graph: AutoLink, *, source: str) -> None:
     """ValueError unless a generator's poses are (N, K, 2) of its graph's keypoints, or none."""
     if poses.numel() and (poses.ndim != 3 or poses.shape[1:] != (graph.config.num_keypoints, 2)):
         raise BadFileError(f"{source} has poses of the shape {tuple(poses.shape)}: it is damaged, take another copy")
-
-
-def find_run(kind: str, name: str | Path | None, *, runs: Path = Path("runs")) -> Path:
-    """The folder of a run by name or path; the newest of its kind where ``name`` is None.
-
-    Where a graph is wanted and the run of a generator is named, the file of the graph that it stands on. Raises
-    ValueError, with the command that makes one, where there is none.
-    """
-    parent = runs / kind
-    command = training_command(kind)
-    if name is not None:
-        there = [candidate for candidate in (Path(name), parent / name) if candidate.exists()]
-        # A folder of data may have the run's name: one that holds weights comes first.
-        if there:
-            candidate = min(there, key=lambda path: not (path.is_file() or any(path.glob("*.safetensors"))))
-            kept = candidate / GRAPH_NAME
-            return kept if kind == "graph" and kept.is_file() else candidate
-        raise ValueError(f"there is no run {name} (looked for {name} and {parent / name}); make one: {command}")
-    found = finished_runs(kind, runs=runs)
-    if not found:
-        raise ValueError(f"there is no finished run in {parent}; name one elsewhere, or make one: {command}")
-    return found[0]
-
-
-def finished_runs(kind: str, *, runs: Path = Path("runs")) -> list[Path]:
-    """The folders of all runs of a kind that have weights to use, the newest first."""
-    found = [path for path in (runs / kind).glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
-    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[str, Any]) -> AutoLink:

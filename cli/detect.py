@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.detect_files import DetectionReport
     from autolink_gen.inference.landmark_regressor import LandmarkRegressor
     from autolink_gen.models.autolink import AutoLink
+    from autolink_gen.runs import RunFolder
 
 
 @click.command()
@@ -68,17 +69,16 @@ def detect(
       autolink-gen detect my_pictures --clusters 2 --drop-cluster 1
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
-    from autolink_gen.checkpoints import find_run
     from autolink_gen.clusters import without_text
     from autolink_gen.inference.detect_files import detect_sources, sources_of
+    from autolink_gen.runs import RunFolder
 
     choice = cluster_choice(clusters, dropped_clusters)
     sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
-    found_run = find_run("graph", run)
+    found_run = RunFolder.find(run, kind="graph")
     graph, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
-    newest = "" if run else ", the newest run"
-    echo(f"model: {found_run} ({graph.config.num_keypoints} keypoints){newest}{without_text(graph, choice)}")
-    name = str(found_run)
+    echo(f"model: {found_run}, {graph.config.num_keypoints} keypoints{without_text(graph, choice)}")
+    name = str(found_run.path)
     report = detect_sources(
         graph, sources, out=out, regressor=regressor, overlays=overlays, model_name=name, progress=progress_bar, **looks
     )
@@ -86,7 +86,7 @@ def detect(
 
 
 def _loaded(
-    run: Path, choice: "ClusterChoice | None", regressor_file: Path | None, *, device: str
+    run: "RunFolder", choice: "ClusterChoice | None", regressor_file: Path | None, *, device: str
 ) -> tuple["AutoLink", "LandmarkRegressor | None"]:
     """The graph without the clusters that are left out, and the regressor, which was fitted on the whole graph."""
     from autolink_gen.checkpoints import load_graph_model
@@ -97,11 +97,11 @@ def _loaded(
     return model.to(device).prepare_for_inference(), regressor
 
 
-def _regressor(file: Path, model: "AutoLink", *, run: Path) -> "LandmarkRegressor":
+def _regressor(file: Path, model: "AutoLink", *, run: "RunFolder") -> "LandmarkRegressor":
     from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 
     regressor = LandmarkRegressor.load(file)
-    regressor.check_graph(model.edge_weights, run=str(run))
+    regressor.check_graph(model.edge_weights, run=str(run.path))
     return regressor
 
 

@@ -103,12 +103,14 @@ def evaluate(run: str | None, json_file: Path | None, picture: Path | None, devi
 def _evaluate_graph(
     run: str | None, options: dict[str, Any], *, json_file: Path | None, picture: Path | None, device: str | None
 ) -> None:
-    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.checkpoints import load_graph_model
     from autolink_gen.ops.divergence import named_as
+    from autolink_gen.runs import RunFolder
     from autolink_gen.training.naming import whole_path
 
-    path = find_run("graph", run)
-    echo(f"model: {path}" + ("" if run else " (the newest run)"))
+    opened = RunFolder.find(run, kind="graph")
+    path = opened.path
+    echo(f"model: {opened}")
     if options["data"] is None:
         _take_own_data(path, options)
     options["hold_out"] = options["hold_out"] or None

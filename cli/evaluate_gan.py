@@ -21,20 +21,21 @@ def evaluate_gan_run(
     run: str, *, options: dict[str, Any], json_file: Path | None, picture: Path | None, device: str | None
 ) -> None:
     """Score a GAN run on held-out pictures, print and write the scores and a grid."""
-    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.checkpoints import load_graph_model
     from autolink_gen.clusters import without_text
     from autolink_gen.common.files import write_picture, write_text_atomically
     from autolink_gen.evaluation.fid import inception_features, vgg16_features
     from autolink_gen.evaluation.gan import evaluate_gan
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.pretrained.features import load_lpips
+    from autolink_gen.runs import RunFolder
 
-    path = find_run("gan", run)
+    path = RunFolder.find(run, kind="gan").path
     endings, given = {"json": ".json", "picture": ".png"}, {"json": json_file, "picture": picture}
     files = EvaluationFiles(path, "gan", endings=endings, given=given, options=options)
     gan, witness = load_gan(path, device=pick_device(device)), None
     if options["witness"] is not None:
-        witness = load_graph_model(find_run("graph", options["witness"]), device=pick_device(device))
+        witness = load_graph_model(RunFolder.find(options["witness"], kind="graph").path, device=pick_device(device))
     extractors = {"vgg16": vgg16_features()}
     if options["fid_weights"] is not None:
         extractors["inception"] = inception_features(options["fid_weights"])

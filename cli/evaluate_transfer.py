@@ -28,14 +28,14 @@ def evaluate_transfer_run(
     run: str, *, options: dict[str, Any], json_file: Path | None, video: Path | None, device: str | None
 ) -> None:
     """Score a transfer run on held-out clips, print and write the scores and a video."""
-    from autolink_gen.checkpoints import find_run
     from autolink_gen.clusters import without_text
     from autolink_gen.common.files import write_text_atomically
     from autolink_gen.evaluation.transfer import evaluate_transfer
     from autolink_gen.inference.transfer import load_transfer
     from autolink_gen.pretrained.features import load_lpips
+    from autolink_gen.runs import RunFolder
 
-    path = find_run("transfer", run)
+    path = RunFolder.find(run, kind="transfer").path
     endings, given = {"json": ".json", "picture": ".mp4"}, {"json": json_file, "picture": video}
     files = EvaluationFiles(path, "transfer", endings=endings, given=given, options=options)
     transfer = load_transfer(path, device=pick_device(device))

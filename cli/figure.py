@@ -62,19 +62,21 @@ def grid(
     """
     import torch
 
-    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.checkpoints import load_graph_model
     from autolink_gen.common.files import check_free, write_picture
     from autolink_gen.data.source import open_dataset
+    from autolink_gen.runs import RunFolder
     from autolink_gen.viz.graphs import picture_grid
 
     if rows * cols > _MAX_CELLS:
         raise click.UsageError(f"{rows} rows of {cols} are more than {_MAX_CELLS} pictures; give fewer")
     if out is not None and out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise click.BadParameter(f"{out} must end in .png or .jpg", param_hint="--out")
-    path = find_run("graph", run)
+    opened = RunFolder.find(run, kind="graph")
+    path = opened.path
     file = out or (path if path.is_dir() else path.parent) / "figure.png"
     check_free(file, overwrite=overwrite)
-    echo(f"model: {path}" + ("" if run else " (the newest run)"))
+    echo(f"model: {opened}")
     graph = load_graph_model(path, device=pick_device(device))
     data, root, settings = evaluated_data(path, options)
     size, classes = max(options["size"], graph.config.input_size), settings.get("classes", ())

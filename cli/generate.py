@@ -53,18 +53,17 @@ def generate(
       autolink-gen generate --from cat.jpg --style other_cat.jpg
       autolink-gen generate --interpolate pose --style 5 --out moving.gif
     """
-    from autolink_gen.checkpoints import find_run
     from autolink_gen.clusters import without_text
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.inference.paint_files import paint_files
     from autolink_gen.inference.poses import parse_edits
+    from autolink_gen.runs import RunFolder
 
     styles = _styles(options)
-    found = find_run("gan", run)
+    found = RunFolder.find(run, kind="gan")
     gan = load_gan(found, device=pick_device(device))
     count = gan.graph.config.num_keypoints
-    newest = "" if run else ", the newest run"
-    echo(f"model: {found} ({count} keypoints){newest}{without_text(gan.graph)}")
+    echo(f"model: {found}, {count} keypoints{without_text(gan.graph)}")
     edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
     chosen = {name: options[name] for name in ("grid", "interpolate", "frames")}
     report = paint_files(

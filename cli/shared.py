@@ -118,6 +118,8 @@ def check_own_data(data: str, run: Path) -> None:
 
 def run_settings(run: Path, group: str) -> dict[str, Any]:
     """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
-    from autolink_gen.training.graph_choosing import run_settings as settings_of
+    from autolink_gen.recipes import read_settings
 
-    return settings_of(run, group)
+    file = run / "config.yaml"
+    settings: dict[str, Any] = read_settings(file).get(group, {}) if file.is_file() else {}
+    return settings

@@ -66,17 +66,17 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
       autolink-gen transfer source.mp4 driver.mp4
       autolink-gen transfer face.jpg driver.mp4 -o out.gif --adapt-scale --find-best-frame --side-by-side
     """
-    from autolink_gen.checkpoints import find_run
     from autolink_gen.inference.transfer import load_transfer
     from autolink_gen.inference.transfer_files import TransferFiles
     from autolink_gen.inference.transfer_video import Look
+    from autolink_gen.runs import RunFolder
 
     look = Look(options["crop"] == "auto", options["paste_back"], options["side_by_side"], options["size"])
     opened = {name: options[name] for name in ("audio", "fps", "max_bad", "overwrite")}
     files = TransferFiles.open(source, driver, out=out, cut_s=(options["start"], options["end"]), **opened)
-    found = find_run("transfer", run)
+    found = RunFolder.find(run, kind="transfer")
     network = load_transfer(found, device=pick_device(options["device"]))
-    echo(f"model: {found}" + ("" if run else ", the newest run"))
+    echo(f"model: {found}")
     motion = files.motion(options["relative"], adapt_scale=options["adapt_scale"], smooth=options["smooth"])
     given = {name: options[name] for name in ("find_best_frame", "source_frames", "batch_size")}
     report = files.animate(network, motion, look=look, progress=progress_bar, **given)

@@ -67,12 +67,14 @@ def view_graph(
       autolink-gen view-graph faces --clusters 2
       autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
-    from autolink_gen.checkpoints import find_run, load_graph_model
+    from autolink_gen.checkpoints import load_graph_model
     from autolink_gen.clusters import without_text
     from autolink_gen.models.graph_analysis import cluster_keypoints
     from autolink_gen.ops.keypoints import unlinked_keypoints
+    from autolink_gen.runs import RunFolder
 
-    found = find_run("graph", run)
+    opened = RunFolder.find(run, kind="graph")
+    found = opened.path
     whole = load_graph_model(found)
     folder = out or _default_folder(found, clusters, dropped_clusters)
     own = _own_data(found) if data is None else {}
@@ -84,8 +86,7 @@ def view_graph(
     clusters = choice.clusters if choice else clusters
     labels = None if clusters is None else cluster_keypoints(whole.edge_weights, clusters)
     weights = model.edge_weights.detach().double().numpy()
-    newest = "" if run else ", the newest run"
-    echo(f"model: {found} ({len(weights)} keypoints){newest}{without_text(model, choice)}")
+    echo(f"model: {opened}, {len(weights)} keypoints{without_text(model, choice)}")
     pose = _pose(model, data, data_root, name=str(found)) if data else _own_pose(model, found, own, data_root)
     _print_graph(weights, labels, threshold=threshold, clusters=clusters, example=None if choice else run or "")
     drawn = _drawn(pose, weights, labels, threshold=threshold, dropped=dropped_clusters)

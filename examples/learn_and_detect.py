@@ -28,7 +28,7 @@ def main() -> None:
         name=f"puppets-{options.features}",
         out=options.out,
     )
-    print(f"wrote {run / 'model.safetensors'}")
+    print(f"wrote {run.weights}")
 
     graph = load_graph_model(run)
     puppets = Puppets(image_size=128, length=8, split="test")  # any size will do: the model resizes

@@ -12,7 +12,6 @@ from autolink_gen import load_graph_model
 from autolink_gen.checkpoints import (
     FORMAT,
     build_model,
-    find_run,
     import_official,
     read_header,
     save_model,
@@ -231,41 +230,6 @@ def test_import_names_a_hyper_parameter_that_is_missing_or_wrong():
         import_official({}, {"n_parts": None, "image_size": 128, "thick": 1e-3})
 
 
-@pytest.fixture
-def runs(model, tmp_path) -> Path:
-    """Two finished runs, `older` and `newer`, and one that has saved nothing yet."""
-    for age, name in enumerate(["newer", "older"]):
-        file = tmp_path / "runs" / "graph" / name / "model.safetensors"
-        save_model(file, model)
-        os.utime(file, (1e9 - age, 1e9 - age))
-    (tmp_path / "runs" / "graph" / "begun").mkdir()
-    return tmp_path / "runs"
-
-
-def test_the_newest_run_is_found_when_none_is_named(runs):
-    assert find_run("graph", None, runs=runs) == runs / "graph" / "newer"
-
-
-def test_a_run_is_found_by_name_and_by_path(runs, monkeypatch):
-    assert find_run("graph", "older", runs=runs) == runs / "graph" / "older"
-    weights = runs / "graph" / "older" / "model.safetensors"
-    assert find_run("graph", str(weights), runs=Path("elsewhere")) == weights
-    monkeypatch.chdir(runs.parent)
-    assert find_run("graph", "older") == Path("runs/graph/older")
-
-
-@pytest.mark.parametrize(
-    ("kind", "command"), [("graph", "autolink-gen learn-graph"), ("gan", "autolink-gen train-gan")]
-)
-def test_no_run_says_what_to_type(tmp_path, kind, command):
-    with pytest.raises(
-        ValueError, match=rf"no finished run in {tmp_path}/{kind}; name one elsewhere, or make one: {command}$"
-    ):
-        find_run(kind, None, runs=tmp_path)
-    with pytest.raises(ValueError, match=rf"no run mine \(looked for mine and {tmp_path}/{kind}/mine\).*{command}$"):
-        find_run(kind, "mine", runs=tmp_path)
-
-
 def test_a_write_makes_folders_and_replaces(tmp_path):
     file = tmp_path / "a" / "b" / "note.txt"
     for text in ("old", "new: \N{GREEK SMALL LETTER SIGMA}"):
@@ -322,18 +286,6 @@ def test_an_error_that_is_not_the_disks_passes_and_leaves_nothing(tmp_path):
         temporary.touch()
         raise KeyError("a bug")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_of_data_that_has_the_run_s_name_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "faces" / "train").mkdir(parents=True)
-    run = tmp_path / "runs" / "gan" / "faces"
-    run.mkdir(parents=True)
-    assert find_run("gan", "faces") == Path("faces"), "neither holds weights"
-    (run / "model.safetensors").touch()
-    assert find_run("gan", "faces") == Path("runs/gan/faces")
-    (tmp_path / "faces" / "model.safetensors").touch()
-    assert find_run("gan", "faces") == Path("faces")
 
 
 def test_nothing_is_written_through_a_link_in_the_temporary_files_place(tmp_path):

@@ -1,6 +1,7 @@
 """Detect keypoints in files: images, videos and folders of them become overlays and tables."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
-from autolink_gen.checkpoints import find_run, load_graph_model
+from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.common.files import check_free, no_space, reason_of, write_picture
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted, printable
@@ -30,6 +31,7 @@ from autolink_gen.inference.sources import Source, find_sources
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
 from autolink_gen.ops.keypoints import unlinked_keypoints
+from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import draw_graph
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class DetectionReport:
 
 
 def detect_files(
-    graph: AutoLink | str | Path,
+    graph: AutoLink | str | os.PathLike[str],
     paths: Sequence[str | Path] | str | Path,
     *,
     out: str | Path = "detections",
@@ -78,8 +80,8 @@ def detect_files(
     sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
     name = "the model"
     if not isinstance(graph, AutoLink):
-        run = find_run("graph", graph)
-        name, graph = str(run), load_graph_model(run)
+        run = RunFolder.find(graph, kind="graph")
+        name, graph = str(run.path), load_graph_model(run)
     return detect_sources(
         graph,
         sources,

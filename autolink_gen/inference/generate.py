@@ -1,5 +1,6 @@
 """A trained GAN in use: pictures in a style on a pose, and the style of a picture."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ _PIXELS_WEIGHT = 0.5
 _STYLE_RATE = 0.05
 
 
-def load_gan(path: str | Path, *, device: torch.device | str = "cpu") -> "Gan":
+def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> "Gan":
     """The GAN of a run's folder or a ``model.safetensors``, in eval mode, with the graph that it paints on.
 
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.

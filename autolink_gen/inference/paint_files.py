@@ -1,5 +1,6 @@
 """Paint with a trained GAN into files: on poses, in styles, as images, one grid, or a video."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from autolink_gen.checkpoints import find_run
 from autolink_gen.common.files import write_picture
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted
@@ -23,6 +23,7 @@ from autolink_gen.inference.detect import detect_pictures, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
 from autolink_gen.inference.poses import Pose, PoseEdits, between, read_poses, seeded_styles
+from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import draw_graph, picture_grid, to_uint8
 
 Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
@@ -67,7 +68,7 @@ class PaintingReport:
 
 
 def generate(
-    gan: Gan | str | Path,
+    gan: Gan | str | os.PathLike[str],
     *,
     poses: str | Path | None = None,
     seeds: Sequence[int] | None = None,
@@ -93,7 +94,7 @@ def generate(
     Raises ValueError for files that are there already without ``overwrite``, and for what does not go together.
     """
     if not isinstance(gan, Gan):
-        gan = load_gan(find_run("gan", gan))
+        gan = load_gan(RunFolder.find(gan, kind="gan"))
     if grid is None and interpolate is None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         grid = "rows=seeds,cols=poses"
     return paint_files(

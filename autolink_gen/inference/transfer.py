@@ -1,5 +1,6 @@
 """A trained pose-transfer network in use, with the graph that it stands on."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -31,7 +32,7 @@ _USUAL_SIZE = 256  # pixels
 _STALE_S = 1.0  # a sure pose longer ago is not gone back to
 
 
-def load_transfer(path: str | Path, *, device: torch.device | str = "cpu") -> "Transfer":
+def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> "Transfer":
     """The pose-transfer network of a run's folder or a ``model.safetensors``, in eval mode, with its graph.
 
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.

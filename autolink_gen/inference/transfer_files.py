@@ -1,17 +1,18 @@
 """One person's video moved by another's, from files to a file, as the command ``transfer`` does."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from autolink_gen.checkpoints import find_run
 from autolink_gen.common.files import check_free
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.writer import WRITABLE_SUFFIXES, FrameFolderWriter
 from autolink_gen.inference.transfer import Motion, Transfer, load_transfer
 from autolink_gen.inference.transfer_video import Look, TransferReport, transfer_video
+from autolink_gen.runs import RunFolder
 
 Audio = Literal["driver", "source", "none"]
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -91,7 +92,7 @@ class TransferFiles:
 
 
 def transfer_files(
-    network: Transfer | str | Path,
+    network: Transfer | str | os.PathLike[str],
     source: str | Path,
     driver: str | Path,
     *,
@@ -129,7 +130,7 @@ def transfer_files(
     files = TransferFiles.open(
         source, driver, out=out, audio=audio, cut_s=cut, fps=fps, max_bad=max_bad, overwrite=overwrite
     )
-    network = network if isinstance(network, Transfer) else load_transfer(find_run("transfer", network))
+    network = network if isinstance(network, Transfer) else load_transfer(RunFolder.find(network, kind="transfer"))
     return files.animate(
         network,
         files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),

@@ -8,7 +8,7 @@ from pathlib import Path
 from autolink_gen.common.files import aside_of, reading
 from autolink_gen.common.json_files import read_small_json
 from autolink_gen.common.text import shown
-from autolink_gen.training.folders import CONFIG_NAME
+from autolink_gen.runs import CONFIG_NAME
 
 _MOST_BYTES = 2**20
 log = logging.getLogger(__name__)

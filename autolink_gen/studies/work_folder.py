@@ -9,7 +9,8 @@ from autolink_gen.common.files import reading, write_text_atomically
 from autolink_gen.common.json_files import read_small_json
 from autolink_gen.common.text import shown
 from autolink_gen.config import GraphRunConfig, to_yaml
-from autolink_gen.training.folders import CONFIG_NAME, MAY_CHANGE, changed_settings, move_aside
+from autolink_gen.runs import CONFIG_NAME
+from autolink_gen.training.folders import MAY_CHANGE, changed_settings, move_aside
 from autolink_gen.training.locks import locked_run
 from autolink_gen.training.run_data import found_data, keep_record
 

@@ -13,11 +13,11 @@ from autolink_gen.common.text import shown
 from autolink_gen.config import build, to_dict, to_yaml
 from autolink_gen.data.contents import Contents
 from autolink_gen.recipes import read_settings
+from autolink_gen.runs import CONFIG_NAME
 from autolink_gen.training.locks import LOCK_NAME, locked_run
 from autolink_gen.training.run_data import DATA_NAME, other_data
 
 log = logging.getLogger(__name__)
-CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.jsonl"
 CHECKPOINTS_NAME = "checkpoints"
 # What write_atomically leaves when it is killed, and what safetensors left in runs of old.

@@ -1,18 +1,20 @@
 """Which graph a generator is trained on: the one named, the run's own copy, or the newest that fits the data."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from autolink_gen.checkpoints import find_run, finished_runs, load_graph_model
+from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import ClusterChoice, ClusterError, without_clusters, without_text
 from autolink_gen.config import GraphChoice, build
 from autolink_gen.data.identity import public_data
 from autolink_gen.data.shards.names import is_shards, whole_name
 from autolink_gen.data.source import parts_of
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.recipes import read_yaml
-from autolink_gen.training.folders import CONFIG_NAME, is_only_begun
+from autolink_gen.recipes import read_settings
+from autolink_gen.runs import CONFIG_NAME, RunFolder
+from autolink_gen.training.folders import is_only_begun
 from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
 
 
@@ -26,7 +28,13 @@ class ChosenGraph:
 
 
 def choose_graph(
-    folder: Path, data: str, *, run: str | Path | None, dropped: ClusterChoice | None, resume: bool, called: str
+    folder: Path,
+    data: str,
+    *,
+    run: str | os.PathLike[str] | None,
+    dropped: ClusterChoice | None,
+    resume: bool,
+    called: str,
 ) -> ChosenGraph:
     """The graph for the run in ``folder``, trained on ``data``; ``called`` is what a note calls it, as "the GAN".
 
@@ -37,14 +45,6 @@ def choose_graph(
     dropped = _settled(folder, dropped) if resume else dropped
     own = _own(folder, dropped) if resume and run is None else None
     return own or _named(folder.parents[1], data, run=run, dropped=dropped, called=called)
-
-
-def run_settings(folder: Path, group: str) -> dict[str, Any]:
-    """One group of a run's settings, as its config.yaml has them; empty where there is no such file."""
-    file = folder / CONFIG_NAME
-    values = read_yaml(file.read_text(encoding="utf-8"), source=str(file)) if file.is_file() else {}
-    found: dict[str, Any] = values.get(group, {})
-    return found
 
 
 def _settled(folder: Path, named: ClusterChoice | None) -> ClusterChoice | None:
@@ -70,7 +70,8 @@ def _settled(folder: Path, named: ClusterChoice | None) -> ClusterChoice | None:
 
 def _recorded(folder: Path) -> GraphChoice | None:
     """The graph that the run in a folder stands on; None where there is no run."""
-    settings = run_settings(folder, "graph")
+    file = folder / CONFIG_NAME
+    settings = read_settings(file).get("graph") if file.is_file() else None
     return build(GraphChoice, settings) if settings else None
 
 
@@ -85,26 +86,31 @@ def _own(folder: Path, dropped: ClusterChoice | None) -> ChosenGraph | None:
     return ChosenGraph(graph, chosen, (note,))
 
 
-def _named(runs: Path, data: str, *, run: str | Path | None, dropped: ClusterChoice | None, called: str) -> ChosenGraph:
-    found, why = find_run("graph", run, runs=runs), ""
+def _named(
+    runs: Path, data: str, *, run: str | os.PathLike[str] | None, dropped: ClusterChoice | None, called: str
+) -> ChosenGraph:
+    found, why = RunFolder.find(run, kind="graph", runs=runs), ""
     if run is None:
-        newest_first = finished_runs("graph", runs=runs)
+        newest_first = RunFolder.finished("graph", runs=runs)
         fitting = next((one for one in newest_first if (name := _learned_on(one)) and not _is_new(data, name)), None)
         found, why = (fitting, ", the newest run on this data") if fitting else (found, ", the newest run")
     graph = without_clusters(load_graph_model(found), dropped)
-    notes = [f"graph: {found} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}"]
+    notes = [f"graph: {found.path} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}"]
     learned_on = _learned_on(found)
     if learned_on and _is_new(data, learned_on):
         notes.append(f"note: that graph was learned on {learned_on}, and {called} is trained on {public_data(data)}")
-    choice = GraphChoice(run=str(found))
+    choice = GraphChoice(run=str(found.path))
     if dropped is not None:
-        choice = GraphChoice(run=str(found), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
+        choice = GraphChoice(run=str(found.path), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
     return ChosenGraph(graph, choice, tuple(notes))
 
 
-def _learned_on(run: Path) -> str:
+def _learned_on(run: RunFolder) -> str:
     """The data that a graph was learned on, as they may be shown; nothing where that is not known."""
-    return public_data(str(run_settings(run, "data").get("name") or ""))
+    with suppress(ValueError):  # settings of a later version, say
+        if (config := run.config()) is not None:
+            return public_data(config.data.name)
+    return ""
 
 
 def _is_new(data: str, learned_on: str) -> bool:

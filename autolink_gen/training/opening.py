@@ -11,9 +11,9 @@ from torch import Tensor
 
 from autolink_gen.data.contents import Contents
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.runs import CONFIG_NAME
 from autolink_gen.training.folders import (
     CHECKPOINTS_NAME,
-    CONFIG_NAME,
     check_nothing_lost,
     check_place,
     check_run,

@@ -1,15 +1,17 @@
 """What is to be trained on a graph: the GAN and the transfer network, by a command or a call."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from autolink_gen.checkpoints import GRAPH_NAME, finished_runs
+from autolink_gen.checkpoints import GRAPH_NAME
 from autolink_gen.clusters import ClusterChoice
 from autolink_gen.config import GanRunConfig, TransferRunConfig, build
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import merge, read_recipe
+from autolink_gen.runs import RunFolder
 from autolink_gen.training import gan, transfer
 from autolink_gen.training.graph_choosing import choose_graph
 from autolink_gen.training.graph_copy import with_graph
@@ -41,7 +43,7 @@ class GraphWish:
     ``is_needed``: False plans without a graph where there is none yet.
     """
 
-    run: str | Path | None = None
+    run: str | os.PathLike[str] | None = None
     dropped: ClusterChoice | None = None
     resume: bool = True
     is_needed: bool = True
@@ -104,13 +106,13 @@ def _plan(
 
 def _has_graph(folder: Path, runs: Path, wish: GraphWish) -> bool:
     kept = wish.resume and (folder / GRAPH_NAME).is_file()
-    return wish.run is not None or kept or bool(finished_runs("graph", runs=runs))
+    return wish.run is not None or kept or bool(RunFolder.finished("graph", runs=runs))
 
 
 def train_gan(
     data: str | Path | None = None,
     *,
-    graph: str | Path | None = None,
+    graph: str | os.PathLike[str] | None = None,
     max_minutes: float | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -129,10 +131,10 @@ def train_gan(
     devices: int | str = "auto",
     precision: str | None = None,
     progress: bool = True,
-) -> Path:
+) -> RunFolder:
     """Train a GAN that paints new objects on the edge maps of a learned graph, as the command ``train-gan`` does.
 
-    Returns the folder of the run, for `load_gan` and all commands. ``graph`` is a run of `learn_graph`; None: the
+    Returns the run, for `load_gan`, `generate` and all commands. ``graph`` is a run of `learn_graph`; None: the
     newest on these data, else the newest. The other arguments are those of `learn_graph`; ``classes`` takes some class
     folders alone, ``gamma`` weighs the R1 penalty, ``augment`` is for few images. Raises ValueError as `learn_graph`
     does.
@@ -155,13 +157,13 @@ def train_gan(
     assert plan.graph is not None
     launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
     gan.train_gan(plan.config, plan.graph, launch)
-    return plan.folder
+    return RunFolder.find(plan.folder, kind="gan")
 
 
 def train_transfer(
     data: str | Path | None = None,
     *,
-    graph: str | Path | None = None,
+    graph: str | os.PathLike[str] | None = None,
     max_minutes: float | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -177,10 +179,10 @@ def train_transfer(
     devices: int | str = "auto",
     precision: str | None = None,
     progress: bool = True,
-) -> Path:
+) -> RunFolder:
     """Train a network that paints one video's motion with another's appearance, as ``train-transfer`` does.
 
-    Returns the folder of the run, for `load_transfer` and all commands. ``data`` is a folder of videos, of folders of
+    Returns the run, for `load_transfer`, `transfer` and all commands. ``data`` is a folder of videos, of folders of
     frames, or a named set; None: clips of the puppets. The other arguments are those of `train_gan`. Raises ValueError
     as `learn_graph` does.
     """
@@ -200,4 +202,4 @@ def train_transfer(
     assert plan.graph is not None
     launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
     transfer.train_transfer(plan.config, plan.graph, launch)
-    return plan.folder
+    return RunFolder.find(plan.folder, kind="transfer")

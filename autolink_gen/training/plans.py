@@ -10,6 +10,7 @@ import torch
 from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
+from autolink_gen.runs import RunFolder
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
@@ -135,10 +136,10 @@ def learn_graph(
     devices: int | str = "auto",
     precision: str | None = None,
     progress: bool = True,
-) -> Path:
+) -> RunFolder:
     """Learn keypoints and the graph that links them from unlabelled images, as the command ``learn-graph`` does.
 
-    Returns the folder of the run, which `load_graph_model`, `detect` and all commands take. None leaves a choice to the
+    Returns the run, which `load_graph_model`, `detect` and all commands take. None leaves a choice to the
     recipe, and the recipe to the machine and the data. A run that was stopped goes on when the call is repeated;
     ``fresh`` moves it aside and starts anew. ``data``: a folder of images or videos, a named set, shards, several as
     "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
@@ -160,7 +161,7 @@ def learn_graph(
     plan = plan if fresh else plan.as_begun()
     launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
     train_graph(plan.config, launch)
-    return plan.folder
+    return RunFolder.find(plan.folder, kind="graph")
 
 
 def chosen(

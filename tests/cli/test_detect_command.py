@@ -141,7 +141,7 @@ def test_the_newest_run_is_taken_and_named(tmp_path: Path, run_folder: Path, mon
     monkeypatch.chdir(run_folder.parents[2])
     result = _detect(_picture(tmp_path / "1.jpg"), "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "model: runs/graph/tiny (4 keypoints), the newest run" in result.output.replace("\\", "/")
+    assert "model: runs/graph/tiny (newest), 4 keypoints" in result.output.replace("\\", "/")
 
 
 def test_bad_files_are_skipped_and_reported(tmp_path: Path, run_folder: Path) -> None:

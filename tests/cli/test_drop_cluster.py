@@ -56,7 +56,7 @@ def test_view_graph_says_which_keypoints_are_where_and_what_to_type(here: Path) 
 def test_view_graph_shows_what_is_left(here: Path) -> None:
     run("view-graph", "--data", "pictures", "--clusters", 2, "--out", "whole")
     output = run("view-graph", "--data", "pictures", "--drop-cluster", 1, "--out", "left")
-    assert "the newest run, without cluster 1 of 2, keypoints 1, 3" in output.replace(")", "")
+    assert "(newest), 5 keypoints, without cluster 1 of 2, keypoints 1, 3" in output
     assert "cluster 0: keypoints 0, 2, 4\ncluster 1: keypoints 1, 3\n" in output, "the numbers are those of the whole"
     assert "3 of 10 edges" in output
     whole, left = (
@@ -71,7 +71,7 @@ def test_view_graph_shows_what_is_left(here: Path) -> None:
 def test_detect_leaves_keypoints_out_and_keeps_the_numbers_of_the_others(here: Path) -> None:
     run("detect", "pictures", "--out", "whole", "--threshold", 0)
     output = run("detect", "pictures", "--out", "left", "--threshold", 0, "--drop-cluster", 1)
-    assert "(5 keypoints), the newest run, without cluster 1 of 2, keypoints 1, 3" in output
+    assert "(newest), 5 keypoints, without cluster 1 of 2, keypoints 1, 3" in output
     whole, left = columns("whole"), columns("left")
     names = [f"{axis}{k}_px" for k in (0, 2, 4) for axis in "xy"]
     assert list(left)[5:] == names

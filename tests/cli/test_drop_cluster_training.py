@@ -146,9 +146,9 @@ def test_a_wrong_cluster_makes_no_run(here: Path, kind: str) -> None:
 
 def test_its_graph_can_be_looked_at_and_detects_what_is_left(here: Path, tmp_path: Path) -> None:
     output = run("view-graph", "runs/gan/puppets", "--out", tmp_path)
-    assert "(5 keypoints), without keypoints 1, 3" in output and "3 of 10 edges" in output
+    assert ", 5 keypoints, without keypoints 1, 3" in output and "3 of 10 edges" in output
     output = run("generate", "--model", "puppets", "--seeds", "0", "--grid", "rows=seeds,cols=poses", "--out", tmp_path)
-    assert "(5 keypoints), without keypoints 1, 3" in output
+    assert ", 5 keypoints, without keypoints 1, 3" in output
     run("detect", tmp_path / "grid.png", "--model", "runs/gan/puppets", "--out", tmp_path / "found")
     assert "x2_px" in (tmp_path / "found/keypoints.csv").read_text().partition("\n")[0]
     assert "x1_px" not in (tmp_path / "found/keypoints.csv").read_text()

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from autolink_gen.cli.main import cli
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.recipes import earlier_recipes, read_recipe, recipe_names
-from autolink_gen.training.folders import CONFIG_NAME, read_config, read_settings
+from autolink_gen.runs import CONFIG_NAME
+from autolink_gen.training.folders import read_config, read_settings
 
 TINY = ("--recipe", "puppets", "--image-size", "64", "--batch-size", "2", "--num-keypoints", "4", "--set",
         "model.width=0.05", "--set", "model.decoder_width=0.05", "--set", "loss.features=random", "--set",

@@ -60,7 +60,7 @@ def test_named_set_prints_scores_and_writes_them(faces: Path, home: Path) -> Non
     result = evaluate("--data", "faces68", "--data-root", faces, "--json", home / "out" / "scores.json")
 
     assert result.exit_code == 0, result.output
-    assert "model: runs/graph/tiny (the newest run)" in result.output
+    assert "model: runs/graph/tiny (newest)" in result.output
     assert f"fit: 20 pictures of {faces / 'faces68' / 'train'}, landmarks of" in result.output
     scores = json.loads((home / "out" / "scores.json").read_text())
     assert (scores["protocol"], scores["num_fit"], scores["num_test"]) == ("faces68", 20, 7)

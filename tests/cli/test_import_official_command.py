@@ -8,10 +8,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from autolink_gen import load_graph_model
-from autolink_gen.checkpoints import find_run
 from autolink_gen.cli.main import cli
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
+from autolink_gen.runs import RunFolder
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_it_writes_a_run_that_others_find(checkpoint):
     assert result.exit_code == 0, result.output
     assert "4 keypoints, 64 pixels, sigma2 0.002\n" in result.output
     assert "wrote runs/graph/taichi_k4/model.safetensors\n" in result.output
-    model = load_graph_model(find_run("graph", "taichi_k4"))
+    model = load_graph_model(RunFolder.find("taichi_k4", kind="graph"))
     assert (model.config.num_keypoints, model.config.sigma2, model.config.fit) == (4, 2e-3, "stretch")
 
 

@@ -134,7 +134,7 @@ def test_a_video_moved_by_another(here, tmp_path):
     source, driver = (str(here / "voxceleb2" / part / "00001.mp4") for part in ("dev/mp4/id1/a", "dev/mp4/id2/b"))
     out = tmp_path / "out.mp4"
     output = run("transfer", source, driver, "-o", str(out)).output
-    assert "model: runs/transfer/" in output and "the newest run" in output
+    assert "model: runs/transfer/" in output and "(newest)" in output
     assert f"wrote {out} (4 frames)" in output
     reader = VideoReader(out)
     assert (reader.width, reader.height, reader.fps, reader.num_frames) == (256, 256, 25, 4)

@@ -173,7 +173,7 @@ def test_a_weights_file_alone_and_the_newest_run(
     monkeypatch.chdir(tmp_path)
     result = _view("--data", pictures)
     assert result.exit_code == 0, result.output
-    assert "the newest run" in result.output
+    assert "(newest)" in result.output
     assert (run_folder / "graph" / "graph.png").is_file()
 
 

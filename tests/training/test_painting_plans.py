@@ -36,13 +36,13 @@ def runs(tmp_path: Path) -> Path:
 def test_a_gan_is_trained_and_goes_on(runs: Path) -> None:
     given = {"recipe": "puppets", "settings": GAN, "batch_size": 2, "out": runs, "progress": False}
     run = autolink_gen.train_gan(steps=1, **given)
-    assert run == runs / "gan" / "puppets"
-    settings = yaml.safe_load((run / "config.yaml").read_text())
+    assert run.folder == runs / "gan" / "puppets"
+    settings = yaml.safe_load(run.output("config.yaml").read_text())
     assert (settings["graph"]["run"], settings["graph"]["num_keypoints"]) == (str(runs / "graph/puppets-k4"), 4)
     assert autolink_gen.train_gan(steps=2, **given) == run
     gan = autolink_gen.load_gan(run)
     assert gan.generate(gan.poses[:1], torch.zeros(1, 8)).shape == (1, 3, 64, 64)
-    assert (run / "checkpoints" / "step-00000002").is_dir()
+    assert (run.output("checkpoints") / "step-00000002").is_dir()
 
 
 def test_a_transfer_network_is_trained(runs: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_transfer_network_is_trained(runs: Path) -> None:
         out=runs,
         progress=False,
     )
-    assert run == runs / "transfer" / "puppets"
+    assert run.folder == runs / "transfer" / "puppets"
     assert autolink_gen.load_transfer(run).graph.config.num_keypoints == 4
 
 

@@ -28,17 +28,17 @@ def learn(out: Path, **changes: object) -> Path:
 
 def test_a_call_trains_goes_on_and_starts_anew(tmp_path: Path) -> None:
     run = learn(tmp_path)
-    assert run == tmp_path / "graph" / "puppets-k3"
+    assert run.folder == tmp_path / "graph" / "puppets-k3"
     graph = autolink_gen.load_graph_model(run)
     assert graph.config.num_keypoints == 3 and graph.config.width == 0.05
     assert learn(tmp_path, steps=3) == run
-    saves = sorted(save.name for save in (run / "checkpoints").glob("step-*"))
+    saves = sorted(save.name for save in run.output("checkpoints").glob("step-*"))
     assert saves == ["step-00000002", "step-00000003"]
     with pytest.raises(ValueError, match=r"training\.seed"):
         learn(tmp_path, seed=1)
     assert learn(tmp_path, seed=1, fresh=True) == run
     assert (tmp_path / "graph" / "puppets-k3.old1").is_dir()
-    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings = yaml.safe_load(run.output("config.yaml").read_text())
     assert (settings["training"]["seed"], settings["loss"]["features"]) == (1, "random")
 
 

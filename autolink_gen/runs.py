@@ -1,0 +1,138 @@
+"""Runs on disk: a run's name becomes a folder, its weights and their kind, once."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
+
+from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME, read_described_header, training_command
+from autolink_gen.config import DataConfig, GanRunConfig, GraphRunConfig, TransferRunConfig, build
+from autolink_gen.data.shards.names import is_there
+from autolink_gen.data.source import parts_of
+from autolink_gen.recipes import read_settings
+
+CONFIG_NAME = "config.yaml"
+Kind = Literal["graph", "gan", "transfer"]
+RunConfig: TypeAlias = GraphRunConfig | GanRunConfig | TransferRunConfig
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_CONFIGS: dict[Kind, type[RunConfig]] = {"graph": GraphRunConfig, "gan": GanRunConfig, "transfer": TransferRunConfig}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run with weights: its folder, the file of its weights, and what kind of model they are.
+
+    ``weights`` may also be a file without a run, or the graph that a GAN's or a transfer network's run keeps.
+    ``newest``: no name was given, and this is the newest run. Loaders take it, as whatever takes a path does.
+    """
+
+    kind: Kind
+    folder: Path
+    weights: Path
+    newest: bool = False
+
+    @classmethod
+    def find(
+        cls, name: "str | os.PathLike[str] | None" = None, *, kind: Kind | None = None, runs: Path = Path("runs")
+    ) -> "RunFolder":
+        """The run of a name, a folder or a .safetensors file; None is the newest of its kind, or the newest graph.
+
+        With the kind "graph", the run of a GAN or a transfer network stands for the graph that it keeps. Raises
+        ValueError if there is no such run, with the command that makes one, and if its weights are of another kind.
+        """
+        if name is None:
+            finished = cls.finished(kind or "graph", runs=runs)
+            if not finished:
+                raise ValueError(
+                    f"there is no finished run in {runs / (kind or 'graph')}; name one elsewhere, or make one: "
+                    f"{training_command(kind or 'graph')}"
+                )
+            return replace(finished[0], newest=True)
+        if isinstance(name, RunFolder) and kind in (name.kind, None):
+            return name
+        return cls._opened(_place(Path(name), kind, runs), kind)
+
+    @classmethod
+    def finished(cls, kind: Kind, *, runs: Path = Path("runs")) -> "list[RunFolder]":
+        """All runs of a kind with weights to use, the newest first."""
+        files = [path for path in (runs / kind).glob(f"*/{WEIGHTS_NAME}") if path.is_file()]
+        files.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        return [cls(kind, path.parent, path) for path in files]
+
+    @classmethod
+    def _opened(cls, place: Path, kind: Kind | None) -> "RunFolder":
+        kept = place / GRAPH_NAME
+        file = kept if kind == "graph" and kept.is_file() else place
+        weights, header = read_described_header(file, kind=kind)
+        if header.kind not in _KINDS:
+            raise ValueError(f"{weights} holds a model of another kind than {', '.join(_KINDS)}: give another run")
+        return cls(cast(Kind, header.kind), weights.parent, weights)
+
+    @property
+    def path(self) -> Path:
+        """The folder, or the file of weights that are not the folder's own."""
+        return self.folder if self.weights.name == WEIGHTS_NAME else self.weights
+
+    def output(self, name: str) -> Path:
+        """A file or folder of that name in the run's folder."""
+        return self.folder / name
+
+    def config(self) -> RunConfig | None:
+        """The settings that the run was trained with; None if its folder does not hold them.
+
+        Raises ValueError if they cannot be read.
+        """
+        file = self.output(CONFIG_NAME)
+        if not file.is_file():
+            return None
+        values = read_settings(file)
+        try:
+            return build(_CONFIGS[self._trained_kind()], values)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+
+    def data(self) -> DataConfig | None:
+        """The data that the run was trained on; None if its folder does not say.
+
+        Raises ValueError if they are a path that is not there any more.
+        """
+        config = self.config()
+        if config is None:
+            return None
+        if (gone := next(_missing(config.data.name), None)) is not None:
+            raise ValueError(
+                f"the run {self.path} was trained on {gone}, which is not there any more: give --data with its place "
+                f"now, or with other data"
+            )
+        return config.data
+
+    def _trained_kind(self) -> Kind:
+        """The kind of the run itself: a graph may be the one that another run keeps."""
+        if self.weights.name != GRAPH_NAME:
+            return self.kind
+        own = self.output(WEIGHTS_NAME)
+        kind = read_described_header(own)[1].kind if own.is_file() else self.folder.parent.name
+        return cast(Kind, kind) if kind in _KINDS else self.kind
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path} (newest)" if self.newest else str(self.path)
+
+
+def _place(name: Path, kind: Kind | None, runs: Path) -> Path:
+    """Where a named run lies: as a path, or below the folder of its kind; ValueError if it is nowhere."""
+    places = [name, *(runs / each / name for each in ([kind] if kind else _KINDS))]
+    there = [place for place in places if place.exists()]
+    if not there:
+        looked, commands = ", ".join(map(str, places[:-1])), training_command(kind or "graph")
+        raise ValueError(f"there is no run {name} (looked for {looked} and {places[-1]}); make one: {commands}")
+    # A folder of data may have the run's name: one that holds weights comes first.
+    return min(there, key=lambda place: not (place.is_file() or any(place.glob("*.safetensors"))))
+
+
+def _missing(data: str) -> Iterator[str]:
+    """The paths in a data set's name that are not there."""
+    return (part for part in map(str, parts_of(data)) if Path(part).is_absolute() and not is_there(part))
