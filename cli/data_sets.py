@@ -66,14 +66,14 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     Example:
       autolink-gen data prepare celeba-wild --data-root ~/data
     """
+    from autolink_gen.data.published.places import existing_root
     from autolink_gen.data.published.prepare import download_set, prepare_set
     from autolink_gen.data.published.sets import PictureSet
-    from autolink_gen.data.source import existing_root
 
     entry = _entry(name)
     if not isinstance(entry, PictureSet) or not entry.layouts:
         raise click.UsageError(f"{name} needs no preparing: give it to --data as it is")
-    base = existing_root(name, data_root, make=download)
+    base, _ = existing_root(name, data_root, make=download)
     if download:
         download_set(entry, base)
     try:
@@ -98,8 +98,8 @@ def _entry(name: str) -> "Embedded | PictureSet":
 
 
 def _facts(name: str, entry: "PictureSet") -> list[str]:
+    from autolink_gen.data.published.places import expected_tree
     from autolink_gen.data.published.trees import shortened
-    from autolink_gen.data.source import expected_tree
 
     pairs = [("get it from", entry.where), ("licence", entry.licence), ("size", entry.size), ("form", entry.form)]
     lines = [f"{title}: {text}" for title, text in pairs if text]

@@ -14,7 +14,8 @@ from autolink_gen.common.text import shown
 from autolink_gen.data.held_out import find_persons, held_out_rows
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.data.source import find_pictures, held_out_beside
+from autolink_gen.data.source import find_pictures
+from autolink_gen.data.sources.folder import held_out_beside
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.inference.detect_batches import SureGraphModel, detect_and_see
 

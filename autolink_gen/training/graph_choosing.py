@@ -9,7 +9,7 @@ from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import ClusterChoice, ClusterError, without_clusters, without_text
 from autolink_gen.config import GraphChoice, build
 from autolink_gen.data.identity import public_data
-from autolink_gen.data.shards.names import is_shards, whole_name
+from autolink_gen.data.shards.names import absolute_name, is_shards
 from autolink_gen.data.source import parts_of
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import read_settings
@@ -130,7 +130,7 @@ def _way_to(data: str) -> tuple[str, ...]:
     """The folders that lead to the pictures, or the name of a set, without its split or class."""
     folder = Path(data)
     if is_shards(data):
-        return (whole_name(data),)
+        return (absolute_name(data),)
     if not folder.is_dir():
         return (data.partition("/")[0],)
     parts = folder.resolve().parts

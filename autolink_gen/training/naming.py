@@ -4,7 +4,7 @@ import zlib
 
 from autolink_gen.common.text import MOST_NAME_BYTES
 from autolink_gen.data.identity import public_data
-from autolink_gen.data.shards.names import shards_label, whole_name
+from autolink_gen.data.shards.names import absolute_name, shards_label
 from autolink_gen.data.source import has_shards, own_path, parts_of
 
 _GENERIC = ("train", "test", "val", "images", "img")
@@ -38,5 +38,5 @@ def data_label(data: str) -> str:
 def whole_path(data: str) -> str:
     """Folders and shards as paths that hold wherever a later command is typed; names of data sets as they are."""
     own = [(str(part), own_path(part)) for part in parts_of(data)]
-    whole = [whole_name(name) if has_shards(name) or (path and path.is_dir()) else name for name, path in own]
+    whole = [absolute_name(name) if has_shards(name) or (path and path.is_dir()) else name for name, path in own]
     return "+".join(whole)

@@ -9,8 +9,9 @@ from autolink_gen.common.files import reading, write_text_atomically
 from autolink_gen.common.json_files import read_small_json
 from autolink_gen.common.text import shown
 from autolink_gen.config import DataConfig
-from autolink_gen.data.contents import Contents, contents_of
+from autolink_gen.data.contents import Contents
 from autolink_gen.data.identity import public_data
+from autolink_gen.data.source import open_source
 
 DATA_NAME = "data.json"
 _MOST_BYTES = 2**16
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def found_data(data: DataConfig) -> Contents:
     """What is found of a run's data now; ValueError where there are none."""
-    return contents_of(data.name, root=Path(data.root) if data.root else None, classes=data.classes)
+    return open_source(data.name, root=data.root, classes=data.classes).contents()
 
 
 def read_record(folder: Path) -> Contents | None:

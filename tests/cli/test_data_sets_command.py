@@ -90,8 +90,8 @@ def test_mistakes_are_named(words, message, tmp_path):
 @pytest.mark.parametrize(
     ("words", "does"),
     [
-        (("prepare", "flowers", "--data-root", "."), "publishing.prepare_set"),
-        (("prepare-videos", ".", "frames"), "preparing.prepare_videos"),
+        (("prepare", "flowers", "--data-root", "."), "published.prepare.prepare_set"),
+        (("prepare-videos", ".", "frames"), "video.prepare.prepare_videos"),
     ],
 )
 def test_what_stops_it_says_how_to_go_on(words, does, error, code, tmp_path, monkeypatch):

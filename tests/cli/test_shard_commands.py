@@ -86,7 +86,7 @@ def test_a_run_on_shards_is_named_goes_on_and_is_evaluated(home: Path, monkeypat
     assert "keypoints of 5 moved pictures" in output
     output = run("evaluate", home / "runs" / "graph" / "birds-k3", "--data", home / "birds-000000.tar", "--few-shot", 1,
                  expect=1)  # fmt: skip
-    assert "names shards, which hold pictures, not clips or landmarks; give a folder" in output
+    assert "names shards, which hold images, not clips or landmarks; give a folder" in output
 
 
 def test_a_graph_of_other_shards_is_not_taken_for_one_of_the_same(home: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_graph_of_other_shards_is_not_taken_for_one_of_the_same(home: Path) ->
 def test_pose_transfer_asks_for_clips(home: Path) -> None:
     learn_graph("birds-000000.tar")
     output = run("train-transfer", "--data", "birds-000000.tar", "--recipe", "cpu", "--steps", 1, expect=1)
-    assert "birds-000000.tar names shards, which hold pictures, not clips or landmarks; give a folder" in output
+    assert "birds-000000.tar names shards, which hold images, not clips or landmarks; give a folder" in output
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from helpers.picture_files import save_picture
 from torch.utils.data import Dataset
 
 from autolink_gen.data.image_folder import ImageFolder
+from autolink_gen.data.published.places import data_root
 from autolink_gen.data.published.sets import SETS, Embedded
 from autolink_gen.data.puppets.dataset import Puppets
-from autolink_gen.data.source import data_root, find_pictures, open_dataset, open_held_out
+from autolink_gen.data.source import find_pictures, open_dataset, open_held_out
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 

@@ -9,7 +9,8 @@ from helpers.video_clips import write_clip
 from torch.utils.data import Dataset
 
 from autolink_gen.data.mixture import Mixture
-from autolink_gen.data.source import PUPPET_CLIPS, holds_clips_out, open_clips, open_dataset, open_held_out
+from autolink_gen.data.source import holds_clips_out, open_clips, open_dataset, open_held_out
+from autolink_gen.data.sources.puppets import PUPPET_CLIPS
 from autolink_gen.data.video.clips import PuppetClip
 from autolink_gen.data.video.frame_pairs import FrameDraws
 

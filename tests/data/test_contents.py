@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from autolink_gen.common.cache import CACHE_VARIABLE
-from autolink_gen.data.contents import Contents, contents_of
+from autolink_gen.data.contents import Contents
 from autolink_gen.data.shards.download import cached_path
+from autolink_gen.data.source import open_source
 
 
 @pytest.fixture
@@ -20,15 +21,15 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_copy_elsewhere_holds_the_same(photos: Path, tmp_path: Path) -> None:
-    found = contents_of(photos)
+    found = open_source(photos).contents()
     assert str(found) == "3 pictures"
     (tmp_path / "other").mkdir()
     shutil.copytree(photos, tmp_path / "other" / "pics" / "train")
     (tmp_path / "other" / "pics" / "test").mkdir()
-    assert contents_of(tmp_path / "other" / "pics") == found, "a split is known by its pictures, too"
+    assert open_source(tmp_path / "other" / "pics").contents() == found, "a split is known by its pictures, too"
     (tmp_path / "link").symlink_to(photos)
-    assert contents_of(str(tmp_path / "link")) == found
-    assert contents_of(photos, classes=["b"]).count == 2
+    assert open_source(str(tmp_path / "link")).contents() == found
+    assert open_source(photos, classes=["b"]).contents().count == 2
 
 
 @pytest.mark.parametrize(
@@ -42,17 +43,19 @@ def test_a_copy_elsewhere_holds_the_same(photos: Path, tmp_path: Path) -> None:
     ],
 )
 def test_another_name_or_size_is_another(photos: Path, change) -> None:
-    before = contents_of(photos)
+    before = open_source(photos).contents()
     (photos / "list.txt").write_text("no picture")
-    assert contents_of(photos) == before
+    assert open_source(photos).contents() == before
     change(photos)
-    assert contents_of(photos) != before
+    assert open_source(photos).contents() != before
 
 
 def test_the_order_of_several_sets_counts(photos: Path) -> None:
-    one, other = (contents_of(f"{first}+{second}") for first, second in ((photos, "puppets"), ("puppets", photos)))
+    one, other = (
+        open_source(f"{first}+{second}").contents() for first, second in ((photos, "puppets"), ("puppets", photos))
+    )
     assert one.count == other.count == 4 and one.digest != other.digest
-    assert contents_of("puppets") == contents_of("puppets") != contents_of(photos)
+    assert open_source("puppets").contents() == open_source("puppets").contents() != open_source(photos).contents()
 
 
 def test_shards_are_known_by_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,14 +67,14 @@ def test_shards_are_known_by_their_files(tmp_path: Path, monkeypatch: pytest.Mon
             file = cached_path(f"https://host/p-{number}.tar{query}")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"x" * (number + 1))
-    found = contents_of(f"{tmp_path}/p-{{0..1}}.tar")
+    found = open_source(f"{tmp_path}/p-{{0..1}}.tar").contents()
     assert str(found) == "2 shards"
     for query in ("", "?Signature=old", "?Signature=new"):
-        assert contents_of(f"https://host/p-{{0..1}}.tar{query}") == found
-    assert contents_of(f"{tmp_path}/p-{{1..0}}.tar") != found, "the order of shards is that of the pictures"
+        assert open_source(f"https://host/p-{{0..1}}.tar{query}").contents() == found
+    assert open_source(f"{tmp_path}/p-{{1..0}}.tar").contents() != found, "the order of shards is that of the pictures"
 
 
 def test_data_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none"):
-        contents_of(f"{tmp_path}/none")
+        open_source(f"{tmp_path}/none").contents()
     assert str(Contents(1, "pictures", "")) == "1 picture" and str(Contents(2000, "videos", "")) == "2,000 videos"

@@ -14,8 +14,8 @@ from structures import change_json, change_lines, change_yaml
 
 from autolink_gen.common.text import from_cell, printable, shown, to_cell
 from autolink_gen.config import GanRunConfig, GraphRunConfig, TransferRunConfig, build, to_dict, to_yaml
+from autolink_gen.data.published.places import data_root, settings_file
 from autolink_gen.data.published.prepare import is_prepared
-from autolink_gen.data.source import data_root, settings_file
 from autolink_gen.data.video.prepare import prepare_videos
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.inference.poses import read_poses

@@ -19,6 +19,8 @@ from autolink_gen.data.published.readers import (
     read_taichi,
 )
 
+PUPPETS = "puppets"
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -144,7 +146,7 @@ def _cub(name: str, figure: Figure, *, test_class: int | None) -> PictureSet:
 
 
 SETS: dict[str, Embedded | PictureSet] = {
-    "puppets": Embedded("articulated figures with known joints, drawn on the fly; needs no files"),
+    PUPPETS: Embedded("articulated figures with known joints, drawn on the fly; needs no files"),
     "faces68": PictureSet(
         "faces in the wild with 68 landmarks each",
         where="frames of YouTube Faces, cropped to the face; not published in this form, but any pictures with a table "

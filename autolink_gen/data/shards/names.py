@@ -127,14 +127,14 @@ def _check_address(text: str) -> None:
         )
 
 
-def whole_name(data: str) -> str:
-    """The name with a path that holds wherever a later command is typed; an address as it is."""
+def absolute_name(data: str) -> str:
+    """The name with its path from the root on; an address as it is."""
     return data if is_address(data) else str(expanded(data).resolve())
 
 
 def shards_label(data: str) -> list[str]:
     """What to call shards, and above it their folder's name where there is one: ["birds", "pics"]."""
-    path = Path(urlsplit(data).path if is_address(data) else whole_name(data))
+    path = Path(urlsplit(data).path if is_address(data) else absolute_name(data))
     stem = re.split(r"[{*?\[]", path.name)[0]
     for suffix in sorted(_SUFFIXES, key=len, reverse=True):
         stem = stem.removesuffix(suffix)

@@ -6,7 +6,7 @@ import pytest
 from helpers.messages import raises_mentioning
 from helpers.tar_files import numbered, write_tar
 
-from autolink_gen.data.shards.names import expand_braces, is_shards, list_shards, shards_label, whole_name
+from autolink_gen.data.shards.names import absolute_name, expand_braces, is_shards, list_shards, shards_label
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_labels_are_names_of_files(data: str, label: list[str]) -> None:
     assert shards_label(data) == label
 
 
-def test_whole_names_hold_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absolute_names_hold_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert whole_name("../a/s-{0..1}.tar") == str(tmp_path.resolve().parent / "a" / "s-{0..1}.tar")
-    assert whole_name("https://a/s.tar") == "https://a/s.tar"
+    assert absolute_name("../a/s-{0..1}.tar") == str(tmp_path.resolve().parent / "a" / "s-{0..1}.tar")
+    assert absolute_name("https://a/s.tar") == "https://a/s.tar"
