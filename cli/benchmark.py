@@ -15,7 +15,7 @@ from autolink_gen.cli.many_runs import (
     many_runs_options,
     train_and_score,
 )
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.options import echo
 from autolink_gen.cli.training_options import choices_of, run_options
 from autolink_gen.common.progress import progress_bar
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import echo, overwrite_option
+from autolink_gen.cli.options import echo, overwrite_option
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted, typed
 

@@ -1,27 +1,30 @@
-"""`autolink-gen detect`: keypoints of pictures and videos, as pictures and as numbers."""
+"""`autolink-gen detect`: keypoints of images and videos, as images and as numbers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.cluster_choice import cluster_choice, drop_options, left_of
-from autolink_gen.cli.shared import echo, overwrite_option, pick_device
+from autolink_gen.cli.options import (
+    device_option,
+    drop_options,
+    echo,
+    model_option,
+    naming_option,
+    overwrite_option,
+    pick_device,
+)
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice
     from autolink_gen.inference.detect_files import DetectionReport
-    from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-    from autolink_gen.models.autolink import AutoLink
-    from autolink_gen.runs import RunFolder
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
-              "[default: the newest run in runs/graph]")  # fmt: skip
+@model_option("graph")
 @click.option("--regressor", "regressor_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
               help="Also find named landmarks, with the map that evaluate wrote.")  # fmt: skip
 @drop_options
@@ -31,10 +34,10 @@ if TYPE_CHECKING:
 @click.option("--edges/--no-edges", default=True, show_default=True, help="Draw the edges too.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Draw edges whose weight is at least this share of the largest.")  # fmt: skip
-@click.option("--overlays/--no-overlays", default=True, show_default=True, help="Draw pictures and videos.")
+@click.option("--overlays/--no-overlays", default=True, show_default=True, help="Draw images and videos.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True,
-              help="Pictures to detect at a time.")  # fmt: skip
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
+              help="Images to detect at a time.")  # fmt: skip
+@device_option
 @click.option("--fps", type=click.FloatRange(0, min_open=True),
               help="Look at no more than this many frames a second of a video. [default: all]")  # fmt: skip
 def detect(
@@ -42,17 +45,19 @@ def detect(
     paths: tuple[Path, ...],
     run: str | None,
     regressor_file: Path | None,
-    clusters: int | None,
-    dropped_clusters: tuple[int, ...],
+    dropped: "ClusterChoice | None",
     out: Path,
     overwrite: bool,
+    edges: bool,
+    threshold: float,
     overlays: bool,
+    batch_size: int,
     device: str | None,
-    **looks: Any,
+    fps: float | None,
 ) -> None:
-    """Find the keypoints in pictures and videos.
+    """Find the keypoints in images and videos.
 
-    PATH is a picture, a video, or a folder of them, nested or not. Written to --out: each picture (PNG) and
+    PATH is a image, a video, or a folder of them, nested or not. Written to --out: each image (PNG) and
     video (MP4, with its sound) with the keypoints and edges drawn on it, and keypoints.csv and
     keypoints.json, in pixels of the original, (0, 0) being the centre of its first pixel. The columns are
     file, frame, time_s, width_px, height_px, x0_px, y0_px, x1_px, ...; the JSON also holds the edges with
@@ -69,43 +74,30 @@ def detect(
       autolink-gen detect my_pictures --clusters 2 --drop-cluster 1
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
-    from autolink_gen.clusters import without_text
-    from autolink_gen.inference.detect_files import detect_sources, sources_of
-    from autolink_gen.runs import RunFolder
+    from autolink_gen.clusters import ClusterError
+    from autolink_gen.inference import detect_files as files
 
-    choice = cluster_choice(clusters, dropped_clusters)
-    sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
-    found_run = RunFolder.find(run, kind="graph")
-    graph, regressor = _loaded(found_run, choice, regressor_file, device=pick_device(device))
-    echo(f"model: {found_run}, {graph.config.num_keypoints} keypoints{without_text(graph, choice)}")
-    name = str(found_run.path)
-    report = detect_sources(
-        graph, sources, out=out, regressor=regressor, overlays=overlays, model_name=name, progress=progress_bar, **looks
+    sources = files.sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
+    with naming_option("--drop-cluster", ClusterError):
+        opened = files.open_graph(run, dropped=dropped, regressor_file=regressor_file, device=pick_device(device))
+    echo(opened.text)
+    report = files.detect_sources(
+        opened.graph,
+        sources,
+        out=out,
+        regressor=opened.regressor,
+        overlays=overlays,
+        edges=edges,
+        threshold=threshold,
+        batch_size=batch_size,
+        fps=fps,
+        model_name=opened.name,
+        progress=progress_bar,
     )
-    _say(report, out, overlays=overlays)
+    _tell(report, out, overlays=overlays)
 
 
-def _loaded(
-    run: "RunFolder", choice: "ClusterChoice | None", regressor_file: Path | None, *, device: str
-) -> tuple["AutoLink", "LandmarkRegressor | None"]:
-    """The graph without the clusters that are left out, and the regressor, which was fitted on the whole graph."""
-    from autolink_gen.checkpoints import load_graph_model
-
-    whole = load_graph_model(run)
-    model = left_of(whole, choice)  # on the CPU, as elsewhere: the clusters must be the same
-    regressor = None if regressor_file is None else _regressor(regressor_file, whole.to(device), run=run)
-    return model.to(device).prepare_for_inference(), regressor
-
-
-def _regressor(file: Path, model: "AutoLink", *, run: "RunFolder") -> "LandmarkRegressor":
-    from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-
-    regressor = LandmarkRegressor.load(file)
-    regressor.check_graph(model.edge_weights, run=str(run.path))
-    return regressor
-
-
-def _say(report: "DetectionReport", out: Path, *, overlays: bool) -> None:
+def _tell(report: "DetectionReport", out: Path, *, overlays: bool) -> None:
     for _, reason in report.skipped:
         echo(f"skipped: {reason}", err=True)
     if overlays:

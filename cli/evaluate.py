@@ -15,7 +15,8 @@ from autolink_gen.cli.evaluate_landmarks import (
 )
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles, graphs_beside
-from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, pick_device, run_settings
+from autolink_gen.cli.options import echo, overwrite_option, pick_device
+from autolink_gen.cli.shared import check_own_data, run_settings
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.data.identity import public_data
 

@@ -9,7 +9,8 @@ import click
 
 from autolink_gen.cli.evaluate_leak import leak_scores
 from autolink_gen.cli.evaluation_files import EvaluationFiles
-from autolink_gen.cli.shared import echo, run_settings
+from autolink_gen.cli.options import echo
+from autolink_gen.cli.shared import run_settings
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.options import echo
 from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autolink_gen.cli.evaluation_files import EvaluationFiles
-from autolink_gen.cli.shared import echo, evaluated_data, pick_device, run_settings
+from autolink_gen.cli.options import echo, pick_device
+from autolink_gen.cli.shared import evaluated_data, run_settings
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.data.identity import public_data
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import Seed, echo, evaluated_data, overwrite_option, pick_device
+from autolink_gen.cli.options import Seed, echo, overwrite_option, pick_device
+from autolink_gen.cli.shared import evaluated_data
 from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:

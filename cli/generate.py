@@ -1,48 +1,62 @@
-"""`autolink-gen generate`: pictures painted by a trained GAN, on poses and in styles of the user's choice."""
+"""`autolink-gen generate`: images painted by a trained GAN, on poses and in styles of the user's choice."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import echo, overwrite_option, pick_device
+from autolink_gen.cli.options import device_option, echo, model_option, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
-    from autolink_gen.inference.paint_files import Styles
+    from autolink_gen.inference.paint_files import Between, Layout, Styles
 
 _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 
 
 @click.command()
-@click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
-              "[default: the newest run in runs/gan]")  # fmt: skip
+@model_option("gan")
 @click.option("--from", "source", metavar="PATH", type=click.Path(path_type=Path),
-              help="Pose: a picture, a video, a keypoints.json or .csv. [default: eight in training]")  # fmt: skip
-@click.option("--style", metavar="PICTURE|SEED", help="Style: a seed, or a picture to take it from.")
+              help="Pose: a image, a video, a keypoints.json or .csv. [default: eight in training]")  # fmt: skip
+@click.option("--style", metavar="IMAGE|SEED", help="Style: a seed, or a image to take it from.")
 @click.option("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True,
-              help="Steps to find the style of a picture.")  # fmt: skip
+              help="Steps to find the style of a image.")  # fmt: skip
 @click.option("--trunc", type=click.FloatRange(min=0), default=1.0, show_default=True,
               help="Below 1: styles nearer to the mean one.")  # fmt: skip
 @click.option("--interpolate", type=click.Choice(["style", "pose"]),
               help="Write a video through all styles on the first pose, or all poses in the first style.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(min=2), default=60, show_default=True, help="Length of that video.")
 @click.option("--move", "moves", multiple=True, metavar="3:+0.1,-0.05",
-              help="Move a keypoint by x, y; the picture is 2 wide.")  # fmt: skip
+              help="Move a keypoint by x, y; the image is 2 wide.")  # fmt: skip
 @click.option("--swap", "swaps", multiple=True, metavar="2,5", help="Exchange the places of two keypoints.")
 @click.option("--remove", "removed", multiple=True, type=int, metavar="4", help="Draw no edges to a keypoint.")
-@click.option("--grid", type=click.Choice(_LAYOUTS), help="Write one picture of them all, and no others.")
+@click.option("--grid", type=click.Choice(_LAYOUTS), help="Write one image of them all, and no others.")
 @click.option("--out", metavar="DIR|FILE", type=click.Path(path_type=Path), default="generated", show_default=True,
               help="Folder to write to, or the grid's or video's file.")  # fmt: skip
 @overwrite_option
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
+@device_option
 def generate(
-    *, run: str | None, source: Path | None, out: Path, overwrite: bool, device: str | None, **options: Any
+    *,
+    run: str | None,
+    source: Path | None,
+    style: str | None,
+    seeds: str | None,
+    steps: int,
+    trunc: float,
+    interpolate: "Between | None",
+    frames: int,
+    moves: tuple[str, ...],
+    swaps: tuple[str, ...],
+    removed: tuple[int, ...],
+    grid: "Layout | None",
+    out: Path,
+    overwrite: bool,
+    device: str | None,
 ) -> None:
     """Paint with a trained GAN: move the skeleton and keep the style, or the other way round.
 
-    Without --from, on poses of the training pictures; a video is painted frame by frame. The numbers of the
+    Without --from, on poses of the training images; a video is painted frame by frame. The numbers of the
     keypoints are those that view-graph shows. What is changed with --move, --swap and --remove stands beside the
     unchanged in the grid. Where a file to be written is there already, nothing is painted without --overwrite.
 
@@ -59,28 +73,34 @@ def generate(
     from autolink_gen.inference.poses import parse_edits
     from autolink_gen.runs import RunFolder
 
-    styles = _styles(options)
-    found = RunFolder.find(run, kind="gan")
-    gan = load_gan(found, device=pick_device(device))
+    styles = _styles(style, seeds, steps=steps, truncation=trunc)
+    folder = RunFolder.find(run, kind="gan")
+    gan = load_gan(folder, device=pick_device(device))
     count = gan.graph.config.num_keypoints
-    echo(f"model: {found}, {count} keypoints{without_text(gan.graph)}")
-    edits = parse_edits(moves=options["moves"], swaps=options["swaps"], removed=options["removed"], num_keypoints=count)
-    chosen = {name: options[name] for name in ("grid", "interpolate", "frames")}
+    echo(f"model: {folder}, {count} keypoints{without_text(gan.graph)}")
     report = paint_files(
-        gan, styles, poses=source, edits=edits, out=out, overwrite=overwrite, progress=progress_bar, **chosen
+        gan,
+        styles,
+        poses=source,
+        edits=parse_edits(moves=moves, swaps=swaps, removed=removed, num_keypoints=count),
+        grid=grid,
+        interpolate=interpolate,
+        frames=frames,
+        out=out,
+        overwrite=overwrite,
+        progress=progress_bar,
     )
     echo(*report.lines)
 
 
-def _styles(options: dict[str, Any]) -> "Styles":
-    """The styles of --seeds, or of --style, a seed or a picture."""
+def _styles(style: str | None, seeds: str | None, *, steps: int, truncation: float) -> "Styles":
+    """The styles of --seeds, or of --style, a seed or an image."""
     from autolink_gen.inference.paint_files import Styles
     from autolink_gen.inference.poses import parse_seeds
 
-    style, seeds = options["style"], options["seeds"]
     if style is not None and seeds is not None:
         raise click.UsageError("give --style or --seeds, not both")
     if style is not None and not style.isdigit():
-        return Styles((), Path(style), options["steps"], options["trunc"])
+        return Styles((), Path(style), steps, truncation)
     given = seeds if seeds is not None else style
-    return Styles(tuple(parse_seeds(given if given is not None else "0-3")), None, options["steps"], options["trunc"])
+    return Styles(tuple(parse_seeds(given if given is not None else "0-3")), None, steps, truncation)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autolink_gen.cli.shared import RunName, echo, overwrite_option
+from autolink_gen.cli.options import RunName, echo, overwrite_option
 
 
 @click.command()

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolink_gen.cli.shared import echo
-from autolink_gen.cli.training_options import choices_of, run_and_report, say, training_options
+from autolink_gen.cli.options import echo, say
+from autolink_gen.cli.training_options import choices_of, run_and_report, training_options
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import typed
 

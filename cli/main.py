@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from autolink_gen.cli.memory import keep_freed_memory
-from autolink_gen.cli.shared import echo
-from autolink_gen.cli.stopping import signal_of, stopping
+from autolink_gen.cli.options import echo
+from autolink_gen.common.memory import keep_freed_memory
+from autolink_gen.common.stopping import signal_of, stopping
 from autolink_gen.common.text import printable
 from autolink_gen.data.identity import public_text
 

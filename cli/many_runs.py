@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.options import echo
 from autolink_gen.cli.training_options import Command, launch_of, report_end
 from autolink_gen.common.text import counted
 

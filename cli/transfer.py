@@ -1,16 +1,17 @@
 """``autolink-gen transfer``: one person's video, moved by another's."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.shared import echo, overwrite_option, pick_device
+from autolink_gen.cli.options import device_option, echo, model_option, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.data.video.stream import FrameStream
+    from autolink_gen.inference.transfer_files import Audio
     from autolink_gen.inference.transfer_video import TransferReport
 
 _PATH = click.Path(path_type=Path)
@@ -21,15 +22,14 @@ _PATH = click.Path(path_type=Path)
 @click.argument("driver", type=_PATH)
 @click.option("-o", "--out", metavar="FILE", type=_PATH,
               help="MP4, MOV, WebM or GIF, by the ending; without one, a folder of PNG; PNG or JPEG where the "
-              "driver is a picture. "
+              "driver is a image. "
               "[default: SOURCE-DRIVER.mp4]")  # fmt: skip
-@click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
-              "[default: the newest run in runs/transfer]")  # fmt: skip
+@model_option("transfer")
 @click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
               help="Whose sound to keep.")  # fmt: skip
 @click.option("--relative/--absolute", default=None,
               help="Add the driver's movement to the source's pose, or take its pose. "
-              "[default: relative; where the driver is a picture its pose, as large as the source is]")  # fmt: skip
+              "[default: relative; where the driver is a image its pose, as large as the source is]")  # fmt: skip
 @click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @click.option("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first with a clear pose.")  # fmt: skip
@@ -53,11 +53,34 @@ _PATH = click.Path(path_type=Path)
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Frames at a time.")
 @click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
               help="Share of the driver's frames that may be damaged.")  # fmt: skip
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
-def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, **options: Any) -> None:
+@device_option
+def transfer(
+    *,
+    source: Path,
+    driver: Path,
+    out: Path | None,
+    run: str | None,
+    audio: "Audio",
+    relative: bool | None,
+    adapt_scale: bool,
+    find_best_frame: bool,
+    smooth: bool,
+    crop: str,
+    paste_back: bool,
+    side_by_side: bool,
+    source_frames: int,
+    start: float,
+    end: float | None,
+    fps: float | None,
+    size: int | None,
+    overwrite: bool,
+    batch_size: int,
+    max_bad: float,
+    device: str | None,
+) -> None:
     """Make what SOURCE shows do what DRIVER does.
 
-    SOURCE is a picture or a video, DRIVER a video, a picture or a folder of frames. Rate and length are the
+    SOURCE is a image or a video, DRIVER a video, a image or a folder of frames. Rate and length are the
     driver's. Damaged frames are left out; frames in which no pose can be made out hold the last clear one. A file
     that is there already is replaced with --overwrite alone, a folder of frames must be new or empty.
 
@@ -71,15 +94,22 @@ def transfer(*, source: Path, driver: Path, out: Path | None, run: str | None, *
     from autolink_gen.inference.transfer_video import Look
     from autolink_gen.runs import RunFolder
 
-    look = Look(options["crop"] == "auto", options["paste_back"], options["side_by_side"], options["size"])
-    opened = {name: options[name] for name in ("audio", "fps", "max_bad", "overwrite")}
-    files = TransferFiles.open(source, driver, out=out, cut_s=(options["start"], options["end"]), **opened)
-    found = RunFolder.find(run, kind="transfer")
-    network = load_transfer(found, device=pick_device(options["device"]))
-    echo(f"model: {found}")
-    motion = files.motion(options["relative"], adapt_scale=options["adapt_scale"], smooth=options["smooth"])
-    given = {name: options[name] for name in ("find_best_frame", "source_frames", "batch_size")}
-    report = files.animate(network, motion, look=look, progress=progress_bar, **given)
+    look = Look(crop == "auto", paste_back, side_by_side, size)
+    files = TransferFiles.open(
+        source, driver, out=out, audio=audio, cut_s=(start, end), fps=fps, max_bad=max_bad, overwrite=overwrite
+    )
+    folder = RunFolder.find(run, kind="transfer")
+    network = load_transfer(folder, device=pick_device(device))
+    echo(f"model: {folder}")
+    report = files.animate(
+        network,
+        files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),
+        look=look,
+        find_best_frame=find_best_frame,
+        source_frames=source_frames,
+        batch_size=batch_size,
+        progress=progress_bar,
+    )
     if files.lacks_audio:
         echo(f"{files.source.path} has no sound: the result is silent")
     _tell(report, files.out, driver=files.driver)

@@ -9,7 +9,8 @@ import click
 
 from autolink_gen.cli.cluster_choice import cluster_choice, left_of
 from autolink_gen.cli.evaluation_files import noted, weights_and_settings
-from autolink_gen.cli.shared import check_own_data, echo, overwrite_option, run_settings
+from autolink_gen.cli.options import echo, overwrite_option
+from autolink_gen.cli.shared import check_own_data, run_settings
 from autolink_gen.common.text import typed
 from autolink_gen.data.identity import public_data
 

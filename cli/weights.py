@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autolink_gen.cli.shared import echo, overwrite_option
+from autolink_gen.cli.options import echo, overwrite_option
 
 NAMES = ("vgg16", "alexnet")
 

@@ -23,3 +23,17 @@ def best_precision(kind: str) -> str:
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, and not in every version
     found = (getattr(torch.cpu, name, None) for name in tests)
     return "bf16-mixed" if kind == "cpu" and any(test() for test in found if test is not None) else "32-true"
+
+
+def usable_device(name: str) -> str:
+    """The device as named; ValueError where it cannot be used here."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name).cpu()  # there are devices from which nothing comes back
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # followed by every kind of device there is
+            reason = "PyTorch knows no such kind of device"
+        raise ValueError(f"{name} cannot be used here ({reason}); try cpu") from None
+    return name

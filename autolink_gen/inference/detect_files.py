@@ -11,6 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from autolink_gen.checkpoints import load_graph_model
+from autolink_gen.clusters import ClusterChoice, without_clusters, without_text
 from autolink_gen.common.files import check_free, no_space, reason_of, write_picture
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted, printable
@@ -95,6 +96,39 @@ def detect_files(
         model_name=name,
         progress=progress,
     )
+
+
+@dataclass(frozen=True)
+class OpenedGraph:
+    """A graph to detect with, on its device, and the map to named landmarks; ``text`` tells a user which it is."""
+
+    graph: AutoLink
+    regressor: LandmarkRegressor | None
+    name: str
+    text: str
+
+
+def open_graph(
+    run: str | os.PathLike[str] | None,
+    *,
+    dropped: ClusterChoice | None = None,
+    regressor_file: Path | None = None,
+    device: str = "cpu",
+) -> OpenedGraph:
+    """The graph of a run, the newest if none is named, without the ``dropped`` clusters.
+
+    A regressor still looks at all keypoints, as it was fitted on all. Raises ClusterError for clusters that cannot be
+    left out, ValueError for a run or a regressor that cannot be used.
+    """
+    folder = RunFolder.find(run, kind="graph")
+    complete = load_graph_model(folder)
+    graph = without_clusters(complete, dropped)  # on the CPU, as elsewhere: the clusters must be the same
+    regressor = None
+    if regressor_file is not None:
+        regressor = LandmarkRegressor.load(regressor_file)
+        regressor.check_graph(complete.to(device).edge_weights, run=str(folder.path))
+    text = f"model: {folder}, {graph.config.num_keypoints} keypoints{without_text(graph, dropped)}"
+    return OpenedGraph(graph.to(device).prepare_for_inference(), regressor, str(folder.path), text)
 
 
 def sources_of(

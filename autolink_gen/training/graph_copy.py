@@ -15,7 +15,7 @@ from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.training.folders import is_only_begun
 
 log = logging.getLogger(__name__)
-PaintingConfig = TypeVar("PaintingConfig", GanRunConfig, TransferRunConfig)
+PaintingConfig = TypeVar("PaintingConfig", bound=GanRunConfig | TransferRunConfig)
 
 
 def check_size(size: int, graph: AutoLink) -> None:

@@ -1,29 +1,37 @@
 """What is to be trained on a graph: the GAN and the transfer network, by a command or a call."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from torch import nn
+
 from autolink_gen.checkpoints import GRAPH_NAME
 from autolink_gen.clusters import ClusterChoice
-from autolink_gen.config import GanRunConfig, TransferRunConfig, build
+from autolink_gen.config import GanRunConfig, TransferRunConfig, build, to_yaml
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.discriminator import Discriminator
+from autolink_gen.models.generator import Generator
+from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.recipes import merge, read_recipe
 from autolink_gen.runs import RunFolder
 from autolink_gen.training import gan, transfer
+from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_choosing import choose_graph
 from autolink_gen.training.graph_copy import with_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.naming import data_label, run_name, whole_path
 from autolink_gen.training.plans import Choices, chosen, default_recipe
+from autolink_gen.training.report import parameter_table
 
-Config = TypeVar("Config", GanRunConfig, TransferRunConfig)
+Config = TypeVar("Config", bound=GanRunConfig | TransferRunConfig)
 
 
 @dataclass(frozen=True)
-class PaintingPlan(Generic[Config]):
+class PaintingPlan(ABC, Generic[Config]):
     """A run on a graph that may be trained; ``notes`` say which graph it is, and what a user should know of it.
 
     ``graph`` is None in a plan that was made without one, to look at.
@@ -34,6 +42,45 @@ class PaintingPlan(Generic[Config]):
     folder: Path
     graph: AutoLink | None
     notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks that are trained, untrained, by name."""
+
+    @abstractmethod
+    def train(self, launch: Launch) -> Run:
+        """Train it; the plan must have a graph."""
+
+    def described(self) -> list[str]:
+        """The configuration, itself a recipe, and the parameters by block, as lines of YAML."""
+        settings = to_yaml(self.config).splitlines()
+        return [f"# recipe: {self.recipe}", f"# {self.folder}", *settings, *parameter_table(self.networks())]
+
+
+class GanPlan(PaintingPlan[GanRunConfig]):
+    """A run of the GAN that may be trained."""
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The generator and the discriminator."""
+        return {"generator": Generator(self.config.model), "discriminator": Discriminator(self.config.model)}
+
+    def train(self, launch: Launch) -> Run:
+        """Train the GAN."""
+        assert self.graph is not None
+        return gan.train_gan(self.config, self.graph, launch)
+
+
+class TransferPlan(PaintingPlan[TransferRunConfig]):
+    """A run of the pose-transfer network that may be trained."""
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The network."""
+        return {"network": TransferNetwork(self.config.model)}
+
+    def train(self, launch: Launch) -> Run:
+        """Train the network."""
+        assert self.graph is not None
+        return transfer.train_transfer(self.config, self.graph, launch)
 
 
 @dataclass(frozen=True)
@@ -57,24 +104,24 @@ def plan_gan(
     classes: tuple[str, ...] | None = None,
     gamma: float | None = None,
     augment: bool | None = None,
-) -> PaintingPlan[GanRunConfig]:
+) -> GanPlan:
     """What `train_gan` trains. Raises ValueError for settings that cannot be and where there is no graph."""
     given = choices.given(
         model={"image_size": image_size}, data={"classes": classes}, loss={"gamma": gamma, "augment": augment}
     )
     suffix = "".join(f"-{name.replace('/', '-')}" for name in classes or ())
-    return _plan(GanRunConfig, "gan", choices, graph, given=given, suffix=suffix, called="the GAN")
+    return GanPlan(*_planned(GanRunConfig, "gan", choices, graph, given=given, suffix=suffix, called="the GAN"))
 
 
-def plan_transfer(
-    choices: Choices, graph: GraphWish, *, image_size: int | None = None
-) -> PaintingPlan[TransferRunConfig]:
+def plan_transfer(choices: Choices, graph: GraphWish, *, image_size: int | None = None) -> TransferPlan:
     """What `train_transfer` trains. Raises ValueError for settings that cannot be and where there is no graph."""
     given = choices.given(model={"image_size": image_size})
-    return _plan(TransferRunConfig, "transfer", choices, graph, given=given, suffix="", called="the network")
+    return TransferPlan(
+        *_planned(TransferRunConfig, "transfer", choices, graph, given=given, suffix="", called="the network")
+    )
 
 
-def _plan(
+def _planned(
     kind: type[Config],
     name: str,
     choices: Choices,
@@ -83,7 +130,8 @@ def _plan(
     given: Mapping[str, Any],
     suffix: str,
     called: str,
-) -> PaintingPlan[Config]:
+) -> tuple[str, Config, Path, AutoLink | None, tuple[str, ...]]:
+    """The fields of a plan."""
     recipe = choices.recipe or default_recipe(name, choices.data)
     values = read_recipe(name, recipe)
 
@@ -97,11 +145,17 @@ def _plan(
     folder = folder_of(data)
     if not wish.is_needed and not _has_graph(folder, choices.out, wish):
         config = configured({})
-        return PaintingPlan(recipe, config, folder_of(config.data.name), None)
+        return recipe, config, folder_of(config.data.name), None, _without_graph(wish)
     found = choose_graph(folder, data, run=wish.run, dropped=wish.dropped, resume=wish.resume, called=called)
     config = configured({"image_size": found.graph.config.image_size})
     config = with_graph(config, found.graph, found.choice)
-    return PaintingPlan(recipe, config, folder_of(config.data.name), found.graph, found.notes)
+    return recipe, config, folder_of(config.data.name), found.graph, found.notes
+
+
+def _without_graph(wish: GraphWish) -> tuple[str, ...]:
+    """What to know of a plan that is made before there is a graph."""
+    notes = ("# no graph yet: autolink-gen learn-graph makes one",)
+    return notes if wish.dropped is None else (*notes, f"# {wish.dropped} of its keypoints will be left out")
 
 
 def _has_graph(folder: Path, runs: Path, wish: GraphWish) -> bool:
@@ -154,9 +208,7 @@ def train_gan(
     wish = GraphWish(graph, resume=not fresh)
     wanted = None if classes is None else tuple(classes)
     plan = plan_gan(choices, wish, image_size=image_size, classes=wanted, gamma=gamma, augment=augment)
-    assert plan.graph is not None
-    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
-    gan.train_gan(plan.config, plan.graph, launch)
+    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress))
     return RunFolder.find(plan.folder, kind="gan")
 
 
@@ -199,7 +251,5 @@ def train_transfer(
         settings=settings,
     )
     plan = plan_transfer(choices, GraphWish(graph, resume=not fresh), image_size=image_size)
-    assert plan.graph is not None
-    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
-    transfer.train_transfer(plan.config, plan.graph, launch)
+    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress))
     return RunFolder.find(plan.folder, kind="transfer")

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from autolink_gen.cli.main import cli
-from autolink_gen.cli.stopping import StoppedError
+from autolink_gen.common.stopping import StoppedError
 from autolink_gen.data.published.sets import SETS
 
 

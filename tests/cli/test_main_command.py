@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from autolink_gen.checkpoints import FORMAT
 from autolink_gen.cli.main import COMMANDS, _AboveBars, cli
-from autolink_gen.cli.shared import echo
+from autolink_gen.cli.options import echo
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import printable

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from autolink_gen.cli.main import cli
-from autolink_gen.cli.stopping import StoppedError, signal_of, stopping
+from autolink_gen.common.stopping import StoppedError, signal_of, stopping
 
 
 @pytest.mark.parametrize(("number", "name"), [(15, "SIGTERM"), (1, "SIGHUP"), (2, "SIGINT")])
@@ -112,7 +112,7 @@ main()
 
 @pytest.mark.parametrize("where", ["-", "/dev/stdout"])
 def test_what_a_command_says_makes_room_for_its_file(where, tmp_path):
-    from autolink_gen.cli.shared import echo
+    from autolink_gen.cli.options import echo
     from autolink_gen.common.files import write_text_atomically
 
     @click.command()

@@ -7,10 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from autolink_gen.cli.training_options import run_and_report
+from autolink_gen.cli.options import train_and_report
+from autolink_gen.training.launch import Launch
 from autolink_gen.training.run_progress import Progress
-
-OPTIONS = {"devices": 1, "nodes": 1, "precision": "32-true", "max_minutes": None, "resume": True}
 
 
 def end(folder: Path, stopped_by: str | None, *, skipped: int = 0) -> tuple[Result, list[object]]:
@@ -28,7 +27,7 @@ def end(folder: Path, stopped_by: str | None, *, skipped: int = 0) -> tuple[Resu
     def command() -> None:
         (folder / "model.safetensors").touch()
         files = {"model.safetensors": "the weights"}
-        run_and_report(lambda launch: run, folder, OPTIONS, steps=9, files=files, then="look", score=scored.append)  # type: ignore[arg-type,return-value]
+        train_and_report(lambda launch: run, Launch(folder), steps=9, files=files, then="look", score=scored.append)  # type: ignore[arg-type,return-value]
 
     return CliRunner().invoke(command), scored
 

@@ -10,7 +10,7 @@ import torch
 from helpers.messages import raises_mentioning
 from lightning_fabric.accelerators import MPSAccelerator
 
-from autolink_gen.cli.shared import pick_device
+from autolink_gen.cli.options import pick_device
 from autolink_gen.common.devices import best_device, best_precision
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.evaluation.equivariance import equivariance

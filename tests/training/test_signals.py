@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
-from autolink_gen.cli.stopping import StoppedError, signal_of, stopping
+from autolink_gen.common.stopping import StoppedError, signal_of, stopping
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training import graph as graph_training
 from autolink_gen.training.engine import Run

@@ -34,6 +34,6 @@ def page_faults(before: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_blocks_are_not_asked_for_again():
-    kept = page_faults("from autolink_gen.cli.memory import keep_freed_memory; keep_freed_memory()")
+    kept = page_faults("from autolink_gen.common.memory import keep_freed_memory; keep_freed_memory()")
     # A ratio, as the size of a page is the system's; and not none, as the heap may still grow by a block or two.
     assert kept < page_faults("") / 4

@@ -1,0 +1,318 @@
+"""What commands share: their options, lines for the terminal, the device that is named."""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from autolink_gen.common.text import printable, shown, why_no_run_name
+from autolink_gen.data.identity import public_text
+
+if TYPE_CHECKING:
+    from autolink_gen.clusters import ClusterChoice
+    from autolink_gen.training.engine import Run
+    from autolink_gen.training.launch import Launch
+    from autolink_gen.training.painting_plans import PaintingPlan
+    from autolink_gen.training.plans import Choices
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+_LARGEST_SEED = 2**63 - 1  # what generators take
+_DEFAULT_CLUSTERS = 2  # the object and the background
+_DROP = "--drop-cluster"
+_PATH = click.Path(path_type=Path)
+
+
+class RunName(click.ParamType):
+    """The name of a run: that of one folder, on any system."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is; BadParameter, which says why, where no folder should be called so."""
+        text = str(value)
+        if wrong := why_no_run_name(text):
+            self.fail(wrong, param, ctx)
+        return text
+
+
+class Seed(click.ParamType):
+    """A seed of random numbers: a whole number that generators take, 0 or more where it is not ``signed``."""
+
+    name = "integer"
+
+    def __init__(self, *, signed: bool = True) -> None:
+        self.least = -_LARGEST_SEED if signed else 0
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; BadParameter for what is none, or is too large."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{shown(str(value), most=40)!r} is no whole number that a seed can be", param, ctx)
+        if not self.least <= number <= _LARGEST_SEED:
+            self.fail(f"{shown(number, most=40)} is no seed: give one from {self.least} to {_LARGEST_SEED}", param, ctx)
+        return number
+
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda, if there is]")
+graph_option = click.option("--graph", metavar="RUN",
+                            help="Graph run, by name or folder. "
+                            "[default: the newest one on this data, else the newest]")  # fmt: skip
+
+
+def model_option(kind: str) -> Callable[[Command], Command]:
+    """``--model RUN``: a trained run of this kind, the newest where none is named."""
+    return click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
+                        f"[default: the newest run in runs/{kind}]")  # fmt: skip
+
+
+_DATA = click.option("--data", help="A named data set, a folder of images or videos, shards (.tar), or several: A+B. "
+                     "[default: the recipe's; puppets]")  # fmt: skip
+_RUN = (
+    click.option("--data-root", type=_PATH, help="The folder where named data sets lie."),
+    click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
+    click.option("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
+    click.option("--out", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."),
+    click.option("--mirror/--no-mirror", default=None,
+                 help="Mirror every second image; not where left and right differ. [default: the recipe's]"),
+    click.option("--seed", type=Seed(), help="Seed of weights, masks and the order of images."),
+    click.option("--steps", type=int, help="Training steps."),
+    click.option("--batch-size", type=int, help="Images a step, or pairs of frames, over all devices."),
+    click.option("--max-minutes", type=float, help="Save and stop after so many minutes; repeat to go on."),
+    click.option("--devices", default="auto", show_default=True,
+                 help="Number of devices, cpu, cuda or mps, or auto: all CUDA devices, else the CPU."),
+    click.option("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
+    click.option("--precision", type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]), default=None,
+                 help="Floating-point precision; auto: bf16-mixed where the processor has it. "
+                 "[default: the recipe's]"),
+    click.option("--resume/--fresh", default=True, show_default=True,
+                 help="Go on with the run of that name if there is one, or move it aside and start anew."),
+    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+                 help="Change one setting, as in optimiser.lr=1e-3."),
+    click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The options that all training commands have, as they were typed."""
+
+    data: str | None
+    data_root: Path | None
+    recipe: str | None
+    name: str | None
+    out: Path
+    mirror: bool | None
+    seed: int | None
+    steps: int | None
+    batch_size: int | None
+    max_minutes: float | None
+    devices: str
+    nodes: int
+    precision: Precision | None
+    resume: bool
+    settings: tuple[str, ...]
+    dry_run: bool
+
+    def choices(self) -> "Choices":
+        """What is to be trained; BadParameter for a folder whose name is not UTF-8."""
+        from autolink_gen.recipes import parse_overrides
+        from autolink_gen.training.plans import Choices
+
+        for hint, value in (("--data", self.data), ("--data-root", self.data_root)):
+            try:
+                str(value).encode()
+            except UnicodeEncodeError as error:
+                raise click.BadParameter(f"{value} is no UTF-8; rename that folder", param_hint=hint) from error
+        return Choices(
+            data=self.data,
+            data_root=self.data_root,
+            recipe=self.recipe,
+            name=self.name,
+            out=self.out,
+            mirror=self.mirror,
+            seed=self.seed,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            settings=parse_overrides(self.settings),
+        )
+
+    def launch(self, folder: Path) -> "Launch":
+        """Where and on what to train."""
+        from autolink_gen.training.launch import Launch
+
+        return Launch(
+            folder=folder,
+            devices=self.devices,
+            nodes=self.nodes,
+            precision=self.precision,
+            max_minutes=self.max_minutes,
+            fresh=not self.resume,
+        )
+
+
+def training_options(*, data: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the training options as one argument, ``training``; ``--data`` among them where ``data``."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def gathered(**values: Any) -> None:
+            chosen = {item.name: values.pop(item.name, None) for item in fields(TrainingOptions)}
+            command(training=TrainingOptions(**chosen), **values)
+
+        return _with(gathered, _DATA, *_RUN) if data else _with(gathered, *_RUN)
+
+    return add
+
+
+def drop_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--clusters`` and ``--drop-cluster`` as one argument, ``dropped`` (AutoLink, Figure 7c)."""
+
+    @wraps(command)
+    def gathered(*, clusters: int | None, dropped_clusters: tuple[int, ...], **values: Any) -> None:
+        command(dropped=_cluster_choice(clusters, dropped_clusters), **values)
+
+    return _with(
+        gathered,
+        click.option("--clusters", type=click.IntRange(1), metavar="N",
+                     help=f"How many clusters {_DROP} counts. [default: {_DEFAULT_CLUSTERS}]"),
+        click.option(_DROP, "dropped_clusters", type=int, multiple=True, metavar="C",
+                     help="Leave the keypoints of cluster C out, as view-graph --clusters numbers them; "
+                     "repeat it for several."),
+    )  # fmt: skip
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _cluster_choice(clusters: int | None, dropped: tuple[int, ...]) -> "ClusterChoice | None":
+    """Which clusters to leave out, None where none is; UsageError for a number of clusters that serves nothing."""
+    if dropped:
+        from autolink_gen.clusters import ClusterChoice
+
+        return ClusterChoice(clusters or _DEFAULT_CLUSTERS, tuple(sorted(set(dropped))))
+    if clusters is not None:
+        raise click.UsageError(
+            f"--clusters {clusters} leaves nothing out by itself: name a cluster with {_DROP}, or look at them with "
+            f"autolink-gen view-graph --clusters {clusters}"
+        )
+    return None
+
+
+@contextmanager
+def naming_option(option: str, *errors: type[Exception]) -> Iterator[None]:
+    """What a call says of its arguments is said of the option that gives them."""
+    try:
+        yield
+    except errors as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def echo(*lines: str, err: bool = False) -> None:
+    """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too.
+
+    Addresses are shown without what opens them.
+
+    To the standard error with ``err``, and where an option has a file written to the standard output.
+    """
+    click.echo("\n".join(printable(public_text(line)) for line in lines), err=err or _output_is_a_file())
+
+
+def _output_is_a_file() -> bool:
+    """Whether an option of the command that runs names the standard output ("-") as the file to write."""
+    context = click.get_current_context(silent=True)
+    for option in context.command.params if context else ():
+        if isinstance(option, click.Option) and isinstance(option.type, click.Path) and option.name:
+            value = context.params.get(option.name) if context else None
+            if isinstance(value, Path) and _is_output(value):
+                return True
+    return False
+
+
+def _is_output(path: Path) -> bool:
+    from autolink_gen.common.files import standard_output
+
+    return standard_output(path)
+
+
+def pick_device(name: str | None) -> str:
+    """The device to run on: the one named, else CUDA where there is one; BadParameter where it cannot be used."""
+    from autolink_gen.common.devices import best_device, usable_device
+
+    if name is None:
+        return best_device()
+    with naming_option("--device", ValueError):
+        return usable_device(name)
+
+
+def say(*lines: str) -> None:
+    """Print lines once, however many processes train."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    rank_zero_only(echo)(*lines)
+
+
+def train_and_report(
+    train: "Callable[[Launch], Run]",
+    launch: "Launch",
+    *,
+    steps: int,
+    files: Mapping[str, str],
+    then: str,
+    score: "Callable[[Run], None]" = lambda run: None,
+) -> None:
+    """Train, then say how it ended, which ``files`` of the run's folder hold what, and the command to type next."""
+    from autolink_gen.training.report import ending, resuming
+
+    run = train(replace(launch, announce=lambda step: say(*resuming(step, steps=steps))))
+    if not run.fabric.is_global_zero:
+        return
+    for line in ending(run):
+        echo(line)
+    number = signal.Signals.__members__.get(run.stopped_by or "")
+    if number is None:  # whoever sends a signal does not wait for long
+        score(run)
+    verb = "wrote" if run.progress.step > run.first_step else "kept"
+    for name, text in files.items():
+        if (launch.folder / name).is_file():
+            echo(f"{verb} {launch.folder / name}: {text}")
+    if then:
+        echo(f"next: {then}")
+    if number is not None:  # as a shell has it, so that a script does not go on
+        click.get_current_context().exit(128 + number)
+
+
+def train_plan(
+    make: "Callable[[], PaintingPlan[Any]]",
+    training: TrainingOptions,
+    *,
+    files: Mapping[str, str],
+    then: Callable[[Path], str],
+) -> None:
+    """Train what a plan on a graph says, or print it; ``then`` is the command to type next."""
+    from autolink_gen.clusters import ClusterError
+
+    with naming_option(_DROP, ClusterError):
+        plan = make()
+    say(*plan.notes)
+    if training.dry_run:
+        echo(*plan.described())
+        return
+    say(f"recipe: {plan.recipe}", f"run: {plan.folder}")
+    train_and_report(
+        plan.train,
+        training.launch(plan.folder),
+        steps=plan.config.training.steps,
+        files={"model.safetensors": "the weights to use, the graph's among them", **files},
+        then=then(plan.folder),
+    )
