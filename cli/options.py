@@ -240,7 +240,7 @@ def _output_is_a_file() -> bool:
 
 
 def _is_output(path: Path) -> bool:
-    from autolink_gen.common.files import standard_output
+    from autolink_gen.common.streams import standard_output
 
     return standard_output(path)
 
