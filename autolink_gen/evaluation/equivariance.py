@@ -15,6 +15,7 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.evaluation.fid import spread_batches
 from autolink_gen.inference.detect_batches import GraphModel
 from autolink_gen.ops.divergence import check_found
+from autolink_gen.ops.pixels import from_pixels, to_pixels
 
 MAX_PICTURES = 200
 SHIFT = 1 / 8  # of the picture's size, at most
@@ -86,8 +87,8 @@ def _distances(
     moved = move(images)
     matrix = move.transform_matrix
     assert matrix is not None
-    last = images.shape[-1] - 1
-    wanted = transform_points(matrix.to(found), (found + 1) / 2 * last) / last * 2 - 1
+    size = images.shape[-1]
+    wanted = from_pixels(transform_points(matrix.to(found), to_pixels(found, size=size)), size=size)
     return (graph.detect(moved) - wanted).norm(dim=-1)
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from autolink_gen.common.spread import evenly
+from autolink_gen.ops.pixels import to_fractions
 from autolink_gen.viz.graphs import draw_graph, picture_grid
 
 Picture = UInt8[ndarray, "H W 3"]
@@ -59,7 +60,7 @@ def spread_graphs(
 
 def from_normalised(points: Float[ndarray, "N P 2"], *, size: int) -> Float[ndarray, "N P 2"]:
     """Points in [-1, 1], the centres of the outer pixels of a square picture, as fractions of its sides."""
-    return ((points + 1) / 2 * (size - 1) + 0.5) / size
+    return to_fractions(points, size=size)
 
 
 def draw_landmarks(

@@ -19,6 +19,7 @@ from autolink_gen.data.video.reader import Rate
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
+from autolink_gen.ops.pixels import enlarge_pixels, from_pixels, to_pixels
 
 MEAN_POSE_PICTURES = 256
 _MAX_BATCH_BYTES = 2**27  # besides the picture that is decoded meanwhile
@@ -63,7 +64,7 @@ class Detection:
 
     def normalised(self, points_px: Float[ndarray, "P 2"]) -> Float[ndarray, "P 2"]:
         """Points in pixels of the original as (x, y) in [-1, 1]."""
-        return points_px * 2 / np.maximum([self.width_px - 1, self.height_px - 1], 1) - 1
+        return from_pixels(points_px, size=(self.width_px, self.height_px))
 
     def without(self, dropped: Sequence[int]) -> "Detection":
         """The same with keypoints left out: their places become NaN, the others keep their numbers."""
@@ -171,9 +172,8 @@ class _Shrunk:
 
     def to_original(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
         """Keypoints in [-1, 1] of it as pixels of the original."""
-        span = np.array([self.pixels.shape[1] - 1, self.pixels.shape[0] - 1])
-        # Pixel centres: the first small pixel covers `factor` large ones.
-        return ((keypoints + 1) / 2 * span + 0.5) * self.factors - 0.5 + self.corner
+        height, width = self.pixels.shape[:2]
+        return enlarge_pixels(to_pixels(keypoints, size=(width, height)), np.array(self.factors)) + self.corner
 
 
 def _detect_each(

@@ -1,4 +1,4 @@
-"""Heatmaps to keypoints (AutoLink eq. 1), keypoints to pixels and back, and which keypoints a graph links."""
+"""Heatmaps to keypoints (AutoLink eq. 1), and which keypoints a graph links."""
 
 import torch
 from jaxtyping import Float, Int
@@ -30,17 +30,3 @@ def unlinked_keypoints(edge_weights: Float[Tensor, "K K"]) -> Int[Tensor, "U"]:
     linked = torch.zeros(len(edge_weights), dtype=torch.bool)
     linked[linked_keypoints(edge_weights).cpu()] = True
     return (~linked).nonzero().squeeze(1)
-
-
-def to_pixels(keypoints: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int) -> Float[Tensor, "*batch 2"]:
-    """(x, y) in [-1, 1] to pixels: (0, 0) is the centre of the first pixel, (W - 1, H - 1) of the last."""
-    scale = keypoints.new_tensor([width_px - 1, height_px - 1]) / 2
-    return (keypoints + 1) * scale
-
-
-def from_pixels(keypoints_px: Float[Tensor, "*batch 2"], *, width_px: int, height_px: int) -> Float[Tensor, "*batch 2"]:
-    """The inverse of :func:`to_pixels`; raises ValueError for a picture less than two pixels wide or high."""
-    if min(width_px, height_px) < 2:
-        raise ValueError(f"width_px and height_px must be at least 2, got {width_px} x {height_px}")
-    scale = torch.tensor([width_px - 1, height_px - 1], dtype=keypoints_px.dtype, device=keypoints_px.device)
-    return 2 * keypoints_px / scale - 1

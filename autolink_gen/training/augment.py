@@ -6,6 +6,8 @@ from kornia.augmentation import ColorJiggle, RandomAffine, RandomErasing
 from kornia.geometry import transform_points
 from torch import Tensor, nn
 
+from autolink_gen.ops.pixels import from_pixels, to_pixels
+
 _SHIFT = 1 / 8
 _COVERED = 1 / 4
 _TURN_DEGREES, _NUDGE, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
@@ -54,8 +56,8 @@ class Nudge(nn.Module):
         """Keypoints (x, y) in [-1, 1] of the pictures, ``size`` pixels wide, that were moved last, moved with them."""
         matrix = self.move.transform_matrix
         assert matrix is not None
-        points = transform_points(matrix.to(keypoints), (keypoints + 1) / 2 * (size - 1))
-        return points / (size - 1) * 2 - 1
+        points = transform_points(matrix.to(keypoints), to_pixels(keypoints, size=size))
+        return from_pixels(points, size=size)
 
     def moved(self, pictures: Float[Tensor, "B C S S"], *, seed: int) -> Float[Tensor, "B C S S"]:
         """Pictures, of any channels, moved as ``seed`` says; the border is mirrored inwards."""

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.ops.pixels import enlarge_pixels, to_pixels
 from autolink_gen.ops.ranges import check_bytes
 from autolink_gen.viz.titles import shortened, title_font, with_titles
 
@@ -203,7 +204,7 @@ def graph_on_mean_pose(
     image = Image.fromarray(drawn)
     pen, font = ImageDraw.Draw(image), title_font(side_px / 36)
     for index in linked:
-        x, y = (points[index] + 1) / 2 * (side_px - 1)
+        x, y = to_pixels(points[index], size=side_px)
         place = (x + side_px / 45, y - side_px / 45)
         pen.text(place, str(index), "white", font, "lb", stroke_width=2, stroke_fill="black")
     for row, (text, colour) in enumerate(legend):
@@ -250,8 +251,8 @@ def _enlarged(picture: ndarray, keypoints: ndarray, *, min_side: int) -> tuple[n
     height, width = picture.shape[:2]
     most = _MAX_ENLARGED_SIDE // max(height, width)
     factor = max(1, min(most, math.ceil(min_side / min(height, width))))
-    points = (keypoints + 1) / 2 * (width - 1, height - 1)
-    return _resized(picture, (width * factor, height * factor)).copy(), (points + 0.5) * factor - 0.5
+    points = to_pixels(keypoints, size=(width, height))
+    return _resized(picture, (width * factor, height * factor)).copy(), enlarge_pixels(points, factor)
 
 
 def _shared_colour(colours: ndarray | None, i: int, j: int) -> ndarray:

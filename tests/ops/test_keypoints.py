@@ -1,9 +1,9 @@
-"""Soft-argmax and pixel coordinates."""
+"""Soft-argmax, and which keypoints have edges."""
 
 import pytest
 import torch
 
-from autolink_gen.ops.keypoints import from_pixels, linked_keypoints, soft_argmax, to_pixels
+from autolink_gen.ops.keypoints import linked_keypoints, soft_argmax
 
 
 def test_a_peak_is_found_in_x_y_order():
@@ -32,18 +32,6 @@ def test_half_precision_keeps_its_coordinates_precise():
     keypoints = soft_argmax(heatmaps)
     assert keypoints.dtype == torch.float32
     torch.testing.assert_close(keypoints, soft_argmax(heatmaps.float()))
-
-
-def test_pixels_there_and_back():
-    corners = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [0.0, 0.5]])
-    pixels = to_pixels(corners, width_px=101, height_px=41)
-    assert pixels.tolist() == [[0.0, 0.0], [100.0, 40.0], [50.0, 30.0]]
-    torch.testing.assert_close(from_pixels(pixels, width_px=101, height_px=41), corners)
-
-
-def test_a_picture_of_one_pixel_has_no_coordinates():
-    with pytest.raises(ValueError, match="at least 2, got 1 x 5"):
-        from_pixels(torch.zeros(1, 2), width_px=1, height_px=5)
 
 
 def test_keypoints_with_edges_are_found():

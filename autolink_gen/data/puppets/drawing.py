@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from autolink_gen.ops.pixels import enlarge_pixels, to_pixels
+
 Color = tuple[int, int, int]
 Point = tuple[float, float]
 
@@ -196,8 +198,7 @@ def draw_puppet(
     size = len(backdrop)
     factor = 3 if size <= 64 else 2
     image = Image.fromarray(backdrop).resize((size * factor, size * factor), Image.Resampling.NEAREST)
-    # PIL counts from pixel centres, so a fine pixel's offset inside the coarse one is taken off again.
-    pixels = ((joints + 1) / 2 * (size - 1) + 0.5) * factor - 0.5
+    pixels = enlarge_pixels(to_pixels(joints, size=size), factor)
     points: list[Point] = [(x, y) for x, y in pixels.tolist()]
     unit_px = scale / 2 * (size - 1) * factor
     _Painter(image, points, unit_px=unit_px, proportions=proportions, look=appearance).paint()
