@@ -244,19 +244,20 @@ def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[
     weights of their perceptual loss are left out. Raises ValueError for a checkpoint of another kind.
     """
     try:
-        config = AutoLinkConfig(
-            num_keypoints=int(hyper_parameters["n_parts"]),
-            image_size=int(hyper_parameters["image_size"]),
-            sigma2=float(hyper_parameters["thick"]),
-            mask_grid=int(hyper_parameters.get("block", 16)),
-            mask_ratio=float(hyper_parameters.get("missing", 0.8)),
-            edge_weight_rate=float(hyper_parameters.get("sklr", 512.0)),
-            fit="stretch",
-        )
+        values = {
+            "num_keypoints": int(hyper_parameters["n_parts"]),
+            "image_size": int(hyper_parameters["image_size"]),
+            "sigma2": float(hyper_parameters["thick"]),
+            "mask_grid": int(hyper_parameters.get("block", 16)),
+            "mask_ratio": float(hyper_parameters.get("missing", 0.8)),
+            "edge_weight_rate": float(hyper_parameters.get("sklr", 512.0)),
+            "fit": "stretch",
+        }
     except KeyError as error:
         raise ValueError(f"this is no AutoLink checkpoint: its hyper_parameters have no {error}") from None
     except TypeError as error:
         raise ValueError(f"its hyper_parameters are not those of AutoLink: {error}") from None
+    config = build(AutoLinkConfig, values)
     names = official_names()
     ignored = ("vgg_loss.", "encoder.detector.coord")
     tensors = {names.get(name, name): value for name, value in state_dict.items() if not name.startswith(ignored)}

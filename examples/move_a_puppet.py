@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from autolink_gen import load_transfer
-from autolink_gen.config import ProgressConfig, RunLengthConfig, TransferLossConfig, TransferRunConfig
+from autolink_gen.config import LossWeightsConfig, ProgressConfig, RunLengthConfig, TransferRunConfig
 from autolink_gen.data.puppets.dataset import puppet_clip
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
@@ -29,7 +29,7 @@ def main() -> None:
     graph = AutoLink(AutoLinkConfig(num_keypoints=8, image_size=64, width=0.25, sigma2=5e-3))  # or load_graph_model
     config = TransferRunConfig(
         model=TransferConfig(image_size=64, width=0.125, appearance_width=0.125, all_scales=True, warps=True),
-        loss=TransferLossConfig(perceptual=0.0, adversarial=0.0),  # the squared error alone needs no AlexNet weights
+        loss=LossWeightsConfig(perceptual=0.0, adversarial=0.0),  # the squared error alone needs no AlexNet weights
         training=RunLengthConfig(steps=options.steps, batch_size=8, ema=0.9, log_every=5),
         progress=ProgressConfig(pictures=0),  # do not measure
     )

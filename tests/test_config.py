@@ -1,30 +1,44 @@
 """Run configurations: recipes, overrides, errors that name the field, YAML that builds the same again."""
 
+import pickle
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, asdict, replace
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from autolink_gen.config import (
+    RUN_CONFIGS,
     DataConfig,
     GanRunConfig,
     GraphRunConfig,
-    LossConfig,
     OptimiserConfig,
+    PerceptualConfig,
+    RunKind,
     RunLengthConfig,
+    ThicknessConfig,
     TransferRunConfig,
     build,
+    settings_of,
     to_dict,
     to_yaml,
 )
-from autolink_gen.graph_settings import ThicknessConfig
 from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.recipes import merge, parse_overrides, read_recipe, read_yaml, recipe_names
 
 
 def recipe(name: str) -> GraphRunConfig:
     return build(GraphRunConfig, read_recipe("graph", name))
+
+
+def assert_refused(kind: type, setting: str, mentions: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError) as error:
+        build(kind, parse_overrides([setting]))
+    message = str(error.value)
+    assert all(mention in message for mention in mentions), message
+    assert "\n" not in message and message.count(mentions[0]) == 1
 
 
 def changed(*settings: str) -> GraphRunConfig:
@@ -54,7 +68,7 @@ def test_the_recipes_of_the_gan(name):
 
 
 def test_a_wrong_field_is_named_once():
-    with pytest.raises(ValueError, match=r"^pose\.moved_share must be in \[0, 1\], got 2\.0$"):
+    with pytest.raises(ValueError, match=r"^pose\.moved_share must be at most 1, got 2$"):
         build(GanRunConfig, {"pose": {"moved_share": 2}})
 
 
@@ -67,20 +81,22 @@ def test_the_recipes_of_pose_transfer(name):
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "mentions"),
     [
-        ("loss.gamma=-1", "loss.gamma must be 0 or more, got -1"),
-        ("loss.penalty_every=0", "loss.penalty_every must be at least 1, got 0"),
-        ("pose.jitter_share=2", "pose.jitter_share must be in [0, 1], got 2"),
-        ("pose.mix_share=-1", "pose.mix_share must be in [0, 1], got -1"),
-        ("pose.jitter=-1", "pose.jitter must be 0 or more, got -1"),
-        ("progress.pictures=1", "progress.pictures must be 0, or from 2 to 1,000,000,000, got 1"),
-        ("model.image_size=96", "image_size must be one of"),
+        ("loss.gamma=-1", ("loss.gamma", "0", "-1")),
+        ("loss.penalty_every=0", ("loss.penalty_every", "1", "got 0")),
+        ("pose.jitter_share=2", ("pose.jitter_share", "1", "2")),
+        ("pose.mix_share=-1", ("pose.mix_share", "0", "-1")),
+        ("pose.jitter=-1", ("pose.jitter", "0", "-1")),
+        ("progress.pictures=1", ("progress.pictures", "0", "2 to 1,000,000,000", "got 1")),
+        ("model.image_size=96", ("model.image_size", "64, 128, 256", "96")),
+        ("data.hold_out=1", ("data.hold_out", "2 or more", "got 1")),
+        ("data.hold_out=-2", ("data.hold_out", "2 or more", "-2")),
+        ("data.root=s3://bucket", ("data.root", "folder", "s3://bucket")),
     ],
 )
-def test_bad_settings_of_the_gan_are_named(setting, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        build(GanRunConfig, parse_overrides([setting]))
+def test_bad_settings_of_the_gan_are_named(setting, mentions):
+    assert_refused(GanRunConfig, setting, mentions)
 
 
 @pytest.mark.parametrize(
@@ -200,43 +216,50 @@ def test_an_override_that_is_no_yaml_is_one_line():
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "mentions"),
     [
-        ("optimizer.lr=1", r"no setting optimizer; there are model, data, loss, optimiser, training, thickness"),
-        ("optimiser.rate=1", r"no setting optimiser\.rate; there are optimiser\.name, optimiser\.lr, "),
-        ("training=5", r"training is a group of settings, got 5"),
-        ("training.steps=many", r"training\.steps: .*integer.*, got 'many'"),
-        ("training.steps=1.5", r"training\.steps: .*integer.*, got 1\.5"),
-        ("training.steps=0", r"training\.steps must be at least 1, got 0"),
-        ("training.ema=1", r"training\.ema must be in \[0, 1\), got 1"),
-        ("optimiser.lr=fast", r"optimiser\.lr: .*number.*, got 'fast'"),
-        ("optimiser.lr=0", r"optimiser\.lr must be positive, got 0"),
-        ("optimiser.mapping_lr=0", r"optimiser\.mapping_lr must be positive, got 0"),
-        ("optimiser.lr=.nan", r"optimiser\.lr must be positive, got nan"),
-        ("optimiser.betas=[0.9, 1]", r"optimiser\.betas must be in \[0, 1\), got \(0\.9, 1"),
-        ("optimiser.betas=0.9", r"optimiser\.betas: .*tuple.*, got 0\.9"),
-        ("optimiser.name=sgd", r"optimiser\.name: .*'adam' or 'adamw', got 'sgd'"),
-        ("optimiser.clip_norm=-1", r"optimiser\.clip_norm must be positive, got -1"),
-        ("optimiser.warmup_steps=-1", r"optimiser\.warmup_steps must be 0 or more, got -1"),
-        ("data.flip=2", r"data\.flip must be in \[0, 1\], got 2"),
-        ("data.workers=-1", r"data\.workers must be 0 to 256, got -1"),
-        ("data.name=", r"data\.name: .*string, got None"),
-        ("loss.features=resnet", r"loss\.features: .*'vgg16', 'alexnet' or 'random', got 'resnet'"),
-        ("loss.resize=8", r"loss\.resize must be at least 32 .*got 8"),
-        ("thickness.start=0", r"thickness\.start must be positive, got 0"),
-        ("thickness.hold=0.9", r"thickness\.hold, thickness\.until must be rising in \[0, 1\]"),
-        ("model.num_keypoints=1", r"model\.num_keypoints must be from 2 to 64, got 1"),
-        ("model.fit=zoom", r"model\.fit: .*'crop', 'pad' or 'stretch', got 'zoom'"),
+        ("optimizer.lr=1", ("optimizer", "optimiser?", "model, data, loss, optimiser, training, thickness")),
+        ("optimiser.rate=1", ("optimiser.rate", "optimiser.name, optimiser.lr, ")),
+        ("optimiser.warmup_step=1", ("optimiser.warmup_step;", "did you mean optimiser.warmup_steps?")),
+        ("lr=1", ("lr;", "did you mean optimiser.lr?")),
+        ("training=5", ("training is a group of settings", "5")),
+        ("training.steps=many", ("training.steps", "integer", "'many'")),
+        ("training.steps=1.5", ("training.steps", "integer", "1.5")),
+        ("training.steps=0", ("training.steps", "at least 1", "got 0")),
+        ("training.seed=9223372036854775808", ("training.seed", "63 bits", "9223372036854775808")),
+        ("training.ema=1", ("training.ema", "below 1", "got 1")),
+        ("optimiser.lr=fast", ("optimiser.lr", "number", "'fast'")),
+        ("optimiser.lr=0", ("optimiser.lr", "above 0", "got 0")),
+        ("optimiser.mapping_lr=0", ("optimiser.mapping_lr", "above 0", "got 0")),
+        ("optimiser.lr=.nan", ("optimiser.lr", "finite", "nan")),
+        ("optimiser.weight_decay=.inf", ("optimiser.weight_decay", "finite", "inf")),
+        ("optimiser.clip_norm=.nan", ("optimiser.clip_norm", "above 0", "nan")),
+        ("optimiser.betas=[0.9, 1]", ("optimiser.betas.1", "below 1", "got 1")),
+        ("optimiser.betas=[0.9]", ("optimiser.betas.1", "0.9")),
+        ("optimiser.betas=0.9", ("optimiser.betas", "tuple", "0.9")),
+        ("optimiser.name=sgd", ("optimiser.name", "'adam' or 'adamw'", "'sgd'")),
+        ("optimiser.clip_norm=-1", ("optimiser.clip_norm", "above 0", "-1")),
+        ("optimiser.warmup_steps=-1", ("optimiser.warmup_steps", "at least 0", "-1")),
+        ("data.flip=2", ("data.flip", "at most 1", "got 2")),
+        ("data.workers=-1", ("data.workers", "at least 0", "-1")),
+        ("data.workers=257", ("data.workers", "at most 256", "257")),
+        ("data.name=", ("data.name", "string", "None")),
+        ("loss.features=resnet", ("loss.features", "'vgg16', 'alexnet' or 'random'", "'resnet'")),
+        ("loss.resize=8", ("loss.resize", "at least 32", "got 8")),
+        ("thickness.start=0", ("thickness.start", "above 0", "got 0")),
+        ("thickness.hold=0.9", ("thickness.hold", "until", "0.6", "0.9")),
+        ("model.num_keypoints=1", ("model.num_keypoints", "at least 2", "got 1")),
+        ("model.mask_grid=24", ("model.mask_grid", "image_size", "128", "24")),
+        ("model={detector: features, features_maps: 9}", ("model.features_maps", "from 3 to 4 for vgg16", "9")),
+        ("model.fit=zoom", ("model.fit", "'crop', 'pad' or 'stretch'", "'zoom'")),
     ],
 )
-def test_a_wrong_setting_names_the_field_and_the_value(setting, message):
-    with pytest.raises(ValueError, match=message) as error:
-        changed(setting)
-    assert "\n" not in str(error.value)
+def test_a_wrong_setting_names_the_field_and_the_value(setting, mentions):
+    assert_refused(GraphRunConfig, setting, mentions)
 
 
 def test_all_wrong_settings_are_named_at_once():
-    with pytest.raises(ValueError, match=r"model\.width: .*; data\.flip: "):
+    with pytest.raises(ValueError, match=r"model\.width .*; data\.flip "):
         changed("model.width=wide", "data.flip=often")
 
 
@@ -250,7 +273,7 @@ def test_a_changed_configuration_comes_back_from_its_yaml():
     config = GraphRunConfig(
         model=AutoLinkConfig(num_keypoints=9, decoder_width=0.125, fit="pad"),
         data=DataConfig(name="photos/a: b", root="/data", flip=0.5),
-        loss=LossConfig(features="random", resize=64),
+        loss=PerceptualConfig(features="random", resize=64),
         optimiser=OptimiserConfig(betas=(0.5, 0.75), lr=1e-9, clip_norm=1.0),
         thickness=ThicknessConfig(start=0.02),
     )
@@ -328,3 +351,38 @@ def test_every_size_has_a_bound(kind, values):
     with pytest.raises(ValueError, match=setting):
         build(kind, values)
     assert group in kind.__dataclass_fields__
+
+
+@pytest.mark.parametrize("kind", get_args(RunKind))
+def test_every_setting_is_described(kind):
+    settings = settings_of(kind)
+    assert [one.key for one in settings] == list(leaves(to_dict(RUN_CONFIGS[kind]())))
+    for one in settings:
+        text = one.description
+        assert text.endswith(".") and text[0].isupper() and len(text) < 170 and one.type, one
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        yield from leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [prefix + name]
+
+
+def test_a_setting_has_its_type_its_default_and_its_bounds():
+    settings = {one.key: one for one in settings_of("gan")}
+    assert (settings["optimiser.lr"].type, settings["optimiser.lr"].bounds) == ("number", "above 0")
+    assert settings["optimiser.mapping_lr"].default == 1e-6
+    assert settings["optimiser.mapping_lr"].type == "number or null"
+    assert settings["optimiser.betas"].bounds == "at least 0, below 1"
+    assert settings["model.image_size"].bounds == "one of 64, 128, 256"
+    assert settings["optimiser.name"].bounds == "adam or adamw"
+    assert settings["data.name"].bounds == ""
+
+
+def test_configurations_are_frozen_values():
+    config = GanRunConfig()
+    assert pickle.loads(pickle.dumps(config)) == config and hash(config) == hash(GanRunConfig())
+    with pytest.raises(FrozenInstanceError):
+        config.data.flip = 0.5  # type: ignore[misc]
+    with pytest.raises(ValueError, match="flip"):
+        replace(config.data, flip=2.0)
+    assert asdict(config)["data"]["name"] == "puppets"

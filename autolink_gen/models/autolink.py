@@ -1,20 +1,21 @@
 """AutoLink: the detector, the learned graph and the decoder as one model (He, Wandt, Rhodin, NeurIPS 2022)."""
 
 import copy
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from PIL import Image
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from autolink_gen.common.settings import STRICT
 from autolink_gen.data.inputs import Images, check_shape, image_batches, image_tensors, is_one, to_pixels_of_size
 from autolink_gen.losses.perceptual import FeatureMaps
-from autolink_gen.models.blocks import check_width, start_convolutions
+from autolink_gen.models.blocks import ImageSize, Width, start_convolutions
 from autolink_gen.models.detector import Detector
 from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames, usable_maps
 from autolink_gen.models.folding import fold_detector, fold_feature_detector
@@ -27,72 +28,68 @@ from autolink_gen.ops.ranges import unit_pictures
 from autolink_gen.ops.resizing import Squares, fit_square, resized
 from autolink_gen.viz.graphs import draw_graph
 
-IMAGE_SIZES = (64, 128, 256)
 FROZEN = "detector.features."  # begins the names of weights that are a classifier's and never learn
 _LEAST_DRAWN_PX = 192  # of the shorter side of a drawing whose size is not given
 _NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its gradient
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class AutoLinkConfig:
-    """What an AutoLink model is made of; the defaults are the paper's.
+    """What an AutoLink model is made of; the defaults are the paper's."""
 
-    ``image_size`` in pixels; ``width`` multiplies the detector's channels and, unless ``decoder_width`` is
-    given, the decoder's; ``sigma2`` is the squared thickness of an edge in normalised units; of a
-    ``mask_grid`` x ``mask_grid`` grid of blocks ``mask_ratio`` is hidden; raw edge weights are multiplied by
-    ``edge_weight_rate`` inside softplus and start, multiplied, at ``edge_weight_start``; ``fit`` says how a
-    picture that is not square is made so.
-
-    ``detector``: "residual" is the paper's; "features" stands on the frozen maps of a network, ``features`` (None: that
-    of the run's loss, or alexnet), of pictures of ``features_size`` pixels: on its first ``features_maps``, or on all
-    (None).
-
-    The paper's ablations (Table 3): ``learn_alpha`` false leaves alpha at 1; ``learn_sigma2`` learns one thickness for
-    all edges or one an edge, from ``sigma2`` on; ``drawing`` gives the decoder one channel an edge, or the keypoints
-    without edges.
-    """
-
-    num_keypoints: int = 8
-    image_size: int = 128
-    width: float = 1.0
-    decoder_width: float | None = None
-    sigma2: float = 5e-5
-    mask_grid: int = 16
-    mask_ratio: float = 0.8
-    edge_weight_rate: float = 512.0
-    edge_weight_start: float = -4.0
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    learn_alpha: bool = True
-    learn_sigma2: Literal["no", "one", "edge"] = "no"
-    drawing: Literal["edges", "channels", "points"] = "edges"
-    detector: Literal["residual", "features"] = "residual"
-    features: FeatureNames | None = None
-    features_size: int = 128
-    features_maps: int | None = None
+    num_keypoints: Annotated[int, Field(ge=2, le=64, description="Number of keypoints; an edge needs two.")] = 8
+    image_size: Annotated[ImageSize, Field(description="Width and height of the images in pixels.")] = 128
+    width: Annotated[Width, Field(description="Multiplier of the channels of the detector and the decoder.")] = 1.0
+    decoder_width: Annotated[Width | None, Field(description="Multiplier of the decoder's channels; null: width.")] = (
+        None
+    )
+    sigma2: Annotated[
+        float, Field(gt=0, description="Sigma^2, the squared thickness of an edge in normalised units (eq. 2-4).")
+    ] = 5e-5
+    mask_grid: Annotated[
+        int, Field(ge=1, description="Blocks of the mask along each side of an image; divides image_size.")
+    ] = 16
+    mask_ratio: Annotated[float, Field(ge=0, lt=1, description="Share of the blocks that are hidden.")] = 0.8
+    edge_weight_rate: Annotated[
+        float, Field(gt=0, description="Multiplier of the raw edge weights inside softplus.")
+    ] = 512.0
+    edge_weight_start: Annotated[float, Field(description="Where the raw edge weights start, multiplied.")] = -4.0
+    fit: Annotated[
+        Literal["crop", "pad", "stretch"], Field(description="How an image that is not square is made square.")
+    ] = "crop"
+    learn_alpha: Annotated[bool, Field(description="Learn alpha; false leaves it at 1 (Table 3).")] = True
+    learn_sigma2: Annotated[
+        Literal["no", "one", "edge"],
+        Field(description="Learn no thickness, one for all edges or one for each, starting at sigma2 (Table 3)."),
+    ] = "no"
+    drawing: Annotated[
+        Literal["edges", "channels", "points"],
+        Field(description="The decoder sees one edge map, a channel for each edge, or the keypoints alone (Table 3)."),
+    ] = "edges"
+    detector: Annotated[
+        Literal["residual", "features"],
+        Field(description="The paper's detector, or one on the frozen feature maps of a classifier."),
+    ] = "residual"
+    features: Annotated[
+        FeatureNames | None,
+        Field(description="Classifier of detector=features; null: the perceptual loss's, or alexnet without a run."),
+    ] = None
+    features_size: Annotated[
+        int, Field(ge=32, le=1024, description="Width in pixels of the images that the classifier is given.")
+    ] = 128
+    features_maps: Annotated[
+        int | None, Field(description="How many of the classifier's maps are used, its first ones; null: all.")
+    ] = None
 
     def __post_init__(self) -> None:
-        if not 2 <= self.num_keypoints <= 64:
-            why = ": an edge needs two keypoints" if self.num_keypoints < 2 else ""
-            raise ValueError(f"num_keypoints must be from 2 to 64, got {self.num_keypoints}{why}")
-        if self.image_size not in IMAGE_SIZES:
-            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "decoder_width"):
-            check_width(name, getattr(self, name))
-        for name in ("sigma2", "edge_weight_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio must lie in [0, 1), got {self.mask_ratio}")
-        if not 1 <= self.mask_grid <= self.image_size or self.image_size % self.mask_grid:
-            raise ValueError(f"mask_grid must divide image_size {self.image_size}, got {self.mask_grid}")
-        if not 32 <= self.features_size <= 1024:
-            raise ValueError(f"features_size must be from 32 to 1024 pixels, got {self.features_size}")
+        if self.mask_grid > self.image_size or self.image_size % self.mask_grid:
+            raise ValueError(f"mask_grid must divide image_size, {self.image_size}, got {self.mask_grid}")
         if self.features_maps is not None and self.detector != "features":
-            raise ValueError(f"features_maps={self.features_maps} is for detector=features alone; leave it out")
+            raise ValueError(f"features_maps must be left out unless detector is features, got {self.features_maps}")
         if self.features is not None:
             usable_maps(self.features, self.features_maps, size=self.features_size)
         if self.drawing == "points" and self.learn_sigma2 == "edge":
-            raise ValueError("drawing=points has no edges to learn the thickness of; choose learn_sigma2=one or no")
+            raise ValueError("learn_sigma2 must be one or no with drawing=points, which has no edges, got edge")
 
     @property
     def input_size(self) -> int:

@@ -1,18 +1,20 @@
 """Building blocks, each once: convolutions, and residual, down and up blocks."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
+from autolink_gen.common.settings import one_of
+
 NEGATIVE_SLOPE = 0.2
-MAX_WIDTH = 16.0  # a network 16 times as wide as the paper's has hundreds of times its weights
-
-
-def check_width(name: str, value: float | None) -> None:
-    """ValueError unless a multiplier of channel counts, where there is one, is above 0 and at most 16."""
-    if value is not None and not 0 < value <= MAX_WIDTH:
-        raise ValueError(f"{name} must be positive and at most {MAX_WIDTH:g}, got {value}")
+IMAGE_SIZES = (64, 128, 256)
+ImageSize = Annotated[int, AfterValidator(one_of(*IMAGE_SIZES))]
+# A multiplier of channel counts: a network 16 times as wide as the paper's has hundreds of times its weights.
+Width = Annotated[float, Field(gt=0, le=16)]
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -1,56 +1,49 @@
 """The generator: a simplified StyleGAN2 that paints on an edge map (AutoLink, Appendix C.1)."""
 
-import math
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import check_width, leaky_relu, scaled, start_convolutions
+from autolink_gen.common.settings import STRICT
+from autolink_gen.models.blocks import ImageSize, Width, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.modulation import StyledUp
 from autolink_gen.ops.powers import power
 
-IMAGE_SIZES = (64, 128, 256)
 EDGE_MAP_SIZE = 32
-MAX_STYLE_SIZE = 8192
 CHANNELS = {8: 512, 16: 512, 32: 256, 64: 128, 128: 64, 256: 32}  # at each resolution, for width 1
 _START_SIZE = 8
 _EDGE_GAIN = 2.0
 _START_SPREAD = 0.3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class GanConfig:
-    """What the two networks are made of; the defaults are the paper's.
+    """What generator and discriminator are made of; the defaults are the paper's."""
 
-    ``image_size`` in pixels; ``width`` multiplies every channel count, ``discriminator_width``, unless None, the
-    discriminator's; ``style_size`` is that of z and of w. ``sees_edges``: the discriminator is shown the edge map
-    beside the picture. ``minibatch_std``: it also sees how much the pictures of a batch vary. ``edge_power``: both
-    see edge maps raised to it; 1/2 lets weak edges show beside strong ones. ``learned_start``: StyleGAN2's learned
-    constant is added to the features of the edge map, so that places without edges can be told apart.
-    """
-
-    image_size: int = 128
-    width: float = 1.0
-    discriminator_width: float | None = None
-    style_size: int = 256
-    sees_edges: bool = True
-    minibatch_std: bool = False
-    edge_power: float = 1.0
-    learned_start: bool = False
-
-    def __post_init__(self) -> None:
-        if self.image_size not in IMAGE_SIZES:
-            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "discriminator_width"):
-            check_width(name, getattr(self, name))
-        if not 1 <= self.style_size <= MAX_STYLE_SIZE:
-            raise ValueError(f"style_size must be from 1 to {MAX_STYLE_SIZE}, got {self.style_size}")
-        if not 0 < self.edge_power < math.inf:
-            raise ValueError(f"edge_power must be positive, got {self.edge_power}")
+    image_size: Annotated[ImageSize, Field(description="Width and height of the images in pixels.")] = 128
+    width: Annotated[Width, Field(description="Multiplier of all channels.")] = 1.0
+    discriminator_width: Annotated[
+        Width | None, Field(description="Multiplier of the discriminator's channels; null: width.")
+    ] = None
+    style_size: Annotated[int, Field(ge=1, le=8192, description="Length of z and of w.")] = 256
+    sees_edges: Annotated[bool, Field(description="Show the discriminator the edge map beside the image.")] = True
+    minibatch_std: Annotated[bool, Field(description="Show the discriminator how much the images of a batch vary.")] = (
+        False
+    )
+    edge_power: Annotated[
+        float,
+        Field(gt=0, description="Power that edge maps are raised to; 0.5 lets weak edges show beside strong ones."),
+    ] = 1.0
+    learned_start: Annotated[
+        bool,
+        Field(description="Add StyleGAN2's learned constant to the features of the edge map, so that places differ."),
+    ] = False
 
 
 class Generator(nn.Module):

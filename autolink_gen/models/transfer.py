@@ -1,58 +1,51 @@
 """The pose-transfer network: one frame's edge map painted with another frame's appearance (AutoLink, Appendix C.2)."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import Down, check_width, conv3x3, leaky_relu, scaled, start_convolutions
+from autolink_gen.common.settings import STRICT
+from autolink_gen.models.blocks import Down, ImageSize, Width, conv3x3, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.folding import fold_blocks
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.warping import keypoint_flow, warp
 
-IMAGE_SIZES = (64, 128, 256)
-MAX_CLUSTERS = 64  # there are no more keypoints
 _CORRECTION = 0.1  # of the flow, in normalised units, for 1 painted
 _MOVED_AT_FIRST = 1.5  # the logit of the moved source before training, beside 0 of the still one and of what is painted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TransferConfig:
-    """What the network is made of; the defaults are the paper's.
+    """What the network is made of. Differs: the paper has none of the switches, and paints every pixel anew."""
 
-    ``image_size`` in pixels; ``width`` multiplies the channel counts of the UNet, ``appearance_width`` those of the
-    appearance encoder. ``all_scales``: appearance joins at every scale, not at the smallest alone.
-    ``source_edges``: the encoder sees the edge map of the appearance frame too. ``clusters``: edge maps have a
-    channel for each of so many clusters of keypoints. ``warps``: appearance is moved as the keypoints have moved
-    before it joins, and so is the source itself, by a flow that the network corrects; at each pixel the network, which
-    is shown the source as it is too, mixes the moved source, the one as it is (a background that stays) and colours of
-    its own. ``warp_sigma2`` is how far around it a keypoint takes things along, squared, in normalised units
-    (see :func:`keypoint_flow`). Differs: the paper has none of these switches, and paints every pixel anew.
-    """
-
-    image_size: int = 128
-    width: float = 1.0
-    appearance_width: float = 0.5
-    all_scales: bool = False
-    source_edges: bool = False
-    clusters: int = 1
-    warps: bool = False
-    warp_sigma2: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.image_size not in IMAGE_SIZES:
-            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {self.image_size}")
-        for name in ("width", "appearance_width"):
-            check_width(name, getattr(self, name))
-        if not 0 < self.warp_sigma2 < math.inf:
-            raise ValueError(f"warp_sigma2 must be positive, got {self.warp_sigma2}")
-        if not 1 <= self.clusters <= MAX_CLUSTERS:
-            raise ValueError(f"clusters must be from 1 to {MAX_CLUSTERS}, got {self.clusters}")
+    image_size: Annotated[ImageSize, Field(description="Width and height of the images in pixels.")] = 128
+    width: Annotated[Width, Field(description="Multiplier of the UNet's channels.")] = 1.0
+    appearance_width: Annotated[Width, Field(description="Multiplier of the appearance encoder's channels.")] = 0.5
+    all_scales: Annotated[bool, Field(description="Appearance joins at every scale, not at the smallest alone.")] = (
+        False
+    )
+    source_edges: Annotated[bool, Field(description="The encoder also sees the edge map of the source frame.")] = False
+    clusters: Annotated[
+        int, Field(ge=1, le=64, description="Clusters of keypoints, each with a channel of its own in the edge maps.")
+    ] = 1
+    warps: Annotated[
+        bool,
+        Field(
+            description="Move appearance and source as the keypoints have moved, by a flow that the network corrects; "
+            "mix in the source as it is."
+        ),
+    ] = False
+    warp_sigma2: Annotated[
+        float,
+        Field(gt=0, description="Squared reach of a keypoint in the warp, in normalised units (see keypoint_flow)."),
+    ] = 0.1
 
 
 class AppearanceEncoder(nn.Module):

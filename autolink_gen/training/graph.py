@@ -12,8 +12,7 @@ from torch.utils.data import Dataset
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
 from autolink_gen.common.files import write_picture
 from autolink_gen.common.spread import evenly
-from autolink_gen.config import GraphRunConfig
-from autolink_gen.graph_settings import ThicknessConfig
+from autolink_gen.config import GraphRunConfig, ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.resizing import resized
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float

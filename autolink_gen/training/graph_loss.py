@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.config import GraphRunConfig, LossConfig
+from autolink_gen.config import GraphRunConfig, PerceptualConfig
 from autolink_gen.losses.edges import edge_cost
 from autolink_gen.losses.perceptual import ConvFeatures, FeatureMaps, PerceptualLoss
 from autolink_gen.models.autolink import AutoLink, Reconstruction
@@ -108,7 +108,7 @@ class GraphLoss:
         return result, self.perceptual.distance_to(result.pictures.float(), _repeated(targets, times))
 
 
-def make_loss(config: LossConfig) -> PerceptualLoss:
+def make_loss(config: PerceptualConfig) -> PerceptualLoss:
     """The perceptual loss of a configuration (AutoLink eq. 6); fetches the features' weights when they are missing."""
     features = load_features(config.features, Path(config.weights) if config.weights else None)
     return PerceptualLoss(features, distance=config.distance, resize=config.resize, unit_length=config.unit_length)

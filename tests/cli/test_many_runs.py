@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autolink_gen.cli.many_runs import GraphJob
-from autolink_gen.config import DataConfig, GraphRunConfig
-from autolink_gen.graph_settings import EdgesConfig, ViewsConfig
+from autolink_gen.config import DataConfig, EdgesConfig, GraphRunConfig, ViewsConfig
 from autolink_gen.models.autolink import AutoLinkConfig
 
 OLD = GraphRunConfig()

@@ -158,7 +158,7 @@ def test_a_learned_thickness_is_drawn():
 
 
 def test_points_have_no_thickness_of_edges():
-    with pytest.raises(ValueError, match="drawing=points has no edges"):
+    with pytest.raises(ValueError, match=r"learn_sigma2 must be .*drawing=points, which has no edges"):
         AutoLinkConfig(drawing="points", learn_sigma2="edge")
 
 
@@ -249,13 +249,13 @@ def test_widths_come_with_the_keypoints_that_are_detected(prepared):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("num_keypoints", 1, "num_keypoints must be from 2 to 64, got 1"),
-        ("num_keypoints", 65, "from 2 to 64, got 65"),
-        ("image_size", 100, r"image_size must be one of \(64, 128, 256\), got 100"),
-        ("width", 0.0, "width must be positive and at most 16, got 0"),
-        ("sigma2", -1.0, "sigma2 must be positive"),
-        ("mask_ratio", 1.0, "mask_ratio must lie in"),
-        ("mask_grid", 24, "mask_grid must divide image_size 128, got 24"),
+        ("num_keypoints", 1, r"(?s)num_keypoints.*equal to 2"),
+        ("num_keypoints", 65, r"(?s)num_keypoints.*equal to 64"),
+        ("image_size", 100, r"(?s)image_size.*64, 128, 256"),
+        ("width", 0.0, r"(?s)width.*greater than 0"),
+        ("sigma2", -1.0, r"(?s)sigma2.*greater than 0"),
+        ("mask_ratio", 1.0, r"(?s)mask_ratio.*less than 1"),
+        ("mask_grid", 24, "mask_grid must divide image_size, 128, got 24"),
     ],
 )
 def test_bad_configuration(field, value, message):

@@ -147,8 +147,8 @@ def test_first_maps_alone_are_computed_and_stored():
 @pytest.mark.parametrize(
     ("features", "count", "message"),
     [
-        ("alexnet", 0, "from 1 to 5 for alexnet, got 0$"),
-        ("alexnet", 6, "from 1 to 5 for alexnet, got 6$"),
+        ("alexnet", 0, "from 1 to 5 for alexnet, got 0"),
+        ("alexnet", 6, "from 1 to 5 for alexnet, got 6"),
         ("vgg16", 5, "from 3 to 4 for vgg16, got 5"),
         ("vgg16", 2, "from 3 to 4 for vgg16, got 2: its first 2 are finer than a quarter of the picture"),
     ],
@@ -159,7 +159,7 @@ def test_numbers_of_maps_that_do_not_serve_are_refused(features, count, message)
 
 
 def test_a_number_of_maps_without_a_detector_on_them_is_refused():
-    with pytest.raises(ValueError, match="features_maps=3 is for detector=features alone"):
+    with pytest.raises(ValueError, match=r"features_maps must be left out .*got 3"):
         AutoLinkConfig(detector="residual", features_maps=3)
 
 
@@ -171,7 +171,7 @@ def test_all_maps_of_a_network_and_its_largest_number_are_one():
 
 @pytest.mark.parametrize("size", [16, 4096])
 def test_sizes_that_no_network_takes_are_refused(size):
-    with pytest.raises(ValueError, match="features_size must be from 32 to 1024"):
+    with pytest.raises(ValueError, match=r"(?s)features_size.*(equal to 32|equal to 1024)"):
         AutoLinkConfig(detector="features", features_size=size)
 
 

@@ -105,10 +105,10 @@ def test_minibatch_std_by_hand():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"image_size": 96}, "image_size must be one of"),
-        ({"width": 0.0}, "width must be positive"),
-        ({"discriminator_width": -1.0}, "discriminator_width must be positive"),
-        ({"style_size": 0}, "style_size must be from 1"),
+        ({"image_size": 96}, "image_size"),
+        ({"width": 0.0}, "width"),
+        ({"discriminator_width": -1.0}, "discriminator_width"),
+        ({"style_size": 0}, "style_size"),
     ],
 )
 def test_bad_settings_are_named(changes, named):

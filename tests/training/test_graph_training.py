@@ -14,7 +14,7 @@ from lightning_fabric.plugins.precision import MixedPrecision
 from PIL import Image
 
 from autolink_gen import load_graph_model
-from autolink_gen.config import GraphRunConfig, LossConfig, build
+from autolink_gen.config import GraphRunConfig, PerceptualConfig, build
 from autolink_gen.training import graph as graph_training
 from autolink_gen.training import graph_loss
 from autolink_gen.training.engine import Run
@@ -72,7 +72,7 @@ def copied(run: Run, folder: Path) -> Path:
 
 
 def test_the_settings_of_the_loss_reach_it():
-    loss = make_loss(LossConfig(features="random", distance="l1", resize=48, unit_length=True))
+    loss = make_loss(PerceptualConfig(features="random", distance="l1", resize=48, unit_length=True))
     assert (loss.distance, loss.resize, loss.unit_length) == ("l1", 48, True)
 
 
