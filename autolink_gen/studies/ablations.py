@@ -1,16 +1,8 @@
-"""The paper's ablations of the graph learner, as settings over one recipe, and tables of them and of benchmarks."""
+"""The paper's ablations of the graph learner, as settings over one recipe."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-
-from autolink_gen.common.text import printable
-from autolink_gen.data.published.sets import Figure
-
-Score = tuple[float, float]  # mean and standard deviation over seeds
 
 
 @dataclass(frozen=True)
@@ -83,57 +75,3 @@ ABLATIONS: dict[str, Ablation] = {
         ],
     ),
 }  # fmt: skip
-
-
-def summarise(results: Mapping[str, Sequence[float]]) -> dict[str, Score]:
-    """Mean and standard deviation over seeds of each cell's scores, by label; cells without one are left out."""
-    return {label: (float(np.mean(found)), float(np.std(found))) for label, found in results.items() if found}
-
-
-def markdown_table(ablation: Ablation, scores: Mapping[str, Score], *, score: str, seeds: int) -> str:
-    """The ablation in the paper's form: a row a variant, or rows by columns; cells that are not done have a dash."""
-    rows = list(dict.fromkeys(cell.row for cell in ablation.cells))
-    columns = list(dict.fromkeys(cell.column for cell in ablation.cells))
-    places = {(cell.row, cell.column): cell.label for cell in ablation.cells}
-    heads = [f"{ablation.columns} {column}" if column else to_markdown(score) for column in columns]
-    lines = [
-        f"{ablation.title}: {to_markdown(score)}{f', mean ± deviation over {seeds} seeds' if seeds > 1 else ''}",
-        "",
-        f"| {' | '.join([ablation.rows, *heads])} |",
-        f"|{'---|' * (len(columns) + 1)}",
-    ]
-    for row in rows:
-        cells = [_written(scores.get(places.get((row, column), "")), seeds) for column in columns]
-        lines.append(f"| {' | '.join([row, *cells])} |")
-    return "\n".join(lines) + "\n"
-
-
-def to_markdown(text: str) -> str:
-    """Text as Markdown shows it in a table or beside one: on one line, its bars and angle brackets no marks."""
-    return printable(text).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _written(score: Score | None, seeds: int) -> str:
-    if score is None or not math.isfinite(score[0]):
-        return "-"
-    return f"{score[0]:.2f} ± {score[1]:.2f}" if seeds > 1 else f"{score[0]:.2f}"
-
-
-def benchmark_table(
-    data: str, num_keypoints: int, results: Mapping[str, Mapping[str, float]], published: Figure | None
-) -> str:
-    """What the seeds gave, by their names, their mean and deviation, and the published figure beside it.
-
-    The first value of each result is its score.
-    """
-    score = next(iter(next(iter(results.values()))))
-    values = [result[score] for result in results.values()]
-    mean = f"{np.mean(values):.2f}" + (f" ± {np.std(values):.2f}" if len(values) > 1 else "")
-    theirs = [published.same_thickness, published.tuned] if published else [None, None]
-    same, tuned = ("-" if value is None else f"{value:g}" for value in theirs)
-    seeds = ", ".join(f"{to_markdown(name)} {value:.2f}" for name, value in zip(results, values, strict=True))
-    return (
-        f"{to_markdown(data)}, {num_keypoints} keypoints: {to_markdown(score)}\n\n"
-        f"| here, {len(values)} {'seed' if len(values) == 1 else 'seeds'} | AutoLink, one thickness for all sets | "
-        f"AutoLink, thickness tuned |\n|---|---|---|\n| {mean} | {same} | {tuned} |\n\n{seeds}\n"
-    )

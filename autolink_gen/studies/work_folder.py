@@ -19,18 +19,30 @@ _MOST_BYTES = 2**20
 # A table stands for its number of steps.
 _MAY_CHANGE = MAY_CHANGE - {"training.steps"}
 Runs = Mapping[str, GraphRunConfig]  # by their folders' names
+Search = Mapping[str, str]
 
 
-def open_work(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: float | None, fresh: bool) -> None:
+def open_work(
+    folder: Path,
+    base: GraphRunConfig,
+    runs: Runs,
+    *,
+    max_minutes: float | None,
+    fresh: bool,
+    search: Search | None = None,
+) -> None:
     """Make or take up the folder of runs that have the settings ``base`` in common, and note them there.
 
-    Raises ValueError, and changes nothing, where it holds a table of other settings or of runs that are not among
-    these, and where one of its runs is in use and ``fresh`` would move it.
+    ``search`` says what is drawn from where, by the names of settings. Raises ValueError, and changes nothing, where
+    the folder holds a table of other settings or of runs that are not among these, and where one of its runs is in use
+    and ``fresh`` would move it.
     """
     if fresh and folder.is_dir() and any(folder.iterdir()):
         _move_aside(folder)
     found = found_data(base.data)
-    if (folder / TABLE_NAME).exists() and (told := _differences(folder, base, runs, max_minutes=max_minutes)):
+    if (folder / TABLE_NAME).exists() and (
+        told := _differences(folder, base, runs, max_minutes=max_minutes, search=search or {})
+    ):
         raise ValueError(
             f"{folder} holds a table of other settings: {'; '.join(told)}. Give the same to go on, another --name for "
             f"another table, or --fresh to move the old one aside"
@@ -39,20 +51,25 @@ def open_work(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: fl
     write_text_atomically(folder / SETTINGS_NAME, to_yaml(base), follow_links=False)
     write_text_atomically(
         folder / RUNS_NAME,
-        json.dumps({"runs": [*runs], "max_minutes": max_minutes}, indent=1) + "\n",
+        json.dumps({"runs": [*runs], "max_minutes": max_minutes, "search": dict(search or {})}, indent=1) + "\n",
         follow_links=False,
     )
     keep_record(folder, found)
 
 
-def _differences(folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: float | None) -> list[str]:
+def _differences(
+    folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: float | None, search: Search
+) -> list[str]:
     """What to say of the settings that the table in a folder has otherwise."""
     if not (folder / SETTINGS_NAME).is_file():
         return _differences_of_old(folder, runs)
     told = changed_settings(folder, base, but=_MAY_CHANGE, name=SETTINGS_NAME)
-    names, minutes = _recorded_runs(folder / RUNS_NAME)
+    names, minutes, searched = _recorded_runs(folder / RUNS_NAME)
     if minutes != max_minutes:
         told.append(f"--max-minutes was {shown(minutes)}, now {max_minutes}")
+    for name in sorted({*searched, *search}):
+        if searched.get(name) != search.get(name):
+            told.append(f"{shown(name)} was {shown(searched.get(name))}, now {search.get(name)}")
     if told:  # other settings may be other runs, of which there is no more to say
         return told
     if missing := [name for name in names if name not in runs]:
@@ -70,11 +87,12 @@ def _differences_of_old(folder: Path, runs: Runs) -> list[str]:
     })  # fmt: skip
 
 
-def _recorded_runs(file: Path) -> tuple[list[str], float | None]:
+def _recorded_runs(file: Path) -> tuple[list[str], float | None, dict[str, str]]:
     with reading(file, "list of runs", remedy="give another --name, or --fresh to move it aside"):
         values = read_small_json(file, most_bytes=_MOST_BYTES)
         minutes = values["max_minutes"]
-        return [str(name) for name in values["runs"]], None if minutes is None else float(minutes)
+        searched = {str(name): str(text) for name, text in values.get("search", {}).items()}
+        return [str(name) for name in values["runs"]], None if minutes is None else float(minutes), searched
 
 
 def _move_aside(folder: Path) -> None:

@@ -18,7 +18,7 @@ from autolink_gen.common.files import reading, reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.folders import CHECKPOINTS_NAME
-from autolink_gen.training.guards import RunningStatistics, count_step, stopping_words, unsaved_words
+from autolink_gen.training.guards import RunningStatistics, count_step, stopping_error, unsaved_error
 from autolink_gen.training.launch import Launch, share_batch
 from autolink_gen.training.optimisers import make_average
 from autolink_gen.training.run_log import RunLog
@@ -162,7 +162,7 @@ class Run:
                 self.save()
             if self._saved_at != self.progress.step:
                 name, last = self._not_finite() or "another process", self._last_save()
-                raise ValueError(unsaved_words(self.progress.step, name, last_save=last))
+                raise unsaved_error(self.progress.step, name, last_save=last)
 
     def _count(self) -> None:
         """Count the step that was made; ValueError with advice where too many were skipped."""
@@ -171,7 +171,7 @@ class Run:
         if skipped:
             log.warning("step %d skipped: %s, or its gradient, is not finite", step + 1, " and ".join(skipped))
         if reason is not None:
-            raise ValueError(stopping_words(step + 1, reason, skipped=skipped, last_save=self._last_save()))
+            raise stopping_error(step + 1, reason, skipped=skipped, last_save=self._last_save())
         self.progress.step += 1
 
     def _last_save(self) -> str:

@@ -14,6 +14,10 @@ _ADVICE = (
 )
 
 
+class DivergedTrainingError(ValueError):
+    """A run ends for its numbers are no longer finite."""
+
+
 class RunningStatistics:
     """The buffers of a network, batch norms' running statistics, as they were before a step.
 
@@ -72,17 +76,19 @@ def count_step(progress: Progress, skipped: list[str], *, penalised: bool, most:
     return None
 
 
-def stopping_words(step: int, reason: str, *, skipped: list[str], last_save: str) -> str:
-    """What to say of a run that is ended for its skipped steps."""
-    return (
+def stopping_error(step: int, reason: str, *, skipped: list[str], last_save: str) -> DivergedTrainingError:
+    """The error of a run that is ended for its skipped steps."""
+    return DivergedTrainingError(
         f"training stopped at step {step}: {reason}, for {' and '.join(skipped)}, or the gradient of it, was not "
         f"finite; {last_save}. {_ADVICE}"
     )
 
 
-def unsaved_words(step: int, name: str, *, last_save: str) -> str:
-    """What to say where a run ends and its weights cannot be used."""
-    return f"step {step} is not saved, for {name} holds numbers that are not finite; {last_save}. {_ADVICE}"
+def unsaved_error(step: int, name: str, *, last_save: str) -> DivergedTrainingError:
+    """The error of a run that ends with weights that cannot be used."""
+    return DivergedTrainingError(
+        f"step {step} is not saved, for {name} holds numbers that are not finite; {last_save}. {_ADVICE}"
+    )
 
 
 def _steps_of_late(most: int) -> int:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from autolink_gen.cli.main import cli
 from autolink_gen.data.published.sets import Figure
-from autolink_gen.studies.ablations import benchmark_table
+from autolink_gen.studies.jobs import Outcome
+from autolink_gen.studies.tables import benchmark_table
 
 SETTINGS = ("model.width=0.05", "model.image_size=64", "loss.features=random", "loss.resize=null",
             "training.batch_size=2", "model.sigma2=1e-2")  # fmt: skip
@@ -80,15 +81,17 @@ def test_a_set_that_is_not_there_is_said_before_anything_is_trained(tmp_path: Pa
 
 
 def test_the_table_says_what_is_known() -> None:
-    one = benchmark_table("faces68", 8, {"seed0": {"NME": 14.0, "steps": 5}}, None)
+    one = benchmark_table("faces68", 8, {"seed0": Outcome(14.0, "NME", 5)}, None)
     assert "| here, 1 seed |" in one and "| 14.00 | - | - |" in one
-    two = benchmark_table("cub-all", 4, {"a": {"NME": 10.0}, "b": {"NME": 12.0}}, Figure(None, None, 11.3))
+    two = benchmark_table(
+        "cub-all", 4, {"a": Outcome(10.0, "NME", 5), "b": Outcome(12.0, "NME", 5)}, Figure(None, None, 11.3)
+    )
     assert "| 11.00 ± 1.00 | - | 11.3 |" in two and two.endswith("a 10.00, b 12.00\n")
 
 
 def test_no_name_changes_the_form_of_a_table() -> None:
-    table = benchmark_table("a|b\n| 0 |\x1b[31m<img>", 8, {"seed|0\n": {"NME": 14.0}}, None)
-    plain = benchmark_table("a", 8, {"seed0": {"NME": 14.0}}, None)
+    table = benchmark_table("a|b\n| 0 |\x1b[31m<img>", 8, {"seed|0\n": Outcome(14.0, "NME", 5)}, None)
+    plain = benchmark_table("a", 8, {"seed0": Outcome(14.0, "NME", 5)}, None)
     assert len(table.splitlines()) == len(plain.splitlines())
     assert all(line.isprintable() for line in table.splitlines()) and "<" not in table
     assert table.replace(r"\|", "").count("|") == plain.count("|")

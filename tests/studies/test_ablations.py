@@ -4,7 +4,8 @@ import pytest
 
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.recipes import merge, read_recipe
-from autolink_gen.studies.ablations import ABLATIONS, Ablation, Cell, markdown_table, summarise
+from autolink_gen.studies.ablations import ABLATIONS, Ablation, Cell
+from autolink_gen.studies.tables import markdown_table, summarise
 
 
 @pytest.mark.parametrize("recipe", ["cpu", "puppets", "paper", "official"])

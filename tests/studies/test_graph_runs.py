@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from autolink_gen.cli.many_runs import GraphJob
 from autolink_gen.config import DataConfig, EdgesConfig, GraphRunConfig, ViewsConfig
 from autolink_gen.models.autolink import AutoLinkConfig
+from autolink_gen.studies.graph_runs import GraphJob
 
 OLD = GraphRunConfig()
 
