@@ -109,6 +109,13 @@ def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:
         return untrained.to(graph.edge_weights.device).eval()
 
 
+def beside_untrained(graph: AutoLink, *, progress: Progress = no_progress) -> list[str]:
+    """Lines that tell how much of the puppets' skeleton a graph has found, beside a graph that was not trained."""
+    graph.eval()
+    learned, untrained = (evaluate_puppets(each, progress=progress).scores for each in (graph, untrained_like(graph)))
+    return compare(learned, untrained)
+
+
 def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:
     """Lines of text that set a model beside an untrained one of its kind, and beside the mean pose."""
     shares = (

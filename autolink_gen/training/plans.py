@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from autolink_gen.common.text import why_no_run_name
-from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.config import GraphRunConfig, build, to_yaml
 from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
 from autolink_gen.runs import RunFolder
+from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
@@ -86,6 +87,14 @@ class GraphPlan:
                 return replace(self, config=seeded)
         return self
 
+    def train(self, launch: Launch) -> Run:
+        """Train it."""
+        return train_graph(self.config, launch)
+
+    def described(self) -> list[str]:
+        """The configuration, itself a recipe, as lines of YAML."""
+        return [f"# recipe: {self.recipe}", f"# {self.folder}", *to_yaml(self.config).splitlines()]
+
 
 def default_recipe(kind: str, data: str | None) -> str:
     """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own images on this machine."""
@@ -160,7 +169,7 @@ def learn_graph(
     plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     plan = plan if fresh else plan.as_begun()
     launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
-    train_graph(plan.config, launch)
+    plan.train(launch)
     return RunFolder.find(plan.folder, kind="graph")
 
 

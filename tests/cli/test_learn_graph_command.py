@@ -26,7 +26,7 @@ def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
     folder = Path("runs/graph/photos-k3")
     assert lines[:2] == ["recipe: paper", f"run: {folder}"]
     assert f"wrote {folder}/model.safetensors: the weights to use\n" in result.output
-    assert f"wrote {folder}/graph.png: the learned graph on pictures of the data set\n" in result.output
+    assert f"wrote {folder}/graph.png: the learned graph on images of the data set\n" in result.output
     assert lines[-1] == f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}"
     assert load_graph_model(folder).config.num_keypoints == 3
     assert np.asarray(Image.open(folder / "graph.png")).std() > 20
@@ -60,7 +60,7 @@ def test_several_seeds_are_compared(pictures: Path) -> None:
     best = f"runs/graph/photos-k3-seed{losses[0]['seed']}"
     assert f"wrote runs/graph/photos-k3-seeds.json; the best is {best}\n" in result.output
     mean = np.mean([one["loss"] for one in losses])
-    assert f"reconstruction loss of 2 seeds on the same pictures: {mean:.4f} ± " in result.output
+    assert f"reconstruction loss of 2 seeds on the same images: {mean:.4f} ± " in result.output
     again = learn_graph("--data", pictures, "--steps", 2, "--seeds", 2, "--seed", 5)
     assert again.output.count("finished already") == 2
     assert json.loads(Path("runs/graph/photos-k3-seeds.json").read_text()) == losses, "the same pictures and masks"
