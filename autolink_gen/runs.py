@@ -1,12 +1,16 @@
 """Runs on disk: a run's name becomes a folder, its weights and their kind, once."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
-from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME, read_described_header, training_command
+from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME, read_described_header, read_header, training_command
+from autolink_gen.common.digests import file_sha256
+from autolink_gen.common.files import write_text_atomically
 from autolink_gen.config import DataConfig, GanRunConfig, GraphRunConfig, TransferRunConfig, build
 from autolink_gen.data.shards.names import is_there
 from autolink_gen.data.source import parts_of
@@ -136,3 +140,28 @@ def _place(name: Path, kind: Kind | None, runs: Path) -> Path:
 def _missing(data: str) -> Iterator[str]:
     """The paths in a data set's name that are not there."""
     return (part for part in map(str, parts_of(data)) if Path(part).is_absolute() and not is_there(part))
+
+
+@dataclass(frozen=True)
+class ResultNote:
+    """A note beside results of a run, in ``file``: of which weights and settings they are."""
+
+    file: Path
+    content: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, file: Path, run: RunFolder, settings: Mapping[str, Any]) -> "ResultNote":
+        """The note on results of a run's weights with these settings, in plain values."""
+        weights = {"weights_sha256": file_sha256(run.weights), "step": read_header(run.weights).step}
+        return cls(file, {**weights, "settings": settings})
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file says the same: the results beside it may be replaced by the same again."""
+        with suppress(OSError, ValueError):
+            return bool(json.loads(self.file.read_text(encoding="utf-8")) == self.content)
+        return False
+
+    def write(self) -> None:
+        """Write it, before the results."""
+        write_text_atomically(self.file, json.dumps(self.content, indent=2) + "\n")

@@ -57,7 +57,7 @@ class Structure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GanReport:
+class GanScores:
     """The scores of a GAN on N poses, a style each.
 
     ``structure`` by the keypoints of the graph that is painted on, ``witness`` by those of another graph, which the
@@ -105,7 +105,7 @@ def evaluate_gan(
     count: int = 500,
     seed: int = 0,
     progress: Progress = no_progress,
-) -> GanReport:
+) -> GanScores:
     """Score a GAN on the poses of ``count`` real pictures, or of all there are.
 
     ``others`` are the training pictures, whose distance to ``real`` is the floor; ``extractors`` gives the name of
@@ -139,7 +139,7 @@ def evaluate_gan(
             frechet, kernel = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
             distances[prefix + frechet] = frechet_distance(reference, features)
             distances[prefix + kernel] = kernel_distance(reference, features)
-    return GanReport(count, structure, witnessed, same, other, diversity, distances)
+    return GanScores(count, structure, witnessed, same, other, diversity, distances)
 
 
 def structure_of(

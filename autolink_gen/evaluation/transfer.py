@@ -60,7 +60,7 @@ class ClipReport:
 
 
 @dataclass(frozen=True)
-class TransferReport:
+class TransferScores:
     """The scores of a pose-transfer network on clips of persons that it was not trained on.
 
     ``clips``: same-person reconstruction. Methods: ``network`` paints with the appearance of the clip's first
@@ -112,7 +112,7 @@ def evaluate_transfer(
     source_frames: int = 8,
     keep: Callable[[Painted], object] = lambda painted: None,
     progress: Progress = no_progress,
-) -> TransferReport:
+) -> TransferScores:
     """Score a network on clips: their names and frames in [0, 1]; ``perceptual`` is LPIPS, ``keep`` sees each clip.
 
     ``source_frames`` frames of a clip's first quarter, evenly spread, are what the nearest in pose is chosen from.
@@ -135,7 +135,7 @@ def evaluate_transfer(
         reports.append(ClipReport(name, len(painted.true), scores))
         crossed.append(_cross(model, frames[:1], poses[index][:1], poses[(index + 1) % len(clips)]))
     own, copied = (sum(column) / len(column) for column in zip(*crossed, strict=True))
-    return TransferReport(reports, own, copied)
+    return TransferScores(reports, own, copied)
 
 
 def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> Painted:

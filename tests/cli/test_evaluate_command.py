@@ -165,7 +165,7 @@ def test_options_choose_pictures_tables_and_protocol(home: Path) -> None:
     assert "mean_distance_percent" in scores
     assert "nme_percent" not in scores
     assert "mean distance of each landmark, in %:\n  from 0: " in result.output
-    assert (home / "runs/graph/tiny/evaluation" / f"{home.name}-there-fit18-test5.png").is_file()
+    assert (home / "runs/graph/tiny/evaluation" / "there-fit18-test5.png").is_file()
 
 
 def test_pictures_that_are_fitted_and_tested_on_are_mentioned(faces: Path) -> None:

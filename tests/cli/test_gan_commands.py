@@ -14,13 +14,13 @@ from PIL import Image
 import autolink_gen
 from autolink_gen import load_gan
 from autolink_gen.checkpoints import save_model
-from autolink_gen.cli import evaluate_gan as evaluate_gan_command
 from autolink_gen.cli.main import cli
 from autolink_gen.common.progress import no_progress
 from autolink_gen.data import source as catalog
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
-from autolink_gen.evaluation.gan import GanReport, Structure
+from autolink_gen.evaluation.gan import GanScores, Structure
+from autolink_gen.evaluation.gan_runs import gan_lines
 from autolink_gen.inference import generate as generate_module
 from autolink_gen.inference.poses import PoseEdits
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
@@ -386,13 +386,12 @@ def test_a_graph_run_is_no_gan(here):
 
 
 def test_scores_of_a_gan(here, monkeypatch):
-    from autolink_gen.evaluation import fid as images
+    from autolink_gen.evaluation import gan_runs
     from autolink_gen.losses.perceptual import RandomFeatures
-    from autolink_gen.pretrained import features as pretrained
 
     network = RandomFeatures()
-    monkeypatch.setattr(images, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
-    monkeypatch.setattr(pretrained, "load_lpips", Squares)
+    monkeypatch.setattr(gan_runs, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
+    monkeypatch.setattr(gan_runs, "load_lpips", Squares)
     output = run("evaluate", "--gan", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
     assert "held-out pictures of puppets" in output
     assert (
@@ -403,12 +402,16 @@ def test_scores_of_a_gan(here, monkeypatch):
     assert values["witness_percent"] == values["structure_percent"], "it was painted on that very graph"
     assert {"fd_vgg16", "kd_vgg16", "real_fd_vgg16", "structure_percent", "style_same", "diversity"} <= values.keys()
     assert np.asarray(Image.open("runs/gan/puppets/evaluation/gan.png")).shape[1] == 4 + 8 * 132
+    report = autolink_gen.evaluate("runs/gan/puppets", max_test=12, progress=no_progress)
+    assert (report.structure.percent, report.fd_vgg16) == (values["structure_percent"], values["fd_vgg16"])
+    assert report.to_dict() == {name: value for name, value in values.items() if "witness" not in name}
+    assert report.witness is None and report.fid is None and report.files == ()
 
 
 def test_a_kernel_distance_below_zero_is_explained():
     same = Structure(1.0, 4.0)
-    report = GanReport(12, same, None, 0.1, 0.2, 0.1, {"fd_vgg16": 3.0, "kd_vgg16": -0.5, "real_kd_vgg16": 0.1})
-    lines = evaluate_gan_command._lines(report)
+    report = GanScores(12, same, None, 0.1, 0.2, 0.1, {"fd_vgg16": 3.0, "kd_vgg16": -0.5, "real_kd_vgg16": 0.1})
+    lines = gan_lines(report)
     assert "12 pictures, a style and a pose each; distances grow where there are fewer than 500" in lines
     assert "fd_vgg16: 3" in lines
     assert "kd_vgg16: -0.5 (training pictures 0.1); below 0 is chance, no difference was found" in "\n".join(lines)

@@ -382,9 +382,11 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
 
 
 def test_scores_of_a_transfer_network(here, tmp_path, monkeypatch):
-    from autolink_gen.pretrained import features as pretrained
+    from autolink_gen.evaluation import transfer_runs
 
-    monkeypatch.setattr(pretrained, "load_lpips", lambda: lambda a, b: (a - b).square().mean((1, 2, 3), keepdim=True))
+    monkeypatch.setattr(
+        transfer_runs, "load_lpips", lambda: lambda a, b: (a - b).square().mean((1, 2, 3), keepdim=True)
+    )
     clips = here / "clips"
     for number in range(2):
         write_clip(clips / f"{number}.mp4", 60 + 40 * number)

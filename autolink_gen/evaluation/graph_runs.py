@@ -1,0 +1,297 @@
+"""Score a graph's run: on annotated images, on puppets, or on images without landmarks."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autolink_gen.checkpoints import load_graph_model
+from autolink_gen.common.files import write_picture
+from autolink_gen.common.progress import Progress
+from autolink_gen.common.text import counted
+from autolink_gen.data.held_out import open_persons
+from autolink_gen.data.puppets.dataset import JOINT_NAMES
+from autolink_gen.data.sources.puppets import PuppetSource
+from autolink_gen.evaluation import leak
+from autolink_gen.evaluation.equivariance import MAX_PICTURES, equivariance
+from autolink_gen.evaluation.few_shot import FewShotScore, few_shot, fitted_regressor
+from autolink_gen.evaluation.graph_reports import GraphEvaluation
+from autolink_gen.evaluation.graph_splits import notes_on_splits, read_splits, trained_on_note
+from autolink_gen.evaluation.landmarks import Annotations, labelled_landmarks, predict
+from autolink_gen.evaluation.outputs import Outputs, Result, ResultFiles, graphs_beside
+from autolink_gen.evaluation.puppets import PuppetResults, PuppetScores, evaluate_puppets, untrained_like
+from autolink_gen.evaluation.report import (
+    LandmarkReport,
+    check_protocol,
+    default_protocol,
+    landmark_errors,
+    picture_errors,
+    report_landmarks,
+)
+from autolink_gen.evaluation.seen import Seen, see_annotated, see_pictures, see_puppets
+from autolink_gen.evaluation.settings import EvaluationSettings
+from autolink_gen.evaluation.showcase import Predictions, best_and_worst, from_normalised, spread_graphs
+from autolink_gen.evaluation.splits import Part, annotate, overlap
+from autolink_gen.inference.landmark_regressor import graph_mark, landmark_names
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.divergence import named_as
+from autolink_gen.runs import RunFolder
+
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What was scored with labels: parts with landmarks in [0, 1] and their names, what was seen, the report's part."""
+
+    fit: Annotations
+    test: Annotations
+    names: tuple[str, ...]
+    seen: Seen
+    predictions: Predictions
+    by_eyes: bool = False
+    notes: tuple[str, ...] = ()
+    landmarks: LandmarkReport | None = None
+    landmark_names: tuple[str, ...] = ()
+    num_test_fitted: int | None = None
+    puppets: PuppetScores | None = None
+    untrained: PuppetScores | None = None
+
+
+def evaluate_graph_run(
+    run: RunFolder,
+    asked: EvaluationSettings,
+    outputs: Outputs,
+    *,
+    device: str,
+    batch_size: int,
+    progress: Progress,
+) -> GraphEvaluation:
+    """Score a graph, and write what is asked for. Raises ValueError as `evaluate` does."""
+    settings = asked.on_data_of(run)
+    is_labelled = isinstance(settings.source, PuppetSource) or outputs.regressor is not None or settings.has_landmarks()
+    endings: dict[Result, str] = {"json": ".json"}
+    if is_labelled:
+        endings |= {"picture": ".png", "regressor": "-regressor.json"}
+    files = ResultFiles(
+        run,
+        settings.source.label + settings.trial,
+        outputs,
+        endings=endings,
+        images=_IMAGE_ENDINGS,
+        settings=settings.to_dict(),
+        with_graphs=True,
+    )
+    graph = load_graph_model(run, device=device)
+    with named_as(str(run.path)):
+        images = _open(graph, settings)
+        if is_labelled:
+            report = _score_labelled(run, graph, images, settings, files, batch_size=batch_size, progress=progress)
+        else:
+            report = _score_unlabelled(run, graph, images, settings, files, batch_size=batch_size, progress=progress)
+    return replace(report, files=tuple(files.written))
+
+
+def _open(graph: AutoLink, settings: EvaluationSettings) -> Dataset[Tensor]:
+    """The images to test on, as the graph was trained to see them."""
+    size, fit, source = graph.config.input_size, graph.config.fit, settings.source
+    if settings.hold_out and not isinstance(source, PuppetSource):
+        return open_persons(
+            source.text,
+            root=settings.data_root,
+            every=settings.hold_out,
+            held_out=True,
+            image_size=size,
+            fit=fit,
+            classes=settings.classes or (),
+        )
+    return source.images("test", size=size, fit=fit)
+
+
+def _score_unlabelled(
+    run: RunFolder,
+    graph: AutoLink,
+    images: Dataset[Tensor],
+    settings: EvaluationSettings,
+    files: ResultFiles,
+    *,
+    batch_size: int,
+    progress: Progress,
+) -> GraphEvaluation:
+    most = min(leak.MAX_PICTURES, settings.max_test or leak.MAX_PICTURES)
+    seen = see_pictures(
+        graph, images, data=settings.source.text, max_pictures=most, batch_size=batch_size, progress=progress
+    )
+    told, notes = _leak(seen)
+    report = GraphEvaluation(
+        model=str(run.path),
+        data=settings.source.text,
+        notes=(f"model: {run}", "no landmarks: scored without", *notes),
+        leak=told,
+        equivariance=equivariance(
+            graph, images, max_pictures=_most(settings), batch_size=batch_size, progress=progress
+        ),
+    )
+    files.write_scores(report)
+    return report
+
+
+def _score_labelled(
+    run: RunFolder,
+    graph: AutoLink,
+    images: Dataset[Tensor],
+    settings: EvaluationSettings,
+    files: ResultFiles,
+    *,
+    batch_size: int,
+    progress: Progress,
+) -> GraphEvaluation:
+    on_puppets = isinstance(settings.source, PuppetSource)
+    score = _score_puppets if on_puppets else _score_landmarks
+    scored = score(run, graph, settings, batch_size=batch_size, progress=progress)
+    told, leak_notes = _leak(scored.seen)
+    few, few_notes = _few_shot(scored, settings.few_shot, progress=progress)
+    report = GraphEvaluation(
+        model=str(run.path),
+        data=settings.source.text,
+        notes=(f"model: {run}", *scored.notes, *leak_notes, *few_notes),
+        leak=told,
+        few_shot=few,
+        landmarks=scored.landmarks,
+        landmark_names=scored.landmark_names,
+        num_test_fitted=scored.num_test_fitted,
+        puppets=scored.puppets,
+        untrained=scored.untrained,
+        equivariance=equivariance(
+            graph, images, max_pictures=_most(settings), batch_size=batch_size, progress=progress
+        ),
+    )
+    _write_regressor(graph, scored, files)
+    files.write_scores(report)
+    _write_images(graph, scored.predictions, files)
+    return report
+
+
+def _most(settings: EvaluationSettings) -> int:
+    return min(MAX_PICTURES, settings.max_test or MAX_PICTURES)
+
+
+def _score_landmarks(
+    run: RunFolder, graph: AutoLink, settings: EvaluationSettings, *, batch_size: int, progress: Progress
+) -> _Scored:
+    fit_part, test_part = read_splits(settings)
+    num_fitted, num_keypoints = overlap(fit_part, test_part), graph.config.num_keypoints
+    split_notes = notes_on_splits(fit_part, test_part, num_fitted=num_fitted, num_keypoints=num_keypoints)
+    notes = [trained_on_note(run, settings), *split_notes]
+    num_landmarks, names = test_part.table.points.shape[1], test_part.table.names
+    protocol = settings.protocol or default_protocol(settings.source.text, num_landmarks)
+    check_protocol(protocol, num_landmarks, names=names)
+    fit, test = (
+        annotate(graph, part, batch_size=batch_size, label=label, progress=progress)
+        for label, part in (("fit", fit_part), ("test", test_part))
+    )
+    report = report_landmarks(fit, test, protocol=protocol)
+    return _Scored(
+        fit,
+        test,
+        tuple(names or landmark_names(num_landmarks)),
+        see_annotated(test_part, test),
+        _landmark_predictions(test_part, fit, test, report),
+        by_eyes=report.by_eyes,
+        notes=tuple(note for note in notes if note),
+        landmarks=report,
+        landmark_names=tuple(names),
+        num_test_fitted=num_fitted,
+    )
+
+
+def _score_puppets(
+    run: RunFolder, graph: AutoLink, settings: EvaluationSettings, *, batch_size: int, progress: Progress
+) -> _Scored:
+    settings.check_puppets()
+    numbers = {"num_fit": settings.max_fit, "num_test": settings.max_test}
+    given = {name: number for name, number in numbers.items() if number is not None}
+    learned, untrained = (
+        evaluate_puppets(model, batch_size=batch_size, progress=progress, **given)
+        for model in (graph, untrained_like(graph))
+    )
+    size = graph.config.input_size
+    fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
+    return _Scored(
+        fit,
+        test,
+        tuple(JOINT_NAMES),
+        see_puppets(learned.fit, learned.test),
+        _puppet_predictions(learned),
+        puppets=learned.scores,
+        untrained=untrained.scores,
+    )
+
+
+def _leak(seen: Seen) -> tuple[leak.AppearanceLeak | None, list[str]]:
+    """How much of the colours, and of the classes, follows from keypoints; a note where too few images tell."""
+    if len(seen) < leak.MIN_PICTURES:
+        return None, [f"appearance leak: not measured on {counted(len(seen), 'picture')}, it takes {leak.MIN_PICTURES}"]
+    return leak.appearance_leak(seen.keypoints, seen.colours, classes=seen.classes, groups=seen.groups), []
+
+
+def _few_shot(
+    scored: _Scored, counts: tuple[int | None, ...] | None, *, progress: Progress
+) -> tuple[tuple[FewShotScore, ...] | None, list[str]]:
+    """How good landmarks become on few images, None: all; and a note where there are not so many."""
+    if counts is None:
+        return None, []
+    most = len(scored.fit.true)
+    too_many = ", ".join(str(count) for count in counts if count and count > most)
+    notes = [f"few-shot: {too_many} are more than the {most} pictures to fit on"] if too_many else []
+    numbers = [most if count is None else count for count in counts]
+    return tuple(few_shot(scored.fit, scored.test, numbers, by_eyes=scored.by_eyes, progress=progress)), notes
+
+
+# ---- what is written ----
+
+
+def _write_regressor(graph: AutoLink, scored: _Scored, files: ResultFiles) -> None:
+    """Write the map from keypoints to named landmarks, where it is asked for."""
+    if (file := files.place("regressor")) is not None:
+        fitted_regressor(scored.fit, names=scored.names, graph=graph_mark(graph.edge_weights)).save(file)
+        files.written.append((file, "landmarks from keypoints, for autolink-gen detect --regressor"))
+
+
+def _write_images(graph: AutoLink, predictions: Predictions, files: ResultFiles) -> None:
+    if (file := files.place("picture")) is not None:
+        write_picture(file, best_and_worst(predictions, graph.edge_weights))
+        files.written.append((file, "the best and the worst (green: true, red: predicted), and their graphs"))
+        graphs = graphs_beside(file)
+        write_picture(graphs, spread_graphs(predictions, graph.edge_weights))
+        files.written.append((graphs, "the graph on an even choice of the test pictures"))
+
+
+def _landmark_predictions(part: Part, fit: Annotations, test: Annotations, report: LandmarkReport) -> Predictions:
+    predicted = predict(fit, test)
+    errors = landmark_errors(predicted, test, by_eyes=report.by_eyes)
+    return Predictions(
+        picture=part.picture,
+        keypoints=test.detected,
+        predicted=predicted,
+        true=test.true,
+        visible=labelled_landmarks(test),
+        errors_percent=picture_errors(errors) * 100,
+    )
+
+
+def _puppet_predictions(results: PuppetResults) -> Predictions:
+    size = results.samples[0].picture.shape[0]
+    joints: Float[ndarray, "N P 2"] = np.stack([sample.joints for sample in results.samples]).astype(np.float64)
+    distances = np.linalg.norm(results.predicted_joints - joints, axis=-1)
+    return Predictions(
+        picture=lambda index: results.samples[index].picture,
+        keypoints=results.test.detected,
+        predicted=from_normalised(results.predicted_joints, size=size),
+        true=from_normalised(joints, size=size),
+        visible=np.ones(joints.shape[:2], dtype=bool),
+        errors_percent=distances.mean(axis=1) / 2 * 100,
+    )

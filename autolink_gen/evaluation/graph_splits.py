@@ -1,0 +1,74 @@
+"""The annotated images that a graph is fitted and tested on, and what a reader of the scores should know of them."""
+
+from pathlib import Path
+
+from autolink_gen.common.text import counted
+from autolink_gen.data.held_out import training_files
+from autolink_gen.evaluation.settings import EvaluationSettings
+from autolink_gen.evaluation.splits import (
+    OnePartError,
+    Part,
+    check_alike,
+    find_folders,
+    read_held_out,
+    read_part,
+)
+from autolink_gen.runs import RunFolder
+
+
+def read_splits(settings: EvaluationSettings) -> tuple[Part, Part]:
+    """The images to fit on and those to test on; ValueError for settings that do not go together."""
+    settings.check_hold_out()
+    data, root = settings.source.text, settings.data_root
+    if settings.hold_out:
+        parts = read_held_out(
+            data, root=root, every=settings.hold_out, fit_limit=settings.max_fit, test_limit=settings.max_test
+        )
+    else:
+        try:
+            fit_folder, test_folder = find_folders(data, root=root, fit_data=settings.fit_data)
+        except OnePartError as error:
+            raise OnePartError(
+                f"{error}, or give --fit-data DIR, pictures with landmarks to fit the regression on"
+            ) from error
+        parts = (
+            read_part(fit_folder, landmarks=settings.fit_landmarks, limit=settings.max_fit),
+            read_part(test_folder, landmarks=settings.landmarks, limit=settings.max_test),
+        )
+    check_alike(*parts)
+    return parts
+
+
+def notes_on_splits(fit: Part, test: Part, *, num_fitted: int, num_keypoints: int) -> list[str]:
+    """Which images they are, and why scores on them may flatter: ``num_fitted`` of the test images are fitted on."""
+    notes = [
+        f"{name}: {counted(len(part), 'picture')} of {part.folder}, landmarks of {part.table_path}"
+        for name, part in (("fit", fit), ("test", test))
+    ]
+    if num_fitted:
+        notes.append(
+            f"note: {num_fitted} of the {counted(len(test), 'test picture')} are fitted on as well: the scores are "
+            f"better than those of pictures not seen; give other test pictures"
+        )
+    if len(fit) < 4 * num_keypoints:
+        notes.append(f"that is few to fit {num_keypoints} keypoints on: do not trust the scores")
+    return notes
+
+
+def trained_on_note(run: RunFolder, settings: EvaluationSettings) -> str | None:
+    """How many images of the people held out the run was trained on, wherever they lay then; None: of none."""
+    if not settings.hold_out:
+        return None
+    config = run.config()
+    if config is None:
+        return "note: nothing says whether the run was trained on the persons that are measured"
+    root = Path(config.data.root) if config.data.root else settings.data_root
+    trained = training_files(config.data.name, root=root, every=config.data.hold_out)
+    test = read_held_out(settings.source.text, root=settings.data_root, every=settings.hold_out)[1]
+    number = sum((str(path.relative_to(test.folder)), path.stat().st_size) in trained for path in test.paths)
+    if not number:
+        return None
+    return (
+        f"note: {number} of the {counted(len(test), 'picture')} of persons held out were trained on: the scores are "
+        f"better than those of persons not seen; train with --hold-out {settings.hold_out}"
+    )
