@@ -22,6 +22,7 @@ from autolink_gen.config import AdversarialConfig
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.models.modulation import ModulatedConv2d
+from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.adversary import Critic
 
 KINDS = ("scaled activations", "kernels by grouped convolution")
@@ -59,13 +60,13 @@ def measure(kind: str, config: GanConfig, batch: int, steps: int, threads: int) 
     generator = Generator(config).to(memory_format=layout)
     critic = Critic(Discriminator(config), AdversarialConfig(), gamma=2.0).to(memory_format=torch.channels_last)
     optimisers = [torch.optim.Adam(network.parameters(), lr=1e-3) for network in (generator, critic)]
-    real = torch.rand(batch, 3, config.image_size, config.image_size) * 2 - 1
+    real = torch.rand(batch, 3, config.image_size, config.image_size)
     real = real.contiguous(memory_format=torch.channels_last)
     maps, z = torch.rand(batch, 1, *real.shape[-2:]), torch.randn(batch, config.style_size)
     taken = []
     for step in range(8 * (1 + -(-steps // 8))):
         started = time.perf_counter()
-        fake = generator(maps, z)
+        fake = from_signed(generator(maps, z))
         optimisers[1].zero_grad()
         critic(real, maps, fake, maps, penalise=step % 8 == 0).loss.backward()
         optimisers[1].step()

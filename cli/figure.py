@@ -113,7 +113,7 @@ def _overlays(graph: "AutoLink", images: "Tensor", options: dict[str, Any]) -> "
     scaled = weights / weights.max().clamp_min(1e-12) + options["offset"]
     size = options["size"]
     drawn = edge_map(keypoints, scaled, sigma2=options["sigma2"], size=size)
-    small = F.interpolate(images * 2 - 1, (size, size), mode="bilinear", antialias=True)
+    small = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
     tiles = blend_edges(small, drawn)
     if not options["points"]:
         return list(tiles)

@@ -42,7 +42,7 @@ def main() -> None:
     poses[:, 2, 0] += torch.linspace(-0.4, 0.4, 5)  # keypoint 2 walks from left to right
     pictures = gan.paint(poses, style.expand(5, -1))  # (5, 3, 64, 64) in [0, 1]
     file = options.out / "paint_on_a_graph.png"
-    write_picture(file, picture_grid([list(to_uint8(pictures * 2 - 1))]))
+    write_picture(file, picture_grid([list(to_uint8(pictures))]))
     print(f"wrote {file}: one style on five poses")
 
 

@@ -60,7 +60,7 @@ def equivariance(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for batch in progress(batches, -(-count // batch_size), "equivariance"):
-            images = (batch.to(graph.edge_weights.device) + 1) / 2
+            images = batch.to(graph.edge_weights.device)
             found = graph.detect(images)
             check_found(found, name="the model")
             shifted = _distances(graph, images, found, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0))

@@ -13,23 +13,24 @@ from torch.utils.data import Dataset
 from autolink_gen.common.digests import file_sha256
 from autolink_gen.common.spread import evenly
 from autolink_gen.common.torch_files import read_torch_file
+from autolink_gen.ops.ranges import to_signed
 from autolink_gen.pretrained.features import load_features
 
 Features = Float[Tensor, "N F"]
-Extractor = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) in [-1, 1] -> features (B, F)
+Extractor = Callable[[Tensor], Tensor]  # images (B, 3, H, W) in [0, 1] -> features (B, F)
 _MAX_SUBSET = 1000
 _INCEPTION_SHA256 = "6726825d"  # how it begins, as the file's own name says
 
 
 def vgg16_features(path: Path | None = None) -> Extractor:
-    """The mean of VGG16's last feature map, 512 numbers a picture; pictures in [-1, 1].
+    """The mean of VGG16's last feature map, 512 numbers an image; images in [0, 1].
 
     Raises ValueError where VGG16's weights cannot be had.
     """
     network = load_features("vgg16", path, layers=["relu5_3"])
 
     def extract(pictures: Tensor) -> Tensor:
-        (maps,) = network(pictures)
+        (maps,) = network(to_signed(pictures))
         return maps.mean(dim=(2, 3))
 
     return extract
@@ -60,7 +61,7 @@ def inception_features(path: Path) -> Extractor:
         )
 
     def extract(pictures: Tensor) -> Tensor:
-        features: Tensor = network(((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))[0]
+        features: Tensor = network((pictures * 255).round().clamp(0, 255).to(torch.uint8))[0]
         return features
 
     return extract
@@ -68,12 +69,12 @@ def inception_features(path: Path) -> Extractor:
 
 @torch.no_grad()
 def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
-    """The features of batches of pictures (B, 3, H, W) in [-1, 1], which may differ in B."""
+    """The features of batches of images (B, 3, H, W) in [0, 1], which may differ in B."""
     return torch.cat([extract(batch).cpu().double() for batch in batches])
 
 
 def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:
-    """Batches in [-1, 1] of ``count`` pictures, or of all there are, evenly spread over a set of uint8 pictures.
+    """Batches in [0, 1] of ``count`` pictures, or of all there are, evenly spread over a set of uint8 pictures.
 
     Raises ValueError for pictures of another type.
     """
@@ -84,7 +85,7 @@ def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50
         pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
         if pictures.dtype != torch.uint8:
             raise ValueError(f"the data set must yield uint8 pictures, got {pictures.dtype}; multiply [0, 1] by 255")
-        yield pictures.float() / 127.5 - 1
+        yield pictures.float() / 255
 
 
 def frechet_distance(one: Features, other: Features) -> float:

@@ -87,7 +87,7 @@ class GanScores:
 
 
 class _Painted(NamedTuple):
-    """Pictures in [-1, 1]: in the style of each pose, in another style, and on another pose."""
+    """Images in [0, 1]: in the style of each pose, in another style, and on another pose."""
 
     asked: Tensor
     restyled: Tensor
@@ -145,7 +145,7 @@ def evaluate_gan(
 def structure_of(
     painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: GraphModel
 ) -> Structure:
-    """How well pictures in [-1, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random.
+    """How well images in [0, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random.
 
     Keypoints without edges do not count: the painter is not shown where they should be.
     """
@@ -186,7 +186,7 @@ def _paint(gan: GanModel, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
     for start in range(0, len(keypoints), _BATCH):
         part = slice(start, start + _BATCH)
         pairs = ((keypoints, z[0]), (keypoints, z[1]), (moved, z[0]))
-        yield _Painted(*((gan.generate(points[part], styles[part]) * 2 - 1).cpu() for points, styles in pairs))
+        yield _Painted(*(gan.generate(points[part], styles[part]).cpu() for points, styles in pairs))
 
 
 def _batches(pictures: Tensor) -> Iterator[Tensor]:
@@ -194,4 +194,4 @@ def _batches(pictures: Tensor) -> Iterator[Tensor]:
 
 
 def _detect(graph: GraphModel, batches: Iterator[Tensor]) -> Tensor:
-    return torch.cat([graph.detect(((batch + 1) / 2).to(graph.edge_weights)) for batch in batches])
+    return torch.cat([graph.detect(batch.to(graph.edge_weights)) for batch in batches])

@@ -161,7 +161,7 @@ def _score(model: TransferModel, shown: Tensor, true: Tensor, poses: Tensor, per
     squared = (shown - true).square().mean().clamp_min(1e-10)
     parts = zip(shown.split(_BATCH), true.split(_BATCH), strict=True)
     with torch.no_grad():
-        lpips = torch.cat([perceptual(a * 2 - 1, b * 2 - 1).flatten() for a, b in parts])
+        lpips = torch.cat([perceptual(a, b).flatten() for a, b in parts])
     similarity = structural_similarity_index_measure(shown, true, data_range=1.0)
     assert isinstance(similarity, Tensor)
     detected = _detect(model.graph, shown)

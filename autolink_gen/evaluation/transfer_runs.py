@@ -137,5 +137,5 @@ def _video_frames(shown: Sequence[Painted]) -> Iterator[UInt8[ndarray, "_ _ 3"]]
         for painted in shown:
             at = min(number, len(painted.true) - 1)
             tiles = [painted.source, painted.true[at], *(painted.shown[name][at] for name in METHODS)]
-            rows.append(to_uint8(torch.stack(tiles) * 2 - 1))
+            rows.append(to_uint8(torch.stack(tiles)))
         yield even_grid(rows)

@@ -13,12 +13,12 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
-from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, unit_pictures
+from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, from_signed, unit_pictures
 from autolink_gen.pretrained.features import load_lpips
 from autolink_gen.viz.graphs import painted_grid
 
 _MEAN_OF = 4096
-_PIXELS_WEIGHT = 0.5
+_PIXELS_WEIGHT = 2.0
 _STYLE_RATE = 0.05
 
 
@@ -48,9 +48,9 @@ def save_gan(path: Path, gan: "Gan", *, step: int | None = None) -> None:
 
 
 def styles_on_poses(gan: "Gan", pictures: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:
-    """A grid: above, pictures in [-1, 1] and their graphs; below, a row a style, painted on their poses."""
-    keypoints = gan.graph.detect((pictures + 1) / 2)
-    rows = [gan.generate(keypoints, style.expand(len(keypoints), -1)) * 2 - 1 for style in z.to(keypoints)]
+    """A grid: above, images in [0, 1] and their graphs; below, a row a style, painted on their poses."""
+    keypoints = gan.graph.detect(pictures)
+    rows = [gan.generate(keypoints, style.expand(len(keypoints), -1)) for style in z.to(keypoints)]
     return painted_grid(pictures, keypoints, gan.edge_weights, rows)
 
 
@@ -118,7 +118,7 @@ class Gan(nn.Module):
         check_keypoints(keypoints)
         if edge_weights is not None:
             check_edge_weights(edge_weights)
-        return ((self._paint(keypoints, style, edge_weights) + 1) / 2).clamp(0, 1)
+        return self._paint(keypoints, style, edge_weights).clamp(0, 1)
 
     def _paint(self, keypoints: Tensor, style: Tensor, edge_weights: Tensor | None = None) -> Tensor:
         count = self.graph.config.num_keypoints
@@ -129,8 +129,7 @@ class Gan(nn.Module):
         weights = self.edge_weights if edge_weights is None else edge_weights
         size = self.generator.config.image_size
         drawn = self.graph.edge_map(keypoints.to(weights), size, edge_weights=weights)
-        pictures: Tensor = self.generator.paint(drawn, style)
-        return pictures
+        return from_signed(self.generator.paint(drawn, style))
 
     def invert(
         self,
@@ -151,7 +150,7 @@ class Gan(nn.Module):
         else:
             check_keypoints(keypoints)
         size = self.generator.config.image_size
-        targets = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True) * 2 - 1
+        targets = nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
         distance = load_lpips().to(targets.device)
         style = self.mean_style().repeat(len(images), 1).requires_grad_()
         optimiser = torch.optim.Adam([style], lr=_STYLE_RATE)

@@ -272,7 +272,7 @@ class _Painter:
 
         styles = style.expand(len(keypoints), -1)
         weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
-        return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights) * 2 - 1))
+        return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights)))
 
     def _changed(self, poses: list[Pose]) -> Tensor:
 

@@ -23,7 +23,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.graph_analysis import cluster_keypoints
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, unit_pictures
+from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, from_signed, to_signed, unit_pictures
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz.graphs import to_uint8
 
@@ -183,7 +183,7 @@ class Transfer(nn.Module):
         """The edge map of keypoints as a grey picture, white where the strongest edge is."""
         maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
         shares = maps / self.graph.edge_weights.max().clamp_min(1e-12)
-        return to_uint8(shares.expand(-1, 3, -1, -1) * 2 - 1)[0]
+        return to_uint8(shares.expand(-1, 3, -1, -1))[0]
 
     def animate(
         self,
@@ -228,8 +228,8 @@ class Transfer(nn.Module):
         pictures = unit_pictures(pictures, name="pictures")
         fine = None if fine is None else unit_pictures(fine, name="fine")
         keypoints = self.graph.detect(pictures) if keypoints is None else keypoints
-        source, *seen = self.network.appearance(pictures * 2 - 1, self.edge_maps(keypoints))
-        return Appearance([source if fine is None else fine * 2 - 1, *seen], keypoints)
+        source, *seen = self.network.appearance(to_signed(pictures), self.edge_maps(keypoints))
+        return Appearance([source if fine is None else to_signed(fine), *seen], keypoints)
 
     @torch.no_grad()
     def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
@@ -243,7 +243,7 @@ class Transfer(nn.Module):
         features = [f if len(f) == count else f.expand(count, -1, -1, -1) for f in appearance.features]
         seen_at = appearance.keypoints.expand(count, -1, -1)
         painted = self.network.paint(self.edge_maps(keypoints), keypoints, features, seen_at, self.strengths)
-        return ((painted + 1) / 2).clamp(0, 1)
+        return from_signed(painted).clamp(0, 1)
 
 
 class Animator:
@@ -299,7 +299,7 @@ class Animator:
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
         chosen = torch.tensor([source for _, source, _ in planned], device=like.device)
         lent = Appearance([maps[chosen] for maps in self.appearance.features], like[chosen])
-        painted = to_uint8(self.transfer.paint(keypoints, lent) * 2 - 1)
+        painted = to_uint8(self.transfer.paint(keypoints, lent))
         return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
 
     def _plan(

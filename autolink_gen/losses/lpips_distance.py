@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from autolink_gen.ops.ranges import to_signed
+
 
 class LpipsDistance(lpips.LPIPS):
     """LPIPS (Zhang et al. 2018, eq. 1) of the lpips package, with its values and its weights' names.
@@ -14,7 +16,8 @@ class LpipsDistance(lpips.LPIPS):
     """
 
     def forward(self, one: Float[Tensor, "B 3 H W"], other: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 1 1"]:
-        """Distances of pictures in [-1, 1]."""
+        """Distances of images in [0, 1]."""
+        one, other = to_signed(one), to_signed(other)
         maps = zip(self.net(self.scaling_layer(one)), self.net(self.scaling_layer(other)), strict=True)
         squares = [(F.normalize(a, eps=1e-10) - F.normalize(b, eps=1e-10)) ** 2 for a, b in maps]
         shares = (head(square).mean((2, 3), keepdim=True) for head, square in zip(self.lins, squares, strict=True))

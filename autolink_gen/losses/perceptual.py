@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autolink_gen.ops.precision import single
+from autolink_gen.ops.ranges import to_signed
 
 FeatureMaps = tuple[Tensor, ...]
 
@@ -215,9 +216,9 @@ class RandomFeatures(ConvFeatures):
 
 
 class PerceptualLoss(nn.Module):
-    """Difference of two batches of pictures in feature space, summed over the layers (AutoLink eq. 6).
+    """Difference of two batches of images in feature space, summed over the layers (AutoLink eq. 6).
 
-    `features` maps pictures in [-1, 1] to a tuple of feature maps. `distance` is the mean over a layer's
+    `features`, a network, maps pictures in [-1, 1] to a tuple of feature maps. `distance` is the mean over a layer's
     values of the absolute ("l1") or the squared ("mse") difference. `resize` brings pictures to that many
     pixels a side first (bilinear); None leaves them as they are. `unit_length` first scales each position's
     feature vector to length 1 over the channels, as LPIPS does (Zhang et al. 2018, eq. 1), so that every
@@ -245,23 +246,23 @@ class PerceptualLoss(nn.Module):
         self.unit_length = unit_length
 
     def forward(self, pictures: Float[Tensor, "B 3 H W"], targets: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
-        """Pictures and targets in [-1, 1] -> scalar loss >= 0; only `pictures` receives gradients."""
+        """Images and targets in [0, 1] -> scalar loss >= 0; only `pictures` receives gradients."""
         return self.distance_to(pictures, self.target_features(targets))
 
     def target_features(self, targets: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
-        """Feature maps of targets in [-1, 1], without a graph: compute once, compare often."""
+        """Feature maps of targets in [0, 1], without a graph: compute once, compare often."""
         with torch.no_grad():
             return self._features_of(targets)
 
     def distance_to(self, pictures: Float[Tensor, "B 3 H W"], target_features: FeatureMaps) -> Float[Tensor, ""]:
-        """Loss of pictures in [-1, 1] against maps that `target_features` gave."""
+        """Loss of images in [0, 1] against maps that `target_features` gave."""
         measure = F.l1_loss if self.distance == "l1" else F.mse_loss
         maps = self._features_of(pictures)
         terms = [measure(ours, theirs) for ours, theirs in zip(maps, target_features, strict=True)]
         return torch.stack(terms).sum()
 
     def _features_of(self, pictures: Tensor) -> FeatureMaps:
-        return feature_maps(self.features, pictures, size=self.resize, unit_length=self.unit_length)
+        return feature_maps(self.features, to_signed(pictures), size=self.resize, unit_length=self.unit_length)
 
 
 def feature_maps(

@@ -24,7 +24,7 @@ from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
 from autolink_gen.ops.masking import random_block_mask
-from autolink_gen.ops.ranges import unit_pictures
+from autolink_gen.ops.ranges import to_signed, unit_pictures
 from autolink_gen.ops.resizing import Squares, fit_square, resized
 from autolink_gen.viz.graphs import draw_graph
 
@@ -103,7 +103,7 @@ class AutoLinkConfig:
 
 
 class Reconstruction(NamedTuple):
-    """What one training pass yields; pictures in [-1, 1], keypoints (x, y) in [-1, 1].
+    """What one training pass yields; pictures about in [-1, 1], keypoints (x, y) in [-1, 1].
 
     ``pictures`` are the whole batch under its first masks, then under its second, and so on.
     """
@@ -297,7 +297,7 @@ class AutoLink(WithQuickCopy):
         if images.ndim == 3:
             return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
         square, scale, shift = self._square(images)
-        keypoints = self.locate(square.to(self.alpha) * 2 - 1)
+        keypoints = self.locate(square.to(self.alpha))
         return keypoints * scale.to(keypoints) + shift.to(keypoints)
 
     @torch.no_grad()
@@ -307,7 +307,7 @@ class AutoLink(WithQuickCopy):
         """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
         square, scale, shift = self._square(unit_pictures(images))
         detector: Any = self._quick[0] if self._quick else self.detector
-        heatmaps = detector.heatmaps(square.to(self.alpha) * 2 - 1)
+        heatmaps = detector.heatmaps(to_signed(square.to(self.alpha)))
         keypoints = detector.keypoints(heatmaps)
         return keypoints * scale.to(keypoints) + shift.to(keypoints), heatmap_widths(heatmaps) * detector.span
 
@@ -315,13 +315,13 @@ class AutoLink(WithQuickCopy):
         config = self.config
         return fit_square(images, fit=config.fit, size=config.input_size, span_size=config.image_size)
 
-    def locate(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints of square pictures in [-1, 1], of ``image_size``, by the quicker detector where there is one.
+    def locate(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints of square images in [0, 1], of ``image_size``, by the folded detector where there is one.
 
-        Unlike :meth:`detect`, it lets gradients through to the pictures.
+        Unlike :meth:`detect`, it lets gradients through to the images.
         """
         detector = self._quick[0] if self._quick else self.detector
-        keypoints: Tensor = detector(pictures)
+        keypoints: Tensor = detector(to_signed(images))
         return keypoints
 
 

@@ -30,6 +30,16 @@ def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "...
     return images.float() if images.dtype == torch.half else images  # which a CPU resizes at some sizes alone
 
 
+def to_signed(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
+    """Images in [0, 1] as networks take them, in [-1, 1]; bytes divided by 255 lose nothing."""
+    return images * 2 - 1
+
+
+def from_signed(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
+    """Images about in [-1, 1], as networks give them, in about [0, 1]."""
+    return (images + 1) / 2
+
+
 def _check_unit(images: Tensor, name: str) -> None:
     low, high = torch.stack(torch.aminmax(images.detach())).tolist()
     if low >= -_SLACK and high <= 1 + _SLACK:  # written so that NaN does not pass

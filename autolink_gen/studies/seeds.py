@@ -21,6 +21,7 @@ from autolink_gen.data.held_out import open_persons
 from autolink_gen.data.source import open_held_out
 from autolink_gen.evaluation.fid import spread_batches
 from autolink_gen.losses.perceptual import PerceptualLoss
+from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
 from autolink_gen.studies.seed_table import seeds_in
 from autolink_gen.training.batches import open_pictures, step_generator
@@ -76,7 +77,8 @@ def _loss(folder: Path, loss_of: PerceptualLoss, pictures: Dataset[Tensor]) -> f
     for number, batch in enumerate(spread_batches(pictures, count=_MAX_PICTURES, batch_size=_BATCH)):
         mask = model.random_mask(len(batch), generator=step_generator(0, number, stream=_MASKS))
         targets = batch if loss_of.resize else resized(batch, model.config.image_size)
-        total += float(loss_of(model(batch, mask).pictures, targets)) * len(batch)
+        repainted = from_signed(model(to_signed(batch), mask).pictures)
+        total += float(loss_of(repainted, targets)) * len(batch)
         count += len(batch)
     return total / count
 

@@ -11,6 +11,7 @@ from autolink_gen.losses.adversarial import discriminator_loss, generator_loss, 
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.ops.precision import single
+from autolink_gen.ops.ranges import to_signed
 from autolink_gen.training.augment import Augment
 
 
@@ -51,7 +52,7 @@ class Critic(nn.Module):
         penalise: bool,
         seed: int = 0,
     ) -> CriticLosses:
-        """The losses on real and painted pictures in [-1, 1]; ``penalise`` adds the gradient penalty."""
+        """The losses on real and painted images in [0, 1]; ``penalise`` adds the gradient penalty."""
         if swapped := round(self.config.mismatched * len(fake)):
             fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
         real = single(real.detach()).requires_grad_(penalise)
@@ -65,6 +66,7 @@ class Critic(nn.Module):
             penalty = gradient_penalty(real_logits, real)
             if relativistic:
                 penalty = penalty + gradient_penalty(fake_logits, fake)
+            penalty = penalty / 4  # gamma is meant for images in [-1, 1], whose gradients are half as long
             loss = loss + self.gamma / 2 * self.config.penalty_every * penalty
         return CriticLosses(loss, penalty, real_logits.mean(), fake_logits.mean())
 
@@ -72,7 +74,7 @@ class Critic(nn.Module):
         """The discriminator's logits, of augmented pictures where the configuration asks for it."""
         if self.augment is not None:
             pictures, edge_maps = self.augment(pictures, edge_maps, seed=seed)
-        return single(self.discriminator(pictures, edge_maps))
+        return single(self.discriminator(to_signed(pictures), edge_maps))
 
     def judge(
         self, fake: Tensor, fake_maps: Tensor, real: Tensor, real_maps: Tensor, *, seed: int

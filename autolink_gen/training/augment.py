@@ -7,6 +7,7 @@ from kornia.geometry import transform_points
 from torch import Tensor, nn
 
 from autolink_gen.ops.pixels import from_pixels, to_pixels
+from autolink_gen.ops.ranges import from_signed, to_signed
 
 _SHIFT = 1 / 8
 _COVERED = 1 / 4
@@ -30,12 +31,14 @@ class Augment(nn.Module):
     def forward(
         self, pictures: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"], *, seed: int
     ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
-        """Pictures about in [-1, 1] and edge maps, changed as ``seed`` says; grey fills what is laid bare."""
+        """Images about in [0, 1] and edge maps, changed as ``seed`` says; grey fills what is laid bare."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            coloured = self.colours((pictures.clamp(-1, 1) + 1) / 2) * 2 - 1
+            coloured = to_signed(self.colours(pictures.clamp(0, 1)))  # what is laid bare is 0, which is grey so
             both = self.places(torch.cat([coloured, edge_maps], dim=1))
-        return both[:, :3], both[:, 3:].detach()  # moved beside pictures, which may need gradients: maps do not
+        return from_signed(both[:, :3]), both[
+            :, 3:
+        ].detach()  # moved beside pictures, which may need gradients: maps do not
 
 
 class Nudge(nn.Module):
@@ -79,7 +82,7 @@ class Recolour(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
-        """Pictures in [-1, 1], each in other colours, as ``seed`` says."""
+        """Images in [0, 1], each in other colours, as ``seed`` says."""
         count, strength = len(pictures), self.strength
         generator = torch.Generator().manual_seed(seed)
         mix = torch.eye(3) + 0.35 * strength * torch.randn(count, 3, 3, generator=generator)
@@ -87,8 +90,8 @@ class Recolour(nn.Module):
         contrast = 1 + strength * (0.6 * torch.rand(count, 1, 1, generator=generator) - 0.4)
         sign = 1 - 2 * (torch.rand(count, 1, 1, generator=generator) < strength / 2).float()
         brightness = strength * (0.5 * torch.rand(count, 1, 1, 1, generator=generator) - 0.25)
-        mixed = torch.einsum("nij,njhw->nihw", (sign * contrast * mix).to(pictures), pictures)
-        return (mixed + brightness.to(pictures)).clamp(-1, 1)
+        mixed = torch.einsum("nij,njhw->nihw", (sign * contrast * mix).to(pictures), to_signed(pictures))
+        return from_signed((mixed + brightness.to(pictures)).clamp(-1, 1))
 
 
 class VaryPairs(nn.Module):
@@ -104,7 +107,7 @@ class VaryPairs(nn.Module):
         self.colours = ColorJiggle(brightness=0.2, contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=0.05, p=1.0)
 
     def forward(self, pairs: Float[Tensor, "B 2 3 S S"], *, generator: torch.Generator) -> Float[Tensor, "B 2 3 S S"]:
-        """Pairs in [-1, 1], a share of them changed as ``generator``, on the CPU, says."""
+        """Pairs in [0, 1], a share of them changed as ``generator``, on the CPU, says."""
         if self.share == 0:
             return pairs
         chance = torch.rand(len(pairs), generator=generator)
@@ -116,7 +119,7 @@ class VaryPairs(nn.Module):
         tall = moved.unflatten(1, (2, 3)).transpose(1, 2).flatten(2, 3)  # one above the other: coloured alike
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            coloured = self.colours((tall + 1) / 2) * 2 - 1
+            coloured = self.colours(tall)
         varied = pairs.clone()
         varied[chosen] = coloured.unflatten(2, (2, -1)).transpose(1, 2)
         return varied

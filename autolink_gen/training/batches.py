@@ -107,8 +107,8 @@ def open_pictures(data: DataConfig, *, image_size: int, fit: FIT, seed: int) -> 
 
 
 def to_float(pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu") -> Float[Tensor, "B 3 S S"]:
-    """Pictures in [-1, 1], channels last in memory, which convolutions on a CPU prefer."""
-    return pictures.to(device).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+    """Images in [0, 1], channels last in memory, which convolutions on a CPU prefer."""
+    return pictures.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 def flip_some(

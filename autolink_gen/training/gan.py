@@ -13,6 +13,7 @@ from autolink_gen.data.source import open_held_out
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.ops.divergence import check_found
+from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.adversary import Critic, make_critic
 from autolink_gen.training.augment import Nudge
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
@@ -76,14 +77,14 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
         real = move_some(real, nudge, share=config.pose.moved_share, generator=draw)
-        keypoints = graph.detect_unchecked((real + 1) / 2)
+        keypoints = graph.detect_unchecked(real)
         poses = other_poses(keypoints, config.pose, generator=draw)
         real_maps, fake_maps = graph.edge_map(keypoints, size), graph.edge_map(poses, size)
         z = torch.randn(len(real), config.model.style_size, generator=draw).to(fabric.device)
         seed = int(torch.randint(2**62, (), generator=draw))
         for optimiser in (run.optimiser, run.critic_optimiser):
             rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
-        fake = run.model(fake_maps, z)
+        fake = from_signed(run.model(fake_maps, z).float())
         losses = run.critic(real, real_maps, fake, fake_maps, penalise=step % config.loss.penalty_every == 0, seed=seed)
         logits = {"real_logit": losses.real_logit, "fake_logit": losses.fake_logit}
         penalty = None if step % config.loss.penalty_every else losses.penalty

@@ -18,6 +18,7 @@ from autolink_gen.evaluation.fid import Extractor, features_of, frechet_distance
 from autolink_gen.inference.generate import Gan, save_gan, styles_on_poses
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
+from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.batches import step_generator
 from autolink_gen.training.curve import Curve
 from autolink_gen.training.engine import Run
@@ -56,21 +57,22 @@ class GanSamples:
         return torch.randn(count, self.config.model.style_size, generator=draw)
 
     def painted(self, generator: Generator, count: int) -> Iterator[Float[Tensor, "B 3 S S"]]:
-        """Batches in [-1, 1] of ``count`` painted pictures: poses of training pictures, and as many styles."""
+        """Batches in [0, 1] of ``count`` painted pictures: poses of training pictures, and as many styles."""
         device, z = self.graph.edge_weights.device, self.styles(count, stream=4)
         start = 0
         for pictures in spread_batches(self.dataset, count=count, batch_size=_BATCH):
-            keypoints = self.graph.detect((pictures.to(device) + 1) / 2)
+            keypoints = self.graph.detect(pictures.to(device))
             maps = self.graph.edge_map(keypoints, self.config.model.image_size)
             with torch.no_grad():
-                yield generator(maps, z[start : start + len(pictures)].to(device)).clamp(-1, 1)
+                painted = generator(maps, z[start : start + len(pictures)].to(device))
+                yield from_signed(painted).clamp(0, 1)
             start += len(pictures)
 
     def _examples(self) -> tuple[Tensor, Tensor]:
         if self._pictures is None:
             batches = spread_batches(self.dataset, count=self.num_poses, batch_size=self.num_poses)
             self._pictures = next(batches).to(self.graph.edge_weights.device)
-        return self._pictures, self.graph.detect((self._pictures + 1) / 2)
+        return self._pictures, self.graph.detect(self._pictures)
 
 
 class Quality:

@@ -14,6 +14,7 @@ from autolink_gen.common.files import write_picture
 from autolink_gen.common.spread import evenly
 from autolink_gen.config import GraphRunConfig, ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
 from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
 from autolink_gen.training.engine import Run
@@ -22,6 +23,8 @@ from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.viz.graphs import draw_graphs, picture_grid, training_grid
+
+_HIDDEN = 0.5  # grey: what samples show where the mask hides the image
 
 
 def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
@@ -112,10 +115,11 @@ class Samples:
             write_picture(run.folder / "graph.png", graph_picture(model, pictures), follow_links=False)
             few = pictures[: self.num_samples]
             mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
-            result = model(few, mask)
+            result = model(to_signed(few), mask)
             few = resized(few, self.config.model.image_size)
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
-            grid = training_grid(few, few * mask, result.pictures, result.edge_map, overlays)
+            masked = few * mask + _HIDDEN * (1 - mask)
+            grid = training_grid(few, masked, from_signed(result.pictures), result.edge_map, overlays)
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
         model.train(was_training)
 
@@ -129,8 +133,8 @@ class Samples:
 
 
 def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:
-    """The learned graph on each of some pictures in [-1, 1], as one uint8 picture."""
-    keypoints = model.detector(pictures)
+    """The learned graph on each of some images in [0, 1], as one uint8 image."""
+    keypoints = model.locate(pictures)
     drawn = draw_graphs(pictures, keypoints, _drawn_edges(model))
     return picture_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
 

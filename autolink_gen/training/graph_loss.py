@@ -12,13 +12,14 @@ from autolink_gen.losses.edges import edge_cost
 from autolink_gen.losses.perceptual import ConvFeatures, FeatureMaps, PerceptualLoss
 from autolink_gen.models.autolink import AutoLink, Reconstruction
 from autolink_gen.models.feature_detector import FeatureDetector, rounded
+from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
 from autolink_gen.pretrained.features import load_features
 from autolink_gen.training.augment import Nudge, Recolour
 
 
 class Views(NamedTuple):
-    """What one step is shown: pictures in [-1, 1] to repaint under masks, and other looks at them.
+    """What one step is shown: images in [0, 1] to repaint under masks, and other looks at them.
 
     ``recoloured``: what the detector is shown in their place; ``moved``: on which keypoints are to move likewise;
     ``kept_edges``: 1 for edges to draw. Each is None where the settings ask for none.
@@ -91,21 +92,23 @@ class GraphLoss:
 
     def _repaint(self, network: nn.Module, views: Views) -> tuple[Reconstruction, Tensor]:
         pictures, times = views.pictures, self.config.views.masks
-        given = {"looked_at": views.recoloured, "kept_edges": views.kept_edges}
+        signed = to_signed(pictures)
+        moved, recoloured = (None if view is None else to_signed(view) for view in (views.moved, views.recoloured))
+        given = {"looked_at": recoloured, "kept_edges": views.kept_edges}
         if self.shares_features:
             targets = self.perceptual.target_features(pictures)
             detector = self.model.detector
             assert isinstance(detector, FeatureDetector)
             known = targets[: len(detector.features.layers)]
-            shown = known if views.recoloured is None else detector.maps(views.recoloured)
-            if views.moved is not None:
-                shown = _joined(shown, detector.maps(views.moved))
-            result = network(pictures, views.masks, views.moved, maps=shown, **given)
+            shown = known if recoloured is None else detector.maps(recoloured)
+            if moved is not None:
+                shown = _joined(shown, detector.maps(moved))
+            result = network(signed, views.masks, moved, maps=shown, **given)
         else:
-            result = network(pictures, views.masks, views.moved, **given)
+            result = network(signed, views.masks, moved, **given)
             like = pictures if self.config.loss.resize else resized(pictures, self.config.model.image_size)
             targets = self.perceptual.target_features(like)
-        return result, self.perceptual.distance_to(result.pictures.float(), _repeated(targets, times))
+        return result, self.perceptual.distance_to(from_signed(result.pictures.float()), _repeated(targets, times))
 
 
 def make_loss(config: PerceptualConfig) -> PerceptualLoss:

@@ -54,7 +54,7 @@ class StructureTerm:
     ) -> StructureLosses:
         """The term for painted pictures and the keypoints asked for, beside real ones and those found in them.
 
-        Pictures are in [-1, 1]; gradients reach the painted ones.
+        Images are in [0, 1]; gradients reach the painted ones.
         """
         distances = self._distances(painted.float(), asked, seed=seed)
         with torch.no_grad():

@@ -17,6 +17,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.ops.divergence import check_found
+from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.training.adversary import Critic, make_critic
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
@@ -83,13 +84,15 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         frames = flip_some(next(batches), probability=config.data.flip, generator=draw)
         seen = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
         both = seen.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        keypoints = graph.detect_unchecked((both + 1) / 2)
+        keypoints = graph.detect_unchecked(both)
         maps = whole.edge_maps(keypoints)
         (target, source), (pose, source_pose), (drawn, source_drawn) = (x.chunk(2) for x in (both, keypoints, maps))
         for optimiser in (run.optimiser, run.critic_optimiser):
             if optimiser is not None:
                 rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
-        painted = run.model(drawn, pose, source, source_drawn, source_pose, whole.strengths)
+        painted = from_signed(
+            run.model(drawn, pose, to_signed(source), source_drawn, source_pose, whole.strengths).float()
+        )
         parts = losses(painted, target)
         seed = int(torch.randint(2**62, (), generator=draw))
         if config.adversarial.structure:
@@ -132,10 +135,9 @@ class _Losses(nn.Module):
         self.perceptual: PerceptualLoss | None = make_loss(config.perceptual) if config.loss.perceptual else None
 
     def forward(self, painted: Float[Tensor, "B 3 S S"], target: Float[Tensor, "B 3 S S"]) -> dict[str, Tensor]:
-        painted = painted.float()
         parts = {}
         if self.weights.squared:
-            parts["squared"] = self.weights.squared * (painted - target).square().mean()
+            parts["squared"] = self.weights.squared * (2 * (painted - target)).square().mean()  # as of [-1, 1]
         if self.perceptual is not None:
             parts["perceptual"] = self.weights.perceptual * self.perceptual(painted, target)
         return parts

@@ -29,7 +29,7 @@ _NUM_POSES = 32
 
 
 class Pairs(NamedTuple):
-    """True frames and the frames that lend the appearance, in [-1, 1]."""
+    """True frames and the frames that lend the appearance, in [0, 1]."""
 
     target: Float[Tensor, "B 3 S S"]
     source: Float[Tensor, "B 3 S S"]
@@ -68,16 +68,16 @@ class TransferSamples:
         for draws in (self.pairs, self.held_out):
             pairs = next(pairs_of(draws, count=self.num_pairs // 2))
             target, source = (frames.to(transfer.labels.device) for frames in pairs)
-            appearance, poses = transfer.look_at((source + 1) / 2), transfer.graph.detect((target + 1) / 2)
+            appearance, poses = transfer.look_at(source), transfer.graph.detect(target)
             driver, driver_poses = target.roll(1, 0), poses.roll(1, 0)
             weights = transfer.graph.edge_weights.detach()
             halves.append(
                 [
                     [*to_uint8(source)],
                     draw_graphs(target, poses, weights, threshold=0.1),
-                    [*to_uint8(transfer.paint(poses, appearance) * 2 - 1)],
+                    [*to_uint8(transfer.paint(poses, appearance))],
                     draw_graphs(driver, driver_poses, weights, threshold=0.1),
-                    [*to_uint8(transfer.paint(driver_poses, appearance) * 2 - 1)],
+                    [*to_uint8(transfer.paint(driver_poses, appearance))],
                 ]
             )
         left, right = halves
@@ -98,7 +98,7 @@ class Reconstruction:
     def begin(self, run: Run) -> None:
         """Take up the curve of a run that goes on, or measure what copying the source frame gives."""
         if not self._curve.take_up(run.progress.step):
-            copied = [(pairs.target - pairs.source).abs().mean((1, 2, 3)) / 2 for pairs in self._pairs()]
+            copied = [(pairs.target - pairs.source).abs().mean((1, 2, 3)) for pairs in self._pairs()]
             self._curve.begin(pairs=self.count, copied=float(torch.cat(copied).mean()))
 
     def measure(self, run: Run) -> float:
@@ -107,7 +107,7 @@ class Reconstruction:
             return math.inf
         transfer, errors = self.samples.usable(run), []
         for pairs in self._pairs():
-            target, source = ((frames.to(transfer.labels.device) + 1) / 2 for frames in pairs)
+            target, source = (frames.to(transfer.labels.device) for frames in pairs)
             painted = transfer.paint(transfer.graph.detect(target), transfer.look_at(source))
             errors.append((painted - target).abs().mean((1, 2, 3)))
         value = float(torch.cat(errors).mean())
@@ -123,7 +123,7 @@ class Reconstruction:
 def poses_of(draws: FrameDraws, graph: AutoLink) -> Float[Tensor, "N K 2"]:
     """The poses of some frames, of as many clips."""
     frames = next(pairs_of(draws, count=_NUM_POSES)).target
-    return graph.detect((frames.to(graph.edge_weights.device) + 1) / 2)
+    return graph.detect(frames.to(graph.edge_weights.device))
 
 
 def pairs_of(draws: FrameDraws, *, count: int, batch_size: int | None = None) -> Iterator[Pairs]:

@@ -134,8 +134,8 @@ def picture_grid(
 
 
 def to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[ndarray, "B H W 3"]:
-    """Turn a model's pictures in [-1, 1], clipped, into uint8 arrays."""
-    scaled = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255)
+    """Images in [0, 1], clipped, as uint8 arrays."""
+    scaled = (images.detach().float() * 255).round().clamp(0, 255)
     return scaled.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
 
 
@@ -147,7 +147,7 @@ def draw_graphs(
     threshold: float = 0.0,
     min_side: int = 192,
 ) -> list[ndarray]:
-    """Draw the graph of each of a batch of pictures in [-1, 1]; see `draw_graph`."""
+    """Draw the graph of each of a batch of images in [0, 1]; see `draw_graph`."""
     return [
         draw_graph(picture, points, edge_weights, threshold=threshold, min_side=min_side)
         for picture, points in zip(to_uint8(images), _numpy(keypoints), strict=True)
@@ -155,7 +155,7 @@ def draw_graphs(
 
 
 def blend_edges(images: Float[Tensor, "B 3 H W"], edge_maps: Float[Tensor, "B 1 H W"]) -> UInt8[ndarray, "B H W 3"]:
-    """Lay edge maps over pictures in [-1, 1], white where they are 1 or more (AutoLink, Figures 9-21)."""
+    """Lay edge maps over images in [0, 1], white where they are 1 or more (AutoLink, Figures 9-21)."""
     share = edge_maps.clamp(0, 1)
     return to_uint8(images * (1 - share) + share)
 
@@ -169,11 +169,11 @@ def training_grid(
 ) -> Picture:
     """One row a sample: input, masked input, reconstruction, edge map, keypoints over the input.
 
-    Pictures are in [-1, 1]; edge maps are divided by the largest value of the batch; `overlays` are uint8
+    Images are in [0, 1]; edge maps are divided by the largest value of the batch; `overlays` are uint8
     pictures (`draw_graphs`), to whose size the others are enlarged.
     """
     maps = edge_maps.detach().float()
-    maps = (maps / maps.amax().clamp_min(1e-12) * 2 - 1).expand(-1, 3, -1, -1)
+    maps = (maps / maps.amax().clamp_min(1e-12)).expand(-1, 3, -1, -1)
     columns = [to_uint8(pictures) for pictures in (images, masked, reconstructions, maps)]
     rows = []
     for *pictures, overlay in zip(*columns, overlays, strict=True):
@@ -220,7 +220,7 @@ def painted_grid(
     *,
     side_px: int = 128,
 ) -> Picture:
-    """Above, pictures in [-1, 1] with the graph drawn on them; below, rows of what was painted on each pose."""
+    """Above, images in [0, 1] with the graph drawn on them; below, rows of what was painted on each pose."""
     above = draw_graphs(pictures, keypoints, edge_weights, threshold=0.1)
     return even_grid([above, *(to_uint8(row) for row in rows)], side_px=side_px)
 

@@ -127,7 +127,7 @@ def test_structure_by_hand():
     """Painted 6.3 pixels to the right of 63: ten per cent of the width."""
     gan = gan_of(Obedient)
     keypoints = torch.tensor([[[0.0, 0.0]] * 3, [[0.5, 0.5]] * 3])
-    painted = gan.generate(keypoints + torch.tensor([0.2, 0.0]), torch.zeros(2, 8)) * 2 - 1
+    painted = gan.generate(keypoints + torch.tensor([0.2, 0.0]), torch.zeros(2, 8))
     asked, shuffled = structure_of(painted, keypoints, graph=gan.graph)
     assert asked == pytest.approx(10, abs=1)
     assert shuffled > 20
@@ -150,7 +150,7 @@ def test_one_picture_is_too_few():
 
 def test_keypoints_that_were_left_out_of_the_graph_do_not_count():
     whole = Brightest(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
-    pictures = torch.stack([Blobs(6)[index] for index in range(6)]).float() / 127.5 - 1
+    pictures = torch.stack([Blobs(6)[index] for index in range(6)]).float() / 255
     asked = whole.detect(pictures)
     asked[:, 1] += 0.5  # on the background, say
     assert structure_of(pictures, asked, graph=whole).percent == pytest.approx(0.5 * 2**0.5 / 2 * 100 / 3)

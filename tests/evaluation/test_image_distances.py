@@ -63,7 +63,7 @@ def test_batches_are_spread_over_the_set():
     dataset = Greys()
     batches = list(spread_batches(dataset, count=5, batch_size=2))
     assert [len(batch) for batch in batches] == [2, 2, 1]
-    assert torch.cat(batches)[:, 0, 0, 0].add(1).mul(127.5).round().tolist() == [0, 50, 100, 150, 200]
+    assert torch.cat(batches)[:, 0, 0, 0].mul(255).round().tolist() == [0, 50, 100, 150, 200]
     assert len(list(spread_batches(dataset, count=99, batch_size=25))) == 1
 
 

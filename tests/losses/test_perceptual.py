@@ -27,7 +27,13 @@ class Scaled(nn.Module):
         return self.factor * pictures, 2 * self.factor * pictures
 
 
+def random_images(batch, height, width, *, seed=0, dtype=torch.float32):
+    """In [0, 1], as losses take them."""
+    return (random_pictures(batch, height, width, seed=seed, dtype=dtype) + 1) / 2
+
+
 def random_pictures(batch, height, width, *, seed=0, dtype=torch.float32):
+    """In [-1, 1], as networks take them."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(batch, 3, height, width, generator=generator, dtype=dtype) * 2 - 1
 
@@ -120,8 +126,9 @@ def test_other_tensors_beside_the_convolutions_are_ignored():
     assert "features.6.weight" not in features.state_dict()
 
 
-@pytest.mark.parametrize(("distance", "expected"), [("l1", 1 + 2), ("mse", 1 + 4)])
+@pytest.mark.parametrize(("distance", "expected"), [("l1", 2 + 4), ("mse", 4 + 16)])
 def test_value_by_hand(distance, expected):
+    """From black to white there are two units of what networks see."""
     loss = PerceptualLoss(Scaled(), distance=distance)
     assert loss(torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)).item() == expected
 
@@ -130,10 +137,10 @@ def test_value_by_hand(distance, expected):
 def test_loss_is_the_sum_of_the_layers_means(distance, power):
     features, pictures, targets = (
         RandomFeatures(),
-        random_pictures(2, 12, 9),
-        random_pictures(2, 12, 9, seed=1),
+        random_images(2, 12, 9),
+        random_images(2, 12, 9, seed=1),
     )
-    pairs = zip(features(pictures), features(targets), strict=True)
+    pairs = zip(features(pictures * 2 - 1), features(targets * 2 - 1), strict=True)
     expected = sum(((ours - theirs).abs() ** power).mean() for ours, theirs in pairs)
     found = PerceptualLoss(features, distance=distance)(pictures, targets)
     assert expected > 0
@@ -141,14 +148,14 @@ def test_loss_is_the_sum_of_the_layers_means(distance, power):
 
 
 def test_equal_pictures_are_at_distance_zero():
-    pictures = random_pictures(2, 16, 16)
+    pictures = random_images(2, 16, 16)
     assert PerceptualLoss(RandomFeatures())(pictures, pictures.clone()).item() == 0
 
 
 def test_gradients_reach_the_pictures_and_nothing_else():
     features = RandomFeatures()
-    pictures = random_pictures(2, 16, 16).requires_grad_()
-    targets = random_pictures(2, 16, 16, seed=1).requires_grad_()
+    pictures = random_images(2, 16, 16).requires_grad_()
+    targets = random_images(2, 16, 16, seed=1).requires_grad_()
     PerceptualLoss(features)(pictures, targets).backward()
     assert pictures.grad.abs().max() > 0
     assert targets.grad is None
@@ -160,21 +167,21 @@ def test_gradients_reach_the_pictures_and_nothing_else():
 @pytest.mark.parametrize("unit_length", [False, True])
 def test_gradient_in_float64(unit_length):
     loss = PerceptualLoss(RandomFeatures().double(), distance="mse", resize=10, unit_length=unit_length)
-    pictures = random_pictures(1, 8, 8, dtype=torch.float64).requires_grad_()
-    targets = random_pictures(1, 8, 8, seed=1, dtype=torch.float64)
+    pictures = random_images(1, 8, 8, dtype=torch.float64).requires_grad_()
+    targets = random_images(1, 8, 8, seed=1, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda values: loss(values, targets), [pictures])
 
 
 def test_official_recipe_compares_at_224_pixels():
     probe = Scaled()
-    pictures, targets = random_pictures(1, 64, 64), random_pictures(1, 64, 64, seed=1)
+    pictures, targets = random_images(1, 64, 64), random_images(1, 64, 64, seed=1)
     found = PerceptualLoss(probe, resize=224)(pictures, targets)
     assert probe.sizes == [(224, 224), (224, 224)]
     larger = [
         nn.functional.interpolate(each, size=(224, 224), mode="bilinear", align_corners=False)
         for each in (pictures, targets)
     ]
-    torch.testing.assert_close(found, 3 * (larger[0] - larger[1]).abs().mean())
+    torch.testing.assert_close(found, 2 * 3 * (larger[0] - larger[1]).abs().mean())
 
 
 def test_pictures_keep_their_size_unless_told():
@@ -184,7 +191,7 @@ def test_pictures_keep_their_size_unless_told():
 
 
 def test_unit_length_takes_the_scale_of_features_away():
-    pictures, targets = random_pictures(1, 6, 6), random_pictures(1, 6, 6, seed=1)
+    pictures, targets = random_images(1, 6, 6), random_images(1, 6, 6, seed=1)
     once, fivefold = (
         PerceptualLoss(Scaled(factor), distance="mse", unit_length=True)(pictures, targets) for factor in (1, 5)
     )
@@ -194,7 +201,7 @@ def test_unit_length_takes_the_scale_of_features_away():
 
 def test_target_features_can_be_kept():
     loss = PerceptualLoss(RandomFeatures(), resize=24)
-    pictures, targets = random_pictures(2, 16, 16), random_pictures(2, 16, 16, seed=1).requires_grad_()
+    pictures, targets = random_images(2, 16, 16), random_images(2, 16, 16, seed=1).requires_grad_()
     kept = loss.target_features(targets)
     assert not any(found.requires_grad for found in kept)
     torch.testing.assert_close(loss.distance_to(pictures, kept), loss(pictures, targets))

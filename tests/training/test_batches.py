@@ -64,7 +64,7 @@ def test_each_step_rank_and_stream_draws_its_own():
 
 def test_pictures_to_floats():
     pictures = to_float(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 4, 4))
-    assert (pictures[0] == -1).all()
+    assert (pictures[0] == 0).all()
     assert (pictures[1] == 1).all()
     assert pictures.is_contiguous(memory_format=torch.channels_last)
 

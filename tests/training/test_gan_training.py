@@ -214,10 +214,22 @@ def test_the_penalty_joins_the_loss_lazily_with_its_factor():
     assert with_it.loss.item() == pytest.approx((without.loss + 3.0 / 2 * 4 * with_it.penalty).item())
 
 
+def test_the_penalty_is_that_of_images_from_minus_one_to_one():
+    """What gamma is meant for: of images in [0, 1] the squared gradient is four times as large."""
+
+    class Linear(Discriminator):
+        def forward(self, images, edge_maps=None):
+            return 0.5 * images.sum((1, 2, 3))
+
+    real, maps = torch.rand(2, 3, 8, 8), torch.zeros(2, 1, 8, 8)
+    losses = Critic(Linear(tiny().model), AdversarialConfig(), gamma=1.0)(real, maps, 1 - real, maps, penalise=True)
+    assert losses.penalty.item() == pytest.approx(0.25 * 3 * 8 * 8)
+
+
 def test_the_relativistic_loss_penalises_both_sides():
     torch.manual_seed(0)
     network = Discriminator(tiny().model)
-    real, fake, maps = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64) - 1, torch.rand(2, 1, 64, 64)
+    real, fake, maps = torch.rand(2, 3, 64, 64) / 2 + 0.5, torch.rand(2, 3, 64, 64) / 2, torch.rand(2, 1, 64, 64)
     one, both = (
         Critic(network, AdversarialConfig(relativistic=switch), gamma=1.0)(real, maps, fake, maps, penalise=True)
         for switch in (False, True)
@@ -309,8 +321,8 @@ def test_the_paper_s_networks_take_a_step_on_a_cpu():
     config = GanRunConfig()
     generator = Generator(config.model)
     critic = Critic(Discriminator(config.model), config.loss, gamma=default_gamma(128))
-    real, maps, z = torch.rand(1, 3, 128, 128) * 2 - 1, torch.rand(1, 1, 128, 128), torch.randn(1, 256)
-    fake = generator(maps, z)
+    real, maps, z = torch.rand(1, 3, 128, 128), torch.rand(1, 1, 128, 128), torch.randn(1, 256)
+    fake = (generator(maps, z) + 1) / 2
     critic(real, maps, fake, maps, penalise=True).loss.backward()
     critic.judge(fake, maps, real, maps, seed=0).backward()
     for network in (generator, critic):

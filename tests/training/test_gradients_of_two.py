@@ -39,7 +39,8 @@ def gradients_of_graph(rank: int, *, spread: bool = False) -> dict[str, Tensor]:
     pictures = torch.rand(2, 3, 64, 64, generator=draw, dtype=torch.float64) * 2 - 1
     forward: nn.Module = DistributedDataParallel(graph) if spread else graph
     repainted = forward(pictures, graph.random_mask(2, generator=draw)).pictures
-    PerceptualLoss(RandomFeatures().double(), distance="l1")(repainted, pictures).backward()
+    loss = PerceptualLoss(RandomFeatures().double(), distance="l1")
+    loss((repainted + 1) / 2, (pictures + 1) / 2).backward()
     return {name: parameter.grad.clone() for name, parameter in graph.named_parameters()}
 
 
@@ -48,7 +49,7 @@ def half_batch(rank: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     draw = step_generator(3, 0, rank=rank)
     shapes = ((2, 3, 64, 64), (2, 1, 64, 64), (2, 1, 64, 64))
     real, real_maps, fake_maps = (torch.rand(shape, generator=draw, dtype=torch.float64) for shape in shapes)
-    return real * 2 - 1, real_maps, fake_maps, torch.randn(2, 8, generator=draw, dtype=torch.float64)
+    return real, real_maps, fake_maps, torch.randn(2, 8, generator=draw, dtype=torch.float64)
 
 
 def gradients_of_gan(rank: int, *, penalise: bool, spread: bool = False) -> dict[str, Tensor]:
@@ -57,7 +58,7 @@ def gradients_of_gan(rank: int, *, penalise: bool, spread: bool = False) -> dict
     paint: nn.Module = DistributedDataParallel(generator) if spread else generator
     criticise: nn.Module = DistributedDataParallel(critic) if spread else critic
     real, real_maps, fake_maps, z = half_batch(rank)
-    fake = paint(fake_maps, z)
+    fake = (paint(fake_maps, z) + 1) / 2
     criticise(real, real_maps, fake, fake_maps, penalise=penalise).loss.backward()
     critic.judge(fake, fake_maps, real, real_maps, seed=0).backward()
     both = nn.ModuleDict({"generator": generator, "critic": critic})

@@ -110,8 +110,8 @@ def test_a_detector_on_features_is_asked_in_half_precision_where_that_is_native(
     graph = AutoLink(AutoLinkConfig(**settings, detector="features", features="random", features_size=64)).eval()
     seen: list[torch.dtype] = []
     graph.detector.features.features[0].register_forward_hook(lambda *all_of_it: seen.append(all_of_it[2].dtype))
-    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
-    painted = (torch.rand(2, 3, 64, 64) * 2 - 1).requires_grad_()
+    pictures = torch.rand(2, 3, 64, 64)
+    painted = torch.rand(2, 3, 64, 64).requires_grad_()
     losses = StructureTerm(graph)(painted, graph.locate(pictures), pictures, graph.locate(pictures), seed=0)
     assert set(seen[2:]) == {torch.bfloat16 if native else torch.float32}
     losses.painted.backward()
@@ -122,6 +122,6 @@ def test_the_detector_of_the_paper_is_asked_in_single_precision():
     graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).eval()
     seen: list[torch.dtype] = []
     graph.detector.head.register_forward_hook(lambda *all_of_it: seen.append(all_of_it[2].dtype))
-    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    pictures = torch.rand(2, 3, 64, 64)
     StructureTerm(graph)(pictures, graph.locate(pictures), pictures, graph.locate(pictures), seed=0)
     assert set(seen) == {torch.float32}

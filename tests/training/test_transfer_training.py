@@ -135,7 +135,7 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["squared"] < rows[0]["squared"] / 8
     transfer = load_transfer(run.folder)
-    target, source = ((frames + 1) / 2 for frames in next(pairs_of(FrameDraws(clips, image_size=64), count=8)))
+    target, source = next(pairs_of(FrameDraws(clips, image_size=64), count=8))
     errors = [
         float((transfer.paint(transfer.graph.detect(target), transfer.look_at(lent)) - target).square().mean())
         for lent in (source, source.roll(1, 0))
@@ -183,25 +183,25 @@ def test_both_frames_of_a_pair_are_mirrored_or_neither():
 
 
 def test_some_pairs_are_varied_both_frames_alike():
-    frames = torch.rand(40, 1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    frames = torch.rand(40, 1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     pairs = frames.expand(-1, 2, -1, -1, -1).clone()
     vary, draws = VaryPairs(0.5), [torch.Generator().manual_seed(seed) for seed in (0, 0, 1)]
     varied, again, other = (vary(pairs, generator=draw) for draw in draws)
     assert torch.equal(varied, again) and not torch.equal(varied, other)
     assert torch.equal(varied[:, 0], varied[:, 1])
-    assert varied.abs().max() <= 1
+    assert varied.min() >= 0 and varied.max() <= 1
     changes = (varied - pairs).abs().mean((1, 2, 3, 4))
-    assert 10 < int((changes > 0.05).sum()) < 30 and int((changes == 0).sum()) == 40 - int((changes > 0.05).sum())
+    assert 10 < int((changes > 0.025).sum()) < 30 and int((changes == 0).sum()) == 40 - int((changes > 0.025).sum())
     assert VaryPairs(0.0)(pairs, generator=draws[0]) is pairs
 
 
 def test_colours_and_places_are_varied():
-    tint = torch.tensor([0.4, 0.0, -0.4]).view(3, 1, 1)
-    ramp = (torch.linspace(-0.5, 0.5, 32) + tint).expand(8, 2, 3, 32, 32).clone()
+    tint = torch.tensor([0.2, 0.0, -0.2]).view(3, 1, 1)
+    ramp = (torch.linspace(0.25, 0.75, 32) + tint).expand(8, 2, 3, 32, 32).clone()
     varied = VaryPairs(1.0)(ramp, generator=torch.Generator().manual_seed(0))
     inner = varied[:, 0, :, 8:24, 8:24]
-    assert inner.diff(dim=-2).abs().mean() > 1e-3  # a ramp along x, turned, rises along y too
-    assert (inner[:, 0] - inner[:, 2] - 0.8).abs().mean() > 1e-2
+    assert inner.diff(dim=-2).abs().mean() > 5e-4  # a ramp along x, turned, rises along y too
+    assert (inner[:, 0] - inner[:, 2] - 0.4).abs().mean() > 5e-3
 
 
 def test_edge_maps_of_clusters_make_up_the_whole():

@@ -170,12 +170,12 @@ def test_an_empty_grid_is_refused() -> None:
 
 
 def test_pictures_of_a_model_become_bytes() -> None:
-    images = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
+    images = torch.tensor([-3.0, 0.0, 0.5, 1.0, 3.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
     assert viz.to_uint8(images)[0, 0, :, 1].tolist() == [0, 0, 128, 255, 255]
 
 
 def test_training_grid_has_a_row_a_sample_and_five_columns() -> None:
-    images = torch.zeros(2, 3, 64, 64)
+    images = torch.full((2, 3, 64, 64), 0.5)
     edge_maps = torch.zeros(2, 1, 32, 32)
     edge_maps[1] = 0.01
     overlays = viz.draw_graphs(images, torch.zeros(2, 4, 2))
@@ -194,8 +194,8 @@ def test_training_grid_of_a_graph_without_edges_is_black_where_the_map_is() -> N
 
 
 def test_a_painted_grid_has_the_pictures_above_and_a_row_a_style() -> None:
-    pictures, poses = torch.zeros(3, 3, 8, 8), torch.zeros(3, 2, 2)
-    rows = [torch.full((3, 3, 8, 8), value) for value in (-1.0, 1.0)]
+    pictures, poses = torch.full((3, 3, 8, 8), 0.5), torch.zeros(3, 2, 2)
+    rows = [torch.full((3, 3, 8, 8), value) for value in (0.0, 1.0)]
     grid = viz.painted_grid(pictures, poses, torch.zeros(2, 2), rows, side_px=32)
     assert grid.shape == (4 + 3 * 36, 4 + 3 * 36, 3)
     assert (grid[4 + 36 : 36 + 36, 4:36] == 0).all() and (grid[4 + 72 : 72 + 36, 4:36] == 255).all()
