@@ -11,6 +11,7 @@ from autolink_gen.cli.main import cli
 
 _ROOT = Path(__file__).resolve().parents[1]
 PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
+_RESULTS = sorted((_ROOT / "docs" / "results").glob("*.json"))
 _BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
@@ -58,7 +59,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(file), f"{page.name} links to {target}#{anchor}, a heading that is not there"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(_ROOT).as_posix())
+@pytest.mark.parametrize("page", [*PAGES, *_RESULTS], ids=lambda page: page.relative_to(_ROOT).as_posix())
 def test_the_program_knows_the_commands_shown(page: Path) -> None:
     wrong = {shlex.join(words): why for words in commands(page) if (why := unknown(words)) is not None}
     assert wrong == {}
@@ -67,6 +68,6 @@ def test_the_program_knows_the_commands_shown(page: Path) -> None:
 def test_what_is_wrong_is_seen() -> None:
     assert unknown(["learn-graph", "--no-such-option"]) is not None
     assert unknown(["data", "no-such-command"]) == "no command no-such-command"
-    assert len(commands(_ROOT / "README.md")) > 8
+    assert sum(len(commands(page)) for page in [*PAGES, *_RESULTS]) > 70
     assert {"results", "your-own-images"} <= anchors(_ROOT / "README.md")
     assert "pip-install" not in anchors(_ROOT / "README.md")
