@@ -119,7 +119,7 @@ def _write(
 ) -> None:
     """Write whose they are, in the run's own folder, then the pictures and the table."""
     from autolink_gen.common.files import write_text_atomically
-    from autolink_gen.viz.charts import edge_matrix_figure
+    from autolink_gen.viz.edge_matrix import edge_matrix_figure
 
     if mark is not None:
         write_text_atomically(folder / _NOTE, json.dumps(mark, indent=2) + "\n")

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from kornia.augmentation import RandomAffine
 from kornia.geometry import transform_points
 from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.common.extras import needs
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.evaluation.fid import spread_batches
 from autolink_gen.inference.detect_batches import GraphModel
@@ -51,6 +52,8 @@ def equivariance(
 
     Raises ValueError where the data set has fewer than two pictures.
     """
+    with needs("eval", "comparing with mirrored pictures"):
+        from scipy.optimize import linear_sum_assignment
     size = len(pictures)  # type: ignore[arg-type]
     if size < 2:
         raise ValueError(f"there are {size} pictures, and keypoints are compared between two; give more")
@@ -70,7 +73,9 @@ def equivariance(
     found, shifted, turned, mirrored = (torch.cat(part) for part in zip(*parts, strict=True))
     back = mirrored * torch.tensor([-1, 1])
     unrelated = (found - found.roll(1, 0)).norm(dim=-1)
-    as_named = back[:, torch.from_numpy(_names(found.numpy(), back.numpy()))]
+    # Which keypoint of mirrored pictures is which: one for each.
+    names = linear_sum_assignment(_mean_distances(found.numpy(), back.numpy()))[1]
+    as_named = back[:, torch.from_numpy(names)]
     return Equivariance(
         shifted_percent=_percent(shifted),
         turned_percent=_percent(turned),
@@ -97,10 +102,7 @@ def _percent(distances: Float[Tensor, "N K"]) -> float:
     return float(distances.mean()) / 2 * 100
 
 
-def _names(found: Float[ndarray, "N K 2"], mirrored: Float[ndarray, "N K 2"]) -> Int[ndarray, "K"]:
-    """Which keypoint of mirrored pictures is which: one for each, nearest on the mean of all pictures."""
-    from scipy.optimize import linear_sum_assignment
-
-    costs = np.linalg.norm(found[:, :, None] - mirrored[:, None], axis=-1).mean(axis=0)
-    names: ndarray = linear_sum_assignment(costs)[1]
-    return names
+def _mean_distances(found: Float[ndarray, "N K 2"], mirrored: Float[ndarray, "N K 2"]) -> Float[ndarray, "K K"]:
+    """How far each keypoint lies from each of mirrored pictures, on the mean of all pictures."""
+    distances: ndarray = np.linalg.norm(found[:, :, None] - mirrored[:, None], axis=-1).mean(axis=0)
+    return distances

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from autolink_gen.common.digests import file_sha256
+from autolink_gen.common.extras import needs
 from autolink_gen.common.spread import evenly
 from autolink_gen.common.torch_files import read_torch_file
 from autolink_gen.ops.ranges import to_signed
@@ -41,10 +42,8 @@ def inception_features(path: Path) -> Extractor:
 
     Raises ValueError where the package is missing or the file is not the one that FID is defined with.
     """
-    try:
+    with needs("fid", "FID"):
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError as error:
-        raise ValueError("FID needs the package torch-fidelity: pip install 'autolink-gen[fid]'") from error
     found = file_sha256(path)
     if not found.startswith(_INCEPTION_SHA256):
         raise ValueError(
@@ -88,9 +87,16 @@ def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50
         yield pictures.float() / 255
 
 
+def check_installed() -> None:
+    """ValueError, with pip's command, where what measures distances is not installed: before anything long."""
+    with needs("eval", "the Frechet distance"):
+        import torchmetrics  # noqa: F401
+
+
 def frechet_distance(one: Features, other: Features) -> float:
     """The Frechet distance between two sets of features, each taken as normal (Heusel et al. 2017, eq. 6)."""
-    from torchmetrics.image.fid import FrechetInceptionDistance
+    with needs("eval", "the Frechet distance"):
+        from torchmetrics.image.fid import FrechetInceptionDistance
 
     metric = FrechetInceptionDistance(feature=_Given(one.shape[1]))
     metric.set_dtype(torch.float64)
@@ -101,7 +107,8 @@ def frechet_distance(one: Features, other: Features) -> float:
 
 def kernel_distance(one: Features, other: Features, *, seed: int = 0) -> float:
     """The squared maximum mean discrepancy under a cubic kernel (Binkowski et al. 2018), unbiased: may be below 0."""
-    from torchmetrics.image.kid import KernelInceptionDistance
+    with needs("eval", "the kernel distance"):
+        from torchmetrics.image.kid import KernelInceptionDistance
 
     subset = min(len(one), len(other), _MAX_SUBSET)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolink_gen.common.extras import needs
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
 from autolink_gen.inference.detect_batches import GraphModel
@@ -156,7 +157,8 @@ def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, 
 
 
 def _score(model: TransferModel, shown: Tensor, true: Tensor, poses: Tensor, perceptual: Distance) -> FrameScores:
-    from torchmetrics.functional.image import structural_similarity_index_measure
+    with needs("eval", "SSIM"):
+        from torchmetrics.functional.image import structural_similarity_index_measure
 
     squared = (shown - true).square().mean().clamp_min(1e-10)
     parts = zip(shown.split(_BATCH), true.split(_BATCH), strict=True)

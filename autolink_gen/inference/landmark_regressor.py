@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
+from autolink_gen.common.extras import needs
 from autolink_gen.common.files import reading, write_text_atomically
 from autolink_gen.common.text import typed
 
@@ -123,7 +124,8 @@ def graph_mark(edge_weights: Float[Tensor, "K K"]) -> str:
 def _fitted(
     features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
 ) -> Float[ndarray, "d P 2"]:
-    from sklearn.linear_model import RidgeCV
+    with needs("eval", "learning landmarks from keypoints"):
+        from sklearn.linear_model import RidgeCV
 
     num_pictures, num_landmarks = true.shape[:2]
     slopes = _following(features, true, widths)

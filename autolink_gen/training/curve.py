@@ -1,13 +1,16 @@
 """A number measured at every save of a run, kept beside the marks to compare it with, and drawn."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+from autolink_gen.common.extras import MissingExtraError
 from autolink_gen.common.files import reading, write_picture, write_text_atomically
 from autolink_gen.common.json_files import read_small_json
 from autolink_gen.viz.charts import distance_curve
 
+log = logging.getLogger(__name__)
 _MOST = 2**24  # bytes; a row has fifty
 
 
@@ -17,6 +20,7 @@ class Curve:
     def __init__(self, folder: Path, name: str, *, marks: dict[str, str]) -> None:
         self.folder, self.name, self.marks = folder, name, marks
         self.values: dict[str, Any] = {"curve": []}
+        self._told = False
 
     def take_up(self, step: int) -> bool:
         """Go on with the curve that is there, up to a step; whether there is one. BadFileError for a damaged one."""
@@ -35,12 +39,18 @@ class Curve:
         self._write()
 
     def add(self, step: int, value: float) -> None:
-        """Add a value, and write both files."""
+        """Add a value, and write both files; the JSON alone, which is said once, where matplotlib is missing."""
         self.values["curve"].append({"step": step, self.name: value})
         self._write()
         known = {label: self.values.get(key) for key, label in self.marks.items()}
         marks = {label: float(mark) for label, mark in known.items() if isinstance(mark, float)}
-        drawn = distance_curve(self.values["curve"], key=self.name, marks=marks)
+        try:
+            drawn = distance_curve(self.values["curve"], key=self.name, marks=marks)
+        except MissingExtraError as error:
+            if not self._told:
+                log.warning("%s; the curve is in %s", error, self.folder / f"{self.name}.json")
+            self._told = True
+            return
         write_picture(self.folder / f"{self.name}.png", drawn, follow_links=False)
 
     def _write(self) -> None:

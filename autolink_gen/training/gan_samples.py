@@ -12,9 +12,17 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
+from autolink_gen.common.extras import MissingExtraError
 from autolink_gen.common.files import write_picture
 from autolink_gen.config import GanRunConfig
-from autolink_gen.evaluation.fid import Extractor, features_of, frechet_distance, spread_batches, vgg16_features
+from autolink_gen.evaluation.fid import (
+    Extractor,
+    check_installed,
+    features_of,
+    frechet_distance,
+    spread_batches,
+    vgg16_features,
+)
 from autolink_gen.inference.generate import Gan, save_gan, styles_on_poses
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
@@ -105,13 +113,17 @@ class Quality:
 
     def begin(self, run: Run) -> None:
         """Take up the curve of a run that goes on, or mark the floor and the ceiling of a new one."""
+        try:
+            check_installed()
+        except MissingExtraError as error:
+            self._leave_out(error)
+            return
         if self._curve.take_up(run.progress.step):
             return
         try:
             self._extract = vgg16_features()
         except ValueError as error:
-            log.warning("the run is not measured, for want of VGG16's weights: %s", error)
-            self.count = 0
+            self._leave_out(error)
             return
         floor = None
         if self.has_held_out:
@@ -132,6 +144,10 @@ class Quality:
         run.metrics[CURVE_NAME] = value
         self._curve.add(run.progress.step, value)
         return value
+
+    def _leave_out(self, error: ValueError) -> None:
+        log.warning("the distance to real pictures is not measured: %s", error)
+        self.count = 0
 
     def _painted(self, run: Run) -> Iterator[Tensor]:
         generator = run.usable

@@ -1,31 +1,34 @@
 """What a run tells while it goes on: a line of metrics now and then, TensorBoard's events, a progress bar."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from autolink_gen.common.extras import MissingExtraError, needs
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.metrics_file import drop_later_lines
 
+log = logging.getLogger(__name__)
+
 
 class RunLog:
     """The logs of a run in ``folder`` that goes on from step ``first``; later lines of before are forgotten."""
 
     def __init__(self, folder: Path, length: RunLengthConfig, *, first: int, launch: Launch) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self.file, self.length, self.first = folder / METRICS_NAME, length, first
         self.started = time.monotonic()
         drop_later_lines(self.file, first)
-        self._writer = SummaryWriter(str(folder), purge_step=first)
+        self._events = _events(folder, first=first)
         self._bar = tqdm(total=length.steps, initial=first, unit="step", disable=not launch.progress, smoothing=0.05)
         self._max_s = None if launch.max_minutes is None else 60 * launch.max_minutes
         self._beside_bar: dict[str, str] = {}
@@ -46,8 +49,8 @@ class RunLog:
         with self._writing():
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+            for name, value in values.items() if self._events else ():
+                self._events.add_scalar(name, value, step)
 
     def _move_bar(self, metrics: dict[str, float]) -> None:
         """One step on, with the newest loss, and the time until the run stops where ``max_minutes`` stops it."""
@@ -63,7 +66,8 @@ class RunLog:
         """End the bar and the events."""
         self._bar.close()
         with self._writing():
-            self._writer.close()
+            if self._events:
+                self._events.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -74,3 +78,14 @@ class RunLog:
                 f"could not write the logs in {self.file.parent}: {reason_of(error)}; free some space, then repeat the "
                 f"command: it goes on from the last save"
             ) from error
+
+
+def _events(folder: Path, *, first: int) -> Any:
+    """TensorBoard's writer of events, or None, which is said, where TensorBoard is not installed."""
+    try:
+        with needs("tensorboard", "writing TensorBoard's events"):
+            from torch.utils.tensorboard import SummaryWriter
+    except MissingExtraError as error:
+        log.warning("%s; the same numbers are in %s", error, folder / METRICS_NAME)
+        return None
+    return SummaryWriter(str(folder), purge_step=first)

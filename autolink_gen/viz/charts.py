@@ -1,33 +1,21 @@
-"""Charts of a run: the edge matrix, and curves over the steps; uint8 arrays out, no files."""
+"""Charts of runs, by matplotlib: curves over the steps, and ablations; uint8 arrays out, no files.
+
+Each raises ValueError, with pip's command, where matplotlib is not installed.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
-from torch import Tensor
+
+from autolink_gen.common.extras import needs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
-Weights = Float[ndarray, "K K"] | Float[Tensor, "K K"]
-
-
-def edge_matrix_figure(edge_weights: Weights) -> Picture:
-    """Draw the symmetric edge weights, each divided by the largest, as a heat map over pairs of keypoints."""
-    values = edge_weights.detach().cpu().numpy() if isinstance(edge_weights, Tensor) else edge_weights
-    weights = np.asarray(values, dtype=np.float64)
-    largest = float(weights.max(initial=0.0))
-    side = min(12.0, max(4.5, 2.5 + 0.22 * len(weights)))
-    figure = _figure(side, side * 0.86)
-    axes = figure.add_subplot()
-    image = axes.imshow(weights / largest if largest > 0 else weights, vmin=0, vmax=1, cmap="magma")
-    figure.colorbar(image, ax=axes, label=f"weight / largest weight ({largest:.3g})", shrink=0.85)
-    ticks = range(0, len(weights), 1 + len(weights) // 20)
-    axes.set(xticks=ticks, yticks=ticks, xlabel="keypoint", ylabel="keypoint", title="Edge weights")
-    return _rendered(figure)
 
 
 def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mapping[str, float]) -> Picture:
@@ -73,8 +61,8 @@ def grid_chart(
 
 
 def _figure(width_in: float, height_in: float) -> "Figure":
-    from matplotlib.figure import Figure
-
+    with needs("plots", "a chart"):
+        from matplotlib.figure import Figure
     return Figure(figsize=(width_in, height_in), dpi=120, layout="constrained")
 
 

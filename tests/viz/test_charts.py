@@ -2,12 +2,13 @@ import numpy as np
 import torch
 
 from autolink_gen.viz import charts
+from autolink_gen.viz.edge_matrix import edge_matrix_figure
 
 
 def test_figures_are_pictures_with_content() -> None:
     weights = torch.zeros(5, 5)
     weights[0, 1] = weights[1, 0] = 3.0
-    heat, empty = charts.edge_matrix_figure(weights), charts.edge_matrix_figure(np.zeros((5, 5)))
+    heat, empty = edge_matrix_figure(weights), edge_matrix_figure(np.zeros((5, 5)))
     assert heat.dtype == np.uint8 and heat.ndim == 3 and heat.shape[2] == 3
     assert heat.shape == empty.shape
     assert (heat != empty).any()

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from autolink_gen.common.extras import needs
 from autolink_gen.common.files import BadFileError, reading
 from autolink_gen.common.progress import Progress
 from autolink_gen.data.published.readers import Annotated, Parts
@@ -43,10 +44,8 @@ def read_celeba_h5(home: Path, progress: Progress) -> Parts:
     form, declares more than the file holds, or lies in another file.
     """
     file = home / "celeba_wild.h5"
-    try:
+    with needs("data", f"reading {file}"):
         import h5py  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"reading {file} needs h5py ({error}): pip install 'autolink-gen[data]'") from error
     if not file.is_file():
         raise BadFileError(f"there is no file {file}; {_REMEDY}")
     with reading(file, "celeba_wild.h5 of the authors", remedy=_REMEDY):
