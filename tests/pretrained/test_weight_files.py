@@ -10,6 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from helpers.messages import raises_mentioning
 from safetensors.torch import load_file, save_file
 
 from autolink_gen.losses.perceptual import RandomFeatures
@@ -110,7 +111,7 @@ def test_names_of_numpy_1_are_understood(checkpoint):
 def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, network):
     trace = tmp_path / "was-here"
     data = pickle.dumps({"Tiny_0": Malicious(f"touch {trace}")})
-    with pytest.raises(ValueError, match=r"pickle of numpy arrays: it asks for \w+\.system"):
+    with raises_mentioning(ValueError, "numpy", "pickle", ("posix.system", "nt.system")):
         unpickle_arrays(data, origin="test")
     # Nor when someone has pinned its hash, nor inside torchvision's form.
     pinned = dataclasses.replace(network, checkpoint_sha256=hashlib.sha256(data).hexdigest())
@@ -124,7 +125,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, network):
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x03}q", b"no pickle at all"])
 def test_bytes_that_are_no_pickle_are_refused(data):
-    with pytest.raises(ValueError, match="here is no readable pickle"):
+    with raises_mentioning(ValueError, "here", "readable", "pickle"):
         unpickle_arrays(data, origin="here")
 
 
@@ -139,7 +140,7 @@ def test_an_archive_without_the_member_or_cut_short_is_refused(tmp_path, network
         read_archive(network, tmp_path / "other.tar.gz")
     write_archive(tmp_path / "whole.tar.gz", "weights/tiny.ckpt", checkpoint)
     (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "whole.tar.gz").read_bytes()[:2000])
-    with pytest.raises(ValueError, match=r"cut\.tar\.gz is no readable source archive: .*; fetch it again"):
+    with raises_mentioning(ValueError, "cut.tar.gz", "readable", "archive", "fetch"):
         read_archive(network, tmp_path / "cut.tar.gz")
 
 
@@ -147,7 +148,7 @@ def test_an_archive_without_the_member_or_cut_short_is_refused(tmp_path, network
 def test_a_damaged_file_is_refused(tmp_path, network, suffix):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(b"\x00" * 100)
-    with pytest.raises(ValueError, match=rf"weights{suffix} is no readable .*fetch it again"):
+    with raises_mentioning(ValueError, path, "readable", "fetch"):
         read_weights(network, path)
 
 
@@ -155,10 +156,10 @@ def test_missing_unknown_and_foreign_files_are_refused(tmp_path, network, tensor
     with pytest.raises(ValueError, match=r"there is no file .*nowhere\.pth"):
         read_weights(network, tmp_path / "nowhere.pth")
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ValueError, match=r"notes\.txt is not a weights file: give a \.safetensors"):
+    with raises_mentioning(ValueError, "notes.txt", "weights file", ".safetensors"):
         read_weights(network, tmp_path / "notes.txt")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match=r"list\.pth holds a list, not a dict of tensors"):
+    with raises_mentioning(ValueError, "list.pth", "list", "tensors"):
         read_weights(network, tmp_path / "list.pth")
     save_file(tensors, tmp_path / "tiny.safetensors")
     with pytest.raises(ValueError, match=r"is not vgg16: features\.0\.weight has shape \(8, 3, 3, 3\)"):
@@ -187,7 +188,7 @@ def test_changed_tensors_do_not_pass_the_check(tmp_path, tensors):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(ValueError, match=r"tiny\.safetensors is damaged .* fetch it again"):
+    with raises_mentioning(ValueError, "tiny.safetensors", "damaged", "fetch"):
         check_digest(path, load_file(path))
 
 
@@ -209,7 +210,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 
 def test_a_file_that_reads_back_otherwise_is_not_kept(tmp_path, monkeypatch, tensors):
     monkeypatch.setattr(weight_files, "_load_safetensors", lambda path: {})
-    with pytest.raises(OSError, match="does not read back as it was written"):
+    with raises_mentioning(OSError, "read back", "written"):
         write_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
     assert list(tmp_path.iterdir()) == []
 
