@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.messages import assert_line_mentions, assert_mentions
 from PIL import Image
 
 from autolink_gen.cli.data import data
@@ -36,19 +37,20 @@ def test_check_prints_a_report_and_fails_where_something_is_bad(folder: Path) ->
 
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert lines == [
-        f"{folder}: 13 pictures (12 .png, 1 .jpg)",
+    assert_mentions(lines[0], folder, "13", "12 .png", "1 .jpg")
+    assert lines[1:7] == [
         "width            72 / 72 / 72 px (min/median/max)",
         "height           48 / 48 / 48 px (min/median/max)",
         "under 64 px      12",
         "modes            12 RGB",
         "other files      1 .txt",
         "unreadable       1",
-        f"  {folder}/broken.jpg: its content is no picture that is known here, whatever its name says",
-        "near-duplicates  1 picture like another (1 group)",
-        f"  {folder}/00.png = 01.png",
-        "remove, replace or shrink what is unreadable; training passes over a few such files",
     ]
+    assert_mentions(lines[7], folder / "broken.jpg", "content", "known")
+    assert_mentions(lines[8], "near-duplicates", 1, "1 group")
+    assert lines[9] == f"  {folder}/00.png = 01.png"
+    assert_mentions(lines[10], "unreadable", "remove", "training")
+    assert len(lines) == 11
 
 
 def test_check_can_skip_near_duplicates(folder: Path) -> None:
@@ -72,7 +74,7 @@ def test_check_names_all_that_is_bad_at_once(folder: Path) -> None:
 
     assert "unreadable       15\n" in result.output
     assert result.output.count("(0 bytes)") == 14
-    assert "training ends where so many" in result.output
+    assert_line_mentions(result, "training", "ends")
 
 
 def test_check_shortens_long_lists_of_what_is_alike(folder: Path) -> None:
@@ -142,15 +144,16 @@ def test_check_of_unreadable_pictures_alone_still_reports(tmp_path: Path) -> Non
 
     assert result.exit_code == 1
     assert "unreadable       1" in result.output and "width" not in result.output
-    assert f"none of what is in {tmp_path} can be read" in result.output
+    assert_line_mentions(result, "none", tmp_path, "read")
 
 
-@pytest.mark.parametrize(("name", "message"), [("", "it is empty; put .jpg"), ("none", "there is no folder")])
-def test_check_of_nothing_is_an_error(tmp_path: Path, name: str, message: str) -> None:
+@pytest.mark.parametrize(("name", "things"), [("", ("empty", ".jpg")), ("none", ("no folder", "none"))])
+def test_check_of_nothing_is_an_error(tmp_path: Path, name: str, things: tuple[str, ...]) -> None:
     result = CliRunner().invoke(data, ["check", str(tmp_path / name)])
 
     assert result.exit_code == 1
-    assert isinstance(result.exception, ValueError) and message in str(result.exception)
+    assert isinstance(result.exception, ValueError)
+    assert_mentions(result.exception, *things)
 
 
 def test_help_ends_with_an_example() -> None:
@@ -190,7 +193,8 @@ def test_frames_of_videos(tmp_path: Path) -> None:
     out = tmp_path / "frames"
     output = prepare(tmp_path / "films", out, "--size", "32")
     assert f"wrote 8 frames of 2 videos in {out}" in output
-    assert "1 video could not be read:" in output and "c.mp4" in output
+    assert_line_mentions(output, "1 video", "read")
+    assert_line_mentions(output, "c.mp4", "content")
     again = prepare(tmp_path / "films", out, "--size", "32")
     assert f"kept 8 frames of 2 videos in {out}" in again and "wrote" not in again
 
@@ -199,7 +203,7 @@ def test_nothing_but_broken_videos_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "c.mp4").write_bytes(b"no video")
     output = prepare(tmp_path / "films", tmp_path / "frames", expect=1)
-    assert "none of the videos in" in output
+    assert_line_mentions(output, "none", "videos", tmp_path / "films")
     (tmp_path / "empty").mkdir()
     assert "no videos in" in prepare(tmp_path / "empty", tmp_path / "frames", expect=1)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from helpers.messages import assert_line_mentions
 from PIL import Image
 from scipy.io import savemat
 
@@ -39,7 +40,8 @@ def test_every_set_is_described(name, tmp_path):
     result = call("info", name, "--data-root", str(tmp_path))
     assert result.exit_code == 0 and result.output.startswith(f"{name}: ")
     if name != "puppets":
-        assert "here: no" in result.output and "expected in the data root" in result.output
+        assert "here: no" in result.output
+        assert_line_mentions(result, "expected", "data root")
 
 
 def test_what_is_to_be_known_of_a_set():
@@ -73,10 +75,10 @@ def test_a_set_is_prepared_found_and_learned_from(tmp_path):
     [
         (("prepare", "puppets"), "puppets needs no preparing"),
         (("prepare", "faces68"), "faces68 needs no preparing"),
-        (("prepare", "flower"), "'flower' is neither a data set nor a folder that exists. Did you mean flowers"),
-        (("info", "nope"), "'nope' is neither a data set"),
-        (("prepare", "flowers"), "holds no|does not hold flowers as it is published: jpg is missing, and 1 more"),
-        (("prepare", "deepfashion", "--download"), "torchvision has no download of this set"),
+        (("prepare", "flower"), "'flower' .*mean flowers"),
+        (("info", "nope"), "'nope' is neither"),
+        (("prepare", "flowers"), "flowers .*published.* jpg is missing, and 1 more"),
+        (("prepare", "deepfashion", "--download"), "torchvision .*download"),
     ],
 )
 def test_mistakes_are_named(words, message, tmp_path):
@@ -102,7 +104,8 @@ def test_what_stops_it_says_how_to_go_on(words, does, error, code, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(f"autolink_gen.data.{does}", stop)
     result = call(*words)
-    assert result.exit_code == code and "repeat the command to go on" in result.output
+    assert result.exit_code == code
+    assert_line_mentions(result, "repeat")
 
 
 def test_an_unreadable_picture_is_reported(tmp_path):
@@ -110,4 +113,5 @@ def test_an_unreadable_picture_is_reported(tmp_path):
     (home / "jpg/image_00002.jpg").write_text("no picture")
     result = call("prepare", "flowers", "--data-root", str(tmp_path))
     assert result.exit_code == 0
-    assert "train: 1 picture" in result.output and "1 picture could not be read: cannot read" in result.output
+    assert_line_mentions(result, "train", ("1 picture", "1 image"))
+    assert_line_mentions(result, "image_00002.jpg", ("1 picture", "1 image"), "read")

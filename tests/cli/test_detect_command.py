@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from helpers.messages import assert_line_mentions, assert_mentions, one_line
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
@@ -167,24 +168,24 @@ def test_nothing_readable_is_an_error_that_writes_nothing(tmp_path: Path, run_fo
         (tmp_path / name).write_text("no")
     result = _detect(tmp_path, "--model", run_folder, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "none of the 2 files could be read; nothing was written" in result.output
+    assert_line_mentions(result, "none", "2 files", "nothing")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "things"),
     [
-        ((), "Missing argument 'PATH...'"),
-        (("gone",), "there is no file or folder gone"),
-        (("empty",), "no pictures or videos in empty"),
-        (("notes.txt",), "notes.txt is by its name neither a picture"),
-        (("1.png", "--out", "."), "would replace an input; choose another --out"),
-        (("1.png", "--model", "gone"), "there is no run gone"),
-        (("1.png",), "autolink-gen learn-graph"),
-        (("1.png", "--threshold", "2"), "2.0 is not in the range 0<=x<=1"),
-        (("1.png", "--batch-size", "0"), "0 is not in the range x>=1"),
-        (("1.png", "--fps", "0"), "0.0 is not in the range x>0"),
-        (("1.png", "--model", "RUN", "--device", "toaster"), "toaster cannot be used here"),
+        ((), ("Missing", "PATH...")),
+        (("gone",), ("no file or folder gone",)),
+        (("empty",), ("no pictures", "empty")),
+        (("notes.txt",), ("notes.txt", "name", ".jpg")),
+        (("1.png", "--out", "."), ("input", "--out")),
+        (("1.png", "--model", "gone"), ("no run gone",)),
+        (("1.png",), ("autolink-gen learn-graph",)),
+        (("1.png", "--threshold", "2"), ("--threshold", "2.0", "0<=x<=1")),
+        (("1.png", "--batch-size", "0"), ("--batch-size", 0, "x>=1")),
+        (("1.png", "--fps", "0"), ("--fps", "0.0", "x>0")),
+        (("1.png", "--model", "RUN", "--device", "toaster"), ("toaster", "used")),
     ],
 )
 def test_mistakes_are_named(
@@ -192,7 +193,7 @@ def test_mistakes_are_named(
     run_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
-    message: str,
+    things: tuple,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
@@ -200,8 +201,7 @@ def test_mistakes_are_named(
     _picture(Path("1.png"))
     result = _detect(*(run_folder if argument == "RUN" else argument for argument in arguments))
     assert result.exit_code in (1, 2)
-    assert message in " ".join(result.output.split())
-    assert "Traceback" not in result.output
+    assert_mentions(one_line(result, exit_code=result.exit_code), *things)
     assert not Path("detections").exists()
 
 
@@ -226,7 +226,7 @@ def test_what_is_not_all_looked_at_is_said(tmp_path: Path, run_folder: Path, cap
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
     inputs = (tmp_path / "moving.webp", cut)
     assert _detect(*inputs, "--model", run_folder, "--out", tmp_path / "out", "--no-overlays").exit_code == 0
-    assert "moving.webp moves: its first picture alone is looked at" in caplog.text
+    assert_line_mentions(caplog.messages, "moving.webp", "moves", "first", "alone")
     assert re.search(r"cut\.webm ends early: \d\.\d of 3\.0 seconds came", caplog.text)
 
 
@@ -335,7 +335,8 @@ def test_a_picture_that_the_network_fails_on_takes_no_other_with_it(
     result = _detect(one_odd, "--model", run_folder, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert [Path(row["file"]).name for row in _rows(tmp_path / "out")][:2] == ["a.jpg", "z.jpg"]
-    assert "odd.jpg: RuntimeError: CUDA out of memory" in result.output and "skipped 1 of 4 files" in result.output
+    assert_line_mentions(result, "odd.jpg", "RuntimeError", "CUDA out of memory")
+    assert_line_mentions(result, "skipped", "1 of 4 files")
 
 
 def test_names_that_are_no_utf_8_and_long_ones(tmp_path: Path, run_folder: Path) -> None:
@@ -393,7 +394,7 @@ def test_a_full_disk_ends_it_and_keeps_what_was_finished(
     assert result.exit_code == 1 and "Traceback" not in result.output
     finished = ["a.jpg"] if where == "picture" else ["a.jpg", "odd.jpg", "z.jpg"]
     name = "odd.png" if where == "picture" else "film.mp4"
-    assert f"could not write {out / name}: No space left on device; free some space" in result.output
+    assert_line_mentions(result, out / name, "No space left on device", "free some space")
     assert f"keypoints.json, {len(finished)} record" in caplog.text and "skipped" not in result.output
     assert [Path(row["file"]).name for row in _rows(out)] == finished
     data = json.loads((out / "keypoints.json").read_text())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from helpers.clustered_graph import two_clusters
+from helpers.messages import assert_line_mentions, assert_mentions
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
@@ -47,7 +48,7 @@ def columns(folder: str) -> dict[str, list[str]]:
 def test_view_graph_says_which_keypoints_are_where_and_what_to_type(here: Path) -> None:
     output = run("view-graph", "tiny", "--data", "pictures", "--clusters", 2)
     assert "cluster 0: keypoints 0, 2, 4\ncluster 1: keypoints 1, 3\n" in output
-    assert "such as cluster 1, which has the faintest edges" in output
+    assert_line_mentions(output, "cluster 1", "faintest")
     assert "autolink-gen detect PICTURES --model tiny --clusters 2 --drop-cluster 1" in output
     told = output.split("autolink-gen ")[1].splitlines()[0].replace("PICTURES", "pictures").split()
     assert "wrote" in run(*told)
@@ -56,7 +57,7 @@ def test_view_graph_says_which_keypoints_are_where_and_what_to_type(here: Path) 
 def test_view_graph_shows_what_is_left(here: Path) -> None:
     run("view-graph", "--data", "pictures", "--clusters", 2, "--out", "whole")
     output = run("view-graph", "--data", "pictures", "--drop-cluster", 1, "--out", "left")
-    assert "(newest), 5 keypoints, without cluster 1 of 2, keypoints 1, 3" in output
+    assert_line_mentions(output, "newest", "5 keypoints", "cluster 1 of 2", "keypoints 1, 3")
     assert "cluster 0: keypoints 0, 2, 4\ncluster 1: keypoints 1, 3\n" in output, "the numbers are those of the whole"
     assert "3 of 10 edges" in output
     whole, left = (
@@ -71,7 +72,7 @@ def test_view_graph_shows_what_is_left(here: Path) -> None:
 def test_detect_leaves_keypoints_out_and_keeps_the_numbers_of_the_others(here: Path) -> None:
     run("detect", "pictures", "--out", "whole", "--threshold", 0)
     output = run("detect", "pictures", "--out", "left", "--threshold", 0, "--drop-cluster", 1)
-    assert "(newest), 5 keypoints, without cluster 1 of 2, keypoints 1, 3" in output
+    assert_line_mentions(output, "newest", "5 keypoints", "cluster 1 of 2", "keypoints 1, 3")
     whole, left = columns("whole"), columns("left")
     names = [f"{axis}{k}_px" for k in (0, 2, 4) for axis in "xy"]
     assert list(left)[5:] == names
@@ -123,29 +124,29 @@ def test_generate_takes_such_a_file_where_its_graph_lacks_the_same(here: Path) -
     file = "detections/keypoints.json"
     assert "1 style on 3 poses" in run("generate", "--model", "left", "--from", file, "--style", 0)
     refused = run("generate", "--model", "whole", "--from", file, "--style", 0, expect=1)
-    assert "leaves out the keypoints 1, 3, which the GAN paints on" in refused
+    assert_line_mentions(refused, "keypoints 1, 3", "GAN")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "things"),
     [
-        (("--drop-cluster", 2), "there is no cluster 2, they are 0 to 1: autolink-gen view-graph --clusters 2 shows"),
-        (("--drop-cluster", -1), "there is no cluster -1"),
-        (("--drop-cluster", 0, "--drop-cluster", 1), "without cluster 0, 1 of 2 no keypoint is left"),
+        (("--drop-cluster", 2), ("no cluster 2", "0 to 1", "autolink-gen view-graph --clusters 2")),
+        (("--drop-cluster", -1), ("no cluster -1",)),
+        (("--drop-cluster", 0, "--drop-cluster", 1), ("cluster 0, 1 of 2", "no keypoint")),
         (("--clusters", 5, "--drop-cluster", 0, "--drop-cluster", 1, "--drop-cluster", 2, "--drop-cluster", 3),
-         "without cluster 0, 1, 2, 3 of 5 keypoint 4 alone is left, and an edge needs two"),
-        (("--clusters", 6, "--drop-cluster", 0), "clusters must be from 1 to the number of keypoints, 5; got 6"),
-        (("--drop-cluster", "x"), "'x' is not a valid integer"),
+         ("cluster 0, 1, 2, 3 of 5", "keypoint 4", "edge", "two")),
+        (("--clusters", 6, "--drop-cluster", 0), ("clusters", 1, 5, 6)),
+        (("--drop-cluster", "x"), ("'x'", "integer")),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", [("detect", "pictures"), ("view-graph", "--data", "pictures")])
 def test_mistakes_are_named_and_nothing_is_written(
-    here: Path, command: tuple[str, ...], arguments: tuple[object, ...], message: str
+    here: Path, command: tuple[str, ...], arguments: tuple[object, ...], things: tuple
 ) -> None:
-    assert message in run(*command, *arguments, expect=2)
+    assert_mentions(run(*command, *arguments, expect=2), *things)
     assert not Path("detections").exists() and not Path("runs/graph/tiny/graph").exists()
 
 
 def test_clusters_alone_leave_nothing_out(here: Path) -> None:
     refused = run("detect", "pictures", "--clusters", 2, expect=2)
-    assert "--clusters 2 leaves nothing out by itself: name a cluster with --drop-cluster" in refused
+    assert_line_mentions(refused, "--clusters 2", "--drop-cluster")

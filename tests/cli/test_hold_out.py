@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from helpers.messages import assert_line_mentions, assert_mentions, one_line
 from PIL import Image
 
 from autolink_gen.cli.main import cli
@@ -74,42 +75,45 @@ def test_a_run_is_measured_on_the_persons_that_it_held_out(graph: AutoLink) -> N
 @pytest.mark.parametrize(
     ("settings", "note"),
     [
-        ({}, "8 of the 8 pictures of persons held out were trained on"),
-        ({"root": "copy"}, "8 of the 8 pictures of persons held out were trained on"),
-        ({"hold_out": 2}, "4 of the 8 pictures of persons held out were trained on"),
+        ({}, ("8 of the 8", "trained")),
+        ({"root": "copy"}, ("8 of the 8", "trained")),
+        ({"hold_out": 2}, ("4 of the 8", "trained")),
         ({"hold_out": 3}, None),
-        ({"name": "puppets+faces68"}, "8 of the 8 pictures of persons held out were trained on"),
+        ({"name": "puppets+faces68"}, ("8 of the 8", "trained")),
         ({"name": "puppets"}, None),
-        (None, "nothing says whether the run was trained on the persons"),
+        (None, ("nothing", "trained", ("persons", "people"))),
     ],
 )
 def test_persons_that_were_trained_on_are_mentioned(
-    graph: AutoLink, settings: dict[str, object] | None, note: str | None
+    graph: AutoLink, settings: dict[str, object] | None, note: tuple | None
 ) -> None:
     shutil.copytree("data", "copy")
     if settings is not None:
         set_data(**settings)
     result = run("evaluate", "tiny", *FACES, "--hold-out", 3, "--max-test", 2)
     assert result.exit_code == 0, result.output
-    assert f"note: {note}" in result.output if note else "note:" not in result.output
+    if note:
+        assert_line_mentions(result, "note", *note)
+    else:
+        assert "note:" not in result.output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "things"),
     [
-        ((*FACES, "--hold-out", "1"), "hold_out=1 leaves no person to learn from; give 2 or more"),
-        (("--data", "puppets", "--hold-out", "5"), "--hold-out is for pictures on disk"),
-        (("--data", "plain", "--hold-out", "5"), "nothing names those of plain"),
-        ((*FACES, "--hold-out", "5", "--fit-data", "plain"), "leave --fit-data out"),
-        (("--data", "data/faces68/train+plain", "--hold-out", "5"), "is no folder of pictures with persons"),
+        ((*FACES, "--hold-out", "1"), ("hold_out=1", "2 or more")),
+        (("--data", "puppets", "--hold-out", "5"), ("--hold-out", "disk")),
+        (("--data", "plain", "--hold-out", "5"), ("nothing", "plain")),
+        ((*FACES, "--hold-out", "5", "--fit-data", "plain"), ("--fit-data", "leave")),
+        (("--data", "data/faces68/train+plain", "--hold-out", "5"), ("data/faces68/train+plain", "no folder")),
     ],
 )
-def test_mistakes_get_one_line(arguments: tuple[str, ...], message: str, graph: AutoLink) -> None:
+def test_mistakes_get_one_line(arguments: tuple[str, ...], things: tuple[str, ...], graph: AutoLink) -> None:
     Path("plain").mkdir()
     Image.new("RGB", (64, 64)).save("plain/1.png")
     result = run("evaluate", "tiny", *arguments)
-    assert result.exit_code in (1, 2) and message in result.output
-    assert "Traceback" not in result.output
+    assert result.exit_code in (1, 2)
+    assert_mentions(one_line(result, exit_code=result.exit_code), *things)
 
 
 def test_learn_graph_trains_without_them(graph: AutoLink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,4 +136,4 @@ def test_learn_graph_trains_without_them(graph: AutoLink, monkeypatch: pytest.Mo
     other = run("learn-graph", *given, "--hold-out", 2, "--name", "faces68-k4-hold3")
     assert other.exit_code == 1 and "data.hold_out" in other.output
     refused = run("learn-graph", "--data", "puppets", *tiny, "--hold-out", 3)
-    assert refused.exit_code == 1 and "hold_out leaves persons out, and puppets is no folder" in refused.output
+    assert_mentions(one_line(refused), "hold_out", "puppets", "folder")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from helpers.messages import assert_line_mentions
 
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli
@@ -49,7 +50,7 @@ def test_a_run_that_is_there_is_not_overwritten(checkpoint):
     before = Path("runs/graph/taichi_k4/model.safetensors").stat().st_mtime_ns
     result = import_official(checkpoint)
     assert result.exit_code == 1
-    assert "Error: runs/graph/taichi_k4/model.safetensors is there already: give another --name" in result.output
+    assert_line_mentions(result, "runs/graph/taichi_k4/model.safetensors", "already", "--name")
     assert "--overwrite" in result.output
     assert Path("runs/graph/taichi_k4/model.safetensors").stat().st_mtime_ns == before
     result = import_official(checkpoint, "--name", "again", "--out", "others")

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from helpers.tiny_learn_graph import assert_one_line, learn_graph
+from helpers.messages import assert_mentions, one_line
+from helpers.tiny_learn_graph import learn_graph
 
 
 def test_a_run_that_another_process_trains_is_one_line(pictures: Path) -> None:
@@ -15,7 +16,7 @@ def test_a_run_that_another_process_trains_is_one_line(pictures: Path) -> None:
     with locked_run(folder):
         for more in ((), ("--fresh",)):
             result = learn_graph("--data", pictures, "--steps", 2, *more)
-            assert_one_line(result, f"{folder} is in use by process {os.getpid()} on ")
+            assert_mentions(one_line(result), folder, "in use", f"process {os.getpid()}")
     assert [path.name for path in folder.parent.iterdir()] == ["photos-k3"]
 
 
@@ -24,7 +25,7 @@ def test_saves_that_cannot_be_read_are_one_line(pictures: Path) -> None:
     folder = Path("runs/graph/photos-k3")
     (folder / "checkpoints/step-00000001/training_state.pt").write_bytes(b"half")
     result = learn_graph("--data", pictures, "--steps", 2)
-    assert_one_line(result, "checkpoints/step-00000001/training_state.pt cannot be read")
+    assert_mentions(one_line(result), "checkpoints/step-00000001/training_state.pt", "read")
     assert (folder / "checkpoints/step-00000001/training_state.pt").read_bytes() == b"half"
 
 
@@ -34,7 +35,7 @@ def test_an_imported_graph_is_not_trained_over(pictures: Path) -> None:
     folder.mkdir(parents=True)
     weights = Path("runs/graph/other/model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights)
-    assert_one_line(learn_graph("--data", pictures, "--steps", 1), f"{folder} holds trained weights")
+    assert_mentions(one_line(learn_graph("--data", pictures, "--steps", 1)), folder, "trained weights")
     assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
     assert learn_graph("--data", pictures, "--steps", 1, "--fresh").exit_code == 0
     assert Path("runs/graph/photos-k3.old1/model.safetensors").read_bytes() == weights
@@ -57,7 +58,7 @@ def test_seeds_are_not_deleted_while_another_process_trains_one(
     monkeypatch.setattr(seeds, "compare_seeds", compare)
     command = ("--data", pictures, "--steps", 1, "--seeds", 2, "--keep-best")
     with held:
-        assert_one_line(learn_graph(*command), "runs/graph/photos-k3-seed1 is in use by process")
+        assert_mentions(one_line(learn_graph(*command)), "runs/graph/photos-k3-seed1", "in use", "process")
         assert sorted(path.name for path in Path("runs/graph").iterdir()) == ["photos-k3-seed0", "photos-k3-seed1"]
     monkeypatch.undo()
     monkeypatch.chdir(pictures.parent / "work")  # undone with the rest

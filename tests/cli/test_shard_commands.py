@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers.messages import assert_line_mentions, assert_mentions
 from PIL import Image
 
 from autolink_gen.cli.main import cli
@@ -59,16 +60,16 @@ def test_a_repeated_pack_keeps_the_shards(home: Path) -> None:
 def test_pack_names_what_it_leaves_out(home: Path) -> None:
     Path("birds/5.jpg").touch()
     output = run("data", "pack", "birds", "b.tar")
-    assert "left out 1 picture that cannot be read:\n  birds/5.jpg: the file is empty (0 bytes)\n" in output
+    assert_line_mentions(output, "birds/5.jpg", "empty", "0 bytes")
 
 
 def test_pack_refuses_in_one_line(home: Path) -> None:
-    for arguments, message in (
-        (("birds", "birds.tar", "--per-shard", 3), "Error: birds-000000.tar is there already, with other pictures"),
-        (("birds", "birds/b.tar"), "Error: birds/b.tar lies in birds, whose pictures are packed"),
-        (("none", "b.tar"), "Error: there is no folder none"),
+    for arguments, things in (
+        (("birds", "birds.tar", "--per-shard", 3), ("birds-000000.tar", "already", "other")),
+        (("birds", "birds/b.tar"), ("birds/b.tar", "birds", "packed")),
+        (("none", "b.tar"), ("no folder none",)),
     ):
-        assert run("data", "pack", *arguments, expect=1).startswith(message)
+        assert_mentions(run("data", "pack", *arguments, expect=1), "Error", *things)
     assert "wrote 5 pictures" in run("data", "pack", "birds", "birds.tar", "--per-shard", 4, "--overwrite")
     assert sorted(path.name for path in home.glob("*.tar")) == ["birds-000000.tar", "birds-000001.tar"]
 
@@ -86,20 +87,20 @@ def test_a_run_on_shards_is_named_goes_on_and_is_evaluated(home: Path, monkeypat
     assert "keypoints of 5 moved pictures" in output
     output = run("evaluate", home / "runs" / "graph" / "birds-k3", "--data", home / "birds-000000.tar", "--few-shot", 1,
                  expect=1)  # fmt: skip
-    assert "names shards, which hold images, not clips or landmarks; give a folder" in output
+    assert_line_mentions(output, "shards", "clips", "landmarks", "folder")
 
 
 def test_a_graph_of_other_shards_is_not_taken_for_one_of_the_same(home: Path) -> None:
     learn_graph("birds-000000.tar", "--name", "one")
     options = ("--recipe", "cpu", "--steps", 1, "--dry-run")
     assert "note:" not in run("train-gan", "--data", "birds-000000.tar", *options)
-    assert "note: that graph was learned on" in run("train-gan", "--data", "birds-000001.tar", *options)
+    assert_line_mentions(run("train-gan", "--data", "birds-000001.tar", *options), "note", "graph", "birds-000000.tar")
 
 
 def test_pose_transfer_asks_for_clips(home: Path) -> None:
     learn_graph("birds-000000.tar")
     output = run("train-transfer", "--data", "birds-000000.tar", "--recipe", "cpu", "--steps", 1, expect=1)
-    assert "birds-000000.tar names shards, which hold images, not clips or landmarks; give a folder" in output
+    assert_line_mentions(output, "birds-000000.tar", "shards", "clips", "folder")
 
 
 @pytest.mark.parametrize(
