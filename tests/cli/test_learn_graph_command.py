@@ -184,15 +184,15 @@ def test_options_reach_the_configuration(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "things"),
     [
-        (["--set", "model.num_keypoints=1"], ("num_keypoints", 2, 64, 1, "edge")),
-        (["--set", "model.image_size=100"], ("image_size", "64, 128, 256", 100)),
+        (["--set", "model.num_keypoints=1"], ("model.num_keypoints", 2, 1)),
+        (["--set", "model.image_size=100"], ("model.image_size", "64, 128, 256", 100)),
         (["--recipe", "papr"], ("papr", "cpu, official, paper, puppets", ".yaml")),
         (["--recipe", "none.yaml"], ("recipe", "none.yaml")),
         (["--set", "optimizer.lr=1"], ("no setting optimizer", "model, data, loss, optimiser*")),
         (["--set", "optimiser.rate=1"], ("no setting optimiser.rate", "optimiser.name, optimiser.lr*")),
         (["--set", "optimiser.lr"], ("--set", "NAME=VALUE", "'optimiser.lr'")),
         (["--set", "training.steps=many"], ("training.steps", "integer")),
-        (["--max-minutes", "0"], ("max_minutes", "positive", 0)),
+        (["--max-minutes", "0"], ("max_minutes", "positive", 0.0)),
         (["--devices", "nine"], ("--devices nine",)),
         (["--devices", "0"], ("--devices 0",)),
         (["--data", "facs68"], ("mean faces68?",)),
@@ -205,7 +205,7 @@ def test_a_wrong_setting_is_one_line(pictures: Path, arguments: list[str], thing
 
 def test_one_keypoint_by_its_option() -> None:
     result = CliRunner().invoke(cli, ["learn-graph", "--num-keypoints", "1"])
-    assert_mentions(one_line(result), "num_keypoints", 2, 64, 1)
+    assert_mentions(one_line(result), "model.num_keypoints", 2, 1)
 
 
 def test_a_batch_that_devices_cannot_share() -> None:

@@ -361,7 +361,7 @@ def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     assert "does not exist" in run("transfer", "nobody", video, expect=1).output
     Image.new("RGB", (80, 60), "white").save(tmp_path / "white.png")
     blank = run("transfer", str(tmp_path / "white.png"), video, "-o", str(tmp_path / "out.mp4"), expect=1).output
-    assert_line_mentions(blank, "white.png", "one colour", "object")
+    assert_line_mentions(blank, "source", "one colour", "object")
     assert not (tmp_path / "out.mp4").exists()
     refused = run("transfer", video, video, "-o", "out.avi", expect=1).output
     assert "must end in .mp4, .mov, .webm, .gif" in refused
