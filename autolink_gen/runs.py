@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,7 @@ from autolink_gen.checkpoints import GRAPH_NAME, WEIGHTS_NAME, read_described_he
 from autolink_gen.common.digests import file_sha256
 from autolink_gen.common.files import write_text_atomically
 from autolink_gen.config import DataConfig, GanRunConfig, GraphRunConfig, TransferRunConfig, build
-from autolink_gen.data.shards.names import is_there
-from autolink_gen.data.source import parts_of
+from autolink_gen.data.source import open_source
 from autolink_gen.recipes import read_settings
 
 CONFIG_NAME = "config.yaml"
@@ -104,10 +103,10 @@ class RunFolder:
         config = self.config()
         if config is None:
             return None
-        if (gone := next(_missing(config.data.name), None)) is not None:
+        if lost := open_source(config.data.name).lost:
             raise ValueError(
-                f"the run {self.path} was trained on {gone}, which is not there any more: give --data with its place "
-                f"now, or with other data"
+                f"the run {self.path} was trained on {lost[0]}, which is not there any more: give --data with its "
+                f"place now, or with other data"
             )
         return config.data
 
@@ -135,11 +134,6 @@ def _place(name: Path, kind: Kind | None, runs: Path) -> Path:
         raise ValueError(f"there is no run {name} (looked for {looked} and {places[-1]}); make one: {commands}")
     # A folder of data may have the run's name: one that holds weights comes first.
     return min(there, key=lambda place: not (place.is_file() or any(place.glob("*.safetensors"))))
-
-
-def _missing(data: str) -> Iterator[str]:
-    """The paths in a data set's name that are not there."""
-    return (part for part in map(str, parts_of(data)) if Path(part).is_absolute() and not is_there(part))
 
 
 @dataclass(frozen=True)

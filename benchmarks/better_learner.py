@@ -21,7 +21,7 @@ from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.common.files import write_text_atomically
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.data.landmarks import find_landmarks_csv
-from autolink_gen.data.source import find_pictures
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.score import score_graph
 from autolink_gen.recipes import merge, read_recipe
 from autolink_gen.training.graph import train_graph
@@ -68,7 +68,7 @@ _FEW, _MORE = 4, 34  # steps whose difference in time is that of a step
 
 def hold_out(data: str, root: Path | None, folder: Path, *, every: int) -> Path:
     """A folder with parts train and test of a set's training part: every so many-th person is in test."""
-    source = find_pictures(data, root=root, split="train")
+    source = open_source(data, root=root).folder("train")
     header, *rows = find_landmarks_csv(source).read_text(encoding="utf-8").splitlines()
     columns = header.split(",")
     name, person = columns.index("file"), columns.index("person")

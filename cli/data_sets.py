@@ -39,11 +39,11 @@ def info(name: str | None, data_root: Path | None) -> None:
         return
     for line in _facts(name, entry):
         echo(line)
-    from autolink_gen.data.source import find_pictures
+    from autolink_gen.data.source import open_source
 
     given = f" --data-root {typed(data_root)}" if data_root else ""
     try:
-        folder = find_pictures(name, root=data_root)
+        folder = open_source(name, root=data_root).folder()
     except ValueError as error:
         echo(f"here: no ({str(error).splitlines()[0]})")
     else:

@@ -65,7 +65,7 @@ def grid(
 
     from autolink_gen.checkpoints import load_graph_model
     from autolink_gen.common.files import check_free, write_picture
-    from autolink_gen.data.source import open_dataset
+    from autolink_gen.data.source import open_source
     from autolink_gen.runs import RunFolder
     from autolink_gen.viz.graphs import picture_grid
 
@@ -81,7 +81,7 @@ def grid(
     graph = load_graph_model(path, device=pick_device(device))
     data, root, settings = evaluated_data(path, options)
     size, classes = max(options["size"], graph.config.input_size), settings.get("classes", ())
-    pictures = open_dataset(data, root=root, split="test", image_size=size, fit=graph.config.fit, classes=classes)
+    pictures = open_source(data, root=root, classes=classes).images("test", size=size, fit=graph.config.fit)
     batches = _by_lot(len(pictures), rows * cols, seed=options["seed"])  # type: ignore[arg-type]
     tiles = []
     for indices in progress_bar(batches, len(batches), "figure"):

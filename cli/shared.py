@@ -22,13 +22,11 @@ def evaluated_data(run: Path, options: dict[str, Any]) -> tuple[str, Path | None
 
 def check_own_data(data: str, run: Path) -> None:
     """UsageError where a run's own data are a path that is not there: the run, or they, have been moved."""
-    from autolink_gen.data.shards.names import is_there
-    from autolink_gen.data.source import parts_of
+    from autolink_gen.data.source import open_source
 
-    gone = next((part for part in map(str, parts_of(data)) if Path(part).is_absolute() and not is_there(part)), None)
-    if gone is not None:
+    if lost := open_source(data).lost:
         raise click.UsageError(
-            f"the run {run} was trained on {gone}, which is not there any more: give --data with its place now, or "
+            f"the run {run} was trained on {lost[0]}, which is not there any more: give --data with its place now, or "
             f"with other data"
         )
 

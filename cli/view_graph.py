@@ -150,11 +150,11 @@ def _pose(
 ) -> "np.ndarray":
     from tqdm import tqdm
 
-    from autolink_gen.data.source import open_dataset
+    from autolink_gen.data.source import open_source
     from autolink_gen.inference.detect import MEAN_POSE_PICTURES, mean_pose
 
     config = model.config
-    dataset = open_dataset(data, root=root, image_size=config.input_size, fit=config.fit, classes=classes, seed=seed)
+    dataset = open_source(data, root=root, classes=classes).images(size=config.input_size, fit=config.fit, seed=seed)
     total = min(MEAN_POSE_PICTURES, len(dataset))  # type: ignore[arg-type]
     with tqdm(total=total, desc="mean pose", unit="picture", leave=False, delay=1, disable=None) as bar:
         return mean_pose(model, dataset, progress=bar.update, name=name)

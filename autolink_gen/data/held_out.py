@@ -1,7 +1,6 @@
-"""Persons held out of the training part of a data set, so that settings are tuned without the test persons."""
+"""People held out of the training part of a source, so that settings are tuned without the people of the test part."""
 
 import logging
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,96 +9,91 @@ from torch.utils.data import Dataset, Subset
 
 from autolink_gen.data.folders import split_images
 from autolink_gen.data.found import tell
+from autolink_gen.data.identity import public_data
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.data.published.sets import SETS, Embedded
-from autolink_gen.data.source import find_pictures, has_shards, parts_of
+from autolink_gen.data.sources.base import Source
+from autolink_gen.data.sources.folder import SourceOfFiles
 
 logger = logging.getLogger(__name__)
 
 
-def find_persons(data: str | Path, *, root: Path | None = None) -> tuple[Path, Path]:
-    """The folder of a data set's training pictures, and the table that names the person in each.
+def people_table(source: Source) -> tuple[Path, Path]:
+    """The folder of a source's training images, and the table that names the person in each.
 
-    Raises ValueError for data without such a table, and for several sets at once.
+    Raises ValueError for a source without such a table, and for several sources at once.
     """
-    if len(parts_of(data)) > 1 or has_shards(data) or isinstance(SETS.get(str(data)), Embedded):
-        raise ValueError(f"hold_out leaves persons out, and {data} is no folder of pictures with persons: leave it out")
-    folder = find_pictures(data, root=root, split="train")
+    if not isinstance(source, SourceOfFiles):
+        raise ValueError(
+            f"hold_out leaves people out, and {public_data(source.text)} is no folder of images with people: leave it out"
+        )
+    folder = source.folder("train")
     try:
         return folder, find_landmarks_csv(folder)
     except ValueError as error:
-        raise ValueError(f"hold_out leaves persons out, and nothing names those of {data}: {error}") from error
+        raise ValueError(f"hold_out leaves people out, and nothing names those of {source.text}: {error}") from error
 
 
-def held_out_rows(table: LandmarkTable, every: int, *, source: Path) -> list[bool]:
-    """Which pictures of a table show persons held out: of the persons sorted by name the first, and every Nth from it.
+def held_out_rows(table: LandmarkTable, every: int, *, table_path: Path) -> list[bool]:
+    """Which images of a table show people held out: of the people sorted by name the first, and every Nth from it.
 
-    Raises ValueError for `every` below 2, a picture without a person, and a single person; `source` is the table.
+    Raises ValueError for `every` below 2, an image without a person, and a single person.
     """
     if every < 2:
-        raise ValueError(f"hold_out={every} leaves no person to learn from; give 2 or more, 5 for every fifth")
+        raise ValueError(f"hold_out={every} leaves nobody to learn from; give 2 or more, 5 for every fifth person")
     if nameless := sum(not person for person in table.persons):
         raise ValueError(
-            f"{source} has no person for {nameless} of {len(table)} pictures, and hold_out leaves persons out: fill "
+            f"{table_path} has no person for {nameless} of {len(table)} images, and hold_out leaves people out: fill "
             f"the column person, or leave hold_out out"
         )
-    persons = sorted(set(table.persons))
-    if len(persons) < 2:
-        raise ValueError(f"{source} has one person alone, and hold_out leaves persons out: leave it out")
-    held = frozenset(persons[::every])
+    people = sorted(set(table.persons))
+    if len(people) < 2:
+        raise ValueError(f"{table_path} has one person alone, and hold_out leaves people out: leave it out")
+    held = frozenset(people[::every])
     return [person in held for person in table.persons]
 
 
-def training_files(data: str | Path, *, root: Path | None = None, every: int = 0) -> set[tuple[str, int]]:
-    """The pictures that a run is trained on, by their names below the set's folder and their sizes in bytes.
+def training_files(source: Source, *, every: int = 0) -> set[tuple[str, int]]:
+    """The images that a run is trained on, by their names below the set's folder and their sizes in bytes.
 
-    With `every`, those of the persons held out are none of them. Several sets give all of theirs; shards, and what is
+    With `every`, those of the people held out are none of them. Several sources give all of theirs; shards, and what is
     not there any more, give none.
     """
     files: set[tuple[str, int]] = set()
-    for part in parts_of(data):
+    for part in source.parts:
         with suppress(ValueError):
-            folder = find_pictures(part, root=root, split="train")
+            folder = part.folder("train")
             paths = split_images(folder)[0]
             if every:
                 table = read_landmarks_csv(find_landmarks_csv(folder))
-                held = held_out_rows(table, every, source=folder)
+                held = held_out_rows(table, every, table_path=folder)
                 pairs = zip(match_pictures(table, folder), held, strict=True)
                 paths = [path for path, is_held in pairs if not is_held]
             files |= {(str(path.relative_to(folder)), path.stat().st_size) for path in paths}
     return files
 
 
-def open_persons(
-    data: str | Path,
-    *,
-    root: Path | None = None,
-    every: int,
-    held_out: bool,
-    image_size: int,
-    fit: FIT = "crop",
-    classes: Collection[str] = (),
-) -> Dataset[Tensor]:
-    """The training pictures of the persons held out, or of all others, as :func:`open_dataset` gives them.
+def open_people(source: Source, *, every: int, held_out: bool, size: int, fit: FIT = "crop") -> Dataset[Tensor]:
+    """The training images of the people held out, or of all others, as `Source.images` gives them.
 
-    Pictures that the table does not name are in neither. Raises ValueError as `find_persons` and `held_out_rows` do,
-    where a picture of the table is missing, and for `classes`.
+    Images that the table does not name are in neither. Raises ValueError as `people_table` and `held_out_rows` do,
+    where an image of the table is missing, and for a source with classes.
     """
-    if classes:
-        raise ValueError("hold_out is for sets of persons, which have no classes; leave one of the two out")
-    folder, source = find_persons(data, root=root)
-    table = read_landmarks_csv(source)
-    held = held_out_rows(table, every, source=source)
-    pictures = ImageFolder(folder, image_size=image_size, fit=fit)
-    tell(pictures.found)
-    paths = match_pictures(table, pictures.folder)
-    wanted = {path for path, is_held in zip(paths, held, strict=True) if is_held == held_out}
-    rows = [index for index, path in enumerate(pictures.paths) if path in wanted]
-    persons = {person for person, is_held in zip(table.persons, held, strict=True) if is_held == held_out}
+    if source.classes:
+        raise ValueError("hold_out is for sets of people, which have no classes; leave one of the two out")
+    folder, table_path = people_table(source)
+    table = read_landmarks_csv(table_path)
+    held = held_out_rows(table, every, table_path=table_path)
+    images = ImageFolder(folder, image_size=size, fit=fit)
+    tell(images.found)
+    chosen = {
+        path for path, is_held in zip(match_pictures(table, images.folder), held, strict=True) if is_held == held_out
+    }
+    rows = [index for index, path in enumerate(images.paths) if path in chosen]
+    people = {person for person, is_held in zip(table.persons, held, strict=True) if is_held == held_out}
     logger.info(
-        "%s: %d pictures of %d of %d persons", "held out" if held_out else "without those held out", len(rows),
-        len(persons), len(set(table.persons)),
+        "%s: %d images of %d of %d people", "held out" if held_out else "without those held out", len(rows),
+        len(people), len(set(table.persons)),
     )  # fmt: skip
-    return Subset(pictures, rows)
+    return Subset(images, rows)

@@ -12,7 +12,7 @@ from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.common.files import write_picture
 from autolink_gen.common.progress import Progress
 from autolink_gen.common.text import counted
-from autolink_gen.data.held_out import open_persons
+from autolink_gen.data.held_out import open_people
 from autolink_gen.data.puppets.dataset import JOINT_NAMES
 from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.evaluation import leak
@@ -99,15 +99,7 @@ def _open(graph: AutoLink, settings: EvaluationSettings) -> Dataset[Tensor]:
     """The images to test on, as the graph was trained to see them."""
     size, fit, source = graph.config.input_size, graph.config.fit, settings.source
     if settings.hold_out and not isinstance(source, PuppetSource):
-        return open_persons(
-            source.text,
-            root=settings.data_root,
-            every=settings.hold_out,
-            held_out=True,
-            image_size=size,
-            fit=fit,
-            classes=settings.classes or (),
-        )
+        return open_people(source, every=settings.hold_out, held_out=True, size=size, fit=fit)
     return source.images("test", size=size, fit=fit)
 
 
@@ -123,7 +115,7 @@ def _score_unlabelled(
 ) -> GraphEvaluation:
     most = min(leak.MAX_PICTURES, settings.max_test or leak.MAX_PICTURES)
     seen = see_pictures(
-        graph, images, data=settings.source.text, max_pictures=most, batch_size=batch_size, progress=progress
+        graph, images, source=settings.source, max_pictures=most, batch_size=batch_size, progress=progress
     )
     told, notes = _leak(seen)
     report = GraphEvaluation(

@@ -1,9 +1,8 @@
 """The annotated images that a graph is fitted and tested on, and what a reader of the scores should know of them."""
 
-from pathlib import Path
-
 from autolink_gen.common.text import counted
 from autolink_gen.data.held_out import training_files
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.settings import EvaluationSettings
 from autolink_gen.evaluation.splits import (
     OnePartError,
@@ -62,8 +61,8 @@ def trained_on_note(run: RunFolder, settings: EvaluationSettings) -> str | None:
     config = run.config()
     if config is None:
         return "note: nothing says whether the run was trained on the persons that are measured"
-    root = Path(config.data.root) if config.data.root else settings.data_root
-    trained = training_files(config.data.name, root=root, every=config.data.hold_out)
+    learned_from = open_source(config.data.name, root=config.data.root or settings.data_root)
+    trained = training_files(learned_from, every=config.data.hold_out)
     test = read_held_out(settings.source.text, root=settings.data_root, every=settings.hold_out)[1]
     number = sum((str(path.relative_to(test.folder)), path.stat().st_size) in trained for path in test.paths)
     if not number:

@@ -14,8 +14,8 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.image_folder import ImageFolder
-from autolink_gen.data.published.sets import SETS, PictureSet
-from autolink_gen.data.source import own_path
+from autolink_gen.data.sources.base import Source
+from autolink_gen.data.sources.named import NamedSource
 from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import FOLDS, MAX_PICTURES
@@ -46,12 +46,12 @@ def see_pictures(
     graph: SureGraphModel,
     pictures: Dataset[Tensor],
     *,
-    data: str | Path,
+    source: Source,
     max_pictures: int = MAX_PICTURES,
     batch_size: int = 32,
     progress: Progress = no_progress,
 ) -> Seen:
-    """Detect on at most `max_pictures` spread over the opened data set `data`.
+    """Detect on at most `max_pictures` spread over the images of `source`, which are `pictures`.
 
     Raises ValueError where there are none.
     """
@@ -60,7 +60,7 @@ def see_pictures(
     keypoints, _, colours = detect_and_see(graph, read, batch_size=batch_size)
     check_found(keypoints, name="the model")
     names = [_folder(pictures, row) for row in rows]
-    if isinstance(pictures, FrameDraws) or _holds_clips(data):
+    if isinstance(pictures, FrameDraws) or _holds_clips(source):
         return Seen(keypoints, colours, groups=_as_groups(names))
     return Seen(keypoints, colours, classes=_as_classes(names))
 
@@ -110,10 +110,9 @@ def _first_folder(path: Path, folder: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
-def _holds_clips(data: str | Path) -> bool:
+def _holds_clips(source: Source) -> bool:
     """Whether the folders of a named set are clips, not classes."""
-    entry = None if own_path(data) is not None else SETS.get(str(data).partition("/")[0])
-    return isinstance(entry, PictureSet) and entry.depth > 0 and entry.level != "class"
+    return isinstance(source, NamedSource) and source.entry.depth > 0 and source.entry.level != "class"
 
 
 def _as_groups(names: Sequence[str]) -> tuple[str, ...] | None:

@@ -11,10 +11,10 @@ from numpy import ndarray
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
 from autolink_gen.common.text import shown
-from autolink_gen.data.held_out import find_persons, held_out_rows
+from autolink_gen.data.held_out import held_out_rows, people_table
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.data.source import find_pictures
+from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.folder import held_out_beside
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.inference.detect_batches import SureGraphModel, detect_and_see
@@ -47,10 +47,11 @@ def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path |
     Without `fit_data` the fit part is the set's own, or its train split; of a folder called test or val it is the
     folder train beside it, and the other way round. Raises OnePartError where that leaves one of the two open.
     """
-    test = find_pictures(data, root=root, split="test").absolute()
+    source = open_source(data, root=root)
+    test = source.folder("test").absolute()
     if fit_data is not None:
         return fit_data, test
-    fit = find_pictures(data, root=root, split="fit").absolute()
+    fit = source.folder("fit").absolute()
     if fit != test:
         return fit, test
     if test.name != "train":
@@ -89,9 +90,9 @@ def read_held_out(
 
     Raises ValueError where nothing names the persons, or fewer than two, and for `every` below 2.
     """
-    folder, table_path = find_persons(data, root=root)
+    folder, table_path = people_table(open_source(data, root=root))
     table = read_landmarks_csv(table_path)
-    held = held_out_rows(table, every, source=table_path)
+    held = held_out_rows(table, every, table_path=table_path)
     fit, test = (_rows(table, [row for row, out in enumerate(held) if out == wanted]) for wanted in (False, True))
     return _part(folder, table_path, fit, fit_limit), _part(folder, table_path, test, test_limit)
 

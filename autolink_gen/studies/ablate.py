@@ -26,8 +26,9 @@ from autolink_gen.studies.jobs import Job, Outcome, Results, work_through
 from autolink_gen.studies.search import Value
 from autolink_gen.studies.tables import Score, markdown_table, metric_of, summarise
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.naming import data_label, run_name
+from autolink_gen.training.naming import run_name
 from autolink_gen.training.plans import Choices, default_recipe
+from autolink_gen.training.run_data import source_of
 from autolink_gen.viz.charts import grid_chart
 
 TABLE_NAME, PLOT_NAME = "table.md", "plot.png"
@@ -80,7 +81,7 @@ def plan_ablation(what: str, choices: Choices, *, num_keypoints: int | None = No
     given = choices.given(model={"num_keypoints": num_keypoints})
     values = merge(merge(read_recipe("graph", recipe), given), choices.settings or {})
     base = build(GraphRunConfig, values)
-    name = choices.name or run_name(f"{what}-{data_label(base.data.name)}")
+    name = choices.name or run_name(f"{what}-{source_of(base.data).label}")
     seeds = [base.training.seed + number for number in range(num_seeds)]
     cells = ABLATIONS[what].cells
     runs = tuple(_cell_run(values, cell, seed) for seed in seeds for cell in cells)  # all cells once, before any twice

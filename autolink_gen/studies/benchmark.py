@@ -25,8 +25,9 @@ from autolink_gen.studies.jobs import Job, Outcome, Results, work_through
 from autolink_gen.studies.search import Value
 from autolink_gen.studies.tables import benchmark_table
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.naming import data_label, run_name
+from autolink_gen.training.naming import run_name
 from autolink_gen.training.plans import Choices, default_recipe
+from autolink_gen.training.run_data import source_of
 
 TABLE_NAME = "table.md"
 
@@ -79,7 +80,7 @@ def plan_benchmark(choices: Choices, *, num_keypoints: int | None = None, num_se
     first = build(GraphRunConfig, values)
     seeds = [first.training.seed + number for number in range(num_seeds)]
     configs = [build(GraphRunConfig, merge(values, {"training": {"seed": seed}})) for seed in seeds]
-    name = choices.name or run_name(data_label(first.data.name), suffix=f"-k{first.model.num_keypoints}")
+    name = choices.name or run_name(source_of(first.data).label, suffix=f"-k{first.model.num_keypoints}")
     runs = tuple(GraphJob(f"seed{config.training.seed}", config) for config in configs)
     return BenchmarkPlan(data, recipe, choices.out / "benchmark" / name, runs)
 

@@ -17,17 +17,17 @@ from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.common.files import write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.config import GraphRunConfig
-from autolink_gen.data.held_out import open_persons
-from autolink_gen.data.source import open_held_out
+from autolink_gen.data.held_out import open_people
 from autolink_gen.evaluation.fid import spread_batches
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
 from autolink_gen.studies.seed_table import seeds_in
-from autolink_gen.training.batches import open_pictures, step_generator
+from autolink_gen.training.batches import open_images, step_generator
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings
 from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.locks import LOCK_NAME, locked_run
+from autolink_gen.training.run_data import source_of
 
 _MAX_PICTURES = 256
 _BATCH = 16
@@ -52,16 +52,15 @@ def compare_seeds(
 
     At most 256 held-out pictures are repainted, or training pictures where nothing is held out.
     """
-    root = Path(config.data.root) if config.data.root else None
     size, fit = config.model.input_size, config.model.fit
-    name, every = config.data.name, config.data.hold_out
+    source, every = source_of(config.data), config.data.hold_out
     pictures: Dataset[Tensor] | None
     if every:
-        pictures = open_persons(name, root=root, every=every, held_out=True, image_size=size, fit=fit)
+        pictures = open_people(source, every=every, held_out=True, size=size, fit=fit)
     else:
-        pictures = open_held_out(name, root=root, image_size=size, fit=fit, classes=config.data.classes)
+        pictures = source.held_out(size=size, fit=fit)
     if pictures is None:
-        pictures = open_pictures(config.data, image_size=size, fit=fit, seed=0)
+        pictures = open_images(source, hold_out=every, size=size, fit=fit, seed=0)
     loss_of = make_loss(config.loss)
     found = [
         SeedLoss(seed, _loss(folder, loss_of, pictures))

@@ -12,7 +12,7 @@ from autolink_gen.config import GraphRunConfig, to_yaml
 from autolink_gen.runs import CONFIG_NAME
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings, move_aside
 from autolink_gen.training.locks import locked_run
-from autolink_gen.training.run_data import found_data, keep_record
+from autolink_gen.training.run_data import keep_record, source_of
 
 SETTINGS_NAME, RUNS_NAME, TABLE_NAME = "settings.yaml", "runs.json", "table.md"
 _MOST_BYTES = 2**20
@@ -39,7 +39,7 @@ def open_work(
     """
     if fresh and folder.is_dir() and any(folder.iterdir()):
         _move_aside(folder)
-    found = found_data(base.data)
+    contents = source_of(base.data).contents()
     if (folder / TABLE_NAME).exists() and (
         told := _differences(folder, base, runs, max_minutes=max_minutes, search=search or {})
     ):
@@ -54,7 +54,7 @@ def open_work(
         json.dumps({"runs": [*runs], "max_minutes": max_minutes, "search": dict(search or {})}, indent=1) + "\n",
         follow_links=False,
     )
-    keep_record(folder, found)
+    keep_record(folder, contents)
 
 
 def _differences(

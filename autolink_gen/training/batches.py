@@ -1,17 +1,15 @@
 """Batches whose content is a function of (seed, step), so that a resumed run sees what it would have seen."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from autolink_gen.config import DataConfig
-from autolink_gen.data.held_out import open_persons
+from autolink_gen.data.held_out import open_people
 from autolink_gen.data.images import FIT
-from autolink_gen.data.source import open_dataset
+from autolink_gen.data.sources.base import Source
 from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches, worker_context
 
 
@@ -87,21 +85,12 @@ def endless_batches(
     return worker_batches(loader)
 
 
-def open_pictures(data: DataConfig, *, image_size: int, fit: FIT, seed: int) -> Dataset[Tensor]:
-    """The training pictures of a run; ValueError where none of them can be read."""
-    root = Path(data.root) if data.root else None
-    if data.hold_out:
-        dataset = open_persons(
-            data.name,
-            root=root,
-            every=data.hold_out,
-            held_out=False,
-            image_size=image_size,
-            fit=fit,
-            classes=data.classes,
-        )
+def open_images(source: Source, *, hold_out: int, size: int, fit: FIT, seed: int) -> Dataset[Tensor]:
+    """The training images of a run, but for every `hold_out`-th person; ValueError where none of them can be read."""
+    if hold_out:
+        dataset = open_people(source, every=hold_out, held_out=False, size=size, fit=fit)
     else:
-        dataset = open_dataset(data.name, root=root, image_size=image_size, fit=fit, seed=seed, classes=data.classes)
+        dataset = source.images(size=size, fit=fit, seed=seed)
     dataset[0]  # before anything is made of them
     return dataset
 

@@ -64,14 +64,14 @@ def is_only_begun(folder: Path) -> bool:
     return not saves
 
 
-def check_run(folder: Path, config: Any, found: Contents | None = None) -> None:
-    """ValueError where the folder holds a run with other settings; ``found`` is what is found of its data.
+def check_run(folder: Path, config: Any, contents: Contents | None = None) -> None:
+    """ValueError where the folder holds a run with other settings; ``contents`` are those of its data.
 
     A run that came to no save is as good as none: that it had other settings is only said.
     """
     if not (folder / CONFIG_NAME).exists():
         return
-    differences = changed_settings(folder, config, but=MAY_CHANGE, found=found)
+    differences = changed_settings(folder, config, but=MAY_CHANGE, contents=contents)
     if differences and is_only_begun(folder):
         log.warning("%s holds a run that came to no save: it begins anew, %s", folder, "; ".join(differences))
     elif differences:
@@ -141,16 +141,16 @@ def write_config(folder: Path, config: Any) -> None:
 
 
 def changed_settings(
-    folder: Path, config: Any, *, but: Collection[str], found: Contents | None = None, name: str = CONFIG_NAME
+    folder: Path, config: Any, *, but: Collection[str], contents: Contents | None = None, name: str = CONFIG_NAME
 ) -> list[str]:
     """What to say of each setting of a configuration that the run in a folder has otherwise, ``but`` for some.
 
-    Data in another place that hold the same are no other setting; ``found`` is what they hold, where that is known.
+    Data in another place that hold the same are no other setting; ``contents`` are theirs, where they are known.
     """
     old = read_config(folder, type(config), name=name)
     but = {*but, "data.name", "data.root"}
     told = [text for key, text in sorted(_differences(to_dict(old), to_dict(config))) if key not in but]
-    return sorted(told + other_data(folder, old.data, config.data, found=found))
+    return sorted(told + other_data(folder, old.data, config.data, contents=contents))
 
 
 def read_config(folder: Path, kind: type[Any], *, name: str = CONFIG_NAME) -> Any:

@@ -1,7 +1,6 @@
 """Training loop 2: a GAN that paints on the edge maps of a learned graph (AutoLink, Appendix C.1)."""
 
 from contextlib import closing
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -9,20 +8,21 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.config import GanRunConfig, PoseConfig
-from autolink_gen.data.source import open_held_out
+from autolink_gen.data.sources.base import Source
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.adversary import Critic, make_critic
 from autolink_gen.training.augment import Nudge
-from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
+from autolink_gen.training.batches import flip_some, open_images, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan_samples import GanSamples, Quality
 from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.run_data import source_of
 from autolink_gen.training.structure import StructureTerm
 
 MIN_PICTURES = 8
@@ -36,10 +36,11 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     """
     check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, config.training)
-    dataset, held_out = _open(config, graph), None
+    source = source_of(config.data)
+    dataset, held_out = _open(source, config, graph), None
     if config.progress.pictures and fabric.is_global_zero:
-        held_out = _open_held_out(config, graph)
-    with opened_run(fabric, launch, config, graph=graph) as saved:
+        held_out = source.held_out(size=config.model.image_size, fit=graph.config.fit)
+    with opened_run(fabric, launch, config=config, source=source, graph=graph) as saved:
         graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
         generator = Generator(config.model).to(memory_format=torch.channels_last)
         mapping_lr = config.optimiser.mapping_lr
@@ -127,9 +128,9 @@ def other_poses(
     return torch.where((chance[1] < config.jitter_share).to(poses.device), jittered, poses)
 
 
-def _open(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:
+def _open(source: Source, config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:
     size, seed = config.model.image_size, config.training.seed
-    dataset = open_pictures(config.data, image_size=size, fit=graph.config.fit, seed=seed)
+    dataset = open_images(source, hold_out=config.data.hold_out, size=size, fit=graph.config.fit, seed=seed)
     count = len(dataset)  # type: ignore[arg-type]
     if count < MIN_PICTURES:
         raise ValueError(
@@ -137,13 +138,3 @@ def _open(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:
             f"some thousand are good, and below one thousand --augment helps"
         )
     return dataset
-
-
-def _open_held_out(config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor] | None:
-    return open_held_out(
-        config.data.name,
-        root=Path(config.data.root) if config.data.root else None,
-        image_size=config.model.image_size,
-        fit=graph.config.fit,
-        classes=config.data.classes,
-    )

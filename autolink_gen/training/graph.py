@@ -16,12 +16,13 @@ from autolink_gen.config import GraphRunConfig, ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
-from autolink_gen.training.batches import flip_some, open_pictures, step_generator, to_float
+from autolink_gen.training.batches import flip_some, open_images, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.run_data import source_of
 from autolink_gen.viz.graphs import draw_graphs, picture_grid, training_grid
 
 _HIDDEN = 0.5  # grey: what samples show where the mask hides the image
@@ -31,8 +32,9 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did."""
     fabric = start_fabric(launch, config.training)
     size, fit = config.model.input_size, config.model.fit
-    dataset = open_pictures(config.data, image_size=size, fit=fit, seed=config.training.seed)
-    with opened_run(fabric, launch, config) as saved:
+    source = source_of(config.data)
+    dataset = open_images(source, hold_out=config.data.hold_out, size=size, fit=fit, seed=config.training.seed)
+    with opened_run(fabric, launch, config=config, source=source) as saved:
         model = AutoLink(config.model).to(memory_format=torch.channels_last)
         special = [
             ([model.raw_edge_weights, model.alpha], config.optimiser.edge_weight_lr),

@@ -8,14 +8,13 @@ from pathlib import Path
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import ClusterChoice, ClusterError, without_clusters, without_text
 from autolink_gen.config import GraphChoice, build
-from autolink_gen.data.identity import public_data
-from autolink_gen.data.shards.names import absolute_name, is_shards
-from autolink_gen.data.source import parts_of
+from autolink_gen.data.sources.base import Source
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import read_settings
 from autolink_gen.runs import CONFIG_NAME, RunFolder
 from autolink_gen.training.folders import is_only_begun
 from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
+from autolink_gen.training.run_data import source_of
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,14 @@ class ChosenGraph:
 
 def choose_graph(
     folder: Path,
-    data: str,
+    source: Source,
     *,
     run: str | os.PathLike[str] | None,
     dropped: ClusterChoice | None,
     resume: bool,
     called: str,
 ) -> ChosenGraph:
-    """The graph for the run in ``folder``, trained on ``data``; ``called`` is what a note calls it, as "the GAN".
+    """The graph for the run in ``folder``, trained on ``source``; ``called`` is what a note calls it, as "the GAN".
 
     That is the one of ``run``; else the copy that a run which goes on keeps; else the newest that was learned on these
     data; else the newest. ``dropped`` clusters are left out. Raises ValueError where there is none, and ClusterError
@@ -44,7 +43,7 @@ def choose_graph(
     """
     dropped = _settled(folder, dropped) if resume else dropped
     own = _own(folder, dropped) if resume and run is None else None
-    return own or _named(folder.parents[1], data, run=run, dropped=dropped, called=called)
+    return own or _named(folder.parents[1], source, run=run, dropped=dropped, called=called)
 
 
 def _settled(folder: Path, named: ClusterChoice | None) -> ClusterChoice | None:
@@ -87,51 +86,33 @@ def _own(folder: Path, dropped: ClusterChoice | None) -> ChosenGraph | None:
 
 
 def _named(
-    runs: Path, data: str, *, run: str | os.PathLike[str] | None, dropped: ClusterChoice | None, called: str
+    runs: Path, source: Source, *, run: str | os.PathLike[str] | None, dropped: ClusterChoice | None, called: str
 ) -> ChosenGraph:
     found, why = RunFolder.find(run, kind="graph", runs=runs), ""
     if run is None:
-        newest_first = RunFolder.finished("graph", runs=runs)
-        fitting = next((one for one in newest_first if (name := _learned_on(one)) and not _is_new(data, name)), None)
+        fitting = next((one for one in RunFolder.finished("graph", runs=runs) if _has_seen(one, source)), None)
         found, why = (fitting, ", the newest run on this data") if fitting else (found, ", the newest run")
     graph = without_clusters(load_graph_model(found), dropped)
     notes = [f"graph: {found.path} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}"]
     learned_on = _learned_on(found)
-    if learned_on and _is_new(data, learned_on):
-        notes.append(f"note: that graph was learned on {learned_on}, and {called} is trained on {public_data(data)}")
+    if learned_on and not learned_on.covers(source):
+        notes.append(
+            f"note: that graph was learned on {learned_on.public_name}, and {called} is trained on {source.public_name}"
+        )
     choice = GraphChoice(run=str(found.path))
     if dropped is not None:
         choice = GraphChoice(run=str(found.path), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
     return ChosenGraph(graph, choice, tuple(notes))
 
 
-def _learned_on(run: RunFolder) -> str:
-    """The data that a graph was learned on, as they may be shown; nothing where that is not known."""
+def _has_seen(run: RunFolder, source: Source) -> bool:
+    learned_on = _learned_on(run)
+    return learned_on is not None and learned_on.covers(source)
+
+
+def _learned_on(run: RunFolder) -> Source | None:
+    """The data that a graph was learned on; None where that is not known."""
     with suppress(ValueError):  # settings of a later version, say
-        if (config := run.config()) is not None:
-            return public_data(config.data.name)
-    return ""
-
-
-def _is_new(data: str, learned_on: str) -> bool:
-    """Whether a graph learned on ``learned_on`` has not seen ``data`` or a part of it."""
-    known = [_way_to(str(part)) for part in parts_of(learned_on)]
-    parts = [_way_to(str(part)) for part in parts_of(public_data(data))]
-    return not all(any(_is_same(part, other) for other in known) for part in parts)
-
-
-def _is_same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether one way ends as the other does: a folder may be that of a named set."""
-    shorter = min(len(one), len(other))
-    return one[-shorter:] == other[-shorter:]
-
-
-def _way_to(data: str) -> tuple[str, ...]:
-    """The folders that lead to the pictures, or the name of a set, without its split or class."""
-    folder = Path(data)
-    if is_shards(data):
-        return (absolute_name(data),)
-    if not folder.is_dir():
-        return (data.partition("/")[0],)
-    parts = folder.resolve().parts
-    return parts[:-1] if parts[-1] == "train" else parts
+        if (config := run.config()) is not None and config.data.name:
+            return source_of(config.data)
+    return None

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from autolink_gen.data.contents import Contents
+from autolink_gen.data.sources.base import Source
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.runs import CONFIG_NAME
 from autolink_gen.training.folders import (
@@ -27,21 +28,23 @@ from autolink_gen.training.folders import (
 from autolink_gen.training.graph_copy import check_graph, keep_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.locks import locked_run
-from autolink_gen.training.run_data import found_data, keep_record, say_changes
+from autolink_gen.training.run_data import keep_record, say_changes
 from autolink_gen.training.run_length import say_length
 from autolink_gen.training.saves import Save, find_newest, read_save, set_aside
 
 
 @contextmanager
-def opened_run(fabric: Fabric, launch: Launch, config: Any, *, graph: AutoLink | None = None) -> Iterator[Save | None]:
+def opened_run(
+    fabric: Fabric, launch: Launch, *, config: Any, source: Source, graph: AutoLink | None = None
+) -> Iterator[Save | None]:
     """Hold the run's folder, made or taken up, while the run goes on; gives the save to go on from, None for a new run.
 
-    ``graph`` is what the run stands on, of which it keeps a copy. Raises ValueError, and changes nothing, where the
-    folder holds a run with other settings or another graph, where its saves cannot be read, and where another
-    process trains in it; with ``launch.fresh`` an old run is moved aside, never deleted.
+    ``source`` are the run's data. ``graph`` is what the run stands on, of which it keeps a copy. Raises ValueError, and
+    changes nothing, where the folder holds a run with other settings or another graph, where its saves cannot be read,
+    and where another process trains in it; with ``launch.fresh`` an old run is moved aside, never deleted.
     """
     with ExitStack() as held:
-        first = _First(launch, config, graph, held)
+        first = _First(launch, config, source, graph, held)
         name = _at_first(fabric, first.look)
         saved = first.saved
         if not fabric.is_global_zero and name:
@@ -60,21 +63,22 @@ class _First:
 
     launch: Launch
     config: Any
+    source: Source
     graph: AutoLink | None
     held: ExitStack
     saved: Save | None = None
-    found: Contents | None = None
+    contents: Contents | None = None
 
     def look(self) -> str:
         """Check and lock the folder; the name of the save that is found, empty for a new run."""
         folder = self.launch.folder
-        self.found = found_data(self.config.data)
+        self.contents = self.source.contents()
         check_place(folder)
         if self.launch.fresh and holds_run(folder):
             move_aside(folder)
         make_folder(folder)
         self.held.enter_context(locked_run(folder))
-        check_run(folder, self.config, self.found)
+        check_run(folder, self.config, self.contents)
         if self.graph is not None:
             check_graph(folder, self.graph)
         self.saved = find_newest(folder / CHECKPOINTS_NAME)
@@ -93,10 +97,10 @@ class _First:
             say_length(read_config(folder, type(self.config)), self.config, step=self.saved.step)
         if self.saved is None or self.saved.step <= self.config.training.steps:  # else nothing will be done with it
             write_config(folder, self.config)
-        if self.found is not None:
+        if self.contents is not None:
             if self.saved is not None:
-                say_changes(folder, self.config.data, self.found)
-            keep_record(folder, self.found)
+                say_changes(folder, self.config.data, self.contents)
+            keep_record(folder, self.contents)
         if self.graph is not None:
             keep_graph(folder, self.graph)
         return ""

@@ -12,6 +12,9 @@ from torch import nn
 from autolink_gen.checkpoints import GRAPH_NAME
 from autolink_gen.clusters import ClusterChoice
 from autolink_gen.config import GanRunConfig, TransferRunConfig, build, to_yaml
+from autolink_gen.data.published.sets import PUPPETS
+from autolink_gen.data.source import open_source
+from autolink_gen.data.sources.base import Source
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
@@ -23,9 +26,10 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_choosing import choose_graph
 from autolink_gen.training.graph_copy import with_graph
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.naming import data_label, run_name, whole_path
+from autolink_gen.training.naming import run_name
 from autolink_gen.training.plans import Choices, chosen, default_recipe
 from autolink_gen.training.report import parameter_table
+from autolink_gen.training.run_data import source_of
 
 Config = TypeVar("Config", bound=GanRunConfig | TransferRunConfig)
 
@@ -135,21 +139,21 @@ def _planned(
     recipe = choices.recipe or default_recipe(name, choices.data)
     values = read_recipe(name, recipe)
 
-    def folder_of(data: str) -> Path:
-        return choices.out / name / (choices.name or run_name(data_label(data), suffix=suffix))
+    def folder_of(source: Source) -> Path:
+        return choices.out / name / (choices.name or run_name(source.label, suffix=suffix))
 
     def configured(size: Mapping[str, Any]) -> Config:
         return build(kind, merge(merge(merge({"model": size}, values), given), choices.settings or {}))
 
-    data = whole_path(choices.data) if choices.data else "puppets"
-    folder = folder_of(data)
+    source = open_source(choices.data or PUPPETS)
+    folder = folder_of(source)
     if not wish.is_needed and not _has_graph(folder, choices.out, wish):
         config = configured({})
-        return recipe, config, folder_of(config.data.name), None, _without_graph(wish)
-    found = choose_graph(folder, data, run=wish.run, dropped=wish.dropped, resume=wish.resume, called=called)
+        return recipe, config, folder_of(source_of(config.data)), None, _without_graph(wish)
+    found = choose_graph(folder, source, run=wish.run, dropped=wish.dropped, resume=wish.resume, called=called)
     config = configured({"image_size": found.graph.config.image_size})
     config = with_graph(config, found.graph, found.choice)
-    return recipe, config, folder_of(config.data.name), found.graph, found.notes
+    return recipe, config, folder_of(source_of(config.data)), found.graph, found.notes
 
 
 def _without_graph(wish: GraphWish) -> tuple[str, ...]:

@@ -9,13 +9,15 @@ import torch
 
 from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, build, to_yaml
+from autolink_gen.data.source import open_source
 from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
 from autolink_gen.runs import RunFolder
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.naming import data_label, run_name, whole_path
+from autolink_gen.training.naming import run_name
+from autolink_gen.training.run_data import source_of
 
 _FLIP = {True: 0.5, False: 0.0, None: None}  # data.flip of mirror
 
@@ -54,7 +56,7 @@ class Choices:
                 str(text).encode()
             except UnicodeEncodeError as error:
                 raise ValueError(f"{text} is no UTF-8; rename that folder") from error
-        data = whole_path(self.data) if self.data else None
+        data = open_source(self.data).full_name if self.data else None
         root = str(self.data_root) if self.data_root else None
         chosen: dict[str, dict[str, Any]] = {
             "data": {"name": data, "root": root, "flip": _FLIP[self.mirror]},
@@ -120,7 +122,7 @@ def plan_graph(
     config = configured(read_recipe("graph", recipe))
     held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
     suffix = f"-k{config.model.num_keypoints}{held_out}"
-    name = choices.name or run_name(data_label(config.data.name), suffix=suffix)
+    name = choices.name or run_name(source_of(config.data).label, suffix=suffix)
     earlier = [configured(values) for values in earlier_recipes("graph", recipe)]
     return GraphPlan(recipe, config, choices.out / "graph" / name, earlier)
 

@@ -2,14 +2,13 @@
 
 import logging
 from contextlib import closing
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from autolink_gen.config import TransferRunConfig
-from autolink_gen.data.source import holds_clips_out, open_clips
+from autolink_gen.data.sources.base import Source
 from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.losses.perceptual import PerceptualLoss
@@ -27,6 +26,7 @@ from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.run_data import source_of
 from autolink_gen.training.structure import StructureTerm
 from autolink_gen.training.transfer_samples import Reconstruction, TransferSamples, poses_of
 
@@ -41,12 +41,12 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     """
     check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, config.training)
-    pairs, held_out = (_open_pairs(config, graph, split=split) for split in ("train", "test"))
+    source = source_of(config.data)
+    pairs, held_out = (_open_pairs(source, config, graph, split=split) for split in ("train", "test"))
     pairs[0]  # before anything is made of them
-    root = Path(config.data.root) if config.data.root else None
-    if fabric.is_global_zero and not holds_clips_out(config.data.name, root=root):
+    if fabric.is_global_zero and not source.holds_clips_out():
         log.warning("no clips are held out, as a folder with train and test in it would: l1.png is of clips seen")
-    with opened_run(fabric, launch, config, graph=graph) as saved:
+    with opened_run(fabric, launch, config=config, source=source, graph=graph) as saved:
         graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
         network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
         labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
@@ -151,9 +151,8 @@ def _critic(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimizer
     return critic, make_optimiser(critic, config.optimiser, special=[])
 
 
-def _open_pairs(config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:
-    """Pairs of frames of the run's clips."""
-    size, data, seed = config.model.image_size, config.data, config.training.seed
-    root = Path(data.root) if data.root else None
-    clips = open_clips(data.name, root=root, split=split, image_size=size, seed=seed)
+def _open_pairs(source: Source, config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:
+    """Pairs of frames of the source's clips."""
+    size, seed = config.model.image_size, config.training.seed
+    clips = source.clips(split, size=size, seed=seed)
     return FrameDraws(clips, image_size=size, frames=2, fit=graph.config.fit, seed=seed)

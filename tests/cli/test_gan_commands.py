@@ -17,7 +17,7 @@ from autolink_gen import load_gan
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.common.progress import no_progress
-from autolink_gen.data import source as catalog
+from autolink_gen.data.sources.folder import SourceOfFiles
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.evaluation.gan import GanScores, Structure
@@ -185,13 +185,13 @@ def test_classes_of_afhq(here, afhq):
 def test_the_mean_pose_is_that_of_the_classes_trained_on(here, afhq, monkeypatch):
     given = ("--data", "afhq", "--data-root", str(afhq), "--graph", "puppets-k3", "--steps", "1", "--batch-size", "2")
     train(*given, "--classes", "cat", "--name", "cats")
-    plain, seen = catalog.open_dataset, []
+    plain, seen = SourceOfFiles.images, []
 
-    def open_dataset(*args, **kwargs):
+    def images(*args, **kwargs):
         seen.append(plain(*args, **kwargs))
         return seen[-1]
 
-    monkeypatch.setattr(catalog, "open_dataset", open_dataset)
+    monkeypatch.setattr(SourceOfFiles, "images", images)
     run("view-graph", "runs/gan/cats", "--data-root", str(afhq))
     assert [len(dataset) for dataset in seen] == [9]
 

@@ -12,7 +12,7 @@ from helpers.messages import assert_line_mentions, assert_mentions, one_line
 from PIL import Image
 
 from autolink_gen.cli.main import cli
-from autolink_gen.data.held_out import open_persons
+from autolink_gen.data.held_out import open_people
 from autolink_gen.evaluation.landmarks import nme
 from autolink_gen.evaluation.splits import annotate, read_held_out
 from autolink_gen.models.autolink import AutoLink
@@ -56,7 +56,7 @@ def test_persons_held_out_are_measured_and_the_others_fitted_on(
     parts = read_held_out("faces68", root=Path("data"), every=3)
     assert scores["nme_percent"] == pytest.approx(100 * nme(*(annotate(graph, part) for part in parts)), rel=1e-4)
     assert scores["equivariance"]["num_pictures"] == 8, "no test person is looked at"
-    assert "held out: 8 pictures of 2 of 6 persons" in caplog.messages
+    assert_line_mentions(caplog.messages, "held out", 8, "2 of 6 people")
     assert "note:" not in result.output
     names = {path.name for path in Path("runs/graph/tiny/evaluation").iterdir()}
     assert "faces68-hold3.png" in names and "faces68.png" not in names
@@ -122,10 +122,10 @@ def test_learn_graph_trains_without_them(graph: AutoLink, monkeypatch: pytest.Mo
     opened = []
 
     def watched(*given: object, **options: object) -> object:
-        opened.append(open_persons(*given, **options))  # type: ignore[arg-type]
+        opened.append(open_people(*given, **options))  # type: ignore[arg-type]
         return opened[-1]
 
-    monkeypatch.setattr(batches, "open_persons", watched)
+    monkeypatch.setattr(batches, "open_people", watched)
     tiny = ("--recipe", "puppets", "--image-size", 64, "--batch-size", 2, "--num-keypoints", 4, "--steps", 1)
     given = (*FACES, *tiny, "--set", "model.width=0.25", "--set", "loss.features=random", "--devices", "cpu")
     result = run("learn-graph", *given, "--hold-out", 3)

@@ -10,7 +10,7 @@ from helpers.messages import assert_line_mentions, assert_mentions
 from PIL import Image
 
 from autolink_gen.cli.main import cli
-from autolink_gen.training.naming import data_label, whole_path
+from autolink_gen.data.source import open_source
 
 TINY = ("model.width=0.05", "model.sigma2=1e-2", "loss.features=random", "loss.resize=null", "training.batch_size=2")
 
@@ -116,12 +116,12 @@ def test_pose_transfer_asks_for_clips(home: Path) -> None:
     ],
 )
 def test_what_runs_on_shards_are_called(home: Path, data: str, label: str) -> None:
-    assert data_label(data) == label.replace("HOME", home.name)
+    assert open_source(data).label == label.replace("HOME", home.name)
 
 
 def test_paths_of_shards_are_kept_whole(home: Path) -> None:
     whole = str(home.resolve())
-    assert whole_path("birds-*.tar+faces68") == f"{whole}/birds-*.tar+faces68"
-    assert whole_path("birds-000000.tar") == f"{whole}/birds-000000.tar"
-    assert whole_path("https://host/a.tar") == "https://host/a.tar"
-    assert whole_path(".") == whole
+    assert open_source("birds-*.tar+faces68").full_name == f"{whole}/birds-*.tar+faces68"
+    assert open_source("birds-000000.tar").full_name == f"{whole}/birds-000000.tar"
+    assert open_source("https://host/a.tar").full_name == "https://host/a.tar"
+    assert open_source(".").full_name == whole

@@ -11,7 +11,7 @@ from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.published.places import data_root
 from autolink_gen.data.published.sets import SETS, Embedded
 from autolink_gen.data.puppets.dataset import Puppets
-from autolink_gen.data.source import find_pictures, open_dataset, open_held_out
+from autolink_gen.data.source import open_source
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
@@ -28,8 +28,8 @@ def test_the_table_describes_each_set() -> None:
 
 
 def test_puppets_need_no_files() -> None:
-    train = open_dataset("puppets", image_size=32, seed=3)
-    test = open_dataset("puppets", split="test", image_size=32, seed=3)
+    train = open_source("puppets").images(size=32, seed=3)
+    test = open_source("puppets").images("test", size=32, seed=3)
 
     assert isinstance(train, Puppets) and isinstance(test, Puppets)
     assert (train.image_size, train.seed, train.split, test.split) == (32, 3, "train", "test")
@@ -51,23 +51,23 @@ def test_puppets_need_no_files() -> None:
 def test_named_sets_are_found_in_the_root_or_as_the_root(root: Path, data: str, split: str, files: list[str]) -> None:
     home = root / data.partition("/")[0]
 
-    dataset = open_dataset(data, root=root, split=split, image_size=8, fit="pad")
+    dataset = open_source(data, root=root).images(split, size=8, fit="pad")
 
     assert _files(dataset, home) == files
     assert dataset[0].shape == (3, 8, 8)
-    assert _files(open_dataset(data, root=home, split=split, image_size=8), home) == files
+    assert _files(open_source(data, root=home).images(split, size=8), home) == files
 
 
 def test_taichi_with_splits_uses_them(tmp_path: Path) -> None:
     save_picture(tmp_path / "taichi/train/clip/0.png")
     save_picture(tmp_path / "taichi/test/clip/0.png")
 
-    assert find_pictures("taichi", root=tmp_path, split="test") == tmp_path / "taichi/test"
-    assert find_pictures("taichi", root=tmp_path, split="train") == tmp_path / "taichi/train"
+    assert open_source("taichi", root=tmp_path).folder("test") == tmp_path / "taichi/test"
+    assert open_source("taichi", root=tmp_path).folder("train") == tmp_path / "taichi/train"
 
 
 def test_options_reach_the_folder(root: Path) -> None:
-    dataset = open_dataset(root / "faces68/train", image_size=16, fit="stretch")
+    dataset = open_source(root / "faces68/train").images(size=16, fit="stretch")
 
     assert isinstance(dataset, ImageFolder)
     assert (dataset.image_size, dataset.fit) == (16, "stretch")
@@ -78,7 +78,7 @@ def test_an_unsplit_folder_is_used_whole(tmp_path: Path, split: str) -> None:
     save_picture(tmp_path / "pictures/a/1.jpg")
     save_picture(tmp_path / "pictures/train/2.jpg")
 
-    dataset = open_dataset(str(tmp_path / "pictures"), split=split, image_size=8)
+    dataset = open_source(str(tmp_path / "pictures")).images(split, size=8)
 
     assert _files(dataset, tmp_path / "pictures") == ["a/1.jpg", "train/2.jpg"]
 
@@ -88,8 +88,8 @@ def test_a_split_folder_keeps_its_test_pictures_apart(tmp_path: Path, held_out: 
     save_picture(tmp_path / "train/1.jpg")
     save_picture(tmp_path / held_out / "2.jpg")
 
-    assert find_pictures(tmp_path) == tmp_path / "train"
-    assert find_pictures(tmp_path, split="test") == tmp_path / held_out
+    assert open_source(tmp_path).folder() == tmp_path / "train"
+    assert open_source(tmp_path).folder("test") == tmp_path / held_out
 
 
 @pytest.mark.parametrize("name", ["test", "val"])
@@ -97,30 +97,30 @@ def test_the_folder_beside_train_is_held_out(tmp_path: Path, name: str) -> None:
     for folder in ("train", name):
         save_picture(tmp_path / folder / "a.png")
     for data in (tmp_path, tmp_path / "train"):
-        held_out = open_held_out(data, image_size=32)
+        held_out = open_source(data).held_out(size=32)
         assert isinstance(held_out, ImageFolder) and held_out.folder == tmp_path / name
 
 
 def test_a_folder_alone_holds_nothing_out(tmp_path: Path) -> None:
     save_picture(tmp_path / "pictures" / "a.png")
     save_picture(tmp_path / "test" / "a.png")
-    assert open_held_out(tmp_path / "pictures", image_size=32) is None
+    assert open_source(tmp_path / "pictures").held_out(size=32) is None
 
 
 def test_puppets_hold_out_their_test_split() -> None:
-    train, held_out = open_dataset("puppets", image_size=32), open_held_out("puppets", image_size=32)
+    train, held_out = open_source("puppets").images(size=32), open_source("puppets").held_out(size=32)
     assert held_out is not None and (train[0] != held_out[0]).any()
 
 
 def test_classes_are_opened_in_their_order(root: Path) -> None:
-    both = open_dataset("afhq", root=root, image_size=32, classes=("dog", "cat"))
-    each = [open_dataset("afhq", root=root, image_size=32, classes=(name,)) for name in ("dog", "cat")]
+    both = open_source("afhq", root=root, classes=("dog", "cat")).images(size=32)
+    each = [open_source("afhq", root=root, classes=(name,)).images(size=32) for name in ("dog", "cat")]
     assert [len(part) for part in each] == [len(part.paths) for part in each]
     assert [path.parent.name for part in both.datasets for path in part.paths][:: len(each[0])] == ["dog", "cat"]
     with pytest.raises(ValueError, match="has no 'horse'"):
-        open_dataset("afhq", root=root, image_size=32, classes=("horse",))
+        open_source("afhq", root=root, classes=("horse",)).images(size=32)
     with pytest.raises(ValueError, match="puppets has no classes"):
-        open_dataset("puppets", image_size=32, classes=("cat",))
+        open_source("puppets", classes=("cat",)).images(size=32)
 
 
 def test_a_name_means_the_set_and_a_path_the_folder(root: Path) -> None:
@@ -128,10 +128,10 @@ def test_a_name_means_the_set_and_a_path_the_folder(root: Path) -> None:
     save_picture(here / "faces68/mine.jpg")
     save_picture(here / "cats/mine.jpg")
 
-    assert find_pictures("faces68", root=root) == root / "faces68/train"
-    assert find_pictures("./faces68", root=root) == Path("faces68")
-    assert find_pictures(Path("faces68"), root=root) == Path("faces68")
-    assert find_pictures("cats", root=root) == Path("cats")
+    assert open_source("faces68", root=root).folder() == root / "faces68/train"
+    assert open_source("./faces68", root=root).folder() == Path("faces68")
+    assert open_source(Path("faces68"), root=root).folder() == Path("faces68")
+    assert open_source("cats", root=root).folder() == Path("cats")
 
 
 def test_root_comes_from_the_option_then_the_variable_then_the_settings(
@@ -175,29 +175,29 @@ def test_wrong_settings_are_named(nobody_says_where: Path, content: str, things:
 
 def test_an_unknown_name_lists_the_names_and_the_near_ones() -> None:
     with raises_mentioning(ValueError, "facs68", "mean faces68?", "--data ./*", ", ".join(SETS)):
-        open_dataset("facs68", image_size=8)
+        open_source("facs68").images(size=8)
 
 
 @pytest.mark.parametrize("data", ["nowhere/to/be/found", "./my_own_pictures", "qqqq"])
 def test_a_folder_that_is_not_there_gets_no_guess(data: str) -> None:
     with raises_mentioning(ValueError, data, "neither", "folder", ", ".join(SETS)):
-        open_dataset(data, image_size=8)
+        open_source(data).images(size=8)
 
 
 def test_a_file_instead_of_a_folder_is_refused(root: Path) -> None:
     with raises_mentioning(ValueError, "a.jpg", "file", "folder"):
-        open_dataset(str(root / "faces68/train/a.jpg"), image_size=8)
+        open_source(str(root / "faces68/train/a.jpg")).images(size=8)
 
 
 def test_a_set_without_a_root_says_how_to_give_one(nobody_says_where: Path) -> None:
     with pytest.raises(ValueError, match=r"--data-root DIR, .* AUTOLINK_GEN_DATA, .*`data_root: DIR`") as error:
-        open_dataset("faces68", image_size=8)
+        open_source("faces68").images(size=8)
     assert str(nobody_says_where / "config.yaml") in str(error.value)
 
 
 def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"{tmp_path}/none \(from --data-root\) is no folder"):
-        open_dataset("faces68", root=tmp_path / "none", image_size=8)
+        open_source("faces68", root=tmp_path / "none").images(size=8)
 
 
 def test_a_wrong_layout_shows_what_is_expected_and_what_is_there(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_wrong_layout_shows_what_is_expected_and_what_is_there(tmp_path: Path)
         (tmp_path / f"afhq/note{number}.txt").touch()
 
     with pytest.raises(ValueError, match="from --data-root") as error:
-        open_dataset("afhq", root=tmp_path, split="test", image_size=8)
+        open_source("afhq", root=tmp_path).images("test", size=8)
 
     expected, found = str(error.value).split("found:")
     assert "  afhq/test/<class>/*.jpg\n  afhq/val/<class>/*.jpg" in expected
@@ -217,27 +217,27 @@ def test_a_root_full_of_other_folders_is_not_taken_for_taichi(tmp_path: Path) ->
     save_picture(tmp_path / "holiday/1.jpg")
 
     with pytest.raises(ValueError, match=r"taichi/<clip>/\*\.jpg\nfound:(.*\n)+  .*/holiday/"):
-        open_dataset("taichi", root=tmp_path, image_size=8)
+        open_source("taichi", root=tmp_path).images(size=8)
 
 
 def test_an_empty_root_says_so(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"found:\n  empty/ is empty"):
-        open_dataset("faces68", root=tmp_path / "empty", image_size=8)
+        open_source("faces68", root=tmp_path / "empty").images(size=8)
 
 
 def test_a_class_that_is_not_there_lists_those_that_are(root: Path) -> None:
     with raises_mentioning(ValueError, "wild", "cat", "dog"):
-        open_dataset("afhq/wild", root=root, image_size=8)
+        open_source("afhq/wild", root=root).images(size=8)
 
 
 def test_puppets_have_no_folder() -> None:
     with pytest.raises(ValueError, match="'puppets' has no folder"):
-        find_pictures("puppets")
+        open_source("puppets").folder()
 
 
 def test_a_wrong_split_is_refused(root: Path) -> None:
     with raises_mentioning(ValueError, "split", "dev", "train", "test"):
-        open_dataset("faces68", root=root, split="dev", image_size=8)
+        open_source("faces68", root=root).images("dev", size=8)
     with pytest.raises(ValueError, match="split is 'dev'"):
-        open_dataset("puppets", split="dev", image_size=32)
+        open_source("puppets").images("dev", size=32)

@@ -9,7 +9,7 @@ from helpers.video_clips import write_clip
 from torch.utils.data import Dataset
 
 from autolink_gen.data.mixture import Mixture
-from autolink_gen.data.source import holds_clips_out, open_clips, open_dataset, open_held_out
+from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.puppets import PUPPET_CLIPS
 from autolink_gen.data.video.clips import PuppetClip
 from autolink_gen.data.video.frame_pairs import FrameDraws
@@ -29,28 +29,28 @@ def heads(tmp_path: Path) -> Path:
 
 def test_clips_of_voxceleb2(heads: Path) -> None:
     names = {
-        split: [Path(clip.name).parts[-3] for clip in open_clips("voxceleb2", root=heads, split=split, image_size=32)]
+        split: [Path(clip.name).parts[-3] for clip in open_source("voxceleb2", root=heads).clips(split, size=32)]
         for split in ("train", "test")
     }
     assert names == {"train": ["id1", "id2"], "test": ["id3"]}
 
 
 def test_clips_of_a_set_of_frames_and_of_a_folder(root: Path) -> None:
-    assert [Path(clip.name).name for clip in open_clips("taichi", root=root, image_size=32)] == ["clip1"]
-    assert len(open_clips(root / "taichi", image_size=32)) == 1
+    assert [Path(clip.name).name for clip in open_source("taichi", root=root).clips(size=32)] == ["clip1"]
+    assert len(open_source(root / "taichi").clips(size=32)) == 1
     with pytest.raises(ValueError, match="no clips in"):
-        open_clips(root / "faces68" / "test", image_size=32)
+        open_source(root / "faces68" / "test").clips(size=32)
 
 
 def test_whether_clips_are_held_out(heads: Path) -> None:
-    assert holds_clips_out("voxceleb2", root=heads) and holds_clips_out("puppets")
+    assert open_source("voxceleb2", root=heads).holds_clips_out() and open_source("puppets").holds_clips_out()
     alone = heads / "voxceleb2" / "dev"
-    assert not holds_clips_out(alone)
-    assert holds_clips_out(f"{alone}+puppets")
+    assert not open_source(alone).holds_clips_out()
+    assert open_source(f"{alone}+puppets").holds_clips_out()
 
 
 def test_clips_of_puppets() -> None:
-    train, test = (open_clips("puppets", split=split, image_size=32, seed=5) for split in ("train", "test"))
+    train, test = (open_source("puppets").clips(split, size=32, seed=5) for split in ("train", "test"))
     assert (len(train), len(test)) == (PUPPET_CLIPS["train"], PUPPET_CLIPS["test"])
     assert isinstance(test[0], PuppetClip)
     assert (test[0].split, test[0].seed, test[0].size) == ("test", 5, 32)
@@ -58,22 +58,22 @@ def test_clips_of_puppets() -> None:
 
 def test_frames_of_videos_are_pictures_too(heads: Path) -> None:
     for data in ("voxceleb2", str(heads / "voxceleb2" / "dev")):
-        dataset = open_dataset(data, root=heads, image_size=32)
+        dataset = open_source(data, root=heads).images(size=32)
         assert isinstance(dataset, FrameDraws)
         assert dataset[0].shape == (3, 32, 32)
-    held_out = open_held_out("voxceleb2", root=heads, image_size=32)
+    held_out = open_source("voxceleb2", root=heads).held_out(size=32)
     assert isinstance(held_out, FrameDraws)
     assert [Path(clip.name).parts[-3] for clip in held_out.clips] == ["id3"]
 
 
 def test_several_sets_are_opened_as_one(root: Path, heads: Path) -> None:
-    both = open_dataset("faces68 + afhq/cat", root=root, image_size=16)
+    both = open_source("faces68 + afhq/cat", root=root).images(size=16)
     assert isinstance(both, Mixture)
     assert sorted(both.lengths) == [1, 2] and len(both) == 4
-    held_out = open_held_out("faces68+afhq/cat", root=root, image_size=16)
+    held_out = open_source("faces68+afhq/cat", root=root).held_out(size=16)
     assert isinstance(held_out, Mixture) and len(held_out) == 2
-    assert open_held_out(f"faces68+{root / 'afhq' / 'val'}", root=root, image_size=16) is None
-    assert len(open_clips("puppets+voxceleb2", root=heads, image_size=32)) == PUPPET_CLIPS["train"] + 2
+    assert open_source(f"faces68+{root / 'afhq' / 'val'}", root=root).held_out(size=16) is None
+    assert len(open_source("puppets+voxceleb2", root=heads).clips(size=32)) == PUPPET_CLIPS["train"] + 2
 
 
 def test_a_mixture_has_as_much_of_one_as_of_the_other() -> None:
@@ -96,18 +96,18 @@ def test_a_mixture_has_as_much_of_one_as_of_the_other() -> None:
 @pytest.mark.parametrize("name", ["a+b", "+"])
 def test_a_folder_with_a_plus_in_its_name_is_one(tmp_path: Path, name: str) -> None:
     save_picture(tmp_path / name / "a.png")
-    assert len(open_dataset(str(tmp_path / name), image_size=16)) == 1  # type: ignore[arg-type]
+    assert len(open_source(str(tmp_path / name)).images(size=16)) == 1  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("data", "named"), [("faces68+nothing", "'nothing'"), ("faces68+", r"'faces68\+'")])
 def test_of_several_sets_the_unknown_one_is_named(root: Path, data: str, named: str) -> None:
     with pytest.raises(ValueError, match=f"--data {named} is neither"):
-        open_dataset(data, root=root, image_size=16)
+        open_source(data, root=root).images(size=16)
 
 
 def test_a_wrong_tree_of_voxceleb2_is_shown(tmp_path: Path) -> None:
     (tmp_path / "voxceleb2" / "mp4").mkdir(parents=True)
     with pytest.raises(ValueError, match="voxceleb2 in the form") as caught:
-        open_clips("voxceleb2", root=tmp_path, image_size=32)
+        open_source("voxceleb2", root=tmp_path).clips(size=32)
     assert "voxceleb2/dev/mp4/<id or video>/<id or video>/*.mp4" in str(caught.value)
     assert "any kind of video" in str(caught.value)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from autolink_gen.data.folders import list_images
 from autolink_gen.data.found import found_pictures
-from autolink_gen.data.source import open_clips, open_dataset
+from autolink_gen.data.source import open_source
 from autolink_gen.data.video.prepare import prepare_videos
 
 LOGGER = "autolink_gen.data.found"
@@ -43,7 +43,7 @@ def lines(told: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
 def test_pictures_that_are_not_read_are_told_of(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     folder = make_pictures(tmp_path / "pics")
     touch(folder, *(f"{number}.HEIC" for number in range(24)), "clip.mp4", "more.zip", "notes.txt", ".hidden.heic")
-    open_dataset(folder, image_size=16)
+    open_source(folder).images(size=16)
 
     ((level, line),) = lines(told)
     assert level == logging.WARNING
@@ -53,9 +53,9 @@ def test_pictures_that_are_not_read_are_told_of(tmp_path: Path, told: pytest.Log
 
 def test_the_ordinary_case_is_one_short_line(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     folder = make_pictures(tmp_path / "pics")
-    open_dataset(folder, image_size=16)
+    open_source(folder).images(size=16)
     touch(folder, *(f"{number}.txt" for number in range(4)))
-    open_dataset(folder, image_size=16)
+    open_source(folder).images(size=16)
 
     assert lines(told) == [
         (logging.INFO, f"pictures: 3 in {folder}"),
@@ -66,14 +66,14 @@ def test_the_ordinary_case_is_one_short_line(tmp_path: Path, told: pytest.LogCap
 def test_far_more_files_that_are_not_read_are_a_warning(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     folder = make_pictures(tmp_path / "pics")
     touch(folder, *(f"image_{number}" for number in range(24)))
-    open_dataset(folder, image_size=16)
+    open_source(folder).images(size=16)
 
     assert lines(told) == [(logging.WARNING, f"pictures: 3 in {folder}, beside them: 24 x no suffix")]
 
 
 def test_each_part_of_several_is_told_of(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     first, second = make_pictures(tmp_path / "a"), make_pictures(tmp_path / "b", 5)
-    open_dataset(f"{first}+{second}", image_size=16)
+    open_source(f"{first}+{second}").images(size=16)
 
     assert [line for _, line in lines(told)] == [f"pictures: 3 in {first}", f"pictures: 5 in {second}"]
 
@@ -82,7 +82,7 @@ def test_one_process_tells_for_all_that_train_together(
     tmp_path: Path, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-    open_dataset(make_pictures(tmp_path / "pics"), image_size=16)
+    open_source(make_pictures(tmp_path / "pics")).images(size=16)
 
     assert lines(told) == []
 
@@ -92,7 +92,7 @@ def test_clips_and_what_is_none(tmp_path: Path, told: pytest.LogCaptureFixture) 
     make_pictures(tmp_path / "take")
     make_pictures(tmp_path / "alone", 1)
     touch(tmp_path, "old.rmvb", "labels.csv")
-    assert len(open_clips(tmp_path, image_size=16)) == 2
+    assert len(open_source(tmp_path).clips(size=16)) == 2
 
     ((level, line),) = lines(told)
     assert level == logging.WARNING and line.startswith(f"clips: 2 in {tmp_path}, left out: 1 x .png (")
@@ -121,7 +121,7 @@ def test_shards_tell_of_pictures_they_leave_out_and_not_of_labels(
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, BytesIO(content))
-    open_dataset(tmp_path / "pics.tar", image_size=16)
+    open_source(tmp_path / "pics.tar").images(size=16)
 
     ((level, line),) = lines(told)
     assert level == logging.WARNING and line.startswith(f"pictures: 1 in {tmp_path / 'pics.tar'}, left out: 1 x .heic")

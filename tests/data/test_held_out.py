@@ -9,10 +9,11 @@ from helpers.messages import raises_mentioning
 from PIL import Image
 
 from autolink_gen.config import DataConfig, PairDataConfig
-from autolink_gen.data.held_out import held_out_rows, open_persons
+from autolink_gen.data.held_out import held_out_rows, open_people
 from autolink_gen.data.landmarks import LandmarkTable
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.splits import read_held_out
-from autolink_gen.training.batches import open_pictures
+from autolink_gen.training.batches import open_images
 
 PERSONS = ("Dora", "Ada", "Finn", "Cleo", "Ben", "Egon", "Ada", "Finn")
 
@@ -40,23 +41,22 @@ def numbers(pictures: torch.utils.data.Dataset[torch.Tensor]) -> list[int]:
 
 
 def test_every_third_person_by_name_is_held_out() -> None:
-    held = held_out_rows(table_of(*PERSONS), 3, source=Path("a.csv"))
+    held = held_out_rows(table_of(*PERSONS), 3, table_path=Path("a.csv"))
     assert {name for name, out in zip(PERSONS, held, strict=True) if out} == {"Ada", "Dora"}
     assert held == [name in ("Ada", "Dora") for name in PERSONS], "with all pictures of theirs"
-    assert sum(held_out_rows(table_of("b", "a"), 5, source=Path("a.csv"))) == 1
+    assert sum(held_out_rows(table_of("b", "a"), 5, table_path=Path("a.csv"))) == 1
 
 
 def test_both_parts_together_are_the_pictures_that_have_persons(faces: Path) -> None:
-    given = {"root": faces, "every": 3, "image_size": 32}
-    assert numbers(open_persons("faces68", held_out=True, **given)) == [0, 1, 6]
-    assert numbers(open_persons("faces68", held_out=False, **given)) == [2, 3, 4, 5, 7]
+    source = open_source("faces68", root=faces)
+    assert numbers(open_people(source, every=3, held_out=True, size=32)) == [0, 1, 6]
+    assert numbers(open_people(source, every=3, held_out=False, size=32)) == [2, 3, 4, 5, 7]
 
 
 def test_training_reads_none_of_the_persons_held_out(faces: Path) -> None:
-    data = DataConfig(name="faces68", root=str(faces), hold_out=3)
-    assert numbers(open_pictures(data, image_size=32, fit="crop", seed=0)) == [2, 3, 4, 5, 7]
-    whole = DataConfig(name="faces68", root=str(faces))
-    assert numbers(open_pictures(whole, image_size=32, fit="crop", seed=0)) == [*range(9)]
+    source = open_source("faces68", root=faces)
+    assert numbers(open_images(source, hold_out=3, size=32, fit="crop", seed=0)) == [2, 3, 4, 5, 7]
+    assert numbers(open_images(source, hold_out=0, size=32, fit="crop", seed=0)) == [*range(9)]
 
 
 def test_evaluation_parts_the_table_in_the_same_way(faces: Path) -> None:
@@ -78,7 +78,7 @@ def test_evaluation_parts_the_table_in_the_same_way(faces: Path) -> None:
 )
 def test_tables_of_which_nobody_can_be_held_out(persons: tuple[str, ...], every: int, things: tuple[str, ...]) -> None:
     with raises_mentioning(ValueError, *things):
-        held_out_rows(table_of(*persons), every, source=Path("a.csv"))
+        held_out_rows(table_of(*persons), every, table_path=Path("a.csv"))
 
 
 @pytest.mark.parametrize("data", ["puppets", "faces68+faces68", "plain"])
@@ -86,8 +86,8 @@ def test_sets_without_persons_are_refused(data: str, faces: Path, monkeypatch: p
     monkeypatch.chdir(faces)
     Path("plain").mkdir()
     Image.new("RGB", (32, 32)).save("plain/1.png")
-    with pytest.raises(ValueError, match=r"hold_out leaves persons out, and .*(plain|puppets|faces68)"):
-        open_persons(data, root=faces, every=3, held_out=True, image_size=32)
+    with pytest.raises(ValueError, match=r"hold_out leaves people out, and .*(plain|puppets|faces68)"):
+        open_people(open_source(data, root=faces), every=3, held_out=True, size=32)
 
 
 def test_settings_that_hold_out_nothing_useful_are_refused(faces: Path) -> None:
@@ -97,4 +97,4 @@ def test_settings_that_hold_out_nothing_useful_are_refused(faces: Path) -> None:
     with pytest.raises(ValueError, match=r"data\.hold_out must be 0 for clips"):
         PairDataConfig(hold_out=5)
     with pytest.raises(ValueError, match="which have no classes"):
-        open_persons("faces68", root=faces, every=3, held_out=True, image_size=32, classes=("cat",))
+        open_people(open_source("faces68", root=faces, classes=("cat",)), every=3, held_out=True, size=32)

@@ -8,7 +8,7 @@ import torch
 from numpy import ndarray
 from PIL import Image
 
-from autolink_gen.data.source import open_dataset
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
 from autolink_gen.evaluation.seen import see_pictures, see_puppets
@@ -140,32 +140,34 @@ def write_pictures(folder: Path, count: int, *, seed: int = 0, bright: int = 0) 
 def test_folders_of_a_set_are_classes(tmp_path: Path) -> None:
     for name, bright in (("cat", 0), ("dog", 150)):
         write_pictures(tmp_path / "animals" / name, 12, bright=bright)
-    pictures = open_dataset(tmp_path / "animals", image_size=32)
-    seen = see_pictures(Bright(), pictures, data=tmp_path / "animals")
+    pictures = open_source(tmp_path / "animals").images(size=32)
+    seen = see_pictures(Bright(), pictures, source=open_source(tmp_path / "animals"))
     assert seen.classes == ("cat",) * 12 + ("dog",) * 12 and seen.groups is None
     assert seen.colours == pytest.approx(seen.keypoints[:, [0, 0, 1], [0, 1, 1]], abs=1e-3)
     leak = appearance_leak(seen.keypoints, seen.colours, classes=seen.classes)
     assert leak.appearance_leak > 0.99 and leak.class_leak == 1 and leak.class_share == 0.5
-    chosen = open_dataset(tmp_path / "animals", image_size=32, classes=["dog", "cat"])
-    seen = see_pictures(Bright(), chosen, data=tmp_path / "animals", max_pictures=12)
+    chosen = open_source(tmp_path / "animals", classes=["dog", "cat"]).images(size=32)
+    seen = see_pictures(Bright(), chosen, source=open_source(tmp_path / "animals"), max_pictures=12)
     assert seen.classes == ("dog",) * 6 + ("cat",) * 6 and len(seen) == 12
 
 
 def test_one_class_and_pictures_outside_of_classes_are_none(tmp_path: Path) -> None:
     write_pictures(tmp_path / "animals" / "cat", 12)
-    seen = see_pictures(Bright(), open_dataset(tmp_path / "animals", image_size=32), data=tmp_path / "animals")
+    animals = open_source(tmp_path / "animals")
+    seen = see_pictures(Bright(), animals.images(size=32), source=animals)
     assert seen.classes is None and seen.groups is None
     write_pictures(tmp_path / "mixed" / "dog", 12)
     Image.new("RGB", (32, 32)).save(tmp_path / "mixed" / "alone.png")
-    seen = see_pictures(Bright(), open_dataset(tmp_path / "mixed", image_size=32), data=tmp_path / "mixed")
+    mixed = open_source(tmp_path / "mixed")
+    seen = see_pictures(Bright(), mixed.images(size=32), source=mixed)
     assert seen.classes is None
 
 
 def test_clips_of_a_set_are_groups(tmp_path: Path) -> None:
     for clip in range(6):
         write_pictures(tmp_path / "taichi" / f"clip{clip}", 3, seed=clip)
-    pictures = open_dataset("taichi", root=tmp_path, image_size=32)
-    seen = see_pictures(Bright(), pictures, data="taichi")
+    pictures = open_source("taichi", root=tmp_path).images(size=32)
+    seen = see_pictures(Bright(), pictures, source=open_source("taichi"))
     assert seen.classes is None and seen.groups is not None and len(set(seen.groups)) == 6
 
 

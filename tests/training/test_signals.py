@@ -174,7 +174,7 @@ class Vanishing(torch.utils.data.Dataset[torch.Tensor]):
 )
 def test_pictures_that_vanish_end_a_run_after_a_save(tmp_path, monkeypatch, workers, error, said):
     dataset = Vanishing(error, after=4)
-    monkeypatch.setattr(graph_training, "open_pictures", lambda *args, **options: dataset)
+    monkeypatch.setattr(graph_training, "open_images", lambda *args, **options: dataset)
     settings = build(GraphRunConfig, {**vars_of(config(steps=9, save_every=9)), "data": {"workers": workers}})
     with pytest.raises(type(error)) as caught:
         train_graph(settings, launch(tmp_path / "run"))
@@ -192,7 +192,7 @@ def vars_of(settings: GraphRunConfig) -> dict[str, object]:
 
 def test_a_first_batch_that_cannot_be_read_says_that_there_is_no_save(tmp_path, monkeypatch):
     dataset = Vanishing(OSError(errno.ENOENT, "No such file or directory", "a.png"), after=0)
-    monkeypatch.setattr(graph_training, "open_pictures", lambda *args, **options: dataset)
+    monkeypatch.setattr(graph_training, "open_images", lambda *args, **options: dataset)
     with raises_mentioning(OSError, "a.png", "No such file", "no save"):
         train_graph(config(), launch(tmp_path / "run"))
     assert step_folders(tmp_path / "run" / "checkpoints") == []

@@ -12,11 +12,11 @@ from helpers.messages import raises_mentioning
 from PIL import Image
 
 from autolink_gen.config import TransferRunConfig, build
+from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.data.video.clips import PuppetClip
 from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.training import transfer as module
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some
 from autolink_gen.training.engine import Run
@@ -124,7 +124,7 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     """Overfitting: what it paints comes near to the true frames, and with another's appearance it does not."""
     monkeypatch.setattr(FrameDraws, "__len__", lambda self: 8)
     clips = [PuppetClip(index, seed=0, size=64, split="train") for index in range(8)]
-    monkeypatch.setattr(module, "open_clips", lambda *args, **kwargs: clips)
+    monkeypatch.setattr(PuppetSource, "clips", lambda *args, **kwargs: clips)
     changes = {
         "model": {"width": 0.1, "appearance_width": 0.1, "all_scales": True},
         "loss": {"adversarial": 0.0, "perceptual": 0.0},

@@ -35,8 +35,8 @@ class Source(ABC):
 
     @property
     def public_name(self) -> str:
-        """The text without what opens an address."""
-        return public_data(self.text)
+        """The full name, without what opens an address."""
+        return public_data(self.full_name)
 
     @property
     @abstractmethod

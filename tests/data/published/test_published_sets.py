@@ -15,7 +15,7 @@ from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import find_landmarks_csv, read_landmarks_csv
 from autolink_gen.data.published.prepare import download_set, is_prepared
 from autolink_gen.data.published.sets import SETS, PictureSet
-from autolink_gen.data.source import find_pictures, open_dataset
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.splits import find_folders, read_part
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
@@ -47,7 +47,7 @@ def test_the_parts_are_the_published_ones(name: str, tmp_path: Path) -> None:
     parts = prepare(name, tmp_path)
     assert {part.name: part.written for part in parts} == COUNTS[name]
     for part in parts:
-        dataset: Dataset = open_dataset(part.folder, image_size=16)
+        dataset: Dataset = open_source(part.folder).images(size=16)
         assert len(dataset) == COUNTS[name][part.name]  # type: ignore[arg-type]
         assert dataset[0].shape == (3, 16, 16)
 
@@ -57,7 +57,7 @@ def test_the_prepared_set_is_found_by_its_name(name: str, tmp_path: Path) -> Non
     BUILDERS[name](tmp_path)
     prepare(name, tmp_path)
     for split, count in COUNTS[name].items():
-        assert len(open_dataset(name, root=tmp_path, split=split, image_size=16)) == count  # type: ignore[arg-type]
+        assert len(open_source(name, root=tmp_path).images(split, size=16)) == count  # type: ignore[arg-type]
     if name != "flowers":
         fit, test = find_folders(name, root=tmp_path)
         assert fit.name == ("fit" if "fit" in COUNTS[name] else "train") and test.name == "test"
@@ -68,7 +68,7 @@ def test_the_prepared_set_is_found_by_its_name(name: str, tmp_path: Path) -> Non
 def test_a_published_set_is_asked_to_be_made_ready(name: str, tmp_path: Path) -> None:
     BUILDERS[name](tmp_path)
     with pytest.raises(ValueError, match=f"`autolink-gen data prepare {name} --data-root {tmp_path}`"):
-        find_pictures(name, root=tmp_path)
+        open_source(name, root=tmp_path).folder()
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -133,11 +133,11 @@ def test_a_set_that_is_not_finished_is_not_taken_for_ready(tmp_path: Path) -> No
         prepare("deepfashion", tmp_path)
     assert len(list((tmp_path / "prepared/deepfashion/train").rglob("*.jpg"))) == 3
     with raises_mentioning(ValueError, "deepfashion", "ready", "data prepare*"):
-        find_pictures("deepfashion", root=tmp_path)
+        open_source("deepfashion", root=tmp_path).folder()
     for file, content in zip(files, whole, strict=True):
         file.write_bytes(content)
     assert [part.were_there for part in prepare("deepfashion", tmp_path)] == [3, 0]
-    assert find_pictures("deepfashion", root=tmp_path) == tmp_path / "prepared/deepfashion/train"
+    assert open_source("deepfashion", root=tmp_path).folder() == tmp_path / "prepared/deepfashion/train"
 
 
 def first_landmarks(name: str, root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -332,11 +332,11 @@ def test_sets_that_are_read_as_they_are(
 
     for file in files:
         save_picture(tmp_path / file)
-    assert find_pictures(name, root=tmp_path) == tmp_path / train
-    assert find_pictures(name, root=tmp_path, split="test") == tmp_path / test
+    assert open_source(name, root=tmp_path).folder() == tmp_path / train
+    assert open_source(name, root=tmp_path).folder("test") == tmp_path / test
     shutil.rmtree(tmp_path / train)
     with raises_mentioning(ValueError, name, "expected", "found"):
-        find_pictures(name, root=tmp_path)
+        open_source(name, root=tmp_path).folder()
 
 
 def test_settings_are_written_down(tmp_path: Path) -> None:

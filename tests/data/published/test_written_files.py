@@ -10,7 +10,7 @@ from helpers.published_trees import BUILDERS, prepare
 
 from autolink_gen.data.published.prepare import is_prepared
 from autolink_gen.data.published.written_files import PartFiles
-from autolink_gen.data.source import find_pictures
+from autolink_gen.data.source import open_source
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
@@ -41,7 +41,7 @@ def test_what_others_put_there_is_named_and_stays(foreign: str, home: Path) -> N
         assert not is_prepared("celeba-aligned", home.parent), "it would be trained on"
     own.unlink()
     prepare("celeba-aligned", home.parent)
-    assert find_pictures("celeba-aligned", root=home.parent) == home.parent / ROOT / "train"
+    assert open_source("celeba-aligned", root=home.parent).folder() == home.parent / ROOT / "train"
 
 
 def test_several_are_named_in_one_line(home: Path) -> None:

@@ -15,7 +15,7 @@ from autolink_gen.common import web
 from autolink_gen.common.cache import cache_folder
 from autolink_gen.data.shards import cached_files
 from autolink_gen.data.shards.download import cached_path, fetch
-from autolink_gen.data.source import open_dataset
+from autolink_gen.data.source import open_source
 
 
 class Server(ThreadingHTTPServer):
@@ -95,7 +95,7 @@ def test_shards_are_fetched_once(server: Server) -> None:
     data = f"{server.address}/s-{{0..1}}.tar"
 
     for _ in range(2):
-        dataset = open_dataset(data, image_size=8)
+        dataset = open_source(data).images(size=8)
         assert [int(dataset[index][0, 0, 0]) for index in range(6)] == [0, 1, 2, 3, 4, 5]
         assert [path for path, _ in server.asked] == ["/s-0.tar", "/s-1.tar"]
     assert _cached() == ["s-0.tar", "s-1.tar"]
@@ -104,7 +104,7 @@ def test_shards_are_fetched_once(server: Server) -> None:
 
 def test_addresses_of_the_same_name_are_kept_apart(server: Server) -> None:
     server.files["/s-0.tar?v=2"] = server.files["/s-1.tar"]
-    two = [open_dataset(f"{server.address}/s-0.tar{more}", image_size=8) for more in ("", "?v=2")]
+    two = [open_source(f"{server.address}/s-0.tar{more}").images(size=8) for more in ("", "?v=2")]
     assert [int(dataset[0][0, 0, 0]) for dataset in two] == [0, 3]
 
 
@@ -213,7 +213,7 @@ def test_a_renewed_signature_finds_the_shard_that_is_there(server: Server, caplo
     for signature in ("secret1", "secret2"):
         query = f"?X-Amz-Date=1&X-Amz-Signature={signature}"
         server.files[f"/s-0.tar{query}"] = server.files["/s-0.tar"]
-        dataset = open_dataset(f"{server.address}/s-0.tar{query}", image_size=8)
+        dataset = open_source(f"{server.address}/s-0.tar{query}").images(size=8)
         assert dataset.name_of(0) == f"000.png in {server.address}/s-0.tar"
     assert [path for path, _ in server.asked] == ["/s-0.tar?X-Amz-Date=1&X-Amz-Signature=secret1"]
     kept = [path for path in cache_folder().rglob("*") if path.is_file()]
@@ -226,7 +226,7 @@ def test_no_message_shows_what_signs_an_address(path: str, server: Server) -> No
     query = "?X-Amz-Signature=secret"
     server.files[f"/page.tar{query}"] = b"<html>"
     with pytest.raises(ValueError, match=r"\.tar") as failure:
-        open_dataset(f"{server.address}{path}{query}", image_size=8)
+        open_source(f"{server.address}{path}{query}").images(size=8)
     assert "secret" not in str(failure.value)
 
 
@@ -242,7 +242,7 @@ def test_leftovers_of_a_killed_process_are_cleared(server: Server) -> None:
 
 def test_a_missing_file_and_a_missing_server(server: Server) -> None:
     with raises_mentioning(ValueError, "s-2.tar", 404, "address"):
-        open_dataset(f"{server.address}/s-{{1..2}}.tar", image_size=8)
+        open_source(f"{server.address}/s-{{1..2}}.tar").images(size=8)
     assert _cached() == ["s-1.tar"]
     server.shutdown()
     server.server_close()
@@ -253,7 +253,7 @@ def test_a_missing_file_and_a_missing_server(server: Server) -> None:
 def test_a_page_in_the_place_of_a_shard_is_not_kept(server: Server) -> None:
     server.files["/s-0.tar"] = b"<html>log in first</html>" * 100
     with raises_mentioning(ValueError, f"{server.address}/s-0.tar", "tar file"):
-        open_dataset(f"{server.address}/s-0.tar", image_size=8)
+        open_source(f"{server.address}/s-0.tar").images(size=8)
     assert _cached() == []
 
 

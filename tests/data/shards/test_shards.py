@@ -15,7 +15,9 @@ from helpers.tar_files import numbered, picture, write_tar
 from torch.utils.data import DataLoader
 
 from autolink_gen.data.shards.reader import ShardPictures, read_members
-from autolink_gen.data.source import has_shards, open_clips, open_dataset, open_held_out, own_path, parts_of
+from autolink_gen.data.source import open_source
+from autolink_gen.data.sources.folder import FolderSource
+from autolink_gen.data.sources.shards import ShardSource
 
 TEXT = b"<html>404 Not Found</html>"
 
@@ -39,7 +41,7 @@ def _read(data: str | Path, **changes) -> ShardPictures:
 
 @pytest.mark.parametrize("name", ["s-{000000..000001}.tar", "s-*.tar", "{s-000000,s-000001}.tar", ""])
 def test_several_shards_are_one_data_set_in_their_order(shards: Path, name: str) -> None:
-    dataset = open_dataset(f"{shards}/{name}", image_size=8)
+    dataset = open_source(f"{shards}/{name}").images(size=8)
 
     assert isinstance(dataset, ShardPictures)
     assert dataset[0].shape == (3, 8, 8) and dataset[0].dtype == torch.uint8
@@ -50,47 +52,48 @@ def test_several_shards_are_one_data_set_in_their_order(shards: Path, name: str)
 
 
 def test_one_shard_and_shards_in_another_order(shards: Path) -> None:
-    assert _red(open_dataset(shards / "s-000001.tar", image_size=8)) == [4, 5]
+    assert _red(open_source(shards / "s-000001.tar").images(size=8)) == [4, 5]
     assert _red(_read(f"{shards}/s-{{000001..000000}}.tar")) == [4, 5, 0, 1, 2, 3]
 
 
 def test_fit_is_honoured_and_classes_are_refused(shards: Path) -> None:
-    assert open_dataset(shards, image_size=20, fit="pad")[5][:, 0, 0].tolist() == [127, 127, 127]
+    assert open_source(shards).images(size=20, fit="pad")[5][:, 0, 0].tolist() == [127, 127, 127]
     with raises_mentioning(ValueError, "shards", "classes", "--classes"):
-        open_dataset(shards, image_size=8, classes=("cat",))
+        open_source(shards, classes=("cat",)).images(size=8)
 
 
 def test_shards_mix_with_others_and_hold_nothing_out(shards: Path) -> None:
     first, second = shards / "s-000000.tar", shards / "s-000001.tar"
 
-    assert len(open_dataset(f"{first}+puppets", image_size=32)) > 8
-    both = open_dataset(f"{first} + {second}", image_size=8)
+    assert len(open_source(f"{first}+puppets").images(size=32)) > 8
+    both = open_source(f"{first} + {second}").images(size=8)
     assert _red(both) == [0, 4, 1, 5, 2, 4, 3, 5]
-    assert open_held_out(shards, image_size=8) is None
-    assert open_held_out(f"{first}+puppets", image_size=32) is None
+    assert open_source(shards).held_out(size=8) is None
+    assert open_source(f"{first}+puppets").held_out(size=32) is None
 
 
 def test_a_plus_in_the_name_of_shards_that_are_there_parts_nothing(tmp_path: Path) -> None:
     write_tar(tmp_path / "a+b" / "c+d-0.tar", numbered(0, 0))
     data = f"{tmp_path}/a+b/c+d-{{0..0}}.tar"
 
-    assert parts_of(data) == [data]
-    assert parts_of(f"https://a/{'x' * 300}.tar+puppets") == [f"https://a/{'x' * 300}.tar", "puppets"]
-    assert own_path(f"https://a/{'x' * 300}.tar") is None
+    assert [part.text for part in open_source(data).parts] == [data]
+    both = open_source(f"https://a/{'x' * 300}.tar+puppets")
+    assert [part.text for part in both.parts] == [f"https://a/{'x' * 300}.tar", "puppets"]
+    assert isinstance(both.parts[0], ShardSource) and both.parts[0].path is None
 
 
 def test_clips_cannot_come_from_shards(shards: Path) -> None:
     with raises_mentioning(ValueError, "shards", ("clips", "videos"), "landmarks", "folder"):
-        open_clips(shards, image_size=32)
+        open_source(shards).clips(size=32)
 
 
 def test_a_folder_with_pictures_or_videos_is_no_folder_of_shards(shards: Path) -> None:
-    assert has_shards(shards)
+    assert isinstance(open_source(shards), ShardSource)
     (shards / "a" / "b").mkdir(parents=True)
     (shards / "a" / "b" / "c.MP4").touch()
-    assert not has_shards(shards)
+    assert isinstance(open_source(shards), FolderSource)
     (shards / "a" / "b" / "c.MP4").rename(shards / "a" / "b" / "c.jpg")
-    assert not has_shards(shards)
+    assert isinstance(open_source(shards), FolderSource)
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
@@ -170,7 +173,7 @@ def test_a_damaged_header_ends_a_shard(tmp_path: Path, caplog: pytest.LogCapture
 def test_what_is_no_shard_is_said(tmp_path: Path, content: bytes, things: tuple) -> None:
     (tmp_path / "a.tar").write_bytes(content)
     with raises_mentioning(ValueError, *things):
-        open_dataset(tmp_path / "a.tar", image_size=8)
+        open_source(tmp_path / "a.tar").images(size=8)
 
 
 def test_a_shard_cut_in_its_first_file_or_without_pictures(tmp_path: Path) -> None:
