@@ -26,7 +26,7 @@ def people_table(source: Source) -> tuple[Path, Path]:
     """
     if not isinstance(source, SourceOfFiles):
         raise ValueError(
-            f"hold_out leaves people out, and {public_data(source.text)} is no folder of images with people: leave it out"
+            f"hold_out leaves people out, and {public_data(source.text)} is no folder of images of people: leave it out"
         )
     folder = source.folder("train")
     try:
