@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 from safetensors.torch import save_file
 
 from autolink_gen import load_graph_model
@@ -20,15 +21,12 @@ from autolink_gen.checkpoints import (
 )
 from autolink_gen.common.files import whole, write_text_atomically
 from autolink_gen.config import to_dict
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 
 @pytest.fixture
 def model() -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(
-        AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, decoder_width=0.03, sigma2=2e-3, fit="pad")
-    )
+    return tiny_graph(decoder_width=0.03, sigma2=2e-3, fit="pad")
 
 
 def full_disk(*args: object, **kwargs: object) -> None:

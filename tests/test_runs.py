@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen import load_graph_model
 from autolink_gen.checkpoints import save_model, write_described
 from autolink_gen.config import GanRunConfig, GraphRunConfig
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.runs import Kind, RunFolder
 
 WEIGHTS = "model.safetensors"
@@ -66,7 +66,7 @@ def test_the_kind_is_read_from_the_weights(runs: Path) -> None:
 
 
 def test_for_a_graph_the_run_of_a_gan_stands_for_the_graph_that_it_keeps(runs: Path) -> None:
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
+    graph = tiny_graph()
     save_model(Path("runs/gan/cats/graph.safetensors"), graph)
     Path("runs/gan/cats/config.yaml").write_text("data: {name: cats+dogs}\npose: {jitter: 0.5}\n")
     run = RunFolder.find("runs/gan/cats", kind="graph")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from helpers.messages import assert_line_mentions, assert_mentions, one_line
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
@@ -20,7 +20,7 @@ from autolink_gen.cli.main import cli
 from autolink_gen.common.files import UnfinishedFile
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 NUM_KEYPOINTS = 4
 
@@ -28,8 +28,7 @@ NUM_KEYPOINTS = 4
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a tiny model that has learned nothing."""
-    torch.manual_seed(0)
-    model = AutoLink(AutoLinkConfig(num_keypoints=NUM_KEYPOINTS, image_size=64, width=0.05))
+    model = tiny_graph(NUM_KEYPOINTS)
     folder = tmp_path_factory.mktemp("work") / "runs" / "graph" / "tiny"
     save_model(folder / "model.safetensors", model)
     return folder

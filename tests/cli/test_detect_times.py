@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.data.video.reader import VideoReader
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 @pytest.fixture(scope="module")
 def graph_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("graph")
-    save_model(folder / "model.safetensors", AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05)))
+    save_model(folder / "model.safetensors", tiny_graph())
     return folder
 
 

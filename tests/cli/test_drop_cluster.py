@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from helpers.cli import run_cli
 from helpers.clustered_graph import two_clusters
 from helpers.messages import assert_line_mentions, assert_mentions
+from helpers.tiny_models import tiny_gan
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
-from autolink_gen.cli.main import cli
-from autolink_gen.inference.generate import Gan, save_gan
+from autolink_gen.inference.generate import save_gan
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor, graph_mark
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.models.generator import GanConfig, Generator
 
 
 @pytest.fixture
@@ -33,10 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: object, expect: int = 0) -> str:
-    result: Result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert result.exit_code == expect, result.output
-    assert "Traceback" not in result.output
-    return " ".join(result.output.replace("│", " ").split()) if expect else result.output
+    output = run_cli(*arguments, expect=expect).output
+    return " ".join(output.replace("│", " ").split()) if expect else output
 
 
 def columns(folder: str) -> dict[str, list[str]]:
@@ -118,8 +115,7 @@ def test_a_regressor_looks_at_all_keypoints(here: Path) -> None:
 def test_generate_takes_such_a_file_where_its_graph_lacks_the_same(here: Path) -> None:
     whole = two_clusters()
     for name, graph in (("whole", whole), ("left", whole.without_keypoints([1, 3]))):
-        generator = Generator(GanConfig(image_size=64, width=0.02, style_size=8))
-        save_gan(Path(f"runs/gan/{name}/model.safetensors"), Gan(graph, generator, torch.zeros(1, 5, 2)))
+        save_gan(Path(f"runs/gan/{name}/model.safetensors"), tiny_gan(graph))
     run("detect", "pictures", "--drop-cluster", 1)
     file = "detections/keypoints.json"
     assert "1 style on 3 poses" in run("generate", "--model", "left", "--from", file, "--style", 0)

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner
+from helpers.cli import run_cli
 from helpers.clustered_graph import two_clusters
 from helpers.messages import assert_line_mentions
 
 from autolink_gen import load_gan, load_transfer
 from autolink_gen.checkpoints import load_graph_model, save_model
-from autolink_gen.cli.main import cli
 from autolink_gen.ops.keypoints import linked_keypoints
 
 SETTINGS = {
@@ -32,9 +31,8 @@ KINDS = pytest.mark.parametrize("kind", SETTINGS)
 
 
 def run(*arguments: object, expect: int = 0) -> str:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert result.exit_code == expect, result.output
-    return " ".join(result.output.split()) if expect else result.output
+    output = run_cli(*arguments, expect=expect).output
+    return " ".join(output.split()) if expect else output
 
 
 def train(kind: str, *arguments: object, expect: int = 0) -> str:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from helpers.messages import assert_line_mentions, assert_mentions, one_line
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
 from autolink_gen.evaluation.landmarks import Annotations, nme
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 def evaluate(*arguments: object) -> Result:
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     for name in ("old", "tiny"):
-        graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05))
+        graph = tiny_graph(4)
         save_model(tmp_path / "runs" / "graph" / name / "model.safetensors", graph)
     return tmp_path
 
@@ -289,8 +289,7 @@ def test_nothing_that_was_written_is_replaced_unasked(faces: Path, home: Path) -
     refused = evaluate(*given, "--protocol", "cub")
     assert_mentions(one_line(refused), f"{label}.json", "already", "weights", "settings")
     assert "--overwrite" in refused.output and "test: 100%" not in refused.output
-    torch.manual_seed(5)
-    other = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05))
+    other = tiny_graph(4, seed=5)
     save_model(home / "runs" / "graph" / "tiny" / "model.safetensors", other)
     assert evaluate(*given).exit_code == 1, "the run was trained further"
     assert before == {path: path.read_bytes() for path in own.iterdir()}

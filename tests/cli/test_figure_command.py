@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from helpers.messages import assert_line_mentions, assert_mentions, one_line
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.main import cli
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 
 def figure(*arguments: object) -> Result:
@@ -22,8 +22,7 @@ def figure(*arguments: object) -> Result:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a run of five keypoints and three dark pictures."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=5, image_size=64, width=0.05))
+    graph = tiny_graph(5)
     save_model(tmp_path / "runs/graph/tiny/model.safetensors", graph)
     (tmp_path / "dark").mkdir()
     for index in range(3):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from helpers.cli import run_cli
 from helpers.messages import assert_line_mentions, assert_mentions, one_line
 from PIL import Image
 
@@ -30,15 +31,9 @@ from autolink_gen.training.engine import Run
 SETTINGS = ("model.width=0.02", "model.style_size=8", "training.log_every=1", "progress.pictures=0")
 
 
-def run(*arguments: str, expect: int = 0) -> Result:
-    result = CliRunner().invoke(cli, list(arguments))
-    assert result.exit_code == expect, result.output
-    return result
-
-
 def train(*arguments: str, expect: int = 0) -> Result:
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    return run("train-gan", "--recipe", "cpu", *settings, *arguments, expect=expect)
+    return run_cli("train-gan", "--recipe", "cpu", *settings, *arguments, expect=expect)
 
 
 def make_graph(folder: Path, *, seed: int = 0, learned_on: str = "puppets", **changes) -> None:
@@ -80,12 +75,12 @@ def test_a_dry_run_counts_parameters_with_and_without_a_graph(here, tmp_path, mo
     output = train("--dry-run").output
     assert "num_keypoints: 3" in output
     monkeypatch.chdir(tmp_path)
-    alone = run("train-gan", "--recipe", "paper", "--dry-run").output
+    alone = run_cli("train-gan", "--recipe", "paper", "--dry-run").output
     assert_line_mentions(alone, "no graph", "autolink-gen learn-graph")
     rows = {line.split()[1]: line.split()[-1] for line in alone.splitlines() if line.startswith("#   ")}
     assert rows["mapping"] == "197,376" and rows["to_picture"] == "1,731"
     assert "image_size: 128" in alone and "start" not in rows
-    learned = run("train-gan", "--recipe", "paper", "--set", "model.learned_start=true", "--dry-run").output
+    learned = run_cli("train-gan", "--recipe", "paper", "--set", "model.learned_start=true", "--dry-run").output
     assert "#   start                    32,768" in learned
     assert not (tmp_path / "runs").exists()
 
@@ -192,7 +187,7 @@ def test_the_mean_pose_is_that_of_the_classes_trained_on(here, afhq, monkeypatch
         return seen[-1]
 
     monkeypatch.setattr(SourceOfFiles, "images", images)
-    run("view-graph", "runs/gan/cats", "--data-root", str(afhq))
+    run_cli("view-graph", "runs/gan/cats", "--data-root", str(afhq))
     assert [len(dataset) for dataset in seen] == [9]
 
 
@@ -208,7 +203,7 @@ def test_three_pictures_are_too_few(here, tmp_path):
 
 
 def generate(*arguments: str, expect: int = 0) -> Result:
-    return run("generate", "--model", "runs/gan/puppets", *arguments, expect=expect)
+    return run_cli("generate", "--model", "runs/gan/puppets", *arguments, expect=expect)
 
 
 def test_pictures_and_their_grid(here, tmp_path):
@@ -367,14 +362,14 @@ def test_what_generate_refuses(here, arguments, things):
 
 
 def test_the_numbers_of_keypoints_are_shown_for_a_gan_run(here, tmp_path):
-    shown = run("view-graph", "runs/gan/puppets", "--out", str(tmp_path / "graph"))
+    shown = run_cli("view-graph", "runs/gan/puppets", "--out", str(tmp_path / "graph"))
     assert "runs/gan/puppets/graph.safetensors (3 keypoints)" in shown.output
     assert "laid on a circle" not in shown.output
     assert (tmp_path / "graph" / "graph.png").is_file()
 
 
 def test_a_graph_run_is_no_gan(here):
-    refused = run("generate", "--model", "runs/graph/puppets-k3", expect=1)
+    refused = run_cli("generate", "--model", "runs/graph/puppets-k3", expect=1)
     assert_line_mentions(refused, "graph model", "gan model", "autolink-gen train-gan")
 
 
@@ -388,7 +383,7 @@ def test_scores_of_a_gan(here, monkeypatch):
     network = RandomFeatures()
     monkeypatch.setattr(gan_runs, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
     monkeypatch.setattr(gan_runs, "load_lpips", Squares)
-    output = run("evaluate", "--gan", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
+    output = run_cli("evaluate", "--gan", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
     assert "held-out pictures of puppets" in output
     assert "structure: keypoints" in output and "fd_vgg16: " in output
     assert_line_mentions(output, "structure", "witness", "keypoints")
@@ -413,6 +408,6 @@ def test_a_kernel_distance_below_zero_is_explained():
 
 
 def test_options_of_graphs_are_refused_with_a_gan(here):
-    assert "name one run" in run("evaluate", "puppets-k3", "--gan", "puppets", expect=2).output
-    assert "--protocol is for graphs" in run("evaluate", "--gan", "puppets", "--protocol", "cub", expect=2).output
-    assert "--witness is for GANs" in run("evaluate", "puppets-k3", "--witness", "puppets-k3", expect=2).output
+    assert "name one run" in run_cli("evaluate", "puppets-k3", "--gan", "puppets", expect=2).output
+    assert "--protocol is for graphs" in run_cli("evaluate", "--gan", "puppets", "--protocol", "cub", expect=2).output
+    assert "--witness is for GANs" in run_cli("evaluate", "puppets-k3", "--witness", "puppets-k3", expect=2).output

@@ -3,15 +3,15 @@
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.cli import run_cli
 from helpers.messages import assert_line_mentions, assert_mentions, one_line
 from PIL import Image
 
-from autolink_gen.cli.main import cli
 from autolink_gen.data.held_out import open_people
 from autolink_gen.evaluation.landmarks import nme
 from autolink_gen.evaluation.splits import annotate, read_held_out
@@ -20,8 +20,7 @@ from autolink_gen.models.autolink import AutoLink
 FACES = ("--data", "faces68", "--data-root", "data")
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [*map(str, arguments)])
+run = partial(run_cli, expect=None)
 
 
 @pytest.fixture

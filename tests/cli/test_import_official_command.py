@@ -7,10 +7,11 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from helpers.messages import assert_line_mentions
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLinkConfig
 from autolink_gen.models.official_names import official_names
 from autolink_gen.runs import RunFolder
 
@@ -19,8 +20,7 @@ from autolink_gen.runs import RunFolder
 def checkpoint(tmp_path, monkeypatch) -> Path:
     """A small checkpoint under the authors' names, in the working folder."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    state = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).state_dict()
+    state = tiny_graph(4).state_dict()
     content = {
         "state_dict": {theirs: state[ours] for theirs, ours in official_names().items()},
         "hyper_parameters": {"n_parts": 4, "image_size": 64, "thick": 2e-3},

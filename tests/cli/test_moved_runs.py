@@ -1,26 +1,25 @@
 """Runs and their data on another machine: commands that train go on, others say that --data is to be given."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner, Result
+from helpers.cli import run_cli
 from helpers.messages import assert_mentions, one_line
 from helpers.tiny_learn_graph import learn_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import load_graph_model
-from autolink_gen.cli.main import cli
 
 GAN = ("--batch-size", 2, "--set", "model.width=0.05", "--set", "model.style_size=8", "--set", "progress.pictures=0",
        "--set", "training.grid_every=100")  # fmt: skip
 
 
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cli, list(map(str, words)))
+run = partial(run_cli, expect=None)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from helpers.cli import run_cli
 from helpers.messages import assert_line_mentions, assert_mentions
 from PIL import Image
 
-from autolink_gen.cli.main import cli
 from autolink_gen.data.source import open_source
 
 TINY = ("model.width=0.05", "model.sigma2=1e-2", "loss.features=random", "loss.resize=null", "training.batch_size=2")
@@ -28,9 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: object, expect: int = 0) -> str:
-    result = CliRunner().invoke(cli, list(map(str, arguments)))
-    assert result.exit_code == expect, result.output
-    return result.output
+    return run_cli(*arguments, expect=expect).output
 
 
 def learn_graph(data: str, *arguments: object) -> str:

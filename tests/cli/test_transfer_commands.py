@@ -6,19 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from helpers.cli import run_cli
 from helpers.messages import assert_line_mentions, assert_mentions, is_mentioned, one_line, raises_mentioning
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 import autolink_gen
 from autolink_gen import load_transfer
 from autolink_gen.checkpoints import save_model
-from autolink_gen.cli.main import cli
 from autolink_gen.common.progress import no_progress
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 SETTINGS = (
     "model.width=0.05",
@@ -30,15 +29,9 @@ SETTINGS = (
 )
 
 
-def run(*arguments: str, expect: int = 0) -> Result:
-    result = CliRunner().invoke(cli, list(arguments))
-    assert result.exit_code == expect, result.output
-    return result
-
-
 def train(*arguments: str, expect: int = 0) -> Result:
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    return run("train-transfer", "--recipe", "cpu", *settings, "--batch-size", "2", *arguments, expect=expect)
+    return run_cli("train-transfer", "--recipe", "cpu", *settings, "--batch-size", "2", *arguments, expect=expect)
 
 
 def write_clip(path: Path, shade: int) -> None:
@@ -54,8 +47,7 @@ def write_clip(path: Path, shade: int) -> None:
 def place(tmp_path_factory) -> Path:
     """A folder with a graph run, VoxCeleb2's layout, and a transfer run of two steps on it."""
     folder = tmp_path_factory.mktemp("place")
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, sigma2=1e-2))
+    graph = tiny_graph(sigma2=1e-2)
     (folder / "runs/graph/heads").mkdir(parents=True)
     save_model(folder / "runs/graph/heads/model.safetensors", graph)
     (folder / "runs/graph/heads/config.yaml").write_text("data: {name: faces68}\n")
@@ -102,7 +94,7 @@ def test_a_folder_of_videos_and_the_default_puppets(here, caplog):
 def test_a_dry_run_counts_parameters(here, tmp_path, monkeypatch):
     assert "num_keypoints: 3" in train("--dry-run").output
     monkeypatch.chdir(tmp_path)
-    output = run("train-transfer", "--recipe", "paper", "--dry-run").output
+    output = run_cli("train-transfer", "--recipe", "paper", "--dry-run").output
     assert_line_mentions(output, "no graph", "autolink-gen learn-graph")
     assert "#   decoder" in output and "image_size: 128" in output
     assert not (tmp_path / "runs").exists()
@@ -131,7 +123,7 @@ def test_a_gan_is_no_transfer_network(here):
 def test_a_video_moved_by_another(here, tmp_path):
     source, driver = (str(here / "voxceleb2" / part / "00001.mp4") for part in ("dev/mp4/id1/a", "dev/mp4/id2/b"))
     out = tmp_path / "out.mp4"
-    output = run("transfer", source, driver, "-o", str(out)).output
+    output = run_cli("transfer", source, driver, "-o", str(out)).output
     assert "model: runs/transfer/" in output and "(newest)" in output
     assert f"wrote {out} (4 frames)" in output
     reader = VideoReader(out)
@@ -144,7 +136,7 @@ def test_the_name_of_the_result_and_the_choices(here, tmp_path, monkeypatch):
     choices = ("--relative", "--adapt-scale", "--find-best-frame", "--smooth", "--side-by-side", "--size", "96")
     cut = ("--start", "0.04", "--end", "0.12", "--model", str(here / "runs" / "transfer" / "voxceleb2"))
     monkeypatch.chdir(tmp_path)
-    output = run("transfer", str(source), str(driver), *choices, *cut).output
+    output = run_cli("transfer", str(source), str(driver), *choices, *cut).output
     assert "wrote 00001-00001.mp4 (2 frames)" in output
     reader = VideoReader("00001-00001.mp4")
     assert (reader.width, reader.height) == (4 * 96, 96)
@@ -152,9 +144,9 @@ def test_the_name_of_the_result_and_the_choices(here, tmp_path, monkeypatch):
 
 def test_a_name_without_an_ending_is_a_folder_of_frames(here, tmp_path):
     video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
-    run("transfer", video, video, "-o", str(tmp_path / "frames"))
+    run_cli("transfer", video, video, "-o", str(tmp_path / "frames"))
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == [f"{n:06d}.png" for n in range(4)]
-    refused = run("transfer", video, video, "-o", str(tmp_path / "frames"), expect=1).output
+    refused = run_cli("transfer", video, video, "-o", str(tmp_path / "frames"), expect=1).output
     assert_line_mentions(refused, tmp_path / "frames", "empty", "new folder")
 
 
@@ -169,14 +161,14 @@ def test_results_that_are_there_are_replaced_with_overwrite_alone(here, tmp_path
     for given, name in ((named, "out.gif"), (usual, "00001-00001.mp4"), (picture, "face-face.png")):
         with monkeypatch.context() as patch:
             patch.setattr("autolink_gen.inference.transfer.load_transfer", None)  # nothing long has begun
-            refused = run("transfer", *given, *model, expect=1).output
+            refused = run_cli("transfer", *given, *model, expect=1).output
         assert_line_mentions(refused, name, "already", "--out", "--overwrite")
         assert (tmp_path / name).read_text() == "mine"
-    assert "wrote out.gif (4 frames)" in run("transfer", *named, *model, "--overwrite").output
+    assert "wrote out.gif (4 frames)" in run_cli("transfer", *named, *model, "--overwrite").output
     assert (tmp_path / "out.gif").read_bytes()[:3] == b"GIF"
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "note.txt").touch()
-    refused = run("transfer", *usual, *model, "-o", "frames", "--overwrite", expect=1).output
+    refused = run_cli("transfer", *usual, *model, "-o", "frames", "--overwrite", expect=1).output
     assert_line_mentions(refused, "frames", "empty", "new folder")
     assert len(list((tmp_path / "frames").iterdir())) == 1
 
@@ -200,13 +192,13 @@ def test_the_painted_square_is_put_back(here, tmp_path):
     picture.paste((200, 40, 30), (70, 35, 90, 55))
     picture.save(source)
     given = ("transfer", str(source), driver, "-o", str(tmp_path / "out.mp4"), "--paste-back")
-    run(*given, "--crop", "none")
+    run_cli(*given, "--crop", "none")
     reader = VideoReader(tmp_path / "out.mp4")
     assert (reader.width, reader.height) == (160, 90)
     frame = next(iter(reader)).astype(int)
     assert np.abs(frame[:, :20] - (10, 200, 30)).max() < 12, "beside the square the source is as it was"
     assert np.abs(frame[30:60, 65:95] - (10, 200, 30)).max() > 12
-    assert "choose one" in run(*given, "--side-by-side", expect=1).output
+    assert "choose one" in run_cli(*given, "--side-by-side", expect=1).output
 
 
 def test_a_picture_moved_by_a_picture(here, tmp_path):
@@ -215,7 +207,7 @@ def test_a_picture_moved_by_a_picture(here, tmp_path):
         picture.paste((200, 40, 30), (20, 10, 40 + 10 * number, 50))
         picture.save(tmp_path / f"{number}.png")
     out = tmp_path / "out.png"
-    output = run("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
+    output = run_cli("transfer", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "-o", str(out)).output
     assert f"wrote {out} (1 frame)" in output and Image.open(out).size == (256, 256)
 
 
@@ -232,13 +224,13 @@ def test_a_picture_gives_its_pose_at_the_sources_size(here, tmp_path, monkeypatc
     Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(tmp_path / "face.png")
     picture, video = str(tmp_path / "face.png"), str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     for number, more in enumerate(((picture,), (picture, "--absolute"), (video,))):
-        run("transfer", picture, *more, "-o", str(tmp_path / f"out{number}"))
+        run_cli("transfer", picture, *more, "-o", str(tmp_path / f"out{number}"))
     assert motions == [(False, True), (False, False), (True, False)]
 
 
 def test_a_call_gives_the_frames_that_the_command_gives(here, tmp_path):
     video = here / "voxceleb2/dev/mp4/id1/a/00001.mp4"
-    run("transfer", str(video), str(video), "-o", str(tmp_path / "command"))
+    run_cli("transfer", str(video), str(video), "-o", str(tmp_path / "command"))
     network = next((here / "runs" / "transfer").glob("*/model.safetensors")).parent
     report = autolink_gen.transfer(network, video, video, out=tmp_path / "call", progress=no_progress)
     names = sorted(path.name for path in (tmp_path / "command").iterdir())
@@ -259,7 +251,7 @@ def test_a_driver_without_a_pose_is_refused(here, tmp_path):
         writer.write(white)
         writer.write(white)
     for driver, out in (("white.png", "out.png"), ("white.mp4", "out.mp4")):
-        output = run("transfer", source, str(tmp_path / driver), "-o", str(tmp_path / out), expect=1).output
+        output = run_cli("transfer", source, str(tmp_path / driver), "-o", str(tmp_path / out), expect=1).output
         assert_line_mentions(output, driver, "pose")
         assert not (tmp_path / out).exists()
 
@@ -269,7 +261,7 @@ def test_a_picture_that_moves_is_a_driver_and_its_last_frame_is_held(here, tmp_p
     more = {"save_all": True, "append_images": frames[1:], "duration": [100, 100, 1800], "lossless": True}
     frames[0].save(tmp_path / "driver.webp", **more)
     source, out = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4"), tmp_path / "out.gif"
-    output = run("transfer", source, str(tmp_path / "driver.webp"), "-o", str(out)).output
+    output = run_cli("transfer", source, str(tmp_path / "driver.webp"), "-o", str(out)).output
     assert f"wrote {out} (3 frames)" in output and "ends early" not in output
     with Image.open(out) as image:
         assert [image.seek(number) or image.info["duration"] for number in range(3)] == [100, 100, 1800]
@@ -279,7 +271,7 @@ def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
     from autolink_gen.data.video.stream import FrameStream
 
     video, out = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4"), str(tmp_path / "out.gif")
-    output = run("transfer", video, video, "-o", out, "--audio", "source").output
+    output = run_cli("transfer", video, video, "-o", out, "--audio", "source").output
     assert_line_mentions(output, "00001.mp4", "no sound", "silent")
     assert "ends early" not in output
     plain = FrameStream.__init__
@@ -289,7 +281,7 @@ def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
         self.length_s = 9.0
 
     monkeypatch.setattr(FrameStream, "__init__", longer)
-    output = run("transfer", video, video, "-o", out, "--source-frames", "1", "--overwrite").output
+    output = run_cli("transfer", video, video, "-o", out, "--source-frames", "1", "--overwrite").output
     assert_line_mentions(output, "driver", "early", "0.2 of 9.0 seconds")
 
 
@@ -303,7 +295,7 @@ def test_sound_is_the_drivers_the_sources_or_none(here, tmp_path):
     loud, out = str(tmp_path / "loud.mp4"), tmp_path / "out.mp4"
     found = {}
     for name, pair in {"driver": (str(driver), loud), "source": (loud, str(driver)), "none": (loud, loud)}.items():
-        run("transfer", *pair, "-o", str(out), "--audio", name, "--overwrite")
+        run_cli("transfer", *pair, "-o", str(out), "--audio", name, "--overwrite")
         found[name] = VideoReader(out).has_audio
     assert found == {"driver": True, "source": True, "none": False}
 
@@ -334,7 +326,7 @@ def test_a_driver_that_breaks_off_leaves_what_was_made(here, tmp_path, monkeypat
     Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(picture)
     monkeypatch.setattr(FrameStream, "__iter__", breaks_off)
     out = tmp_path / "out.mp4"
-    output = run("transfer", str(picture), video, "-o", str(out), "--batch-size", "1", expect=1).output
+    output = run_cli("transfer", str(picture), video, "-o", str(out), "--batch-size", "1", expect=1).output
     assert "the result ends early: 2 of its 4 frames are damaged" in output
     assert_line_mentions(output, "kept", out, "2 frames")
     assert VideoReader(out).num_frames == 2
@@ -348,31 +340,33 @@ def test_a_source_that_was_cut_short_is_remarked(here, tmp_path):
     data = (tmp_path / "cut.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     driver = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
-    output = run("transfer", str(tmp_path / "cut.mp4"), driver, "-o", str(tmp_path / "out.gif")).output
+    output = run_cli("transfer", str(tmp_path / "cut.mp4"), driver, "-o", str(tmp_path / "out.gif")).output
     assert_line_mentions(output, "source", "early", "4 frames")
-    assert "the source" not in run("transfer", driver, driver, "-o", str(tmp_path / "whole.gif")).output
+    assert "the source" not in run_cli("transfer", driver, driver, "-o", str(tmp_path / "whole.gif")).output
 
 
 def test_what_cannot_be_transferred(here, tmp_path, monkeypatch):
     video = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4")
     (tmp_path / "notes.txt").touch()
-    refused = run("transfer", str(tmp_path / "notes.txt"), video, expect=1).output
+    refused = run_cli("transfer", str(tmp_path / "notes.txt"), video, expect=1).output
     assert_line_mentions(refused, "notes.txt", "name", "video")
-    assert "does not exist" in run("transfer", "nobody", video, expect=1).output
+    assert "does not exist" in run_cli("transfer", "nobody", video, expect=1).output
     Image.new("RGB", (80, 60), "white").save(tmp_path / "white.png")
-    blank = run("transfer", str(tmp_path / "white.png"), video, "-o", str(tmp_path / "out.mp4"), expect=1).output
+    blank = run_cli("transfer", str(tmp_path / "white.png"), video, "-o", str(tmp_path / "out.mp4"), expect=1).output
     assert_line_mentions(blank, "source", "one colour", "object")
     assert not (tmp_path / "out.mp4").exists()
-    refused = run("transfer", video, video, "-o", "out.avi", expect=1).output
+    refused = run_cli("transfer", video, video, "-o", "out.avi", expect=1).output
     assert "must end in .mp4, .mov, .webm, .gif" in refused
-    assert "would replace an input" in run("transfer", video, video, "-o", video, expect=1).output
-    assert "the start is at 9 s" in run("transfer", video, video, "--start", "9", expect=1).output
-    between = run("transfer", video, video, "--start", "0.05", "--end", "0.06", "-o", str(tmp_path / "one.gif")).output
+    assert "would replace an input" in run_cli("transfer", video, video, "-o", video, expect=1).output
+    assert "the start is at 9 s" in run_cli("transfer", video, video, "--start", "9", expect=1).output
+    between = run_cli(
+        "transfer", video, video, "--start", "0.05", "--end", "0.06", "-o", str(tmp_path / "one.gif")
+    ).output
     assert "one.gif (1 frame)" in between, "the frame that is shown then"
     inside = str(tmp_path / "white.png" / "out.gif")
-    assert_line_mentions(run("transfer", video, video, "-o", inside, expect=1), "white.png", "folder", "--out")
+    assert_line_mentions(run_cli("transfer", video, video, "-o", inside, expect=1), "white.png", "folder", "--out")
     monkeypatch.chdir(tmp_path)
-    refused = run("transfer", video, video, expect=1).output
+    refused = run_cli("transfer", video, video, expect=1).output
     assert_line_mentions(refused, "runs/transfer", "no finished run")
     assert "autolink-gen train-transfer" in refused
 
@@ -390,7 +384,7 @@ def test_scores_of_a_transfer_network(here, tmp_path, monkeypatch):
     for number in range(2):
         write_clip(clips / f"{number}.mp4", 60 + 40 * number)
     given = ("evaluate", "--transfer", "voxceleb2", "--data", str(clips))
-    output = run(*given).output
+    output = run_cli(*given).output
     assert_line_mentions(output, "2 clips", "first frame")
     assert_line_mentions(output, "one clip", "another", "keypoints")
     rows = [line.split() for line in output.splitlines() if line.startswith(("network", "source frame", "nearest"))]
@@ -400,7 +394,7 @@ def test_scores_of_a_transfer_network(here, tmp_path, monkeypatch):
     assert values["clips"][0]["num_frames"] == 3
     video = VideoReader("runs/transfer/voxceleb2/evaluation/transfer.mp4")
     assert (video.width, video.num_frames) == (4 + 6 * 132, 3)
-    run(*given, "--json", str(tmp_path / "s.json"), "--picture", str(tmp_path / "v.gif"))
+    run_cli(*given, "--json", str(tmp_path / "s.json"), "--picture", str(tmp_path / "v.gif"))
     assert (tmp_path / "s.json").is_file() and (tmp_path / "v.gif").is_file()
 
 
@@ -413,4 +407,4 @@ def test_options_that_do_not_go_with_a_transfer_network(here):
         ("--transfer", "voxceleb2", "--picture", "a.png"): "a.png must end in .mp4 or .gif",
     }
     for arguments, message in refused.items():
-        assert message in run("evaluate", *arguments, expect=2).output
+        assert message in run_cli("evaluate", *arguments, expect=2).output

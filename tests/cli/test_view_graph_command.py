@@ -6,6 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from helpers.messages import assert_line_mentions, assert_mentions, one_line
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import save_model
@@ -89,7 +90,7 @@ def test_pictures_and_table_are_written_into_the_run(run_folder: Path, pictures:
 
 
 def test_the_heaviest_edges_are_printed_and_all_are_in_the_table(tmp_path: Path, pictures: Path) -> None:
-    model = AutoLink(AutoLinkConfig(num_keypoints=8, image_size=64, width=0.05))
+    model = tiny_graph(8)
     with torch.no_grad():
         model.raw_edge_weights.copy_(torch.linspace(2, 3, 64).view(8, 8) / CONFIG.edge_weight_rate)
     save_model(tmp_path / "model.safetensors", model)
@@ -180,7 +181,7 @@ def test_a_weights_file_alone_and_the_newest_run(
 
 def test_two_keypoints_make_one_edge(tmp_path: Path, pictures: Path) -> None:
     weights = tmp_path / "model.safetensors"
-    save_model(weights, AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05)))
+    save_model(weights, tiny_graph(2))
     result = _view(weights, "--data", pictures, "--clusters", 2)
     assert result.exit_code == 0, result.output
     assert "1 of 1 edges" in result.output

@@ -4,22 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
+from helpers.tiny_models import tiny_graph
 
 import autolink_gen
 from autolink_gen.checkpoints import save_model, write_described
 from autolink_gen.common.progress import no_progress
 from autolink_gen.evaluation.graph_reports import GraphEvaluation
 from autolink_gen.evaluation.settings import SettingError
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The run `tiny`, an untrained network, in the working folder."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
+    graph = tiny_graph()
     save_model(tmp_path / "runs/graph/tiny/model.safetensors", graph)
     return tmp_path / "runs/graph/tiny"
 

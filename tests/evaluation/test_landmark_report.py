@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 from numpy import ndarray
 from PIL import Image
 from torch import Tensor
@@ -23,7 +24,6 @@ from autolink_gen.evaluation.showcase import (
 from autolink_gen.evaluation.splits import Part, check_alike, overlap, read_part
 from autolink_gen.inference.detect_batches import detect_and_see, detect_keypoints
 from autolink_gen.inference.landmark_regressor import FACE_NAMES
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 class Corner:
@@ -64,8 +64,7 @@ def test_detection_batches_neighbours_of_one_size_and_keeps_the_order() -> None:
 
 
 def test_what_is_found_comes_with_its_widths_and_colours() -> None:
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05)).eval()
+    graph = tiny_graph().eval()
     pictures = np.random.default_rng(0).integers(0, 255, (5, 48, 48, 3), dtype=np.uint8)
     found = detect_and_see(graph, iter(pictures), batch_size=2)
     keypoints, widths = graph.detect_with_widths(torch.from_numpy(pictures).permute(0, 3, 1, 2))

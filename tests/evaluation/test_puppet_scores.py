@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import assert_line_mentions
+from helpers.tiny_models import tiny_graph
 from numpy import ndarray
 from torch import Tensor
 
@@ -25,8 +26,7 @@ def joints() -> ndarray:
 
 
 def tiny(num_keypoints: int = 13) -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=num_keypoints, image_size=64, width=0.05)).eval()
+    return tiny_graph(num_keypoints).eval()
 
 
 class Oracle(AutoLink):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen.evaluation import score
 from autolink_gen.evaluation.landmarks import PROTOCOLS, Annotations
 from autolink_gen.evaluation.score import published_score
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 def parts(count: int, *, noise: float) -> tuple[Annotations, Annotations]:
@@ -34,7 +34,7 @@ def parts(count: int, *, noise: float) -> tuple[Annotations, Annotations]:
     ],
 )
 def test_the_number_is_that_of_the_papers_table(data, count, perfect, scale, monkeypatch) -> None:
-    graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05))
+    graph = tiny_graph(4)
     monkeypatch.setattr(score, "_annotated", lambda *given: parts(count, noise=0.0))
     assert published_score(graph, data)[1] == pytest.approx(perfect, abs=1e-6)
     fit, test = parts(count, noise=0.05)

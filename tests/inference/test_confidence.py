@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph, tiny_transfer
 from PIL import Image
 from torch import nn
 
@@ -13,8 +14,6 @@ from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.inference.confidence import Certainty, Judge, usual_width
 from autolink_gen.inference.transfer import Animator, Motion, Transfer
 from autolink_gen.inference.transfer_video import Look, transfer_video
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import soft_argmax
 
 SIZE, NUM_FRAMES, FADE = 64, 20, 10
@@ -54,12 +53,10 @@ def marked_clip(index: int) -> tuple[list[np.ndarray], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def transfer() -> Transfer:
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=SIZE, width=0.05, sigma2=1e-2)).eval()
+    graph = tiny_graph(image_size=SIZE, sigma2=1e-2).eval()
     graph.detector = MarkerDetector()
-    network = TransferNetwork(TransferConfig(image_size=SIZE, width=0.05, appearance_width=0.05)).eval()
     poses = torch.from_numpy(np.concatenate([marked_clip(index)[1][::10] for index in range(4)]))
-    return Transfer(graph, network, torch.zeros(3, dtype=torch.long), poses.float())
+    return tiny_transfer(graph, poses=poses.float(), image_size=SIZE)
 
 
 def fading_in(frames: list[np.ndarray]) -> list[np.ndarray]:

@@ -4,20 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 import autolink_gen
 from autolink_gen.checkpoints import save_model
 from autolink_gen.common.progress import no_progress
 from autolink_gen.inference.detect_files import DetectionReport
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 
 @pytest.fixture(scope="module")
 def graph() -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).eval()
+    return tiny_graph(4).eval()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -99,7 +100,7 @@ def test_batches_are_as_large_as_asked_and_the_stream_is_read_as_it_goes() -> No
 
 
 def test_a_real_model_gives_what_its_detect_gives() -> None:
-    model = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05)).eval()
+    model = tiny_graph().eval()
     pixels = np.random.default_rng(0).integers(0, 256, (90, 70, 3)).astype(np.uint8)
     [found] = detect_pictures(model, [SourcePicture(Path("a.png"), 0, None, pixels)])
     expected = model.detect(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
@@ -116,7 +117,7 @@ def test_pictures_one_pixel_wide_are_survived(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("size", [(1, 40_000), (40_000, 1), (300, 30_000), (30_000, 70)])
 def test_long_pictures_take_no_memory(fit: str, size: tuple[int, int]) -> None:
-    model = AutoLink(AutoLinkConfig(num_keypoints=2, image_size=64, width=0.05, fit=fit)).eval()
+    model = tiny_graph(2, fit=fit).eval()
     given = []
     detect = model.detect
     model.detect = lambda images: given.append(images.shape[2:]) or detect(images)

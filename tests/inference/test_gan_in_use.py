@@ -3,21 +3,18 @@
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_gan, tiny_graph
 
 from autolink_gen import load_gan
 from autolink_gen.checkpoints import save_model, write_described
 from autolink_gen.inference import generate
 from autolink_gen.inference.generate import Gan, save_gan
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.models.generator import GanConfig, Generator
 
 
 @pytest.fixture
 def gan() -> Gan:
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, sigma2=1e-2))
-    generator = Generator(GanConfig(image_size=64, width=0.05, style_size=8))
-    return Gan(graph, generator, torch.rand(2, 3, 2) * 2 - 1).eval()
+    graph = tiny_graph(sigma2=1e-2)
+    return tiny_gan(graph, poses=torch.rand(2, 3, 2) * 2 - 1, width=0.05).eval()
 
 
 @pytest.fixture

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.inference.poses import PoseEdits, between, parse_edits, parse_seeds, read_poses, seeded_styles
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 POSE = [[0.0, 0.5], [-1.0, 1.0], [0.25, -0.25]]
 
 
 @pytest.fixture(scope="module")
 def graph() -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05)).prepare_for_inference()
+    return tiny_graph().prepare_for_inference()
 
 
 def written(tmp_path, values) -> object:

@@ -7,21 +7,19 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph, tiny_transfer
 
 from autolink_gen.data.puppets.dataset import puppet_clip
 from autolink_gen.inference.transfer import Animator, Motion, Transfer, cluster_labels, load_transfer, save_transfer
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+from autolink_gen.models.autolink import AutoLink
 
 POSE = np.array([[-0.5, -0.5], [0.5, -0.5], [0.0, 0.5]])
 
 
 def make(**changes) -> Transfer:
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, sigma2=1e-2)).prepare_for_inference()
-    network = TransferNetwork(TransferConfig(image_size=64, width=0.05, appearance_width=0.05, **changes)).eval()
+    graph = tiny_graph(sigma2=1e-2).prepare_for_inference()
     poses = torch.from_numpy(POSE).float().expand(4, -1, -1).contiguous()
-    return Transfer(graph, network, cluster_labels(graph, network.config.clusters), poses)
+    return tiny_transfer(graph, poses=poses, **changes)
 
 
 @pytest.fixture

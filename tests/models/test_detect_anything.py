@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.checkpoints import load_graph_model, save_model
 from autolink_gen.data.images import read_image
 from autolink_gen.data.inputs import image_tensors
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 
 _UPSIDE_DOWN, _ORIENTATION = 3, 0x0112
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory) -> AutoLink:
-    torch.manual_seed(0)
-    model = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+    model = tiny_graph(4, sigma2=1e-2)
     file = tmp_path_factory.mktemp("graph") / "model.safetensors"
     save_model(file, model)
     return load_graph_model(file)

@@ -3,16 +3,16 @@
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen.checkpoints import load_graph_model, save_model
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.ops.keypoints import linked_keypoints
 
 
 def make(**changes) -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(**{"num_keypoints": 5, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes}))
+    return tiny_graph(5, **{"sigma2": 1e-2, **changes})
 
 
 KEYPOINTS = torch.rand(3, 5, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
 from safetensors.torch import load_file, save_file
 
 from autolink_gen import load_graph_model
@@ -15,9 +16,7 @@ from autolink_gen.common.files import BadFileError
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.inference.generate import Gan, load_gan, save_gan
 from autolink_gen.inference.transfer import Transfer, load_transfer, save_transfer
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.models.generator import GanConfig, Generator
-from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.training import graph as graph_training
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
@@ -239,16 +238,15 @@ def test_a_save_refuses_what_is_not_finite(tmp_path, place):
 
 
 def graph() -> AutoLink:
-    return AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
+    return tiny_graph()
 
 
 def a_gan() -> Gan:
-    return Gan(graph(), Generator(GanConfig(image_size=64, width=0.02, style_size=8)), torch.zeros(2, 3, 2))
+    return tiny_gan()
 
 
 def a_transfer() -> Transfer:
-    network = TransferNetwork(TransferConfig(image_size=64, width=0.05, appearance_width=0.05))
-    return Transfer(graph(), network, torch.zeros(3, dtype=torch.long), torch.zeros(2, 3, 2))
+    return tiny_transfer()
 
 
 @pytest.mark.parametrize(

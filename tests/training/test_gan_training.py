@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen import load_gan
 from autolink_gen.config import AdversarialConfig, GanRunConfig, PoseConfig, build, default_gamma
 from autolink_gen.inference.generate import Gan
 from autolink_gen.losses.perceptual import RandomFeatures
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training import gan_samples as gan_progress
@@ -45,8 +46,7 @@ def launch(folder: Path, **changes) -> Launch:
 
 
 def make_graph(seed: int = 0, **changes) -> AutoLink:
-    torch.manual_seed(seed)
-    return AutoLink(AutoLinkConfig(**{"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes}))
+    return tiny_graph(seed=seed, **{"sigma2": 1e-2, **changes})
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from helpers.tiny_models import tiny_graph
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from autolink_gen.config import AdversarialConfig
 from autolink_gen.losses.perceptual import PerceptualLoss, RandomFeatures
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.training.adversary import Critic
@@ -23,8 +24,7 @@ CONFIG = GanConfig(image_size=64, width=0.02, style_size=8)
 
 
 def make_graph() -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).double()
+    return tiny_graph(4, sigma2=1e-2).double()
 
 
 def make_networks() -> tuple[Generator, Critic]:

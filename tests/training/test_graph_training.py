@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 from lightning_fabric.plugins.precision import MixedPrecision
 from PIL import Image
 
@@ -286,12 +287,11 @@ def test_a_run_of_a_file_name_is_refused(tmp_path):
 
 
 def test_edges_that_never_learn_are_not_drawn(monkeypatch):
-    from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
     shown = []
     monkeypatch.setattr(graph_training, "draw_graphs", lambda pictures, keypoints, edges: shown.append(edges) or [])
     monkeypatch.setattr(graph_training, "picture_grid", lambda rows: torch.zeros(1, 1, 3, dtype=torch.uint8).numpy())
     for drawing in ("points", "edges"):
-        model = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, drawing=drawing)).eval()
+        model = tiny_graph(drawing=drawing).eval()
         graph_training.graph_picture(model, torch.zeros(1, 3, 64, 64))
     assert shown[0] is None and shown[1].shape == (3, 3)

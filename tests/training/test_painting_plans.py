@@ -6,11 +6,11 @@ import pytest
 import torch
 import yaml
 from helpers.messages import assert_mentions, is_mentioned, raises_mentioning
+from helpers.tiny_models import tiny_graph
 
 import autolink_gen
 from autolink_gen.checkpoints import save_model
 from autolink_gen.clusters import ClusterChoice, ClusterError
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.painting_plans import GraphWish, plan_gan, plan_transfer
 from autolink_gen.training.plans import Choices
 
@@ -27,8 +27,7 @@ TRANSFER = {
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     """A folder of runs with a graph that was learned on the puppets."""
-    torch.manual_seed(0)
-    graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2))
+    graph = tiny_graph(4, sigma2=1e-2)
     save_model(tmp_path / "graph" / "puppets-k4" / "model.safetensors", graph)
     (tmp_path / "graph" / "puppets-k4" / "config.yaml").write_text("data: {name: puppets}\n")
     return tmp_path

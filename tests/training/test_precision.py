@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen.config import GanRunConfig, GraphRunConfig, TransferRunConfig, build
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.training.augment import Augment
 from autolink_gen.training.engine import Run
@@ -26,8 +27,7 @@ EVERY_TERM = {"augment": True, "relativistic": True, "structure": 1.0, "penalty_
 
 
 def graph() -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05, sigma2=1e-2))
+    return tiny_graph(sigma2=1e-2)
 
 
 def a_graph(launch: Launch) -> Run:

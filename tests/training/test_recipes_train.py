@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen.config import AdversarialConfig, GanRunConfig, GraphRunConfig, TransferRunConfig, build
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.recipes import merge, read_recipe, recipe_names
@@ -34,8 +35,7 @@ def recipes(kind: str, changes: tuple[dict[str, Any], ...]) -> list[Any]:
 
 
 def graph() -> AutoLink:
-    torch.manual_seed(0)
-    return AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=2.5e-3))
+    return tiny_graph(4, sigma2=2.5e-3)
 
 
 def finite_metrics(run: Run) -> dict[str, float]:

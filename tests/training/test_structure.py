@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.augment import Nudge
@@ -60,7 +61,7 @@ def test_a_share_of_the_pictures_is_moved():
 def graph(monkeypatch) -> AutoLink:
     """A detector that finds the one white spot, for both of its keypoints."""
     monkeypatch.setattr(AutoLink, "locate", lambda self, pictures: centres(pictures).expand(-1, 2, -1))
-    return AutoLink(AutoLinkConfig(num_keypoints=2, image_size=SIZE, width=0.05))
+    return tiny_graph(2, image_size=SIZE)
 
 
 ASKED = torch.tensor([[[0.2, -0.3], [0.2, -0.3]], [[-0.4, 0.1], [-0.4, 0.1]]])
@@ -84,7 +85,7 @@ def test_what_is_as_clear_as_real_pictures_loses_nothing(graph):
 
 def test_keypoints_that_were_left_out_of_the_graph_do_not_count(monkeypatch):
     monkeypatch.setattr(AutoLink, "locate", lambda self, pictures: centres(pictures).expand(-1, 3, -1))
-    whole = AutoLink(AutoLinkConfig(num_keypoints=3, image_size=SIZE, width=0.05))
+    whole = tiny_graph(image_size=SIZE)
     asked = torch.cat([ASKED, -ASKED[:, :1]], dim=1)
     clear = blobs(ASKED[:, :1])
     missed = StructureTerm(whole)(clear, asked, clear, torch.cat([ASKED, ASKED[:, :1]], dim=1), seed=1)
@@ -119,7 +120,7 @@ def test_a_detector_on_features_is_asked_in_half_precision_where_that_is_native(
 
 
 def test_the_detector_of_the_paper_is_asked_in_single_precision():
-    graph = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05)).eval()
+    graph = tiny_graph(4).eval()
     seen: list[torch.dtype] = []
     graph.detector.head.register_forward_hook(lambda *all_of_it: seen.append(all_of_it[2].dtype))
     pictures = torch.rand(2, 3, 64, 64)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph
 from PIL import Image
 
 from autolink_gen.config import TransferRunConfig, build
@@ -16,7 +17,7 @@ from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.data.video.clips import PuppetClip
 from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.inference.transfer import Transfer, load_transfer
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some
 from autolink_gen.training.engine import Run
@@ -46,8 +47,7 @@ def launch(folder: Path, **changes) -> Launch:
 
 
 def make_graph(seed: int = 0, **changes) -> AutoLink:
-    torch.manual_seed(seed)
-    return AutoLink(AutoLinkConfig(**{"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2, **changes}))
+    return tiny_graph(seed=seed, **{"num_keypoints": 4, "sigma2": 1e-2, **changes})
 
 
 def state_of(run: Run) -> dict[str, torch.Tensor]:

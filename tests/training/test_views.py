@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from helpers.tiny_models import tiny_graph
 
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.recipes import merge
 from autolink_gen.training.augment import Nudge, Recolour
@@ -36,8 +37,7 @@ def weights(config: GraphRunConfig, folder, **launch) -> dict[str, torch.Tensor]
 
 
 def test_every_mask_gives_its_own_picture_from_the_same_keypoints():
-    torch.manual_seed(0)
-    model = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).eval()
+    model = tiny_graph(4, sigma2=1e-2).eval()
     pictures, moved = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(1, 3, 64, 64) * 2 - 1
     masks = model.random_mask(4, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -86,8 +86,7 @@ def test_each_view_changes_what_is_learned(tmp_path, plain, change):
 
 
 def test_dropped_edges_are_not_drawn():
-    torch.manual_seed(0)
-    model = AutoLink(AutoLinkConfig(num_keypoints=4, image_size=64, width=0.05, sigma2=1e-2)).eval()
+    model = tiny_graph(4, sigma2=1e-2).eval()
     pictures, mask = torch.rand(2, 3, 64, 64) * 2 - 1, model.random_mask(2)
     kept = torch.zeros(4, 4)
     kept[0, 2] = kept[2, 0] = 1
