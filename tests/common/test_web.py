@@ -1,46 +1,16 @@
 """Fetching over http: redirects, limits, parts and the schemes that are opened."""
 
-import email.utils
 import io
-import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from helpers.http_server import LIMIT, Handler, Server, answer, fetched, running_server
 from helpers.messages import raises_mentioning
 
 from autolink_gen.common import web
-from autolink_gen.common.web import Address, FetchError, Limit, address_of, download, make_opener, may_lead, same_host
-
-LIMIT = Limit(1000, "take less")
-Answer = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers with what the test says for the path; keeps the headers of each request."""
-
-    def do_GET(self) -> None:
-        self.server.asked.append((self.path, dict(self.headers)))
-        self.server.answers[self.path](self)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the screen."""
-
-
-class Server(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: dict[str, Answer] = {}
-        self.asked: list[tuple[str, dict[str, str]]] = []
-
-    def handle_error(self, *_: object) -> None:
-        """Nothing on the screen where whoever asked has gone."""
-
-    def address(self, path: str, host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.server_port}{path}"
+from autolink_gen.common.web import FetchError, Limit, address_of, download, make_opener, may_lead, same_host
 
 
 @pytest.fixture
@@ -54,31 +24,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "*")
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+    with running_server() as running:
         yield running
-        running.shutdown()
-
-
-def answer(content: bytes = b"", *, status: int = 200, length: int | None = -1, **headers: str) -> Answer:
-    """An answer with this content; `length` is what it says of it, None to say nothing."""
-
-    def send(handler: Handler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        if length is not None:
-            handler.send_header("Content-Length", str(len(content) if length == -1 else length))
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return send
-
-
-def fetched(address: Address, limit: Limit = LIMIT) -> bytes:
-    file = io.BytesIO()
-    download(address, file, limit=limit)
-    return file.getvalue()
 
 
 def redirected(old: str, new: str, **headers: str) -> urllib.request.Request | None:
@@ -283,89 +230,3 @@ def test_what_is_no_address_is_refused_without_a_word_of_it(text: str) -> None:
     with pytest.raises(ValueError, match="an address") as failure:
         address_of(text)
     assert "secret" not in str(failure.value)
-
-
-def after(first: list[Answer], then: Answer) -> Answer:
-    """Answers `first`, one a request, and `then` from then on."""
-    left = list(first)
-
-    def send(handler: Handler) -> None:
-        (left.pop(0) if left else then)(handler)
-
-    return send
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_server_that_is_busy_is_asked_again_after_growing_pauses(
-    status: int, server: Server, pauses: list[float]
-) -> None:
-    server.answers = {"/a": after([answer(status=status)] * 3, answer(b"here"))}
-    assert fetched(address_of(server.address("/a"))) == b"here"
-    assert pauses == [1, 2, 4]
-
-
-@pytest.mark.parametrize(
-    ("asked", "waited"), [("7", 7), ("0", 1), ("100000", 60), ("9" * 500, 60), ("soon", 1), ("-5", 1), ("²", 1)]
-)
-def test_a_server_says_how_long_to_wait_within_bounds(
-    asked: str, waited: float, server: Server, pauses: list[float]
-) -> None:
-    server.answers = {"/a": after([answer(status=429, Retry_After=asked)], answer(b"here"))}
-    assert fetched(address_of(server.address("/a"))) == b"here"
-    assert pauses == [waited]
-
-
-def test_a_server_may_name_the_hour(server: Server, pauses: list[float]) -> None:
-    then = email.utils.formatdate(time.time() + 30, usegmt=True)
-    server.answers = {"/a": after([answer(status=503, Retry_After=then)], answer(b"here"))}
-    assert fetched(address_of(server.address("/a"))) == b"here"
-    assert 1 < pauses[0] <= 30
-
-
-@pytest.mark.parametrize(("status", "remedy"), [(404, "check"), (410, "check"), (403, "renew"), (401, "yourself")])
-def test_what_is_refused_for_good_is_asked_for_once(
-    status: int, remedy: str, server: Server, pauses: list[float]
-) -> None:
-    server.answers = {"/a?sig=secret": answer(status=status)}
-    with pytest.raises(FetchError, match=f"the server answers {status} .*{remedy}") as failure:
-        fetched(address_of(server.address("/a?sig=secret")))
-    assert len(server.asked) == 1 and not pauses
-    assert "secret" not in str(failure.value) and server.address("/a?") in str(failure.value)
-
-
-def test_a_server_that_stays_busy_is_named_with_its_answer(
-    server: Server, pauses: list[float], caplog: pytest.LogCaptureFixture
-) -> None:
-    server.answers = {"/a": answer(status=503)}
-    with pytest.raises(FetchError, match="the server answers 503"):
-        fetched(address_of(server.address("/a")))
-    assert len(server.asked) == web.TRIES == len(pauses) + 1
-    waits = [line.rpartition("asked again in ")[2] for line in caplog.messages]
-    assert waits == ["2 s", "4 s", "8 s"], "a person sees what is waited for"
-
-
-def test_a_server_that_says_nothing_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
-    monkeypatch.setattr(web, "TIMEOUT_S", 0.1)
-    server.answers = {"/a": after([lambda handler: over.wait(10)], answer(b"here"))}
-    try:
-        assert fetched(address_of(server.address("/a"))) == b"here"
-    finally:
-        over.set()
-
-
-def test_a_part_that_is_there_no_more_is_not_asked_for_again(server: Server) -> None:
-    def send(handler: Handler) -> None:
-        if "Range" in handler.headers:
-            answer(status=416)(handler)
-        else:
-            answer(b"01234", length=10 if len(server.asked) == 1 else 5, ETag='"1"')(handler)
-
-    server.answers = {"/a": send}
-    assert fetched(address_of(server.address("/a"))) == b"01234"
-    assert ["Range" in headers for _, headers in server.asked] == [False, True, False]
-
-
-def test_the_query_of_an_address_is_not_shown() -> None:
-    assert address_of("https://a.b/c?sig=secret").shown == "https://a.b/c?..."
-    assert address_of("https://a.b/c").shown == "https://a.b/c"
