@@ -7,6 +7,7 @@ from autolink_gen.models.graph_analysis import keypoints_left
 from autolink_gen.ops.keypoints import unlinked_keypoints
 
 DROP = "--drop-cluster"
+DEFAULT_CLUSTERS = 2  # the object and the background
 
 
 class ClusterError(ValueError):

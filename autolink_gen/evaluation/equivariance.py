@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from autolink_gen.common.extras import needs
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.evaluation.fid import spread_batches
-from autolink_gen.inference.detect_batches import GraphModel
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.pixels import from_pixels, to_pixels
 
@@ -40,7 +40,7 @@ class Equivariance:
 
 
 def equivariance(
-    graph: GraphModel,
+    graph: AutoLink,
     pictures: Dataset[Tensor],
     *,
     max_pictures: int = MAX_PICTURES,
@@ -86,7 +86,7 @@ def equivariance(
 
 
 def _distances(
-    graph: GraphModel, images: Float[Tensor, "B 3 S S"], found: Float[Tensor, "B K 2"], move: RandomAffine
+    graph: AutoLink, images: Float[Tensor, "B 3 S S"], found: Float[Tensor, "B K 2"], move: RandomAffine
 ) -> Float[Tensor, "B K"]:
     """How far the keypoints of pictures that were moved lie from the keypoints, moved likewise, in [-1, 1]."""
     moved = move(images)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -17,27 +17,13 @@ from autolink_gen.evaluation.fid import (
     kernel_distance,
     spread_batches,
 )
-from autolink_gen.inference.detect_batches import GraphModel
+from autolink_gen.inference.detect_batches import detect_batches
+from autolink_gen.inference.generate import Gan
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 _BATCH = 25
-
-
-@runtime_checkable
-class GanModel(Protocol):
-    """What evaluation asks of a GAN; a `Gan` has it."""
-
-    @property
-    def graph(self) -> GraphModel:
-        """The graph that it paints on."""
-
-    @property
-    def style_size(self) -> int:
-        """The number of values in z."""
-
-    def generate(self, keypoints: Tensor, z: Tensor) -> Tensor:
-        """Keypoints (B, K, 2) and z (B, D) to pictures (B, 3, S, S) in [0, 1]."""
 
 
 class Structure(NamedTuple):
@@ -95,13 +81,13 @@ class _Painted(NamedTuple):
 
 
 def evaluate_gan(
-    gan: GanModel,
+    gan: Gan,
     real: Dataset[Tensor],
     *,
     others: Dataset[Tensor] | None,
     extractors: dict[str, Extractor],
     perceptual: Distance,
-    witness: GraphModel | None = None,
+    witness: AutoLink | None = None,
     count: int = 500,
     seed: int = 0,
     progress: Progress = no_progress,
@@ -142,9 +128,7 @@ def evaluate_gan(
     return GanScores(count, structure, witnessed, same, other, diversity, distances)
 
 
-def structure_of(
-    painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: GraphModel
-) -> Structure:
+def structure_of(painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: AutoLink) -> Structure:
     """How well images in [0, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random.
 
     Keypoints without edges do not count: the painter is not shown where they should be.
@@ -181,7 +165,7 @@ def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, fl
     return float(same), float(other), float(diversity)
 
 
-def _paint(gan: GanModel, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
+def _paint(gan: Gan, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
     moved = keypoints[elsewhere(len(keypoints))]
     for start in range(0, len(keypoints), _BATCH):
         part = slice(start, start + _BATCH)
@@ -193,5 +177,5 @@ def _batches(pictures: Tensor) -> Iterator[Tensor]:
     return iter(pictures.split(_BATCH))
 
 
-def _detect(graph: GraphModel, batches: Iterator[Tensor]) -> Tensor:
-    return torch.cat([graph.detect(batch.to(graph.edge_weights)) for batch in batches])
+def _detect(graph: AutoLink, batches: Iterator[Tensor]) -> Tensor:
+    return torch.cat([*detect_batches(graph, batches)])

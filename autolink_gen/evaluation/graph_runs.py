@@ -13,6 +13,7 @@ from autolink_gen.common.files import write_picture
 from autolink_gen.common.progress import Progress
 from autolink_gen.common.text import counted
 from autolink_gen.data.held_out import open_people
+from autolink_gen.data.published.sets import PUPPETS
 from autolink_gen.data.puppets.dataset import JOINT_NAMES
 from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.evaluation import leak
@@ -71,7 +72,7 @@ def evaluate_graph_run(
     progress: Progress,
 ) -> GraphEvaluation:
     """Score a graph, and write what is asked for. Raises ValueError as `evaluate` does."""
-    settings = asked.on_data_of(run)
+    settings = asked.on_data_of(run, default=PUPPETS)
     is_labelled = isinstance(settings.source, PuppetSource) or outputs.regressor is not None or settings.has_landmarks()
     endings: dict[Result, str] = {"json": ".json"}
     if is_labelled:

@@ -20,7 +20,8 @@ from autolink_gen.data.video.frame_pairs import FrameDraws
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import FOLDS, MAX_PICTURES
 from autolink_gen.evaluation.splits import Part
-from autolink_gen.inference.detect_batches import SureGraphModel, detect_and_see
+from autolink_gen.inference.detect_batches import detect_and_see
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 
 _MAX_CLASSES = 20  # a folder of more folders holds clips or persons
@@ -43,7 +44,7 @@ class Seen:
 
 
 def see_pictures(
-    graph: SureGraphModel,
+    graph: AutoLink,
     pictures: Dataset[Tensor],
     *,
     source: Source,

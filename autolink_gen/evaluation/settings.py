@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from autolink_gen.data.published.sets import PUPPETS
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.puppets import PuppetSource
@@ -53,20 +54,20 @@ class EvaluationSettings:
                     f"another run"
                 )
 
-    def on_data_of(self, run: RunFolder) -> "EvaluationSettings":
+    def on_data_of(self, run: RunFolder, *, default: str | None = None) -> "EvaluationSettings":
         """The same on the data that the run was trained on, where none are named.
 
-        Puppets where a graph's run does not say; ValueError where another run does not.
+        Where the run does not say, they are the ``default``; ValueError without one.
         """
         if self.data is not None:
             return replace(self, hold_out=self.hold_out or None)
         own = run.data()
         if own is None:
-            if run.kind != "graph":
+            if default is None:
                 raise ValueError("the weights alone do not say what they were trained on; give --data")
-            return replace(self, data="puppets", hold_out=self.hold_out or None)
-        hold_out = own.hold_out if self.hold_out is None and run.kind == "graph" else self.hold_out
-        root = self.data_root or (Path(own.root) if own.root and own.name != "puppets" else None)
+            return replace(self, data=default, hold_out=self.hold_out or None)
+        hold_out = own.hold_out if self.hold_out is None else self.hold_out
+        root = self.data_root or (own.root if own.name != PUPPETS else None)
         return replace(self, data=own.name, data_root=root, classes=own.classes or None, hold_out=hold_out or None)
 
     @cached_property

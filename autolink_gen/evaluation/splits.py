@@ -17,7 +17,8 @@ from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.folder import held_out_beside
 from autolink_gen.evaluation.landmarks import Annotations
-from autolink_gen.inference.detect_batches import SureGraphModel, detect_and_see
+from autolink_gen.inference.detect_batches import detect_and_see
+from autolink_gen.models.autolink import AutoLink
 
 
 class OnePartError(ValueError):
@@ -146,7 +147,7 @@ def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
 
 
 def annotate(
-    graph: SureGraphModel,
+    graph: AutoLink,
     part: Part,
     *,
     batch_size: int = 32,

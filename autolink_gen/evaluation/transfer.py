@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,28 +11,15 @@ from torch import Tensor
 from autolink_gen.common.extras import needs
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
-from autolink_gen.inference.detect_batches import GraphModel
+from autolink_gen.inference.detect_batches import detect_batches
+from autolink_gen.inference.transfer import Transfer
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 METHODS = ("network", "network_nearest", "copy", "nearest")
 _SOURCE_PART = 4  # a clip's first quarter lends its appearance, the rest is painted
 _BATCH = 16
-
-
-@runtime_checkable
-class TransferModel(Protocol):
-    """What evaluation asks of a network; a `Transfer` has it."""
-
-    @property
-    def graph(self) -> GraphModel:
-        """The graph that poses are drawn with."""
-
-    def look_at(self, pictures: Tensor) -> Any:
-        """The appearance of pictures (B, 3, S, S) in [0, 1]."""
-
-    def paint(self, keypoints: Tensor, appearance: Any) -> Tensor:
-        """Keypoints (B, K, 2), and an appearance of B pictures or of one, to pictures (B, 3, S, S) in [0, 1]."""
 
 
 class FrameScores(NamedTuple):
@@ -106,7 +93,7 @@ class Painted(NamedTuple):
 
 
 def evaluate_transfer(
-    model: TransferModel,
+    model: Transfer,
     clips: Sequence[tuple[str, Float[Tensor, "_ 3 S S"]]],
     *,
     perceptual: Distance,
@@ -139,7 +126,7 @@ def evaluate_transfer(
     return TransferScores(reports, own, copied)
 
 
-def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> Painted:
+def _paint_clip(model: Transfer, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> Painted:
     start = max(1, len(frames) // _SOURCE_PART)
     pool = torch.tensor(evenly(start, source_frames))
     nearest = pool[_distances(model.graph, poses[start:, None], poses[pool][None]).argmin(dim=1)]
@@ -156,7 +143,7 @@ def _paint_clip(model: TransferModel, name: str, frames: Tensor, poses: Tensor, 
     return Painted(name, frames[0], frames[start:], shown)
 
 
-def _score(model: TransferModel, shown: Tensor, true: Tensor, poses: Tensor, perceptual: Distance) -> FrameScores:
+def _score(model: Transfer, shown: Tensor, true: Tensor, poses: Tensor, perceptual: Distance) -> FrameScores:
     with needs("eval", "SSIM"):
         from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -176,7 +163,7 @@ def _score(model: TransferModel, shown: Tensor, true: Tensor, poses: Tensor, per
     )
 
 
-def _cross(model: TransferModel, source: Tensor, source_pose: Tensor, driver: Tensor) -> tuple[float, float]:
+def _cross(model: Transfer, source: Tensor, source_pose: Tensor, driver: Tensor) -> tuple[float, float]:
     """The distance in % of the width of what was painted from the driver's poses, and that of the source itself."""
     look = model.look_at(source.to(driver))
     detected = _detect(model.graph, torch.cat([model.paint(asked, look) for asked in driver.split(_BATCH)]))
@@ -184,12 +171,12 @@ def _cross(model: TransferModel, source: Tensor, source_pose: Tensor, driver: Te
     return float(own) / 2 * 100, float(copied) / 2 * 100
 
 
-def _detect(graph: GraphModel, frames: Tensor) -> Float[Tensor, "T K 2"]:
-    return torch.cat([graph.detect(part.to(graph.edge_weights)) for part in frames.split(_BATCH)])
+def _detect(graph: AutoLink, frames: Tensor) -> Float[Tensor, "T K 2"]:
+    return torch.cat([*detect_batches(graph, frames.split(_BATCH))])
 
 
 def _distances(
-    graph: GraphModel, one: Float[Tensor, "*#shape K 2"], other: Float[Tensor, "*#shape K 2"]
+    graph: AutoLink, one: Float[Tensor, "*#shape K 2"], other: Float[Tensor, "*#shape K 2"]
 ) -> Float[Tensor, "*shape"]:
     """The mean distance of keypoints, in units of [-1, 1], without those that have no edges to paint on."""
     return (one - other)[..., linked_keypoints(graph.edge_weights), :].norm(dim=-1).mean(dim=-1)

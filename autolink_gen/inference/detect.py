@@ -12,10 +12,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
 from autolink_gen.data.images import read_image, to_array
 from autolink_gen.data.video.films import Film
 from autolink_gen.data.video.reader import Rate
+from autolink_gen.inference.detect_batches import detect_batches
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
@@ -122,12 +124,12 @@ def mean_pose(
     *,
     max_pictures: int = MEAN_POSE_PICTURES,
     batch_size: int = 16,
-    progress: Callable[[int], object] = lambda count: None,
+    progress: Progress = no_progress,
     name: str = "the model",
 ) -> Float[ndarray, "K 2"]:
     """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_pictures` spread over a data set.
 
-    The data set yields uint8 tensors (3, S, S). `progress` is told how many pictures each batch had. Raises
+    The data set yields uint8 tensors (3, S, S). `progress` sees each batch. Raises
     ValueError where the data set is empty, or its pictures are of another type, and DivergedModelError, with the
     model's `name`, where it finds nothing in one.
     """
@@ -135,19 +137,23 @@ def mean_pose(
     if count == 0:
         raise ValueError("the data set is empty, so that there is no mean pose; name another one")
     indices = evenly(count, max_pictures, with_last=True)
-    device = model.edge_weights.device
+    batches = progress(_image_batches(dataset, indices, batch_size), -(-len(indices) // batch_size), "mean pose")
     total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
-    for start in range(0, len(indices), batch_size):
-        pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
-        if pictures.dtype != torch.uint8:
-            raise ValueError(
-                f"the data set must yield uint8 pictures, got {pictures.dtype}; of [0, 1] make them by * 255"
-            )
-        found = model.detect(pictures.to(device).float() / 255).cpu().double()
-        check_found(found, name=name)
-        total += found.sum(dim=0)
-        progress(len(pictures))
+    for keypoints in detect_batches(model, iter(batches)):
+        check_found(keypoints, name=name)
+        total += keypoints.cpu().double().sum(dim=0)
     return (total / len(indices)).numpy()
+
+
+def _image_batches(dataset: Dataset[Tensor], indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
+    """Images of a data set in [0, 1], batch by batch; ValueError unless it yields uint8."""
+    for start in range(0, len(indices), batch_size):
+        images = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"the data set must yield uint8 pictures, got {images.dtype}; of [0, 1] make them by * 255"
+            )
+        yield images.float() / 255
 
 
 def _batches(pictures: Iterable[SourcePicture], batch_size: int) -> Iterator[list[SourcePicture]]:
@@ -193,13 +199,15 @@ def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, one in enumerate(shrunk):
         by_size.setdefault(one.pixels.shape, []).append(index)
-    found: dict[int, ndarray] = {}
+    groups: list[list[int]] = []
     for shape, indices in by_size.items():
         at_once = max(1, _MAX_SQUARE_BYTES // (12 * max(shape) ** 2))
-        for some in (indices[start : start + at_once] for start in range(0, len(indices), at_once)):
-            images = torch.from_numpy(np.stack([shrunk[i].pixels for i in some])).permute(0, 3, 1, 2)
-            keypoints = model.detect(images.to(model.edge_weights.device).float() / 255)
-            found.update(zip(some, keypoints.double().cpu().numpy(), strict=True))
+        groups += [indices[start : start + at_once] for start in range(0, len(indices), at_once)]
+    stacks = (np.stack([shrunk[i].pixels for i in group]) for group in groups)
+    batches = (torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255 for stack in stacks)
+    found: dict[int, ndarray] = {}
+    for group, keypoints in zip(groups, detect_batches(model, batches), strict=True):
+        found.update(zip(group, keypoints.double().cpu().numpy(), strict=True))
     return [Detection(picture, shrunk[index].to_original(found[index])) for index, picture in enumerate(batch)]
 
 

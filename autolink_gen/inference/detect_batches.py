@@ -1,8 +1,8 @@
 """Keypoints of many pictures, in batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -10,27 +10,18 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
+from autolink_gen.models.autolink import AutoLink
+
 _Result = TypeVar("_Result")
 
 
-@runtime_checkable
-class GraphModel(Protocol):
-    """What evaluation asks of a model; an `AutoLink` has it."""
+def detect_batches(graph: AutoLink, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The keypoints (B, K, 2), (x, y) in [-1, 1], of each batch of images (B, 3, H, W) in [0, 1].
 
-    @property
-    def edge_weights(self) -> Tensor:
-        """Strength of each edge, (K, K), symmetric, zero diagonal."""
-
-    def detect(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] to keypoints (B, K, 2), (x, y) in [-1, 1]."""
-
-
-@runtime_checkable
-class SureGraphModel(GraphModel, Protocol):
-    """A model that also says how sure its keypoints are; an `AutoLink` does."""
-
-    def detect_with_widths(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What `detect` finds, and how widely each heatmap spreads, (B, K)."""
+    They are computed on the graph's device, one batch at a time, as the batches come.
+    """
+    for images in batches:
+        yield graph.detect(images.to(graph.edge_weights))
 
 
 class Found(NamedTuple):
@@ -41,21 +32,21 @@ class Found(NamedTuple):
     colours: Float[ndarray, "N 3"]
 
 
-def detect_keypoints(
-    graph: GraphModel, pictures: Iterable[ndarray], *, batch_size: int = 32
-) -> Float[ndarray, "N K 2"]:
+def detect_keypoints(graph: AutoLink, pictures: Iterable[ndarray], *, batch_size: int = 32) -> Float[ndarray, "N K 2"]:
     """Keypoints (x, y) in [-1, 1] of each picture, uint8 (H, W, 3); float64.
 
     Neighbours of one size go through the model together, at most `batch_size` at once; pictures are taken one
     batch at a time. Raises ValueError where there is no picture, or one of another type.
     """
-    return np.concatenate([_numpy(part) for part in _each_batch(graph.detect, graph, pictures, batch_size)])
+    found = [_numpy(keypoints) for keypoints in detect_batches(graph, _batches(pictures, batch_size))]
+    return np.concatenate(_at_least_one(found))
 
 
-def detect_and_see(graph: SureGraphModel, pictures: Iterable[ndarray], *, batch_size: int = 32) -> Found:
+def detect_and_see(graph: AutoLink, pictures: Iterable[ndarray], *, batch_size: int = 32) -> Found:
     """The keypoints of :func:`detect_keypoints`, how sure they are, and the mean colour of each picture."""
     colours: list[ndarray] = []
-    found = _each_batch(graph.detect_with_widths, graph, _seen(pictures, colours), batch_size)
+    batches = _batches(_seen(pictures, colours), batch_size)
+    found = _at_least_one([graph.detect_with_widths(images.to(graph.edge_weights)) for images in batches])
     keypoints, widths = (np.concatenate([_numpy(part) for part in parts]) for parts in zip(*found, strict=True))
     return Found(keypoints, widths, np.stack(colours))
 
@@ -66,13 +57,8 @@ def mean_colour(picture: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
     return colour
 
 
-def _each_batch(
-    detect: Callable[[Tensor], _Result], graph: GraphModel, pictures: Iterable[ndarray], batch_size: int
-) -> list[_Result]:
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: give 1 or more")
-    device = graph.edge_weights.device
-    found = [detect(batch.to(device)) for batch in _batches(pictures, batch_size)]
+def _at_least_one(found: list[_Result]) -> list[_Result]:
+    """What was found; ValueError where there was nothing to look at."""
     if not found:
         raise ValueError("there are no pictures to detect keypoints on; give at least one")
     return found
@@ -89,6 +75,8 @@ def _seen(pictures: Iterable[ndarray], colours: list[ndarray]) -> Iterator[ndarr
 
 
 def _batches(pictures: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: give 1 or more")
     for _, alike in groupby(pictures, key=lambda picture: picture.shape):
         while batch := list(islice(alike, batch_size)):
             if wrong := next((picture.dtype for picture in batch if picture.dtype != np.uint8), None):

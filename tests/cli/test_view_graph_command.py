@@ -137,7 +137,7 @@ def test_the_runs_own_pictures_give_the_mean_pose(tmp_path: Path, run_folder: Pa
 def test_pictures_that_are_gone_are_asked_for(run_folder: Path, pictures: Path) -> None:
     moved = pictures.rename(pictures.with_name("moved"))
     for gone, code, told in (
-        (pictures, 2, f"was trained on {pictures}, which is not there any more: give --data"),
+        (pictures, 1, f"was trained on {pictures}, which is not there any more: give --data"),
         ("./gone", 1, "was trained on ./gone, which cannot be opened: give --data with its place now"),
     ):
         _save_config(run_folder, data=str(gone))

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.evaluation.equivariance import Equivariance, equivariance
+from autolink_gen.models.autolink import AutoLink
 
 
 class Dots(Dataset[Tensor]):
@@ -27,10 +28,13 @@ class Dots(Dataset[Tensor]):
         return picture.round().to(torch.uint8)
 
 
-class Finder:
+class Finder(AutoLink):
     """Finds each dot by the mean place of its colour."""
 
     edge_weights = torch.ones(2, 2)
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
 
     def detect(self, images: Tensor) -> Tensor:
         line = torch.linspace(-1, 1, images.shape[-1])

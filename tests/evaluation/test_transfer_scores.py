@@ -6,6 +6,8 @@ import torch
 from helpers.messages import raises_mentioning
 
 from autolink_gen.evaluation.transfer import METHODS, evaluate_transfer
+from autolink_gen.inference.transfer import Transfer
+from autolink_gen.models.autolink import AutoLink
 
 SIZE = 32
 AXIS = torch.linspace(-1, 1, SIZE)
@@ -17,8 +19,13 @@ def dots(places: torch.Tensor, shade: torch.Tensor | float = 1.0) -> torch.Tenso
     return (torch.exp(-distance / 0.02) * torch.as_tensor(shade).view(-1, 1, 1))[:, None].expand(-1, 3, -1, -1)
 
 
-class DotGraph:
+class DotGraph(AutoLink):
+    """Its keypoints lie in the middle of what is bright."""
+
     edge_weights = torch.ones(2, 2)
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
 
     def detect(self, images):
         mass = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True)
@@ -26,12 +33,12 @@ class DotGraph:
         return place[:, None].expand(-1, 2, -1)
 
 
-class DotPainter:
+class DotPainter(Transfer):
     """Paints a dot as bright as the one it looked at, ``off`` away from where it was asked for."""
 
-    graph = DotGraph()
-
     def __init__(self, off: float = 0.0) -> None:
+        torch.nn.Module.__init__(self)
+        self.graph = DotGraph()
         self.off = torch.tensor([off, 0.0])
 
     def look_at(self, pictures):

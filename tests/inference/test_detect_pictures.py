@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,7 +169,14 @@ def test_mean_pose_is_the_mean_over_pictures_spread_over_the_set() -> None:
     for i in range(9):
         pictures[i, :, 10, 4 * i] = 255
     counts: list[int] = []
-    pose = mean_pose(BrightSpot(), Pictures(pictures), batch_size=4, progress=counts.append)
+
+    def watched(batches: Iterable[torch.Tensor], total: int, label: str) -> Iterator[torch.Tensor]:
+        assert total == 3
+        for batch in batches:
+            counts.append(len(batch))
+            yield batch
+
+    pose = mean_pose(BrightSpot(), Pictures(pictures), batch_size=4, progress=watched)
     assert pose[0] == pytest.approx((16 / 31.5 - 1, 10 / 31.5 - 1), abs=1e-5)
     assert counts == [4, 4, 1]
     thirds = mean_pose(BrightSpot(), Pictures(pictures), max_pictures=3)
