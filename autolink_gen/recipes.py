@@ -13,6 +13,8 @@ from autolink_gen.common.text import shown
 
 _MAX_BYTES = 2**16  # settings have some thousand, and a parser takes a second for a million
 _MAX_DEPTH = 50  # of values in values; recipes have three
+# What groups of settings were called in each kind of run before a name meant the same in all of them.
+_OLD_KEYS = {"graph": {"loss": "perceptual"}, "gan": {"loss": "adversarial"}, "transfer": {"loss": "weights"}}
 
 
 def recipe_names(kind: str) -> list[str]:
@@ -27,7 +29,7 @@ def read_recipe(kind: str, name: str) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ValueError(f"there is no recipe file {path}")
-        return read_settings(path)
+        return current_keys(kind, read_settings(path))
     names = recipe_names(kind)
     if name not in names:
         raise ValueError(f"there is no recipe {name!r}; there are {', '.join(names)}, or give a .yaml file")
@@ -42,7 +44,30 @@ def earlier_recipes(kind: str, name: str) -> list[dict[str, Any]]:
         return []
     files = [item for item in folder.iterdir() if re.fullmatch(rf"{re.escape(name)}-\d+\.yaml", item.name)]
     files.sort(key=lambda item: int(item.name.removesuffix(".yaml").rpartition("-")[2]), reverse=True)
-    return [read_yaml(item.read_text(), source=item.name) for item in files]
+    return [current_keys(kind, read_yaml(item.read_text(), source=item.name)) for item in files]
+
+
+def current_keys(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested values of settings with the groups under the names that ``kind`` has today, as in an old config.yaml.
+
+    Raises ValueError for a setting that is given by its old name and, otherwise, by its new one.
+    """
+    renamed = dict(values)
+    for old, new in _OLD_KEYS[kind].items():
+        if old not in renamed:
+            continue
+        if new not in renamed:
+            renamed = {new if name == old else name: value for name, value in renamed.items()}
+            continue
+        group, other = renamed.pop(old), renamed[new]
+        if not (isinstance(group, Mapping) and isinstance(other, Mapping)):
+            raise ValueError(f"{old} and {new} are one group of settings: give {new} alone")
+        for name in group:
+            if name in other and group[name] != other[name]:
+                key = shown(str(name))
+                raise ValueError(f"{old}.{key} and {new}.{key} are one setting: give {new}.{key} alone")
+        renamed[new] = {**other, **group}
+    return renamed
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _RESIDUAL = {
 _PAPER = {
     "model": {"mask_ratio": 0.8, "detector": "residual"},
     "data": {"flip": 0.0},
-    "loss": {"distance": "mse", "unit_length": False},
+    "perceptual": {"distance": "mse", "unit_length": False},
     "optimiser": {"lr": 1e-4, "edge_weight_lr": None, "schedule": "constant", "warmup_steps": 0},
     "training": {"ema": 0.0, "precision": "32-true"},
     "thickness": {"start": None},
@@ -59,7 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "decoder 1/4": {"model": {"decoder_width": 0.25}},
     "first three maps": {"model": {"features_maps": 3}},
     "painter of 128 pixels": {"model": {"image_size": 128}},
-    "maps of 192 pixels": {"model": {"features_size": 192}, "loss": {"resize": 192}},
+    "maps of 192 pixels": {"model": {"features_size": 192}, "perceptual": {"resize": 192}},
     "wider maps": {"model": {"width": 0.5}},
 }
 _BASE = {"training": {"save_every": 10_000, "grid_every": 10_000}}

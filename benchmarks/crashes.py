@@ -35,7 +35,7 @@ def tiny_config(steps: int) -> GraphRunConfig:
         {
             "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
             "data": {"name": "puppets", "flip": 0.5},
-            "loss": {"features": "random", "distance": "l1"},
+            "perceptual": {"features": "random", "distance": "l1"},
             "optimiser": {"lr": 1e-3, "schedule": "cosine", "warmup_steps": 2},
             "training": _LENGTH | {"steps": steps},
             "thickness": {"start": 2e-2},
@@ -50,7 +50,7 @@ def tiny_gan_config(steps: int) -> GanRunConfig:
         {
             "model": {"image_size": 64, "width": 0.02, "style_size": 8},
             "data": {"name": "puppets", "flip": 0.5},
-            "loss": {"penalty_every": 3},
+            "adversarial": {"penalty_every": 3},
             "training": _LENGTH | {"steps": steps},
             "progress": {"pictures": 0},
         },
@@ -64,7 +64,7 @@ def tiny_transfer_config(steps: int) -> TransferRunConfig:
         {
             "model": {"image_size": 64, "width": 0.05, "appearance_width": 0.05, "warps": True},
             "data": {"name": "puppets", "flip": 0.5},
-            "loss": {"discriminator_width": 0.02},
+            "weights": {"discriminator_width": 0.02},
             "perceptual": {"features": "random", "distance": "l1"},
             "adversarial": {"penalty_every": 3},
             "training": _LENGTH | {"steps": steps},

@@ -24,7 +24,7 @@ def main() -> None:
     run = learn_graph(  # a run that is there already goes on from its last save
         num_keypoints=10,
         steps=options.steps,
-        settings={"loss.features": options.features},
+        settings={"perceptual.features": options.features},
         name=f"puppets-{options.features}",
         out=options.out,
     )

@@ -29,7 +29,7 @@ def main() -> None:
     graph = AutoLink(AutoLinkConfig(num_keypoints=8, image_size=64, width=0.25, sigma2=5e-3))  # or load_graph_model
     config = TransferRunConfig(
         model=TransferConfig(image_size=64, width=0.125, appearance_width=0.125, all_scales=True, warps=True),
-        loss=LossWeightsConfig(perceptual=0.0, adversarial=0.0),  # the squared error alone needs no AlexNet weights
+        weights=LossWeightsConfig(perceptual=0.0, adversarial=0.0),  # the squared error alone needs no AlexNet weights
         training=RunLengthConfig(steps=options.steps, batch_size=8, ema=0.9, log_every=5),
         progress=ProgressConfig(pictures=0),  # do not measure
     )

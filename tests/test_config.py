@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, asdict, replace
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -27,7 +28,16 @@ from autolink_gen.config import (
     to_yaml,
 )
 from autolink_gen.models.autolink import AutoLinkConfig
-from autolink_gen.recipes import merge, parse_overrides, read_recipe, read_yaml, recipe_names
+from autolink_gen.recipes import (
+    current_keys,
+    earlier_recipes,
+    merge,
+    parse_overrides,
+    read_recipe,
+    read_yaml,
+    recipe_names,
+)
+from autolink_gen.training.plans import Choices
 
 
 def recipe(name: str) -> GraphRunConfig:
@@ -84,8 +94,8 @@ def test_the_recipes_of_pose_transfer(name):
 @pytest.mark.parametrize(
     ("setting", "mentions"),
     [
-        ("loss.gamma=-1", ("loss.gamma", "0", "-1")),
-        ("loss.penalty_every=0", ("loss.penalty_every", "1", "got 0")),
+        ("adversarial.gamma=-1", ("adversarial.gamma", "0", "-1")),
+        ("adversarial.penalty_every=0", ("adversarial.penalty_every", "1", "got 0")),
         ("pose.jitter_share=2", ("pose.jitter_share", "1", "2")),
         ("pose.mix_share=-1", ("pose.mix_share", "0", "-1")),
         ("pose.jitter=-1", ("pose.jitter", "0", "-1")),
@@ -105,8 +115,8 @@ def test_bad_settings_of_the_gan_are_named(setting, mentions):
     [
         "data.varied=2",
         "data.flip=2",
-        "loss.squared=-1",
-        "loss.discriminator_width=0",
+        "weights.squared=-1",
+        "weights.discriminator_width=0",
         "adversarial.gamma=-1",
         "perceptual.resize=1",
     ],
@@ -120,7 +130,7 @@ def test_bad_settings_of_pose_transfer_are_named(setting):
 def test_the_papers_recipe_is_the_default():
     config = recipe("paper")
     assert config == GraphRunConfig()
-    assert (config.loss.features, config.loss.distance, config.loss.resize) == ("vgg16", "mse", None)
+    assert (config.perceptual.features, config.perceptual.distance, config.perceptual.resize) == ("vgg16", "mse", None)
     assert (config.optimiser.name, config.optimiser.lr, config.optimiser.betas) == ("adam", 1e-4, (0.9, 0.99))
     assert (config.training.batch_size, config.training.steps) == (64, 20_000)
     assert (config.model.image_size, config.model.width, config.model.sigma2) == (128, 1.0, 5e-5)
@@ -130,7 +140,7 @@ def test_the_papers_recipe_is_the_default():
 
 def test_the_official_recipe():
     config = recipe("official")
-    assert (config.loss.features, config.loss.distance, config.loss.resize) == ("vgg16", "l1", 224)
+    assert (config.perceptual.features, config.perceptual.distance, config.perceptual.resize) == ("vgg16", "l1", 224)
     optimiser = config.optimiser
     assert (optimiser.name, optimiser.lr, optimiser.betas) == ("adamw", 1e-4, (0.9, 0.999))
     assert (optimiser.weight_decay, optimiser.schedule) == (1e-3, "constant")
@@ -142,7 +152,7 @@ def test_the_official_recipe():
 @pytest.mark.parametrize("name", ["cpu", "puppets"])
 def test_recipes_for_two_cores_are_small(name):
     config = recipe(name)
-    assert config.loss.features == "alexnet"
+    assert config.perceptual.features == "alexnet"
     assert config.model.image_size == 64
     assert config.model.width <= 0.5
     assert config.training.batch_size <= 16
@@ -185,13 +195,13 @@ def test_overrides_are_yaml_scalars_nested_by_dots():
         "optimiser.lr=1e-3",
         "optimiser.betas=[0, 0.9]",
         "data.root=null",
-        "loss.weights=a=b.pth",
+        "perceptual.weights=a=b.pth",
         " data.name =x",
     ]
     assert parse_overrides(settings) == {
         "optimiser": {"lr": "1e-3", "betas": [0, 0.9]},
         "data": {"root": None, "name": "x"},
-        "loss": {"weights": "a=b.pth"},
+        "perceptual": {"weights": "a=b.pth"},
     }
     assert changed("optimiser.lr=1e-3", "optimiser.betas=[0, 0.9]").optimiser == replace(
         OptimiserConfig(), lr=1e-3, betas=(0.0, 0.9)
@@ -217,7 +227,10 @@ def test_an_override_that_is_no_yaml_is_one_line():
 @pytest.mark.parametrize(
     ("setting", "mentions"),
     [
-        ("optimizer.lr=1", ("optimizer", "optimiser?", "model, data, loss, optimiser, training, thickness")),
+        (
+            "optimizer.lr=1",
+            ("optimizer", "did you mean optimiser?", "model, data, perceptual, optimiser, training"),
+        ),
         ("optimiser.rate=1", ("optimiser.rate", "optimiser.name, optimiser.lr, ")),
         ("optimiser.warmup_step=1", ("optimiser.warmup_step;", "did you mean optimiser.warmup_steps?")),
         ("lr=1", ("lr;", "did you mean optimiser.lr?")),
@@ -243,8 +256,8 @@ def test_an_override_that_is_no_yaml_is_one_line():
         ("data.workers=-1", ("data.workers", "at least 0", "-1")),
         ("data.workers=257", ("data.workers", "at most 256", "257")),
         ("data.name=", ("data.name", "string", "None")),
-        ("loss.features=resnet", ("loss.features", "'vgg16', 'alexnet' or 'random'", "'resnet'")),
-        ("loss.resize=8", ("loss.resize", "at least 32", "got 8")),
+        ("perceptual.features=resnet", ("perceptual.features", "'vgg16', 'alexnet' or 'random'", "'resnet'")),
+        ("perceptual.resize=8", ("perceptual.resize", "at least 32", "got 8")),
         ("thickness.start=0", ("thickness.start", "above 0", "got 0")),
         ("thickness.hold=0.9", ("thickness.hold", "until", "0.6", "0.9")),
         ("model.num_keypoints=1", ("model.num_keypoints", "at least 2", "got 1")),
@@ -271,8 +284,8 @@ def test_merge_goes_into_groups_and_leaves_its_arguments():
 def test_a_changed_configuration_comes_back_from_its_yaml():
     config = GraphRunConfig(
         model=AutoLinkConfig(num_keypoints=9, decoder_width=0.125, fit="pad"),
-        data=DataConfig(name="photos/a: b", root="/data", flip=0.5),
-        loss=PerceptualConfig(features="random", resize=64),
+        data=DataConfig(name="photos/a: b", root=Path("/data"), flip=0.5),
+        perceptual=PerceptualConfig(features="random", resize=64),
         optimiser=OptimiserConfig(betas=(0.5, 0.75), lr=1e-9, clip_norm=1.0),
         thickness=ThicknessConfig(start=0.02),
     )
@@ -341,7 +354,7 @@ def test_values_that_no_run_has_are_refused_in_one_short_line(values, mention):
         (GanRunConfig, {"model": {"discriminator_width": float("inf")}}),
         (TransferRunConfig, {"model": {"clusters": 10**9}}),
         (TransferRunConfig, {"model": {"appearance_width": 1e6}}),
-        (TransferRunConfig, {"loss": {"discriminator_width": 1e6}}),
+        (TransferRunConfig, {"weights": {"discriminator_width": 1e6}}),
         (TransferRunConfig, {"progress": {"pictures": 10**12}}),
     ],
 )
@@ -382,6 +395,45 @@ def test_configurations_are_frozen_values():
     assert pickle.loads(pickle.dumps(config)) == config and hash(config) == hash(GanRunConfig())
     with pytest.raises(FrozenInstanceError):
         config.data.flip = 0.5  # type: ignore[misc]
-    with pytest.raises(ValueError, match="flip"):
+    with pytest.raises(ValueError, match="flip must be at most 1, got 2"):
         replace(config.data, flip=2.0)
     assert asdict(config)["data"]["name"] == "puppets"
+
+
+OLD_VALUES = [
+    ("graph", {"loss": {"features": "random"}}, {"perceptual": {"features": "random"}}),
+    ("gan", {"loss": {"gamma": 2.0, "structure": 1.0}}, {"adversarial": {"gamma": 2.0, "structure": 1.0}}),
+    ("transfer", {"loss": {"squared": 0.5}, "adversarial": {"gamma": 2.0}},
+     {"weights": {"squared": 0.5}, "adversarial": {"gamma": 2.0}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "old", "new"), OLD_VALUES)
+def test_groups_may_have_their_names_of_old(kind, old, new, tmp_path):
+    config = build(RUN_CONFIGS[kind], new)
+    assert build(RUN_CONFIGS[kind], old) == config != RUN_CONFIGS[kind]()
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(old))
+    assert read_recipe(kind, str(tmp_path / "mine.yaml")) == new
+    assert Choices(settings=old).changes(kind) == new
+    assert current_keys(kind, new) == new
+
+
+def test_a_setting_by_both_names_must_be_one():
+    with pytest.raises(ValueError, match=r"loss\.gamma.*adversarial\.gamma"):
+        build(GanRunConfig, {"loss": {"gamma": 1.0}, "adversarial": {"gamma": 2.0}})
+    with pytest.raises(ValueError, match=r"loss.*perceptual"):
+        build(GraphRunConfig, {"loss": 1, "perceptual": {"resize": 64}})
+    both = {"loss": {"gamma": 1.0}, "adversarial": {"gamma": 1.0, "augment": True}}
+    assert build(GanRunConfig, both).adversarial.augment
+
+
+def test_earlier_recipes_have_the_keys_of_today():
+    found = [values for name in recipe_names("graph") for values in earlier_recipes("graph", name)]
+    assert len(found) >= 2
+    assert all(build(GraphRunConfig, values).perceptual.features == "alexnet" for values in found)
+
+
+def test_the_root_is_a_path_and_is_written_as_text():
+    config = build(GraphRunConfig, {"data": {"root": "/sets"}})
+    assert config.data.root == Path("/sets")
+    assert yaml.safe_load(to_yaml(config))["data"]["root"] == "/sets"

@@ -1,13 +1,32 @@
 """Building blocks for dataclasses of settings: how strict they are, and rules that a plain bound cannot state."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
-# For pydantic's dataclasses: no unknown settings, and neither NaN nor infinity where a field does not allow it.
+from autolink_gen.common.setting_problems import problems_of
+
+Group = TypeVar("Group")
+# For pydantic's dataclasses: no unknown settings, and neither NaN nor infinity unless a field allows them.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def readable_errors(group: type[Group]) -> type[Group]:
+    """Let the constructor of a pydantic dataclass say what is wrong as `build` does: in one line, as a ValueError."""
+    construct = group.__init__
+
+    @functools.wraps(construct)
+    def constructor(self: Any, *args: Any, **values: Any) -> None:
+        try:
+            construct(self, *args, **values)
+        except ValidationError as error:
+            raise ValueError(problems_of(error, group)) from None
+
+    group.__init__ = constructor  # type: ignore[method-assign]
+    return group
 
 
 @dataclass(frozen=True)

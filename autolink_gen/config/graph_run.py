@@ -3,10 +3,10 @@
 from dataclasses import field, replace
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from autolink_gen.common.settings import STRICT
+from autolink_gen.common.settings import STRICT, readable_errors
 from autolink_gen.config.groups import (
     DataConfig,
     Decay,
@@ -16,10 +16,10 @@ from autolink_gen.config.groups import (
     Share,
     Weight,
 )
-from autolink_gen.config.problems import problems_of
 from autolink_gen.models.autolink import AutoLinkConfig
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class ThicknessConfig:
     """Thick edges at first: sigma^2 falls geometrically from `start` to the model's."""
@@ -35,6 +35,7 @@ class ThicknessConfig:
             raise ValueError(f"hold must be at most until, {self.until}, got {self.hold}")
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class ViewsConfig:
     """Several looks at each image. Differs: the paper masks each image once and never moves or recolours it."""
@@ -59,6 +60,7 @@ class ViewsConfig:
     ] = 0.0
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class EdgesConfig:
     """What keeps edges short and all keypoints in use. Differs: the paper has neither.
@@ -79,13 +81,14 @@ class EdgesConfig:
     ] = 0.0
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class GraphRunConfig:
     """All that a run of the graph learner depends on; the defaults are the paper's recipe."""
 
     model: AutoLinkConfig = field(default_factory=AutoLinkConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    loss: PerceptualConfig = field(default_factory=PerceptualConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     training: RunLengthConfig = field(default_factory=RunLengthConfig)
     thickness: ThicknessConfig = field(default_factory=ThicknessConfig)
@@ -95,7 +98,7 @@ class GraphRunConfig:
     def __post_init__(self) -> None:
         if self.model.detector == "features" and self.model.features is None:
             try:
-                model = replace(self.model, features=self.loss.features)
-            except ValidationError as error:  # the network that it gets may have fewer maps
-                raise ValueError(problems_of(error, AutoLinkConfig, prefix="model.")) from None
+                model = replace(self.model, features=self.perceptual.features)
+            except ValueError as error:  # the network that it gets may have fewer maps
+                raise ValueError(f"model.{error}") from None
             object.__setattr__(self, "model", model)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from autolink_gen.common.settings import STRICT, Rule
+from autolink_gen.common.settings import STRICT, Rule, readable_errors
 
 # No run needs more, and a stranger's recipe may ask for anything.
 MAX_WORKERS, MAX_COUNT = 256, 10**9
@@ -23,6 +23,7 @@ def _is_folder_name(value: Any) -> bool:
     return "://" not in text and text == text.encode(errors="ignore").decode()
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class DataConfig:
     """Which images a run learns from."""
@@ -47,6 +48,7 @@ class DataConfig:
     ] = 0
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class PairDataConfig(DataConfig):
     """Which clips a run takes pairs of frames from."""
@@ -61,6 +63,7 @@ class PairDataConfig(DataConfig):
     ] = 0.0
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class PerceptualConfig:
     """The perceptual loss (AutoLink eq. 6)."""
@@ -81,6 +84,7 @@ class PerceptualConfig:
     ] = None
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class OptimiserConfig:
     """Adam or AdamW, and its learning rate through the run."""
@@ -108,6 +112,7 @@ class OptimiserConfig:
     ] = None
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class RunLengthConfig:
     """How long a run trains, in which batches, and what is saved of it."""

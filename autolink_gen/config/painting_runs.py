@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from autolink_gen.common.settings import STRICT, Rule
+from autolink_gen.common.settings import STRICT, Rule, readable_errors
 from autolink_gen.config.groups import (
     MAX_COUNT,
     DataConfig,
@@ -23,6 +23,7 @@ from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferConfig
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class GraphChoice:
     """The graph that a run stands on, of which it keeps a copy; written by the run."""
@@ -36,6 +37,7 @@ class GraphChoice:
     dropped: Annotated[tuple[int, ...], Field(description="Keypoints that are left out of the copy.")] = ()
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class PoseConfig:
     """The poses that the generator is trained on: keypoints of other images, some of them changed."""
@@ -50,6 +52,7 @@ class PoseConfig:
     ] = 0.0
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class AdversarialConfig:
     """The adversarial losses (AutoLink eq. 7-9)."""
@@ -96,6 +99,7 @@ def default_gamma(image_size: int) -> float:
     return 0.2 * (image_size / 64) ** 2
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class ProgressConfig:
     """What is measured at each save."""
@@ -107,6 +111,7 @@ class ProgressConfig:
     ] = 500
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class GanRunConfig:
     """All that a run of the GAN depends on; the defaults are the paper's recipe."""
@@ -115,7 +120,7 @@ class GanRunConfig:
     graph: GraphChoice = field(default_factory=GraphChoice)
     data: DataConfig = field(default_factory=DataConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
-    loss: AdversarialConfig = field(default_factory=AdversarialConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=1e-4, betas=(0.0, 0.99), mapping_lr=1e-6)
     )
@@ -123,6 +128,7 @@ class GanRunConfig:
     progress: ProgressConfig = field(default_factory=ProgressConfig)
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class LossWeightsConfig:
     """How much each loss of pose transfer weighs (AutoLink, Appendix C.2)."""
@@ -135,6 +141,7 @@ class LossWeightsConfig:
     discriminator_width: Annotated[Width, Field(description="Multiplier of the discriminator's channels.")] = 1.0
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class TransferRunConfig:
     """All that a run of the pose-transfer network depends on; the defaults are the paper's recipe."""
@@ -142,7 +149,7 @@ class TransferRunConfig:
     model: TransferConfig = field(default_factory=TransferConfig)
     graph: GraphChoice = field(default_factory=GraphChoice)
     data: PairDataConfig = field(default_factory=PairDataConfig)
-    loss: LossWeightsConfig = field(default_factory=LossWeightsConfig)
+    weights: LossWeightsConfig = field(default_factory=LossWeightsConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(lr=1e-4, betas=(0.5, 0.99)))

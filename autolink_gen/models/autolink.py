@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from autolink_gen.common.settings import STRICT
+from autolink_gen.common.settings import STRICT, readable_errors
 from autolink_gen.data.inputs import Images, check_shape, image_batches, image_tensors, is_one, to_pixels_of_size
 from autolink_gen.losses.perceptual import FeatureMaps
 from autolink_gen.models.blocks import ImageSize, Width, start_convolutions
@@ -33,6 +33,7 @@ _LEAST_DRAWN_PX = 192  # of the shorter side of a drawing whose size is not give
 _NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its gradient
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class AutoLinkConfig:
     """What an AutoLink model is made of; the defaults are the paper's."""

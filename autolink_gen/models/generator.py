@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from autolink_gen.common.settings import STRICT
+from autolink_gen.common.settings import STRICT, readable_errors
 from autolink_gen.models.blocks import ImageSize, Width, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.modulation import StyledUp
 from autolink_gen.ops.powers import power
@@ -22,6 +22,7 @@ _EDGE_GAIN = 2.0
 _START_SPREAD = 0.3
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class GanConfig:
     """What generator and discriminator are made of; the defaults are the paper's."""

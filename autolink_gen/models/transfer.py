@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from autolink_gen.common.settings import STRICT
+from autolink_gen.common.settings import STRICT, readable_errors
 from autolink_gen.models.blocks import Down, ImageSize, Width, conv3x3, leaky_relu, scaled, start_convolutions
 from autolink_gen.models.folding import fold_blocks
 from autolink_gen.models.quick_copy import WithQuickCopy
@@ -21,6 +21,7 @@ _CORRECTION = 0.1  # of the flow, in normalised units, for 1 painted
 _MOVED_AT_FIRST = 1.5  # the logit of the moved source before training, beside 0 of the still one and of what is painted
 
 
+@readable_errors
 @dataclass(frozen=True, config=STRICT)
 class TransferConfig:
     """What the network is made of. Differs: the paper has none of the switches, and paints every pixel anew."""

@@ -51,7 +51,7 @@ class AblationPlan:
     @property
     def root(self) -> Path | None:
         """The folder where named data sets lie."""
-        return Path(self.base.data.root) if self.base.data.root else None
+        return self.base.data.root
 
     def lines(self) -> Iterator[str]:
         """The common configuration as YAML, and in comments what each run changes in it."""
@@ -79,7 +79,7 @@ def plan_ablation(what: str, choices: Choices, *, num_keypoints: int | None = No
         raise ValueError("ablate thickness tries 4, 8 and 16 keypoints; leave --num-keypoints out")
     recipe = choices.recipe or default_recipe("graph", choices.data)
     given = choices.given(model={"num_keypoints": num_keypoints})
-    values = merge(merge(read_recipe("graph", recipe), given), choices.settings or {})
+    values = merge(merge(read_recipe("graph", recipe), given), choices.changes("graph"))
     base = build(GraphRunConfig, values)
     name = choices.name or run_name(f"{what}-{source_of(base.data).label}")
     seeds = [base.training.seed + number for number in range(num_seeds)]

@@ -49,7 +49,7 @@ class BenchmarkPlan:
     @property
     def root(self) -> Path | None:
         """The folder where named data sets lie."""
-        return Path(self.first.data.root) if self.first.data.root else None
+        return self.first.data.root
 
     def lines(self) -> Iterator[str]:
         """The configuration as YAML, the folder and the seeds in a comment."""
@@ -76,7 +76,7 @@ def plan_benchmark(choices: Choices, *, num_keypoints: int | None = None, num_se
         if entry.figures and entry.figures[0].num_keypoints:
             values = merge(values, {"model": {"num_keypoints": entry.figures[-1].num_keypoints}})
     values = merge(values, choices.given(model={"num_keypoints": num_keypoints}))
-    values = merge(values, choices.settings or {})
+    values = merge(values, choices.changes("graph"))
     first = build(GraphRunConfig, values)
     seeds = [first.training.seed + number for number in range(num_seeds)]
     configs = [build(GraphRunConfig, merge(values, {"training": {"seed": seed}})) for seed in seeds]

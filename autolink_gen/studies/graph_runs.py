@@ -35,6 +35,7 @@ _ADDED: dict[str, dict[str, Any]] = {
     "views": {"recolour": 0.0},
     "edges": {"length_weight": 0.0, "length_floor": 0.02, "dropout": 0.0},
 }
+_WAS_CALLED = {"perceptual": "loss"}  # groups that have another name since
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def digest_of(config: GraphRunConfig, *more: object) -> str:
     for group, default in _ADDED.items():
         for name in [name for name, value in default.items() if values[group][name] == value]:
             values[group].pop(name)
-    values = {group: settings for group, settings in values.items() if settings}
+    values = {_WAS_CALLED.get(group, group): settings for group, settings in values.items() if settings}
     return hashlib.sha256(" ".join(map(str, (values, *more))).encode()).hexdigest()[:8]
 
 

@@ -61,7 +61,7 @@ def compare_seeds(
         pictures = source.held_out(size=size, fit=fit)
     if pictures is None:
         pictures = open_images(source, hold_out=every, size=size, fit=fit, seed=0)
-    loss_of = make_loss(config.loss)
+    loss_of = make_loss(config.perceptual)
     found = [
         SeedLoss(seed, _loss(folder, loss_of, pictures))
         for folder, seed in progress(list(zip(folders, seeds, strict=True)), len(folders), "compare")

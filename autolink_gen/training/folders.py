@@ -30,8 +30,8 @@ _WRITTEN = (".png", ".json", ".jsonl", ".safetensors")
 
 # Settings with which a run may be gone on with.
 MAY_CHANGE = {"training.steps", "training.save_every", "training.keep_last", "training.grid_every"}
-MAY_CHANGE |= {"training.log_every", "training.max_bad_steps", "data.root", "data.workers", "loss.weights"}
-MAY_CHANGE |= {"progress.pictures", "training.precision"}
+MAY_CHANGE |= {"training.log_every", "training.max_bad_steps", "data.root", "data.workers"}
+MAY_CHANGE |= {"progress.pictures", "training.precision", "perceptual.weights"}
 # A run keeps a copy of its graph, which is compared instead; so are the keypoints left out, by whichever clusters.
 MAY_CHANGE |= {"graph.run", "graph.clusters", "graph.dropped_clusters"}
 

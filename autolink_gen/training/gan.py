@@ -45,7 +45,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         generator = Generator(config.model).to(memory_format=torch.channels_last)
         mapping_lr = config.optimiser.mapping_lr
         special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
-        critic = make_critic(config.model, config.loss)
+        critic = make_critic(config.model, config.adversarial)
         first = torch.stack([dataset[index] for index in range(MIN_PICTURES)]).to(fabric.device)
         check_found(graph.detect(first), name=config.graph.run or "the graph")
         samples = GanSamples(dataset, graph, config)
@@ -86,16 +86,18 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         for optimiser in (run.optimiser, run.critic_optimiser):
             rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
         fake = from_signed(run.model(fake_maps, z).float())
-        losses = run.critic(real, real_maps, fake, fake_maps, penalise=step % config.loss.penalty_every == 0, seed=seed)
+        losses = run.critic(
+            real, real_maps, fake, fake_maps, penalise=step % config.adversarial.penalty_every == 0, seed=seed
+        )
         logits = {"real_logit": losses.real_logit, "fake_logit": losses.fake_logit}
-        penalty = None if step % config.loss.penalty_every else losses.penalty
+        penalty = None if step % config.adversarial.penalty_every else losses.penalty
         clip_norm = config.optimiser.clip_norm
         run.update_critic(losses.loss.float(), penalty=penalty, clip_norm=clip_norm, **logits)
         loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2).float()
         metrics: dict[str, Tensor] = {}
-        if config.loss.structure:
+        if config.adversarial.structure:
             structure = structure_of(fake, poses, real, keypoints, seed=seed + 4)
-            loss, metrics = loss + config.loss.structure * structure.loss, structure.metrics
+            loss, metrics = loss + config.adversarial.structure * structure.loss, structure.metrics
         run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **metrics)
 
 

@@ -41,12 +41,12 @@ class GraphLoss:
 
     def __init__(self, config: GraphRunConfig, model: AutoLink, *, device: torch.device | str = "cpu") -> None:
         self.config, self.model = config, model
-        self.perceptual = make_loss(config.loss).to(device)
+        self.perceptual = make_loss(config.perceptual).to(device)
         self.nudge, self.recolour = Nudge(), Recolour(config.views.recolour)
         self.shares_features = shares_features(config)
         if isinstance(model.detector, FeatureDetector):
-            name = config.model.features or config.loss.features
-            features = self.perceptual.features if name == config.loss.features else load_features(name)
+            name = config.model.features or config.perceptual.features
+            features = self.perceptual.features if name == config.perceptual.features else load_features(name)
             model.detector.take_weights(features.state_dict())
             if self.shares_features:
                 self._share_features(model.detector)
@@ -106,7 +106,7 @@ class GraphLoss:
             result = network(signed, views.masks, moved, maps=shown, **given)
         else:
             result = network(signed, views.masks, moved, **given)
-            like = pictures if self.config.loss.resize else resized(pictures, self.config.model.image_size)
+            like = pictures if self.config.perceptual.resize else resized(pictures, self.config.model.image_size)
             targets = self.perceptual.target_features(like)
         return result, self.perceptual.distance_to(from_signed(result.pictures.float()), _repeated(targets, times))
 
@@ -119,7 +119,7 @@ def make_loss(config: PerceptualConfig) -> PerceptualLoss:
 
 def shares_features(config: GraphRunConfig) -> bool:
     """Whether the maps of a picture that the loss compares are those that the detector looks at."""
-    model, loss = config.model, config.loss
+    model, loss = config.model, config.perceptual
     same = model.features == loss.features and (loss.resize or model.image_size) == model.features_size
     return model.detector == "features" and same and loss.unit_length
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from autolink_gen.checkpoints import GRAPH_NAME
 from autolink_gen.clusters import ClusterChoice
-from autolink_gen.config import GanRunConfig, TransferRunConfig, build, to_yaml
+from autolink_gen.config import GanRunConfig, RunKind, TransferRunConfig, build, to_yaml
 from autolink_gen.data.published.sets import PUPPETS
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.base import Source
@@ -111,7 +111,7 @@ def plan_gan(
 ) -> GanPlan:
     """What `train_gan` trains. Raises ValueError for settings that cannot be and where there is no graph."""
     given = choices.given(
-        model={"image_size": image_size}, data={"classes": classes}, loss={"gamma": gamma, "augment": augment}
+        model={"image_size": image_size}, data={"classes": classes}, adversarial={"gamma": gamma, "augment": augment}
     )
     suffix = "".join(f"-{name.replace('/', '-')}" for name in classes or ())
     return GanPlan(*_planned(GanRunConfig, "gan", choices, graph, given=given, suffix=suffix, called="the GAN"))
@@ -127,7 +127,7 @@ def plan_transfer(choices: Choices, graph: GraphWish, *, image_size: int | None 
 
 def _planned(
     kind: type[Config],
-    name: str,
+    name: RunKind,
     choices: Choices,
     wish: GraphWish,
     *,
@@ -143,7 +143,7 @@ def _planned(
         return choices.out / name / (choices.name or run_name(source.label, suffix=suffix))
 
     def configured(size: Mapping[str, Any]) -> Config:
-        return build(kind, merge(merge(merge({"model": size}, values), given), choices.settings or {}))
+        return build(kind, merge(merge(merge({"model": size}, values), given), choices.changes(name)))
 
     source = open_source(choices.data or PUPPETS)
     folder = folder_of(source)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from autolink_gen.common.text import why_no_run_name
-from autolink_gen.config import GraphRunConfig, build, to_yaml
+from autolink_gen.config import GraphRunConfig, RunKind, build, to_yaml
 from autolink_gen.data.source import open_source
-from autolink_gen.recipes import earlier_recipes, merge, nested, read_recipe, recipe_names
+from autolink_gen.recipes import current_keys, earlier_recipes, merge, nested, read_recipe, recipe_names
 from autolink_gen.runs import RunFolder
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
@@ -46,6 +46,10 @@ class Choices:
         if self.name is not None and (wrong := why_no_run_name(self.name)):
             raise ValueError(f"name: {wrong}")
 
+    def changes(self, kind: RunKind) -> dict[str, Any]:
+        """The ``settings`` under the keys that a kind of run has today."""
+        return current_keys(kind, self.settings or {})
+
     def given(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What was chosen, in the groups of a configuration, with more ``groups``; what was not chosen is left out.
 
@@ -57,9 +61,8 @@ class Choices:
             except UnicodeEncodeError as error:
                 raise ValueError(f"{text} is no UTF-8; rename that folder") from error
         data = open_source(self.data).full_name if self.data else None
-        root = str(self.data_root) if self.data_root else None
         chosen: dict[str, dict[str, Any]] = {
-            "data": {"name": data, "root": root, "flip": _FLIP[self.mirror]},
+            "data": {"name": data, "root": self.data_root, "flip": _FLIP[self.mirror]},
             "training": {"seed": self.seed, "steps": self.steps, "batch_size": self.batch_size},
         }
         for group, values in groups.items():
@@ -117,7 +120,7 @@ def plan_graph(
     given = choices.given(model={"num_keypoints": num_keypoints, "image_size": image_size}, data={"hold_out": hold_out})
 
     def configured(values: Mapping[str, Any]) -> GraphRunConfig:
-        return build(GraphRunConfig, merge(merge(values, given), choices.settings or {}))
+        return build(GraphRunConfig, merge(merge(values, given), choices.changes("graph")))
 
     config = configured(read_recipe("graph", recipe))
     held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""

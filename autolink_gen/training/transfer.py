@@ -123,7 +123,7 @@ def _compete(
         real_logit=losses.real_logit,
         fake_logit=losses.fake_logit,
     )
-    return config.loss.adversarial * critic.judge(painted, drawn, target, drawn, seed=seed + 2).float()
+    return config.weights.adversarial * critic.judge(painted, drawn, target, drawn, seed=seed + 2).float()
 
 
 class _Losses(nn.Module):
@@ -131,8 +131,8 @@ class _Losses(nn.Module):
 
     def __init__(self, config: TransferRunConfig) -> None:
         super().__init__()
-        self.weights = config.loss
-        self.perceptual: PerceptualLoss | None = make_loss(config.perceptual) if config.loss.perceptual else None
+        self.weights = config.weights
+        self.perceptual: PerceptualLoss | None = make_loss(config.perceptual) if config.weights.perceptual else None
 
     def forward(self, painted: Float[Tensor, "B 3 S S"], target: Float[Tensor, "B 3 S S"]) -> dict[str, Tensor]:
         parts = {}
@@ -144,9 +144,9 @@ class _Losses(nn.Module):
 
 
 def _critic(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimizer] | None:
-    if not config.loss.adversarial:
+    if not config.weights.adversarial:
         return None
-    networks = GanConfig(image_size=config.model.image_size, width=config.loss.discriminator_width)
+    networks = GanConfig(image_size=config.model.image_size, width=config.weights.discriminator_width)
     critic = make_critic(networks, config.adversarial)
     return critic, make_optimiser(critic, config.optimiser, special=[])
 

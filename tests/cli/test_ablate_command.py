@@ -14,7 +14,7 @@ from autolink_gen.cli.main import cli
 from autolink_gen.evaluation import puppets
 from autolink_gen.studies.ablations import ABLATIONS
 
-SETTINGS = ("model.width=0.05", "loss.features=random", "loss.resize=null", "training.batch_size=2")
+SETTINGS = ("model.width=0.05", "perceptual.features=random", "perceptual.resize=null", "training.batch_size=2")
 
 
 def ablate(*arguments: object) -> Result:

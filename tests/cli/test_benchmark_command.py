@@ -15,7 +15,7 @@ from autolink_gen.data.published.sets import Figure
 from autolink_gen.studies.jobs import Outcome
 from autolink_gen.studies.tables import benchmark_table
 
-SETTINGS = ("model.width=0.05", "model.image_size=64", "loss.features=random", "loss.resize=null",
+SETTINGS = ("model.width=0.05", "model.image_size=64", "perceptual.features=random", "perceptual.resize=null",
             "training.batch_size=2", "model.sigma2=1e-2")  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_a_set_is_prepared_found_and_learned_from(tmp_path):
     assert "2 pictures" in again.output and "2 of them there before" in again.output
     assert f"here: {tmp_path}/prepared/flowers/train" in call("info", "flowers", "--data-root", str(tmp_path)).output
     words = ["learn-graph", "--data", "flowers", "--data-root", str(tmp_path), "--recipe", "cpu", "--steps", "1"]
-    small = ["--set", "loss.features=random", "--set", "model.width=0.05", "--out", str(tmp_path / "runs")]
+    small = ["--set", "perceptual.features=random", "--set", "model.width=0.05", "--out", str(tmp_path / "runs")]
     learned = CliRunner().invoke(cli, [*words, *small])
     assert learned.exit_code == 0, learned.output
     assert (tmp_path / "runs/graph/flowers-k8/graph.png").is_file() or list(

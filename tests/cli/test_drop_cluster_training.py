@@ -15,13 +15,13 @@ from autolink_gen.checkpoints import load_graph_model, save_model
 from autolink_gen.ops.keypoints import linked_keypoints
 
 SETTINGS = {
-    "gan": ("model.width=0.02", "model.style_size=8", "loss.structure=0.1", "progress.pictures=0"),
+    "gan": ("model.width=0.02", "model.style_size=8", "adversarial.structure=0.1", "progress.pictures=0"),
     "transfer": (
         "model.width=0.05",
         "model.appearance_width=0.05",
         "model.warps=true",
         "model.clusters=2",
-        "loss.discriminator_width=0.02",
+        "weights.discriminator_width=0.02",
         "perceptual.features=random",
         "adversarial.structure=0.1",
         "progress.pictures=0",

@@ -13,7 +13,7 @@ from autolink_gen.runs import CONFIG_NAME
 from autolink_gen.training.folders import read_config, read_settings
 
 TINY = ("--recipe", "puppets", "--image-size", "64", "--batch-size", "2", "--num-keypoints", "4", "--set",
-        "model.width=0.05", "--set", "model.decoder_width=0.05", "--set", "loss.features=random", "--set",
+        "model.width=0.05", "--set", "model.decoder_width=0.05", "--set", "perceptual.features=random", "--set",
         "training.save_every=1", "--name", "old")  # fmt: skip
 
 

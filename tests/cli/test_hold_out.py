@@ -126,7 +126,7 @@ def test_learn_graph_trains_without_them(graph: AutoLink, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(batches, "open_people", watched)
     tiny = ("--recipe", "puppets", "--image-size", 64, "--batch-size", 2, "--num-keypoints", 4, "--steps", 1)
-    given = (*FACES, *tiny, "--set", "model.width=0.25", "--set", "loss.features=random", "--devices", "cpu")
+    given = (*FACES, *tiny, "--set", "model.width=0.25", "--set", "perceptual.features=random", "--devices", "cpu")
     result = run("learn-graph", *given, "--hold-out", 3)
     assert result.exit_code == 0, result.output
     assert [len(pictures) for pictures in opened] == [16]

@@ -82,7 +82,7 @@ def test_an_import_is_not_trained_over(checkpoint):
     import_official(checkpoint, "--name", "base")
     target = Path("runs/graph/base/model.safetensors")
     before = target.read_bytes()
-    small = ["--set", "model.width=0.05", "--set", "loss.features=random", "--set", "loss.resize=null"]
+    small = ["--set", "model.width=0.05", "--set", "perceptual.features=random", "--set", "perceptual.resize=null"]
     learn = ["learn-graph", "--name", "base", "--steps", "1", "--batch-size", "2", "--image-size", "64", *small]
     result = CliRunner().invoke(cli, learn)
     assert result.exit_code == 1 and "runs/graph/base holds trained weights" in result.output

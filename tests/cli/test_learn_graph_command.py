@@ -176,7 +176,7 @@ def test_options_reach_the_configuration(pictures: Path) -> None:
     arguments = ["--data", pictures, "--data-root", "sets", "--num-keypoints", 16, "--image-size", 256, "--steps", 9]
     result = CliRunner().invoke(cli, ["learn-graph", "--batch-size", "6", "--dry-run", *map(str, arguments)])
     config = build(GraphRunConfig, yaml.safe_load(result.output))
-    assert (config.model.num_keypoints, config.model.image_size, config.data.root) == (16, 256, "sets")
+    assert (config.model.num_keypoints, config.model.image_size, config.data.root) == (16, 256, Path("sets"))
     assert (config.training.steps, config.training.batch_size) == (9, 6)
     assert result.output.startswith("# recipe: ")
 
@@ -188,7 +188,7 @@ def test_options_reach_the_configuration(pictures: Path) -> None:
         (["--set", "model.image_size=100"], ("model.image_size", "64, 128, 256", 100)),
         (["--recipe", "papr"], ("papr", "cpu, official, paper, puppets", ".yaml")),
         (["--recipe", "none.yaml"], ("recipe", "none.yaml")),
-        (["--set", "optimizer.lr=1"], ("no setting optimizer", "model, data, loss, optimiser*")),
+        (["--set", "optimizer.lr=1"], ("no setting optimizer", "model, data, perceptual, optimiser*")),
         (["--set", "optimiser.rate=1"], ("no setting optimiser.rate", "optimiser.name, optimiser.lr*")),
         (["--set", "optimiser.lr"], ("--set", "NAME=VALUE", "'optimiser.lr'")),
         (["--set", "training.steps=many"], ("training.steps", "integer")),

@@ -66,7 +66,7 @@ def test_a_seed_that_is_none_is_one_line(command, seed: str, tmp_path, monkeypat
 
 def test_the_last_of_several_seeds_is_seen_to_fit_before_the_first_is_trained(pictures: Path) -> None:
     result = learn_graph("--data", pictures, "--steps", 1, "--seed", 2**63 - 1, "--seeds", 2)
-    assert_mentions(one_line(result), "training.seed", "63 bits")
+    assert_mentions(one_line(result), "seed", "63 bits")
     assert not Path("runs").exists()
 
 

@@ -11,7 +11,13 @@ from PIL import Image
 
 from autolink_gen.data.source import open_source
 
-TINY = ("model.width=0.05", "model.sigma2=1e-2", "loss.features=random", "loss.resize=null", "training.batch_size=2")
+TINY = (
+    "model.width=0.05",
+    "model.sigma2=1e-2",
+    "perceptual.features=random",
+    "perceptual.resize=null",
+    "training.batch_size=2",
+)
 
 
 @pytest.fixture

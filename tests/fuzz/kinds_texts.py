@@ -91,7 +91,7 @@ def read_recipe_file(home: Path, file: Path) -> None:
 
 def overrides() -> list[Sample]:
     """What may follow --set, a line each."""
-    lines = ("model.num_keypoints=4", "optimiser.betas=[0.5, 0.9]", "data.classes=[cat, dog]", "loss.resize=null",
+    lines = ("model.num_keypoints=4", "optimiser.betas=[0.5, 0.9]", "data.classes=[cat, dog]", "perceptual.resize=null",
              "data.name='a b'", "training.steps=1_000", "thickness.start=1e-3")  # fmt: skip
     return [Sample("overrides.txt", "\n".join(lines).encode()), Sample("overrides.txt", lines[1].encode())]
 

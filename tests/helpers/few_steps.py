@@ -7,12 +7,12 @@ import pytest
 import autolink_gen
 
 _TINY = {
-    "learn_graph": {"model.width": 0.05, "loss.features": "random", "model.detector": "residual"},
-    "train_gan": {"model.width": 0.02, "loss.structure": 0.0, "progress.pictures": 0},
+    "learn_graph": {"model.width": 0.05, "perceptual.features": "random", "model.detector": "residual"},
+    "train_gan": {"model.width": 0.02, "adversarial.structure": 0.0, "progress.pictures": 0},
     "train_transfer": {
         "model.width": 0.05,
         "model.appearance_width": 0.05,
-        "loss.discriminator_width": 0.02,
+        "weights.discriminator_width": 0.02,
         "perceptual.features": "random",
         "progress.pictures": 0,
     },

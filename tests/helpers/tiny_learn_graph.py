@@ -9,8 +9,8 @@ SETTINGS = (
     "model.num_keypoints=3",
     "model.width=0.05",
     "model.sigma2=1e-2",
-    "loss.features=random",
-    "loss.resize=null",
+    "perceptual.features=random",
+    "perceptual.resize=null",
     "training.batch_size=2",
     "training.log_every=1",
 )

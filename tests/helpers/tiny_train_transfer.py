@@ -15,7 +15,7 @@ from helpers.tiny_models import tiny_graph
 SETTINGS = (
     "model.width=0.05",
     "model.appearance_width=0.05",
-    "loss.discriminator_width=0.02",
+    "weights.discriminator_width=0.02",
     "perceptual.features=random",
     "training.log_every=1",
     "progress.pictures=2",

@@ -105,10 +105,10 @@ def test_minibatch_std_by_hand():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"image_size": 96}, "image_size"),
-        ({"width": 0.0}, "width"),
-        ({"discriminator_width": -1.0}, "discriminator_width"),
-        ({"style_size": 0}, "style_size"),
+        ({"image_size": 96}, "image_size must be one of"),
+        ({"width": 0.0}, "width must be above 0"),
+        ({"discriminator_width": -1.0}, "discriminator_width must be above 0"),
+        ({"style_size": 0}, "style_size must be at least 1"),
     ],
 )
 def test_bad_settings_are_named(changes, named):

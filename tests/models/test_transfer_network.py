@@ -137,9 +137,9 @@ def test_gradients_reach_every_weight():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 100}, "image_size"),
-        ({"width": 0.0}, "width"),
-        ({"clusters": 0}, "clusters"),
+        ({"image_size": 100}, "image_size must be one of"),
+        ({"width": 0.0}, "width must be above 0"),
+        ({"clusters": 0}, "clusters must be at least 1"),
     ],
 )
 def test_the_configuration_is_checked(changes, message):

@@ -1,6 +1,7 @@
 """How runs are known again that several processes divide among them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -30,5 +31,5 @@ def test_added_settings_make_another_run(change):
 
 
 def test_place_of_the_data_does_not_count():
-    moved = replace(OLD, data=replace(OLD.data, root="elsewhere"))
+    moved = replace(OLD, data=replace(OLD.data, root=Path("elsewhere")))
     assert GraphJob("a", moved).key(None) == GraphJob("a", OLD).key(None)

@@ -23,7 +23,7 @@ def learn_graph(place: Path, *arguments: str) -> subprocess.CompletedProcess[str
     """Two processes of a tiny run on a folder's pictures; Fabric starts the second by repeating the command line."""
     script = place / "autolink_gen_script.py"  # the console script's twin
     script.write_text("from autolink_gen.cli.main import main\n\nif __name__ == '__main__':\n    main()\n")
-    settings = ["model.image_size=64", "model.num_keypoints=3", "model.width=0.05", "loss.features=random",
+    settings = ["model.image_size=64", "model.num_keypoints=3", "model.width=0.05", "perceptual.features=random",
                 "training.log_every=1", "training.save_every=1"]  # fmt: skip
     words = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, str(script), "learn-graph", "--recipe", "paper", "--devices", "2", *words,

@@ -35,7 +35,7 @@ def config(*, lr: float = 1e-3, **training: object) -> GraphRunConfig:
         {
             "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
             "data": {"name": "puppets"},
-            "loss": {"features": "random", "distance": "l1"},
+            "perceptual": {"features": "random", "distance": "l1"},
             "optimiser": {"lr": lr},
             "training": {**LENGTH, **training},
         },

@@ -23,7 +23,7 @@ TINY = {
         "detector": "features",
         "features_size": 64,
     },
-    "loss": {"features": "random", "distance": "l1", "unit_length": True},
+    "perceptual": {"features": "random", "distance": "l1", "unit_length": True},
     "training": {"steps": 4, "batch_size": 2, "ema": 0.9, "save_every": 2, "grid_every": 4, "log_every": 1},
 }
 
@@ -54,7 +54,7 @@ def check_shared_and_apart(config: GraphRunConfig, folder, monkeypatch) -> None:
     assert shared["gradient_norm"] == pytest.approx(apart["gradient_norm"], rel=1e-2)
 
 
-FEW_MAPS = {"model": {"features": "alexnet", "features_maps": 2}, "loss": {"features": "alexnet"}}
+FEW_MAPS = {"model": {"features": "alexnet", "features_maps": 2}, "perceptual": {"features": "alexnet"}}
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def test_a_step_computes_the_features_of_its_pictures_once(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "change",
     [
-        {"loss": {"unit_length": False}},
-        {"loss": {"resize": 96}},
+        {"perceptual": {"unit_length": False}},
+        {"perceptual": {"resize": 96}},
         {"model": {"features_size": 96}},
         {"model": {"detector": "residual"}},
     ],

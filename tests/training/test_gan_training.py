@@ -29,7 +29,7 @@ from autolink_gen.training.saves import read_newest, step_folders
 
 TINY = {
     "model": {"image_size": 64, "width": 0.02, "style_size": 8},
-    "loss": {"penalty_every": 2},
+    "adversarial": {"penalty_every": 2},
     "optimiser": {"lr": 1e-3, "betas": (0.0, 0.99)},
     "training": {"steps": 6, "batch_size": 4, "ema": 0.9, "save_every": 3, "grid_every": 6, "log_every": 1},
     "progress": {"pictures": 8},
@@ -185,7 +185,7 @@ def test_a_gan_on_eight_pictures_overfits(tmp_path):
         model={"width": 0.05},
         data={"name": str(tmp_path / "eight")},
         optimiser={"lr": 1e-3},
-        loss={"gamma": 2.0},
+        adversarial={"gamma": 2.0},
         training={"steps": 60, "batch_size": 4, "save_every": 60, "ema": 0.9},
         progress={"pictures": 0},
     )
@@ -254,7 +254,9 @@ def test_the_structure_loss_reaches_the_generator_and_leaves_the_graph(tmp_path)
     before = {name: value.clone() for name, value in graph.state_dict().items()}
     runs = []
     for weight in (0.0, 100.0):
-        config = tiny(loss={"structure": weight}, training={"steps": 2, "save_every": 2}, progress={"pictures": 0})
+        config = tiny(
+            adversarial={"structure": weight}, training={"steps": 2, "save_every": 2}, progress={"pictures": 0}
+        )
         runs.append(train_gan(config, graph, launch(tmp_path / f"run-{weight}")))
     assert "structure" not in runs[0].metrics
     assert runs[1].metrics["structure"] > 0
@@ -274,7 +276,7 @@ def test_the_generator_s_loss_moves_the_generator_alone():
 @pytest.mark.parametrize("changes", [{"augment": True}, {"relativistic": True}, {"mismatched": 0.5, "structure": 1.0}])
 def test_the_switches_train(tmp_path, changes):
     config = tiny(
-        loss=changes, pose={"moved_share": 0.5}, training={"steps": 2, "save_every": 2}, progress={"pictures": 0}
+        adversarial=changes, pose={"moved_share": 0.5}, training={"steps": 2, "save_every": 2}, progress={"pictures": 0}
     )
     run = train_gan(config, make_graph(), launch(tmp_path / "run"))
     assert run.progress.step == 2 and run.progress.skipped_steps == 0
@@ -321,7 +323,7 @@ def test_the_paper_s_networks_take_a_step_on_a_cpu():
     """Full width at 128 pixels, R1 included: both networks move, and nothing becomes infinite."""
     config = GanRunConfig()
     generator = Generator(config.model)
-    critic = Critic(Discriminator(config.model), config.loss, gamma=default_gamma(128))
+    critic = Critic(Discriminator(config.model), config.adversarial, gamma=default_gamma(128))
     real, maps, z = torch.rand(1, 3, 128, 128), torch.rand(1, 1, 128, 128), torch.randn(1, 256)
     fake = (generator(maps, z) + 1) / 2
     critic(real, maps, fake, maps, penalise=True).loss.backward()

@@ -28,7 +28,7 @@ from autolink_gen.training.saves import STATE_NAME, read_newest, step_folders
 TINY = {
     "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
     "data": {"name": "puppets", "flip": 0.5},
-    "loss": {"features": "random", "distance": "l1"},
+    "perceptual": {"features": "random", "distance": "l1"},
     "optimiser": {"lr": 1e-3, "schedule": "cosine", "warmup_steps": 2},
     "training": {"steps": 6, "batch_size": 2, "ema": 0.9, "save_every": 3, "grid_every": 6, "log_every": 1},
     "thickness": {"start": 2e-2},

@@ -35,7 +35,7 @@ def tiny(data: Path | str, *, steps: int = 2) -> GraphRunConfig:
         {
             "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
             "data": {"name": str(data)},
-            "loss": {"features": "random", "distance": "l1"},
+            "perceptual": {"features": "random", "distance": "l1"},
             "training": {"steps": steps, "batch_size": 2, "save_every": 1, "grid_every": 10},
         },
     )

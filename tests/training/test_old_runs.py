@@ -12,6 +12,7 @@ from autolink_gen.checkpoints import FORMAT, WEIGHTS_NAME, read_header, read_wei
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training.checksums import SUMS_NAME
 from autolink_gen.training.engine import Run
+from autolink_gen.training.folders import CONFIG_NAME
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.saves import read_newest, step_folders
@@ -19,7 +20,7 @@ from autolink_gen.training.saves import read_newest, step_folders
 TINY = {
     "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
     "data": {"name": "puppets", "flip": 0.5},
-    "loss": {"features": "random", "distance": "l1"},
+    "perceptual": {"features": "random", "distance": "l1"},
     "training": {"steps": 6, "batch_size": 2, "ema": 0.9, "save_every": 2, "grid_every": 2, "log_every": 1},
     "thickness": {"start": 2e-2},
 }
@@ -76,7 +77,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_of_old(folder: Path) -> None:
-    """Weights with three keys in the header and no step, saves without digests."""
+    """Weights with three keys in the header and no step, saves without digests, the loss by its name of old."""
+    settings = (folder / CONFIG_NAME).read_text()
+    assert "perceptual:" in settings
+    (folder / CONFIG_NAME).write_text(settings.replace("perceptual:", "loss:"))
     header = read_header(folder / WEIGHTS_NAME)
     old = {"format": FORMAT, "kind": "graph", "config": json.dumps(header.config)}
     save_file(read_weights(folder / WEIGHTS_NAME)[1], folder / WEIGHTS_NAME, metadata=old)

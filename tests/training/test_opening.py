@@ -19,7 +19,7 @@ from autolink_gen.training.saves import STATE_NAME, read_save, step_folders, wri
 TINY = {
     "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
     "data": {"name": "puppets"},
-    "loss": {"features": "random", "distance": "l1"},
+    "perceptual": {"features": "random", "distance": "l1"},
     "training": {"steps": 2, "batch_size": 2, "save_every": 1, "grid_every": 10, "log_every": 1, "ema": 0.9},
 }
 

@@ -14,11 +14,11 @@ from autolink_gen.clusters import ClusterChoice, ClusterError
 from autolink_gen.training.painting_plans import GraphWish, plan_gan, plan_transfer
 from autolink_gen.training.plans import Choices
 
-GAN = {"model.width": 0.02, "model.style_size": 8, "loss.structure": 0.0, "progress.pictures": 0}
+GAN = {"model.width": 0.02, "model.style_size": 8, "adversarial.structure": 0.0, "progress.pictures": 0}
 TRANSFER = {
     "model.width": 0.05,
     "model.appearance_width": 0.05,
-    "loss.discriminator_width": 0.02,
+    "weights.discriminator_width": 0.02,
     "perceptual.features": "random",
     "progress.pictures": 0,
 }

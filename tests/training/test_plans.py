@@ -14,7 +14,7 @@ TINY = {
     "model.width": 0.05,
     "model.sigma2": 1e-2,
     "model.detector": "residual",
-    "loss": {"features": "random"},
+    "perceptual": {"features": "random"},
     "training.save_every": 2,
     "training.grid_every": 2,
     "training.precision": "32-true",
@@ -39,7 +39,7 @@ def test_a_call_trains_goes_on_and_starts_anew(tmp_path: Path) -> None:
     assert learn(tmp_path, seed=1, fresh=True) == run
     assert (tmp_path / "graph" / "puppets-k3.old1").is_dir()
     settings = yaml.safe_load(run.output("config.yaml").read_text())
-    assert (settings["training"]["seed"], settings["loss"]["features"]) == (1, "random")
+    assert (settings["training"]["seed"], settings["perceptual"]["features"]) == (1, "random")
 
 
 def test_what_is_not_chosen_is_the_recipe_s() -> None:

@@ -34,7 +34,7 @@ def a_graph(launch: Launch) -> Run:
     values: dict[str, Any] = {
         "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
         "data": PUPPETS,
-        "loss": {"features": "random", "distance": "l1"},
+        "perceptual": {"features": "random", "distance": "l1"},
         "views": {"consistency": 1.0},
         "training": LENGTH,
     }
@@ -45,7 +45,7 @@ def a_gan(launch: Launch) -> Run:
     values: dict[str, Any] = {
         "model": {"image_size": 64, "width": 0.02, "style_size": 8, "edge_power": 0.5, "minibatch_std": True},
         "data": PUPPETS,
-        "loss": EVERY_TERM,
+        "adversarial": EVERY_TERM,
         "training": LENGTH,
         "progress": {"pictures": 0},
     }
@@ -56,7 +56,7 @@ def a_transfer(launch: Launch) -> Run:
     values: dict[str, Any] = {
         "model": {"image_size": 64, "width": 0.05, "appearance_width": 0.05, "warps": True},
         "data": PUPPETS,
-        "loss": {"discriminator_width": 0.02},
+        "weights": {"discriminator_width": 0.02},
         "perceptual": {"features": "random", "distance": "l1"},
         "adversarial": EVERY_TERM,
         "training": LENGTH,

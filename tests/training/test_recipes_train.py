@@ -61,7 +61,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("recipe", "switches"), recipes("gan", ({"augment": True}, EVERY_SWITCH)))
 def test_gan_recipes_are_penalised(tmp_path: Path, recipe: str, switches: dict[str, Any]) -> None:
     small = {"model": {"image_size": 64, "width": 0.02, "style_size": 8}, "progress": {"pictures": 0}}
-    values = values_of("gan", recipe, small, {"loss": switches})
+    values = values_of("gan", recipe, small, {"adversarial": switches})
     run = train_gan(build(GanRunConfig, values), graph(), Launch(tmp_path / "run", devices=1, progress=False))
     assert finite_metrics(run)["gradient_penalty"] > 0
 
@@ -70,7 +70,7 @@ def test_gan_recipes_are_penalised(tmp_path: Path, recipe: str, switches: dict[s
 def test_transfer_recipes_are_penalised(tmp_path: Path, recipe: str, switches: dict[str, Any]) -> None:
     small = {
         "model": {"image_size": 64, "width": 0.05, "appearance_width": 0.05},
-        "loss": {"discriminator_width": 0.02},
+        "weights": {"discriminator_width": 0.02},
         "perceptual": {"features": "random"},
         "progress": {"pictures": 0},
     }
@@ -81,7 +81,7 @@ def test_transfer_recipes_are_penalised(tmp_path: Path, recipe: str, switches: d
 
 GRAPH_SWITCHES = {
     "model": {"learn_sigma2": "edge", "learn_alpha": False},
-    "loss": {"unit_length": True},
+    "perceptual": {"unit_length": True},
     "views": {"masks": 2, "consistency": 1.0},
 }
 
@@ -90,7 +90,7 @@ GRAPH_SWITCHES = {
 def test_graph_recipes_train(tmp_path: Path, recipe: str, switches: dict[str, Any]) -> None:
     small = {
         "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "decoder_width": 0.05},
-        "loss": {"features": "random"},
+        "perceptual": {"features": "random"},
     }
     values = values_of("graph", recipe, small, switches)
     run = train_graph(build(GraphRunConfig, values), Launch(tmp_path / "run", devices=1, progress=False))

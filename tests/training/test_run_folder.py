@@ -21,7 +21,7 @@ from autolink_gen.training.run_length import say_length
 
 TINY = {
     "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
-    "loss": {"features": "random", "distance": "l1"},
+    "perceptual": {"features": "random", "distance": "l1"},
     "training": {"steps": 2, "batch_size": 2, "save_every": 2, "grid_every": 2, "log_every": 1},
 }
 

@@ -33,7 +33,7 @@ def train(data: object, run: Path, *, steps: int, workers: int = 0) -> Run:
         {
             "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
             "data": {"name": str(data), "flip": 0.5, "workers": workers},
-            "loss": {"features": "random", "distance": "l1"},
+            "perceptual": {"features": "random", "distance": "l1"},
             "training": {"steps": steps, "batch_size": 2, "save_every": 2, "grid_every": 100},
         },
     )

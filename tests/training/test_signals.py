@@ -33,7 +33,7 @@ def config(**training: object) -> GraphRunConfig:
         {
             "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
             "data": {"name": "puppets"},
-            "loss": {"features": "random", "distance": "l1"},
+            "perceptual": {"features": "random", "distance": "l1"},
             "training": {**length, **training},
         },
     )

@@ -28,7 +28,7 @@ from autolink_gen.training.transfer_samples import pairs_of
 
 TINY = {
     "model": {"image_size": 64, "width": 0.05, "appearance_width": 0.05},
-    "loss": {"adversarial": 0.1, "discriminator_width": 0.02},
+    "weights": {"adversarial": 0.1, "discriminator_width": 0.02},
     "perceptual": {"features": "random"},
     "adversarial": {"penalty_every": 2},
     "optimiser": {"lr": 1e-3},
@@ -127,7 +127,7 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     monkeypatch.setattr(PuppetSource, "clips", lambda *args, **kwargs: clips)
     changes = {
         "model": {"width": 0.1, "appearance_width": 0.1, "all_scales": True},
-        "loss": {"adversarial": 0.0, "perceptual": 0.0},
+        "weights": {"adversarial": 0.0, "perceptual": 0.0},
         "optimiser": {"lr": 6e-3},
         "training": {"steps": 28, "batch_size": 8, "save_every": 28},
         "progress": {"pictures": 0},
@@ -147,9 +147,9 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": {"adversarial": 0.0}, "model": {"clusters": 2, "warps": True}},
+        {"weights": {"adversarial": 0.0}, "model": {"clusters": 2, "warps": True}},
         {"adversarial": {"structure": 1.0}, "model": {"source_edges": True}, "data": {"varied": 0.5}},
-        {"loss": {"squared": 0.0}, "model": {"all_scales": True}},
+        {"weights": {"squared": 0.0}, "model": {"all_scales": True}},
     ],
 )
 def test_switches_train(tmp_path, changes):
@@ -157,9 +157,9 @@ def test_switches_train(tmp_path, changes):
     run = train_transfer(tiny(**changes, **short), make_graph(), launch(tmp_path / "run"))
     assert run.progress.step == 2 and run.progress.skipped_steps == 0
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert ("critic_loss" in rows[-1]) == (changes.get("loss", {}).get("adversarial") != 0.0)
+    assert ("critic_loss" in rows[-1]) == (changes.get("weights", {}).get("adversarial") != 0.0)
     assert ("structure" in rows[-1]) == ("adversarial" in changes)
-    assert ("squared" in rows[-1]) == (changes.get("loss", {}).get("squared") != 0.0)
+    assert ("squared" in rows[-1]) == (changes.get("weights", {}).get("squared") != 0.0)
     assert load_transfer(run.folder).network.config == tiny(**changes).model
 
 

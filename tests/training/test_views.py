@@ -15,7 +15,7 @@ from autolink_gen.training.launch import Launch
 
 TINY = {
     "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
-    "loss": {"features": "random", "distance": "l1"},
+    "perceptual": {"features": "random", "distance": "l1"},
     "training": {"steps": 4, "batch_size": 2, "save_every": 2, "grid_every": 4, "log_every": 1},
 }
 VIEWS = {
@@ -160,8 +160,8 @@ def _error(model: AutoLink) -> float:
 @pytest.mark.parametrize(
     ("view", "message"),
     [
-        ({"masks": 0}, r"views\.masks must be 1 to 64, got 0"),
-        ({"consistency": -1.0}, r"views\.consistency must be 0 or more"),
+        ({"masks": 0}, r"views\.masks must be at least 1, got 0"),
+        ({"consistency": -1.0}, r"views\.consistency must be at least 0, got -1"),
     ],
 )
 def test_bad_settings_are_named(view, message):

@@ -33,7 +33,7 @@ def config(pictures: Path, *, workers: int, **training: object) -> GraphRunConfi
         {
             "model": {"num_keypoints": 3, "image_size": 64, "width": 0.05, "sigma2": 1e-2},
             "data": {"name": str(pictures), "workers": workers},
-            "loss": {"features": "random", "distance": "l1"},
+            "perceptual": {"features": "random", "distance": "l1"},
             "training": {"steps": 8, "batch_size": 2, "save_every": 8, "grid_every": 8, "log_every": 1, **training},
         },
     )

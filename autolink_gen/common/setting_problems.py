@@ -22,13 +22,10 @@ _WORDS = {
 }
 
 
-def problems_of(error: ValidationError, kind: type[Any], *, prefix: str = "") -> str:
-    """Each wrong setting of a configuration of a kind: its full key, its bound and the value it has.
-
-    ``prefix`` stands before the keys: those of a group of settings begin with the group's name.
-    """
+def problems_of(error: ValidationError, kind: type[Any]) -> str:
+    """Each wrong setting of a configuration of a kind: its full key, its bound and the value it has."""
     found = error.errors(include_url=False, include_context=False)
-    lines = [_problem(problem, kind, prefix) for problem in found[:_MOST]]
+    lines = [_problem(problem, kind) for problem in found[:_MOST]]
     while len(lines) > 1 and sum(map(len, lines)) > _MOST_CHARACTERS:
         lines.pop()
     return "; ".join([*lines, *([f"and {len(found) - len(lines)} more"] if len(found) > len(lines) else [])])
@@ -44,10 +41,10 @@ def keys_of(kind: type[Any]) -> Iterator[str]:
             yield name
 
 
-def _problem(problem: ErrorDetails, kind: type[Any], prefix: str) -> str:
-    key = prefix + ".".join(shown(str(part)) for part in problem["loc"])
+def _problem(problem: ErrorDetails, kind: type[Any]) -> str:
+    key = ".".join(shown(str(part)) for part in problem["loc"])
     if problem["type"] in ("unexpected_keyword_argument", "invalid_key"):
-        return _unknown(key, [str(part) for part in problem["loc"]], kind, prefix)
+        return _unknown(key, [str(part) for part in problem["loc"]], kind)
     if problem["type"] == "dataclass_type":
         return f"{key or 'a configuration'} is a group of settings, got {shown(problem['input'])}"
     message = problem["msg"]
@@ -55,13 +52,13 @@ def _problem(problem: ErrorDetails, kind: type[Any], prefix: str) -> str:
         message = message.replace(pydantics, ours)
     message = shown(message, most=400)
     if problem["type"] == "value_error" and not _is_setting(problem["loc"], kind):
-        return f"{key}.{message}" if problem["loc"] else prefix + message  # a group's rule begins with the setting
+        return f"{key}.{message}" if key else message  # a group's rule begins with the setting
     value = shown(problem["input"])
     got = repr(value) if isinstance(problem["input"], str) else value
     return f"{key} {message}, got {got}" if message.startswith("must ") else f"{key}: {message}, got {got}"
 
 
-def _unknown(key: str, path: list[str], kind: type[Any], prefix: str) -> str:
+def _unknown(key: str, path: list[str], kind: type[Any]) -> str:
     """That there is no such setting, those that it may stand for, and those that there are in its group."""
     known = [*keys_of(kind), *kind.__dataclass_fields__]
     near = difflib.get_close_matches(".".join(path)[:_LONGEST_KEY], known, n=3, cutoff=_ALIKE)
@@ -69,10 +66,10 @@ def _unknown(key: str, path: list[str], kind: type[Any], prefix: str) -> str:
     group = kind
     for name in path[:-1]:
         group = group.__dataclass_fields__[name].type
-    within = prefix + "".join(f"{name}." for name in path[:-1])
+    within = "".join(f"{name}." for name in path[:-1])
     there = ", ".join(within + name for name in group.__dataclass_fields__)
-    meant = f"did you mean {' or '.join(prefix + one for one in near)}? " if near else ""
-    return f"there is no setting {key}; {meant}there are {there}"
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"there is no setting {key}; there are {there}{meant}"
 
 
 def _is_setting(path: tuple[int | str, ...], kind: Any) -> bool:
