@@ -1,4 +1,4 @@
-"""`autolink-gen data`: look at pictures and pack them, make frames of videos, and videos of puppets."""
+"""`autolink-gen data`: look at images and data sets, pack and prepare them."""
 
 import json
 import os
@@ -8,38 +8,35 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autolink_gen.cli.data_sets import info, prepare
-from autolink_gen.cli.options import echo, overwrite_option
+from autolink_gen.cli.options import echo, naming_option, overwrite_option
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted, typed
 
 if TYPE_CHECKING:
-    from autolink_gen.data.check import FolderReport
     from autolink_gen.data.images import FIT
 
-_SHOWN = 10
+_PATH = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_ROOT = click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
 
 
 @click.group()
 def data() -> None:
-    """Look at pictures and data sets before training, pack them; make frames of videos, and videos of puppets."""
+    """Look at images and data sets before training, pack them; make frames of videos, and videos of puppets."""
 
 
-data.add_command(info)
-data.add_command(prepare)
-
-
-@data.command(short_help="Report what is in a folder of pictures and videos.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+@data.command(short_help="Report what is in a folder of images and videos.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("--json", "json_file", metavar="FILE", type=_FILE,
               help="Also write the report, complete, as JSON.")  # fmt: skip
 @click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
-              help="Look for pictures that are nearly the same.")  # fmt: skip
+              help="Look for images that are nearly the same.")  # fmt: skip
 @overwrite_option
 def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite: bool) -> None:
-    """Report what is in a folder of pictures and videos: how many, how large, which are unreadable, which are alike.
+    """Report what is in a folder of images and videos: how many, how large, which are unreadable, which are alike.
 
-    Every picture and every frame is decoded; nothing in DIR is changed. Ends with exit code 1 where one cannot be read.
+    Every image and every frame is decoded; nothing in DIR is changed. Ends with exit code 1 where one cannot be read.
 
     \b
     Example:
@@ -51,30 +48,29 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite
     if json_file is not None:
         check_free(json_file, overwrite=overwrite, option="--json")
     report = inspect_folder(folder, near_duplicates=near_duplicates, progress=progress_bar)
-    for line in _lines(report):
-        echo(line)
+    echo(*report.lines())
     if json_file is not None:
         write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
         echo(f"wrote {json_file}")
     if not report.num_readable and len(report.unreadable_videos) == len(report.videos):
-        raise click.ClickException(f"none of what is in {folder} can be read; give other pictures or videos")
+        raise click.ClickException(f"none of what is in {folder} can be read; give other images or videos")
     if report.unreadable or report.unreadable_videos:
         then = "ends where so many cannot be read" if report.ends_training else "passes over a few such files"
         echo(f"remove, replace or shrink what is unreadable; training {then}")
         click.get_current_context().exit(1)
 
 
-@data.command(short_help="Pack the pictures of a folder into shards (.tar).")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT.tar", type=click.Path(path_type=Path))
+@data.command(short_help="Pack the images of a folder into shards (.tar).")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.argument("target", metavar="OUT.tar", type=_PATH)
 @click.option("--per-shard", type=click.IntRange(min=1),
-              help="Make several shards, OUT-000000.tar and so on, of so many pictures each.")  # fmt: skip
+              help="Make several shards, OUT-000000.tar and so on, of so many images each.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace OUT.tar, with --per-shard every OUT-NNNNNN.tar.")
 def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> None:
-    """Pack the pictures below DIR, as they are, into shards in WebDataset's form: few large files for many small ones.
+    """Pack the images below DIR, as they are, into shards in WebDataset's form: few large files for many small ones.
 
     Training commands take shards as --data, from disk or from a web server. Nothing in DIR is changed. Shards that
-    hold these pictures already stay, others are replaced with --overwrite alone.
+    hold these images already stay, others are replaced with --overwrite alone.
 
     \b
     Examples:
@@ -84,22 +80,12 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
     from autolink_gen.data.shards.writer import pack_pictures
 
     packed = pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
-    shards = "" if len(packed.files) == 1 else f"{len(packed.files)} shards, "
-    size = f"{packed.num_bytes / 2**20:.1f} MiB"
-    verb = "kept" if packed.were_there else "wrote"
-    echo(f"{verb} {counted(packed.num_pictures, 'picture')} ({size}) in {shards}{packed.pattern}")
-    if packed.unreadable:
-        echo(f"left out {counted(len(packed.unreadable), 'picture')} that cannot be read:")
-        for bad in packed.unreadable[:_SHOWN]:
-            echo(f"  {bad.path}: {bad.reason}")
-        if len(packed.unreadable) > _SHOWN:
-            echo(f"  ... and {len(packed.unreadable) - _SHOWN} more (autolink-gen data check {typed(folder)})")
-    echo(f"next: autolink-gen learn-graph --data {typed(packed.pattern)}")
+    echo(*packed.lines(folder=folder))
 
 
 @data.command("prepare-videos", short_help="Make small frames of videos, which training reads quickly.")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("source", metavar="IN", type=_PATH)
+@click.argument("target", metavar="OUT", type=_FOLDER)
 @click.option("--size", type=int, default=128, show_default=True, help="Width and height of the frames in pixels.")
 @click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
               help="How a frame is made square.")  # fmt: skip
@@ -119,6 +105,7 @@ def prepare_videos(
       autolink-gen data prepare-videos ~/voxceleb2/dev/mp4 frames/ --size 128
     """
     from autolink_gen.data.video.prepare import prepare_videos as prepare
+    from autolink_gen.data.video.prepare import report_lines
 
     count = processes or os.cpu_count() or 1
     try:
@@ -128,24 +115,13 @@ def prepare_videos(
     except KeyboardInterrupt:
         echo("repeat the command to go on")
         raise
-    broken = [clip for clip in found if clip.error]
-    for title, clips in (
-        ("wrote", [clip for clip in found if not clip.error and not clip.was_there]),
-        ("kept", [clip for clip in found if clip.was_there]),
-    ):
-        if clips:
-            frames = sum(clip.num_frames for clip in clips)
-            echo(f"{title} {counted(frames, 'frame')} of {counted(len(clips), 'video')} in {target}")
-    if broken:
-        echo(f"{counted(len(broken), 'video')} could not be read:")
-        for clip in broken:
-            echo(f"  {clip.error}")
-    if len(broken) == len(found):
+    echo(*report_lines(found, target))
+    if all(clip.error for clip in found):
         raise click.ClickException(f"none of the videos in {source} can be read; give others")
 
 
 @data.command(short_help="Write videos of the embedded puppets.")
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("target", metavar="OUT", type=_FOLDER)
 @click.option("--clips", type=click.IntRange(1, 50), default=2, show_default=True, help="How many.")
 @click.option("--size", type=click.IntRange(32, 512), default=256, show_default=True,
               help="Width and height in pixels.")  # fmt: skip
@@ -158,59 +134,68 @@ def puppets(target: Path, clips: int, size: int, overwrite: bool) -> None:
       autolink-gen data puppets puppets/
       autolink-gen transfer puppets/puppet-0.mp4 puppets/puppet-1.mp4 --side-by-side
     """
-    from autolink_gen.common.files import check_free
-    from autolink_gen.data.video.clips import PuppetClip
-    from autolink_gen.data.video.writer import VideoWriter
+    from autolink_gen.data.puppets.videos import write_puppet_videos
 
-    files = [target / f"puppet-{index}.mp4" for index in range(clips)]
-    check_free(*files, overwrite=overwrite, option="OUT")
-    target.mkdir(parents=True, exist_ok=True)
-    for index, file in enumerate(progress_bar(files, clips, "videos")):
-        clip = PuppetClip(index, seed=0, size=size, split="test")
-        with VideoWriter(file, fps=25) as writer:
-            for _, pixels in clip.read(range(clip.count()), min_side=size):
-                writer.write(pixels)
-    echo(f"wrote {target}: {counted(clips, 'video')} of {clip.count()} frames")
+    frames = write_puppet_videos(target, count=clips, size=size, overwrite=overwrite, progress=progress_bar)
+    echo(f"wrote {target}: {counted(clips, 'video')} of {frames} frames")
 
 
-def _lines(report: "FolderReport") -> list[str]:
-    total = report.num_readable + len(report.unreadable)
-    lines = [f"{report.folder}: {counted(total, 'picture')}" + (f" ({_counts(report.suffixes)})" if total else "")]
-    if report.videos:
-        lines[0] += f", {counted(len(report.videos), 'video')}"
-    if report.widths and report.heights:
-        for name, spread in (("width", report.widths), ("height", report.heights)):
-            lines.append(f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)")
-        lines.append(f"{'under 64 px':<16} {report.num_small}")
-        lines.append(f"{'modes':<16} {_counts(report.modes)}")
-    if report.other_files:
-        lines.append(f"{'other files':<16} {_counts(report.other_files)}")
-        lines += [f"  {count} {suffix} left out: {why}" for count, suffix, why in report.left_out]
-    lines.append(f"{'unreadable':<16} {len(report.unreadable) + len(report.unreadable_videos)}")
-    lines += [f"  {bad.path}: {bad.reason}" for bad in report.unreadable]
-    lines += [f"  {bad.problem}" for bad in report.unreadable_videos]
-    damaged = [video for video in report.videos if video.bad_frames and not video.problem]
-    if damaged:
-        lines.append(f"{'damaged frames':<16} {sum(video.bad_frames for video in damaged)}, which are passed over")
-        lines += [f"  {one.path}: {one.bad_frames} of {one.bad_frames + one.num_frames}" for one in damaged]
-    if report.near_duplicates is not None and total:
-        spare = sum(len(group) - 1 for group in report.near_duplicates)
-        groups = len(report.near_duplicates)
-        lines.append(f"{'near-duplicates':<16} {counted(spare, 'picture')} like another ({counted(groups, 'group')})")
-        lines += _first([_group(group) for group in report.near_duplicates])
-    return lines
+@data.command(short_help="Say what a named data set is and how its files should lie.")
+@click.argument("name", required=False)
+@_ROOT
+def info(name: str | None, data_root: Path | None) -> None:
+    """Say what a data set is, where to get it, under what licence, and how its files should lie; or list all sets.
+
+    \b
+    Examples:
+      autolink-gen data info
+      autolink-gen data info celeba-wild --data-root ~/data
+    """
+    from autolink_gen.data.published.facts import describe_set, entry_of, list_sets
+
+    if name is None:
+        echo(*list_sets())
+        return
+    with naming_option("NAME", ValueError):
+        entry_of(name)
+    echo(*describe_set(name, root=data_root))
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+@data.command(short_help="Make a published set ready, as the paper's protocol needs it.")
+@click.argument("name")
+@_ROOT
+@click.option("--size", type=int, default=128, show_default=True, help="Width and height of the images in pixels.")
+@click.option("--download", is_flag=True, help="Fetch the set first, where torchvision knows it.")
+@overwrite_option
+def prepare(name: str, data_root: Path | None, size: int, download: bool, overwrite: bool) -> None:
+    """Make a published set ready: its parts by the published split, cut out and small, with tables of landmarks.
 
+    Written to prepared/NAME in the data root; what is there is kept, so that repeating the command goes on. With
+    another --size, --overwrite makes the images anew.
 
-def _group(group: tuple[Path, ...]) -> str:
-    first, *others = group
-    names = [path.name if path.parent == first.parent else str(path) for path in others[:3]]
-    return f"  {first} = {', '.join(names)}{', ...' if len(others) > 3 else ''}"
+    \b
+    Example:
+      autolink-gen data prepare celeba-wild --data-root ~/data
+    """
+    from autolink_gen.data.published.facts import entry_of
+    from autolink_gen.data.published.places import existing_root
+    from autolink_gen.data.published.prepare import download_set, prepare_set
+    from autolink_gen.data.published.sets import PictureSet
 
-
-def _first(lines: list[str]) -> list[str]:
-    rest = len(lines) - _SHOWN
-    return lines[:_SHOWN] + ([f"  ... and {rest} more (--json FILE writes them all)"] if rest > 0 else [])
+    with naming_option("NAME", ValueError):
+        entry = entry_of(name)
+    if not isinstance(entry, PictureSet) or not entry.layouts:
+        raise click.UsageError(f"{name} needs no preparing: give it to --data as it is")
+    base, _ = existing_root(name, data_root, make=download)
+    if download:
+        download_set(entry, base)
+    try:
+        parts = prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
+    except KeyboardInterrupt:
+        echo("repeat the command to go on")
+        raise
+    for part in parts:
+        echo(*part.lines(published=entry.counts.get(part.name)))
+    trains = any(part.name == "train" for part in parts)
+    command = "learn-graph" if trains else "evaluate"
+    echo(f"next: autolink-gen {command} --data {name} --data-root {typed(base)}")

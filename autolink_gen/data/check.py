@@ -1,6 +1,7 @@
 """What is in a folder of pictures and videos: sizes, modes, unreadable files, near-duplicates."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.common.text import counted
 from autolink_gen.common.tolerance import are_too_many
 from autolink_gen.data.folders import check_folder, count_suffixes, is_image, list_images, walk_files
 from autolink_gen.data.found import left_out
@@ -21,6 +23,7 @@ THUMBNAIL_PX = 16
 MAX_HASH_DISTANCE = 6
 MAX_THUMBNAIL_DIFFERENCE = 6.0
 _ROWS_AT_ONCE = 512
+_SHOWN = 10  # groups of near-duplicates that are listed
 _COMPARED_AT_ONCE = 2**24  # pairs, of which each takes five bytes
 
 
@@ -76,6 +79,56 @@ class FolderReport:
         return are_too_many(len(self.unreadable), num_pictures) or are_too_many(
             len(self.unreadable_videos), len(self.videos)
         )
+
+    def lines(self) -> list[str]:
+        """The report in words, a line each."""
+        total = self.num_readable + len(self.unreadable)
+        lines = [f"{self.folder}: {counted(total, 'image')}" + (f" ({_counts(self.suffixes)})" if total else "")]
+        if self.videos:
+            lines[0] += f", {counted(len(self.videos), 'video')}"
+        if self.widths and self.heights:
+            for name, spread in (("width", self.widths), ("height", self.heights)):
+                lines.append(f"{name:<16} {spread.smallest} / {spread.median:g} / {spread.largest} px (min/median/max)")
+            lines.append(f"{'under 64 px':<16} {self.num_small}")
+            lines.append(f"{'modes':<16} {_counts(self.modes)}")
+        if self.other_files:
+            lines.append(f"{'other files':<16} {_counts(self.other_files)}")
+            lines += [f"  {count} {suffix} left out: {why}" for count, suffix, why in self.left_out]
+        lines.append(f"{'unreadable':<16} {len(self.unreadable) + len(self.unreadable_videos)}")
+        lines += [f"  {bad.path}: {bad.reason}" for bad in self.unreadable]
+        lines += [f"  {bad.problem}" for bad in self.unreadable_videos]
+        lines += _damage_lines(self.videos)
+        if self.near_duplicates is not None and total:
+            lines += _duplicate_lines(self.near_duplicates)
+        return lines
+
+
+def _damage_lines(videos: Sequence[VideoReport]) -> list[str]:
+    """What is damaged in videos that are used nevertheless."""
+    damaged = [video for video in videos if video.bad_frames and not video.problem]
+    if not damaged:
+        return []
+    total = sum(video.bad_frames for video in damaged)
+    lines = [f"  {one.path}: {one.bad_frames} of {one.bad_frames + one.num_frames}" for one in damaged]
+    return [f"{'damaged frames':<16} {total}, which are passed over", *lines]
+
+
+def _duplicate_lines(groups: Sequence[tuple[Path, ...]]) -> list[str]:
+    spare = sum(len(group) - 1 for group in groups)
+    lines = [f"{'near-duplicates':<16} {counted(spare, 'image')} like another ({counted(len(groups), 'group')})"]
+    lines += [f"  {_group(group)}" for group in groups[:_SHOWN]]
+    rest = len(groups) - _SHOWN
+    return lines + ([f"  ... and {rest} more (--json FILE writes them all)"] if rest > 0 else [])
+
+
+def _group(group: tuple[Path, ...]) -> str:
+    first, *others = group
+    names = [path.name if path.parent == first.parent else str(path) for path in others[:3]]
+    return f"{first} = {', '.join(names)}{', ...' if len(others) > 3 else ''}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def inspect_folder(

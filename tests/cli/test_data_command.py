@@ -103,7 +103,7 @@ def test_check_decodes_videos_too(tmp_path: Path) -> None:
     result = CliRunner().invoke(data, ["check", str(tmp_path), "--json", str(tmp_path / "report.json")])
 
     assert result.exit_code == 1
-    assert result.stdout.startswith(f"{tmp_path}: 0 pictures, 4 videos\n")
+    assert result.stdout.startswith(f"{tmp_path}: 0 images, 4 videos\n")
     assert "unreadable       2\n" in result.stdout and "near-duplicates" not in result.stdout
     assert f"{tmp_path}/half.mp4" in result.stdout and f"{tmp_path}/empty.mp4" in result.stdout
     assert "1 .heic left out: convert" in result.stdout

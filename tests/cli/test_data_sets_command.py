@@ -55,11 +55,11 @@ def test_a_set_is_prepared_found_and_learned_from(tmp_path):
     flowers(tmp_path)
     result = call("prepare", "flowers", "--data-root", str(tmp_path), "--size", "32")
     assert result.exit_code == 0, result.output
-    assert f"train: 2 pictures in {tmp_path}/prepared/flowers/train" in result.output
+    assert f"train: 2 images in {tmp_path}/prepared/flowers/train" in result.output
     assert "published: 6,149; this is another selection" in result.output
     assert f"next: autolink-gen learn-graph --data flowers --data-root {tmp_path}" in result.output
     again = call("prepare", "flowers", "--data-root", str(tmp_path), "--size", "32")
-    assert "2 pictures" in again.output and "2 of them there before" in again.output
+    assert "2 images" in again.output and "2 of them there before" in again.output
     assert f"here: {tmp_path}/prepared/flowers/train" in call("info", "flowers", "--data-root", str(tmp_path)).output
     words = ["learn-graph", "--data", "flowers", "--data-root", str(tmp_path), "--recipe", "cpu", "--steps", "1"]
     small = ["--set", "perceptual.features=random", "--set", "model.width=0.05", "--out", str(tmp_path / "runs")]

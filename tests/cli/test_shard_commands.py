@@ -46,7 +46,7 @@ def test_pack_says_what_it_wrote_and_what_to_type_next(home: Path) -> None:
     size = Path("birds/0.png").stat().st_size
     output = run("data", "pack", "birds", "out/b.tar")
     assert output.splitlines() == [
-        f"wrote 5 pictures ({Path('out/b.tar').stat().st_size / 2**20:.1f} MiB) in out/b.tar",
+        f"wrote 5 images ({Path('out/b.tar').stat().st_size / 2**20:.1f} MiB) in out/b.tar",
         "next: autolink-gen learn-graph --data out/b.tar",
     ]
     assert Path("out/b.tar").stat().st_size > 5 * size
@@ -57,7 +57,7 @@ def test_pack_says_what_it_wrote_and_what_to_type_next(home: Path) -> None:
 
 def test_a_repeated_pack_keeps_the_shards(home: Path) -> None:
     output = run("data", "pack", "birds", "birds.tar", "--per-shard", 2)
-    assert output.startswith("kept 5 pictures (") and "next: autolink-gen learn-graph" in output
+    assert output.startswith("kept 5 images (") and "next: autolink-gen learn-graph" in output
 
 
 def test_pack_names_what_it_leaves_out(home: Path) -> None:
@@ -73,7 +73,7 @@ def test_pack_refuses_in_one_line(home: Path) -> None:
         (("none", "b.tar"), ("no folder none",)),
     ):
         assert_mentions(run("data", "pack", *arguments, expect=1), "Error", *things)
-    assert "wrote 5 pictures" in run("data", "pack", "birds", "birds.tar", "--per-shard", 4, "--overwrite")
+    assert "wrote 5 images" in run("data", "pack", "birds", "birds.tar", "--per-shard", 4, "--overwrite")
     assert sorted(path.name for path in home.glob("*.tar")) == ["birds-000000.tar", "birds-000001.tar"]
 
 

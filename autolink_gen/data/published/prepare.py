@@ -20,7 +20,7 @@ from PIL import Image
 from autolink_gen.common.extras import needs
 from autolink_gen.common.files import BadFileError, check_free, reading, whole, write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
-from autolink_gen.common.text import from_cell, shown, to_cell
+from autolink_gen.common.text import counted, from_cell, shown, to_cell
 from autolink_gen.common.tolerance import Tolerance
 from autolink_gen.data.images import ImageError, read_header, read_image
 from autolink_gen.data.inner_names import inner_name
@@ -55,8 +55,21 @@ class PreparedPart:
 
     @property
     def total(self) -> int:
-        """Pictures that are there now."""
+        """Images that are there now."""
         return self.written + self.were_there
+
+    def lines(self, *, published: int | None) -> list[str]:
+        """The part in words, beside the `published` number of its images where that is known."""
+        kept = f", {self.were_there} of them there before" if self.were_there else ""
+        lines = [f"{self.name}: {counted(self.total, 'image')} in {self.folder}{kept}"]
+        if published is not None:
+            differs = f"published: {published:,}; this is another selection"
+            lines.append(f"  {'as published' if self.total == published else differs}")
+        if self.removed:
+            lines.append(f"  {counted(self.removed, 'image')} of an earlier call removed: the set lists them no more")
+        if self.errors:
+            lines.append(f"  {counted(len(self.errors), 'image')} could not be read: {self.errors[0]}")
+        return lines
 
 
 def find_layout(name: str, entry: PictureSet, base: Path) -> tuple[Path, Layout]:

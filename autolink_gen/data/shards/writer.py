@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autolink_gen.common.files import folder_beside, sync_file, sync_folder
 from autolink_gen.common.progress import Progress, no_progress
-from autolink_gen.common.text import printable, typed
+from autolink_gen.common.text import counted, printable, typed
 from autolink_gen.common.tolerance import Tolerance
 from autolink_gen.data.check import Unreadable
 from autolink_gen.data.folders import check_folder, split_images
@@ -19,6 +19,7 @@ from autolink_gen.data.images import ImageError, decode_image, read_content
 from autolink_gen.data.shards.names import MAX_SHARDS
 from autolink_gen.data.shards.packed_already import are_packed
 
+_SHOWN = 10  # images that cannot be read and are listed
 _MIN_SIDE_PX = 256  # as training decodes them: large JPEG are reduced, which is quick and takes little memory
 
 
@@ -40,6 +41,21 @@ class PackedShards:
             return str(first)
         digits = first.stem[-6:], last.stem[-6:]
         return str(first.with_name(f"{first.stem[:-6]}{{{digits[0]}..{digits[1]}}}.tar"))
+
+    def lines(self, *, folder: Path) -> list[str]:
+        """What was packed of `folder`, in words."""
+        shards = "" if len(self.files) == 1 else f"{len(self.files)} shards, "
+        size = f"{self.num_bytes / 2**20:.1f} MiB"
+        verb = "kept" if self.were_there else "wrote"
+        lines = [f"{verb} {counted(self.num_pictures, 'image')} ({size}) in {shards}{self.pattern}"]
+        if self.unreadable:
+            lines.append(f"left out {counted(len(self.unreadable), 'image')} that cannot be read:")
+            lines += [f"  {bad.path}: {bad.reason}" for bad in self.unreadable[:_SHOWN]]
+            if len(self.unreadable) > _SHOWN:
+                lines.append(
+                    f"  ... and {len(self.unreadable) - _SHOWN} more (autolink-gen data check {typed(folder)})"
+                )
+        return [*lines, f"next: autolink-gen learn-graph --data {typed(self.pattern)}"]
 
 
 def pack_pictures(

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.common.text import counted
 from autolink_gen.data.folders import beside_hidden, check_folder, kinds_of, walk_files
 from autolink_gen.data.found import found_clips, tell
 from autolink_gen.data.images import FIT, check_fit, fit_square
@@ -31,6 +33,22 @@ class PreparedClip:
     num_frames: int
     was_there: bool = False
     error: str = ""
+
+
+def report_lines(clips: Sequence[PreparedClip], target: Path) -> list[str]:
+    """How many frames of how many videos were made or kept in `target`, and which videos could not be read."""
+    broken = [clip for clip in clips if clip.error]
+    lines = []
+    for title, some in (
+        ("wrote", [clip for clip in clips if not clip.error and not clip.was_there]),
+        ("kept", [clip for clip in clips if clip.was_there]),
+    ):
+        if some:
+            frames = sum(clip.num_frames for clip in some)
+            lines.append(f"{title} {counted(frames, 'frame')} of {counted(len(some), 'video')} in {target}")
+    if broken:
+        lines += [f"{counted(len(broken), 'video')} could not be read:", *(f"  {clip.error}" for clip in broken)]
+    return lines
 
 
 def prepare_videos(
