@@ -23,7 +23,8 @@ from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.models.modulation import ModulatedConv2d
 from autolink_gen.ops.ranges import from_signed
-from autolink_gen.training.adversary import Critic
+from autolink_gen.training.adversary import Adversary
+from autolink_gen.training.drawn import Drawn
 
 KINDS = ("scaled activations", "kernels by grouped convolution")
 
@@ -58,20 +59,22 @@ def measure(kind: str, config: GanConfig, batch: int, steps: int, threads: int) 
         ModulatedConv2d.forward = grouped  # type: ignore[method-assign,assignment]
     layout = torch.channels_last if kind == KINDS[0] else torch.contiguous_format  # what each is faster in
     generator = Generator(config).to(memory_format=layout)
-    critic = Critic(Discriminator(config), AdversarialConfig(), gamma=2.0).to(memory_format=torch.channels_last)
-    optimisers = [torch.optim.Adam(network.parameters(), lr=1e-3) for network in (generator, critic)]
-    real = torch.rand(batch, 3, config.image_size, config.image_size)
-    real = real.contiguous(memory_format=torch.channels_last)
-    maps, z = torch.rand(batch, 1, *real.shape[-2:]), torch.randn(batch, config.style_size)
+    adversary = Adversary(Discriminator(config), AdversarialConfig(), gamma=2.0).to(memory_format=torch.channels_last)
+    optimisers = [torch.optim.Adam(network.parameters(), lr=1e-3) for network in (generator, adversary)]
+    images = torch.rand(batch, 3, config.image_size, config.image_size)
+    images = images.contiguous(memory_format=torch.channels_last)
+    maps, z = torch.rand(batch, 1, *images.shape[-2:]), torch.randn(batch, config.style_size)
+    keypoints = torch.zeros(batch, 2, 2)
+    real = Drawn(images, keypoints, maps)
     taken = []
     for step in range(8 * (1 + -(-steps // 8))):
         started = time.perf_counter()
-        fake = from_signed(generator(maps, z))
+        fake = Drawn(from_signed(generator(maps, z)), keypoints, maps)
         optimisers[1].zero_grad()
-        critic(real, maps, fake, maps, penalise=step % 8 == 0).loss.backward()
+        adversary(real=real, fake=fake, penalise=step % 8 == 0).loss.backward()
         optimisers[1].step()
         optimisers[0].zero_grad()
-        critic.judge(fake, maps, real, maps, seed=0).backward()
+        adversary.generator_loss(fake=fake, real=real, seed=0).backward()
         optimisers[0].step()
         taken.append(time.perf_counter() - started)
     rounds = [sum(taken[i : i + 8]) / 8 for i in range(8, len(taken), 8)]  # the first eight warm up

@@ -21,7 +21,7 @@ from autolink_gen.inference.confidence import Certainty, Judge, Sighting, is_bla
 from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.graph_analysis import cluster_keypoints
-from autolink_gen.models.transfer import TransferConfig, TransferNetwork
+from autolink_gen.models.transfer import SourceMaps, TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, from_signed, to_signed, unit_pictures
 from autolink_gen.ops.warping import keypoint_strengths
@@ -67,9 +67,9 @@ def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
 
 
 class Appearance(NamedTuple):
-    """What a network takes from source frames, they themselves first, and the keypoints (B, K, 2) they were seen at."""
+    """What a network takes from source frames, and the keypoints (B, K, 2) they were seen at."""
 
-    features: list[Tensor]
+    maps: SourceMaps
     keypoints: Float[Tensor, "B K 2"]
 
 
@@ -228,8 +228,8 @@ class Transfer(nn.Module):
         pictures = unit_pictures(pictures, name="pictures")
         fine = None if fine is None else unit_pictures(fine, name="fine")
         keypoints = self.graph.detect(pictures) if keypoints is None else keypoints
-        source, *seen = self.network.appearance(to_signed(pictures), self.edge_maps(keypoints))
-        return Appearance([source if fine is None else to_signed(fine), *seen], keypoints)
+        maps = self.network.appearance(to_signed(pictures), self.edge_maps(keypoints))
+        return Appearance(maps if fine is None else maps._replace(images=to_signed(fine)), keypoints)
 
     @torch.no_grad()
     def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
@@ -240,9 +240,13 @@ class Transfer(nn.Module):
         """
         check_keypoints(keypoints)
         count = len(keypoints)
-        features = [f if len(f) == count else f.expand(count, -1, -1, -1) for f in appearance.features]
-        seen_at = appearance.keypoints.expand(count, -1, -1)
-        painted = self.network.paint(self.edge_maps(keypoints), keypoints, features, seen_at, self.strengths)
+        painted = self.network.paint(
+            self.edge_maps(keypoints),
+            keypoints,
+            source=appearance.maps.each(lambda maps: maps if len(maps) == count else maps.expand(count, -1, -1, -1)),
+            source_keypoints=appearance.keypoints.expand(count, -1, -1),
+            strengths=self.strengths,
+        )
         return from_signed(painted).clamp(0, 1)
 
 
@@ -298,7 +302,7 @@ class Animator:
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
         chosen = torch.tensor([source for _, source, _ in planned], device=like.device)
-        lent = Appearance([maps[chosen] for maps in self.appearance.features], like[chosen])
+        lent = Appearance(self.appearance.maps.each(lambda maps: maps[chosen]), like[chosen])
         painted = to_uint8(self.transfer.paint(keypoints, lent))
         return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
 

@@ -23,7 +23,7 @@ _LAST_SIZE = 8
 _STD_GROUP = 4
 
 
-class CriticDown(nn.Module):
+class DiscriminatorDown(nn.Module):
     """Two convolutions, the second to half the resolution; a shortcut is added and the sum scaled to keep its variance.
 
     Halving before the last LeakyReLU, as StyleGAN2 does, leaves that convolution fewer than half its multiplications.
@@ -53,8 +53,8 @@ class Discriminator(nn.Module):
         counts = [scaled(CHANNELS[side], width) for side in sides]
         self.from_picture = nn.Sequential(nn.Conv2d(3 + config.sees_edges, counts[0], 1), leaky_relu())
         self.blocks = nn.Sequential(
-            *(CriticDown(few, many) for few, many in pairwise(counts)),
-            CriticDown(counts[-1], counts[-1]),
+            *(DiscriminatorDown(few, many) for few, many in pairwise(counts)),
+            DiscriminatorDown(counts[-1], counts[-1]),
         )
         last = counts[-1]
         self.head = nn.Sequential(

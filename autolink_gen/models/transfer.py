@@ -1,7 +1,7 @@
 """The pose-transfer network: one frame's edge map painted with another frame's appearance (AutoLink, Appendix C.2)."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,18 @@ class TransferConfig:
     ] = 0.1
 
 
+class SourceMaps(NamedTuple):
+    """What is taken from source images: themselves, in any resolution; what the encoder sees; its feature maps."""
+
+    images: Float[Tensor, "B 3 _ _"]
+    seen: Float[Tensor, "B _ S S"]
+    features: list[Tensor]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "SourceMaps":
+        """The same of every tensor changed likewise, as by expanding or choosing along the batch."""
+        return SourceMaps(change(self.images), change(self.seen), [change(maps) for maps in self.features])
+
+
 class AppearanceEncoder(nn.Module):
     """Features of a picture at full resolution, half, and so on to 1/16."""
 
@@ -88,6 +100,7 @@ class TransferNetwork(WithQuickCopy):
         self,
         edge_maps: Float[Tensor, "B C S S"],
         keypoints: Float[Tensor, "B K 2"],
+        *,
         source: Float[Tensor, "B 3 S S"],
         source_edge_maps: Float[Tensor, "B C S S"],
         source_keypoints: Float[Tensor, "B K 2"],
@@ -97,35 +110,33 @@ class TransferNetwork(WithQuickCopy):
 
         ``strengths`` tell how much each keypoint carries along: :func:`keypoint_strengths`.
         """
-        appearance = self.appearance(source, source_edge_maps)
-        return self.paint(edge_maps, keypoints, appearance, source_keypoints, strengths)
+        seen = self.appearance(source, source_edge_maps)
+        return self.paint(edge_maps, keypoints, source=seen, source_keypoints=source_keypoints, strengths=strengths)
 
     def fold(self) -> nn.Module:
         """Encoder and decoder, folded."""
         return fold_blocks(nn.ModuleList([self.encoder, self.decoder]))
 
-    def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> list[Tensor]:
-        """What :meth:`paint` takes from pictures in [-1, 1]: they themselves, what the encoder sees, then features.
-
-        In place of the first, the same pictures may be put in a finer resolution.
-        """
+    def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> SourceMaps:
+        """What :meth:`paint` takes from images in [-1, 1]."""
         seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
         encoder, _ = self._parts()
-        return [source, seen, *encoder(seen)]
+        return SourceMaps(source, seen, encoder(seen))
 
     def paint(
         self,
         edge_maps: Float[Tensor, "B C S S"],
         keypoints: Float[Tensor, "B K 2"],
-        appearance: Sequence[Tensor],
+        *,
+        source: SourceMaps,
         source_keypoints: Float[Tensor, "B K 2"],
         strengths: Float[Tensor, " K"],
     ) -> Float[Tensor, "B 3 _ _"]:
-        """Pictures, about in [-1, 1], of these edge maps with an appearance seen at ``source_keypoints``.
+        """Images, about in [-1, 1], of these edge maps with the appearance of a source, seen at ``source_keypoints``.
 
-        With ``warps`` they are as fine as the source in ``appearance`` is: what is kept of it stays sharp.
+        With ``warps`` they are as fine as the images of the source: what is kept of it stays sharp.
         """
-        source, seen, *features = appearance
+        images, seen, features = source
         flow = self._flow(keypoints, source_keypoints, strengths) if self.config.warps else None
         if flow is not None:
             features = [_moved(maps, flow) for maps in features]
@@ -135,11 +146,11 @@ class TransferNetwork(WithQuickCopy):
             alone: Tensor = decoder(edge_maps, guests)
             return alone
         painted: Tensor = decoder(torch.cat([edge_maps, seen], dim=1), guests)  # what lies where before it moves
-        if source.shape[-2:] != painted.shape[-2:]:
-            painted = F.interpolate(painted, source.shape[-2:], mode="bilinear", align_corners=False)
+        if images.shape[-2:] != painted.shape[-2:]:
+            painted = F.interpolate(painted, images.shape[-2:], mode="bilinear", align_corners=False)
         colours, logits, correction = painted.split((3, 2, 2), dim=1)
         shares = F.pad(logits, (0, 0, 0, 0, 0, 1)).softmax(dim=1)
-        mixed = torch.stack([_moved(source, flow, _CORRECTION * correction), source, colours], dim=1)
+        mixed = torch.stack([_moved(images, flow, _CORRECTION * correction), images, colours], dim=1)
         return (shares[:, :, None] * mixed).sum(1)
 
     def _parts(self) -> tuple[nn.Module, nn.Module]:

@@ -1,4 +1,4 @@
-"""What a painter is trained against: the discriminator with its loss (AutoLink eq. 7-9)."""
+"""What a generator is trained against: the discriminator with its loss (AutoLink eq. 7-9)."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,10 @@ from autolink_gen.models.generator import GanConfig
 from autolink_gen.ops.precision import single
 from autolink_gen.ops.ranges import to_signed
 from autolink_gen.training.augment import Augment
+from autolink_gen.training.drawn import Drawn, Purpose
 
 
-class CriticLosses(NamedTuple):
+class DiscriminatorLosses(NamedTuple):
     """What the discriminator is trained on: its whole loss, and parts of it for the logs."""
 
     loss: Float[Tensor, ""]
@@ -24,13 +25,13 @@ class CriticLosses(NamedTuple):
     fake_logit: Float[Tensor, ""]
 
 
-def make_critic(networks: GanConfig, config: AdversarialConfig) -> "Critic":
+def make_adversary(networks: GanConfig, config: AdversarialConfig) -> "Adversary":
     """A discriminator with its loss, gamma being the picture size's own unless the configuration has one."""
     gamma = default_gamma(networks.image_size) if config.gamma is None else config.gamma
-    return Critic(Discriminator(networks), config, gamma=gamma).to(memory_format=torch.channels_last)
+    return Adversary(Discriminator(networks), config, gamma=gamma).to(memory_format=torch.channels_last)
 
 
-class Critic(nn.Module):
+class Adversary(nn.Module):
     """The discriminator with its loss: one forward pass and one backward pass hold eq. 8 and eq. 9 together.
 
     Spread over processes, gradients are averaged in that one backward; a penalty with a backward of its own would
@@ -42,49 +43,40 @@ class Critic(nn.Module):
         self.discriminator, self.config, self.gamma = discriminator, config, gamma
         self.augment = Augment() if config.augment else None
 
-    def forward(
-        self,
-        real: Float[Tensor, "B 3 S S"],
-        real_maps: Float[Tensor, "B 1 S S"],
-        fake: Float[Tensor, "B 3 S S"],
-        fake_maps: Float[Tensor, "B 1 S S"],
-        *,
-        penalise: bool,
-        seed: int = 0,
-    ) -> CriticLosses:
-        """The losses on real and painted images in [0, 1]; ``penalise`` adds the gradient penalty."""
-        if swapped := round(self.config.mismatched * len(fake)):
-            fake = torch.cat([real[:swapped], fake[swapped:]])  # the maps are those of other pictures
-        real = single(real.detach()).requires_grad_(penalise)
-        fake = single(fake.detach()).requires_grad_(penalise and self.config.relativistic)
-        real_logits = self.logits(real, real_maps, seed=seed)
-        fake_logits = self.logits(fake, fake_maps, seed=seed + 1)
+    def forward(self, *, real: Drawn, fake: Drawn, penalise: bool, seed: int = 0) -> DiscriminatorLosses:
+        """The discriminator's losses on real and painted images; ``penalise`` adds the gradient penalty."""
+        painted = fake.images
+        if swapped := round(self.config.mismatched * len(painted)):
+            painted = torch.cat([real.images[:swapped], painted[swapped:]])  # the maps are those of other images
+        real_images = single(real.images.detach()).requires_grad_(penalise)
+        fake_images = single(painted.detach()).requires_grad_(penalise and self.config.relativistic)
+        real_logits = self.logits(real_images, real.edge_map, seed=seed + Purpose.AUGMENT_REAL)
+        fake_logits = self.logits(fake_images, fake.edge_map, seed=seed + Purpose.AUGMENT_FAKE)
         relativistic = self.config.relativistic
         loss = (relativistic_loss if relativistic else discriminator_loss)(real_logits, fake_logits)
         penalty = loss.new_zeros(())
         if penalise:
-            penalty = gradient_penalty(real_logits, real)
+            penalty = gradient_penalty(real_logits, real_images)
             if relativistic:
-                penalty = penalty + gradient_penalty(fake_logits, fake)
+                penalty = penalty + gradient_penalty(fake_logits, fake_images)
             penalty = penalty / 4  # gamma is meant for images in [-1, 1], whose gradients are half as long
             loss = loss + self.gamma / 2 * self.config.penalty_every * penalty
-        return CriticLosses(loss, penalty, real_logits.mean(), fake_logits.mean())
+        return DiscriminatorLosses(loss, penalty, real_logits.mean(), fake_logits.mean())
 
-    def logits(self, pictures: Tensor, edge_maps: Tensor, *, seed: int) -> Float[Tensor, " B"]:
-        """The discriminator's logits, of augmented pictures where the configuration asks for it."""
+    def logits(self, images: Tensor, edge_map: Tensor, *, seed: int) -> Float[Tensor, " B"]:
+        """The discriminator's logits, of augmented images where the configuration asks for it."""
         if self.augment is not None:
-            pictures, edge_maps = self.augment(pictures, edge_maps, seed=seed)
-        return single(self.discriminator(to_signed(pictures), edge_maps))
+            images, edge_map = self.augment(images, edge_map, seed=seed)
+        return single(self.discriminator(to_signed(images), edge_map))
 
-    def judge(
-        self, fake: Tensor, fake_maps: Tensor, real: Tensor, real_maps: Tensor, *, seed: int
-    ) -> Float[Tensor, ""]:
-        """The generator's loss (eq. 7), whose gradients reach the painted pictures and not the discriminator."""
+    def generator_loss(self, *, fake: Drawn, real: Drawn, seed: int) -> Float[Tensor, ""]:
+        """The generator's loss (eq. 7), whose gradients reach the painted images and not the discriminator."""
         self.discriminator.requires_grad_(False)
         try:
-            fake_logits = self.logits(fake, fake_maps, seed=seed)
+            fake_seed, real_seed = seed + Purpose.AUGMENT_FAKE_FOR_GENERATOR, seed + Purpose.AUGMENT_REAL_FOR_GENERATOR
+            fake_logits = self.logits(fake.images, fake.edge_map, seed=fake_seed)
             if not self.config.relativistic:
                 return generator_loss(fake_logits)
-            return relativistic_loss(fake_logits, self.logits(real, real_maps, seed=seed + 1))
+            return relativistic_loss(fake_logits, self.logits(real.images, real.edge_map, seed=real_seed))
         finally:
             self.discriminator.requires_grad_(True)

@@ -1,4 +1,6 @@
-"""Augmentation: for GANs on few pictures and for judging structure, with gradients; for pairs of frames."""
+"""Augmentation: for GANs on few images and for the structure loss, with gradients; for pairs of frames."""
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,7 +13,8 @@ from autolink_gen.ops.ranges import from_signed, to_signed
 
 _SHIFT = 1 / 8
 _COVERED = 1 / 4
-_TURN_DEGREES, _NUDGE, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
+_COLOURS = 1  # added to the seed by which a pair is moved: that of its colours
+_TURN_DEGREES, _MOST_SHIFT, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
 
 
 class Augment(nn.Module):
@@ -36,37 +39,38 @@ class Augment(nn.Module):
             torch.manual_seed(seed)
             coloured = to_signed(self.colours(pictures.clamp(0, 1)))  # what is laid bare is 0, which is grey so
             both = self.places(torch.cat([coloured, edge_maps], dim=1))
-        return from_signed(both[:, :3]), both[
-            :, 3:
-        ].detach()  # moved beside pictures, which may need gradients: maps do not
+        # Maps are moved beside images, which may need gradients, and need none themselves.
+        return from_signed(both[:, :3]), both[:, 3:].detach()
 
 
-class Nudge(nn.Module):
-    """Turns, scales and shifts pictures a little, and keypoints with them."""
+class Moved(NamedTuple):
+    """Images of any channels that were moved, and how: a matrix of pixels for each."""
+
+    images: Float[Tensor, "B C S S"]
+    matrix: Float[Tensor, "B 3 3"]
+
+    def follow(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints (x, y) in [-1, 1] of the images before, moved as these were."""
+        size = self.images.shape[-1]
+        points = transform_points(self.matrix.to(keypoints), to_pixels(keypoints, size=size))
+        return from_pixels(points, size=size)
+
+
+class RandomMove(nn.Module):
+    """Turns, scales and shifts images a little; the border is mirrored inwards."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.move = RandomAffine(_TURN_DEGREES, (_NUDGE, _NUDGE), _SCALES, padding_mode="reflection", p=1.0)
+        self.move = RandomAffine(_TURN_DEGREES, (_MOST_SHIFT, _MOST_SHIFT), _SCALES, padding_mode="reflection", p=1.0)
 
-    def forward(
-        self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
-    ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B K 2"]]:
-        """Pictures and keypoints (x, y) in [-1, 1], moved as ``seed`` says; the border is mirrored inwards."""
-        moved = self.moved(pictures, seed=seed)
-        return moved, self.follow(keypoints, size=pictures.shape[-1])
-
-    def follow(self, keypoints: Float[Tensor, "B K 2"], *, size: int) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of the pictures, ``size`` pixels wide, that were moved last, moved with them."""
-        matrix = self.move.transform_matrix
-        assert matrix is not None
-        points = transform_points(matrix.to(keypoints), to_pixels(keypoints, size=size))
-        return from_pixels(points, size=size)
-
-    def moved(self, pictures: Float[Tensor, "B C S S"], *, seed: int) -> Float[Tensor, "B C S S"]:
-        """Pictures, of any channels, moved as ``seed`` says; the border is mirrored inwards."""
+    def forward(self, images: Float[Tensor, "B C S S"], *, seed: int) -> Moved:
+        """Images, of any channels, moved as ``seed`` says, each in its own way."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.move(pictures)
+            moved = self.move(images)
+        matrix = self.move.transform_matrix
+        assert matrix is not None
+        return Moved(moved, matrix)
 
 
 class Recolour(nn.Module):
@@ -97,13 +101,13 @@ class Recolour(nn.Module):
 class VaryPairs(nn.Module):
     """Recolours some pairs of pictures, and turns, scales and shifts them a little, both pictures of a pair alike.
 
-    For clips of few persons: a network that has seen a face in one colour at one place alone knows the face by heart.
+    For clips of few people: a network that has seen a face in one colour at one place alone knows the face by heart.
     Differs: the paper has no such augmentation.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        self.share, self.nudge = share, Nudge()
+        self.share, self.move = share, RandomMove()
         self.colours = ColorJiggle(brightness=0.2, contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=0.05, p=1.0)
 
     def forward(self, pairs: Float[Tensor, "B 2 3 S S"], *, generator: torch.Generator) -> Float[Tensor, "B 2 3 S S"]:
@@ -115,10 +119,10 @@ class VaryPairs(nn.Module):
         chosen = (chance < self.share).nonzero().flatten().to(pairs.device)
         if not len(chosen):
             return pairs
-        moved = self.nudge.moved(pairs[chosen].flatten(1, 2), seed=seed)  # six channels: both are moved alike
+        moved = self.move(pairs[chosen].flatten(1, 2), seed=seed).images  # six channels: both are moved alike
         tall = moved.unflatten(1, (2, 3)).transpose(1, 2).flatten(2, 3)  # one above the other: coloured alike
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1)
+            torch.manual_seed(seed + _COLOURS)
             coloured = self.colours(tall)
         varied = pairs.clone()
         varied[chosen] = coloured.unflatten(2, (2, -1)).transpose(1, 2)

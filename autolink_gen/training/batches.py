@@ -1,6 +1,7 @@
 """Batches whose content is a function of (seed, step), so that a resumed run sees what it would have seen."""
 
 from collections.abc import Iterator
+from enum import IntEnum
 
 import torch
 from jaxtyping import Float, Shaped, UInt8
@@ -11,6 +12,16 @@ from autolink_gen.data.held_out import open_people
 from autolink_gen.data.images import FIT
 from autolink_gen.data.sources.base import Source
 from autolink_gen.training.workers import Failing, collate, ignore_interrupts, worker_batches, worker_context
+
+
+class Stream(IntEnum):
+    """What is drawn from a seed besides what steps draw; each has random numbers of its own."""
+
+    STEP = 0
+    ORDER = 1  # of the images of an epoch
+    SAMPLE_MASKS = 2  # of the graph learner's samples
+    GRID_STYLES = 3
+    MEASURED_STYLES = 4
 
 
 class StepSampler(Sampler[list[int]]):
@@ -43,7 +54,9 @@ class StepSampler(Sampler[list[int]]):
     def _item(self, place: int) -> int:
         epoch, within = divmod(place, self.num_items)
         if epoch != self._epoch:
-            self._order = torch.randperm(self.num_items, generator=step_generator(self.seed, epoch, stream=1))
+            self._order = torch.randperm(
+                self.num_items, generator=step_generator(self.seed, epoch, stream=Stream.ORDER)
+            )
             self._epoch = epoch
         return int(self._order[within])
 
@@ -54,7 +67,7 @@ class StepSampler(Sampler[list[int]]):
             step += 1
 
 
-def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = 0) -> torch.Generator:
+def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = Stream.STEP) -> torch.Generator:
     """A generator of its own for each (seed, step, rank, stream): what a step draws depends on nothing before it."""
     mixed = seed
     for value in (step, rank, stream):  # the constants of Knuth's multiplicative generator MMIX

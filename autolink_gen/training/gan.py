@@ -13,9 +13,10 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.ranges import from_signed
-from autolink_gen.training.adversary import Critic, make_critic
-from autolink_gen.training.augment import Nudge
+from autolink_gen.training.adversary import Adversary, make_adversary
+from autolink_gen.training.augment import RandomMove
 from autolink_gen.training.batches import flip_some, open_images, step_generator, to_float
+from autolink_gen.training.drawn import Drawn, Purpose
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan_samples import GanSamples, Quality
 from autolink_gen.training.graph_copy import check_size
@@ -45,7 +46,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         generator = Generator(config.model).to(memory_format=torch.channels_last)
         mapping_lr = config.optimiser.mapping_lr
         special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
-        critic = make_critic(config.model, config.adversarial)
+        adversary = make_adversary(config.model, config.adversarial)
         first = torch.stack([dataset[index] for index in range(MIN_PICTURES)]).to(fabric.device)
         check_found(graph.detect(first), name=config.graph.run or "the graph")
         samples = GanSamples(dataset, graph, config)
@@ -56,7 +57,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
             config.training,
             model=generator,
             optimiser=make_optimiser(generator, config.optimiser, special=special),
-            critic=(critic, make_optimiser(critic, config.optimiser, special=[])),
+            critic=(adversary, make_optimiser(adversary, config.optimiser, special=[])),
             measure=quality.measure if config.progress.pictures else None,
             on_save=samples.refresh,
             saved=saved,
@@ -70,46 +71,44 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
 
 def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tensor]) -> None:
     fabric, length, size = run.fabric, config.training, config.model.image_size
-    critic = run.critic_network
-    assert isinstance(critic, Critic)
-    structure_of, nudge = StructureTerm(graph), Nudge()
+    adversary = run.critic_network
+    assert isinstance(adversary, Adversary)
+    structure_of, move = StructureTerm(graph), RandomMove()
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
-        real = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
-        real = move_some(real, nudge, share=config.pose.moved_share, generator=draw)
-        keypoints = graph.detect_unchecked(real)
+        images = flip_some(to_float(next(batches), device=fabric.device), probability=config.data.flip, generator=draw)
+        images = move_some(images, move, share=config.pose.moved_share, generator=draw)
+        keypoints = graph.detect_unchecked(images)
         poses = other_poses(keypoints, config.pose, generator=draw)
-        real_maps, fake_maps = graph.edge_map(keypoints, size), graph.edge_map(poses, size)
-        z = torch.randn(len(real), config.model.style_size, generator=draw).to(fabric.device)
+        real, fake_map = Drawn(images, keypoints, graph.edge_map(keypoints, size)), graph.edge_map(poses, size)
+        z = torch.randn(len(images), config.model.style_size, generator=draw).to(fabric.device)
         seed = int(torch.randint(2**62, (), generator=draw))
         for optimiser in (run.optimiser, run.critic_optimiser):
             rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
-        fake = from_signed(run.model(fake_maps, z).float())
-        losses = run.critic(
-            real, real_maps, fake, fake_maps, penalise=step % config.adversarial.penalty_every == 0, seed=seed
-        )
+        fake = Drawn(from_signed(run.model(fake_map, z).float()), poses, fake_map)
+        losses = run.critic(real=real, fake=fake, penalise=step % config.adversarial.penalty_every == 0, seed=seed)
         logits = {"real_logit": losses.real_logit, "fake_logit": losses.fake_logit}
         penalty = None if step % config.adversarial.penalty_every else losses.penalty
         clip_norm = config.optimiser.clip_norm
         run.update_critic(losses.loss.float(), penalty=penalty, clip_norm=clip_norm, **logits)
-        loss = critic.judge(fake, fake_maps, real, real_maps, seed=seed + 2).float()
+        loss = adversary.generator_loss(fake=fake, real=real, seed=seed).float()
         metrics: dict[str, Tensor] = {}
         if config.adversarial.structure:
-            structure = structure_of(fake, poses, real, keypoints, seed=seed + 4)
+            structure = structure_of(fake=fake, real=real, seed=seed + Purpose.STRUCTURE)
             loss, metrics = loss + config.adversarial.structure * structure.loss, structure.metrics
         run.update(loss, clip_norm=clip_norm, learning_rate=config.optimiser.lr * rate, **metrics)
 
 
 def move_some(
-    pictures: Float[Tensor, "B 3 S S"], nudge: Nudge, *, share: float, generator: torch.Generator
+    images: Float[Tensor, "B 3 S S"], move: RandomMove, *, share: float, generator: torch.Generator
 ) -> Float[Tensor, "B 3 S S"]:
-    """Turn, scale and shift a share of the pictures a little."""
+    """Turn, scale and shift a share of the images a little."""
     if share == 0:
-        return pictures
-    chosen = torch.rand(len(pictures), 1, 1, 1, generator=generator) < share
+        return images
+    chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < share
     seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.where(chosen.to(pictures.device), nudge.moved(pictures, seed=seed), pictures)
+    return torch.where(chosen.to(images.device), move(images, seed=seed).images, images)
 
 
 def other_poses(

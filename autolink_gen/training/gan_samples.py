@@ -27,7 +27,7 @@ from autolink_gen.inference.generate import Gan, save_gan, styles_on_poses
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import Generator
 from autolink_gen.ops.ranges import from_signed
-from autolink_gen.training.batches import step_generator
+from autolink_gen.training.batches import Stream, step_generator
 from autolink_gen.training.curve import Curve
 from autolink_gen.training.engine import Run
 
@@ -53,20 +53,20 @@ class GanSamples:
         pictures, poses = self._examples()
         gan = Gan(self.graph, generator, poses)
         if run.grid_is_due:
-            grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=3))
+            grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=Stream.GRID_STYLES))
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
             write_picture(run.folder / "grid.png", grid, follow_links=False)
         # Last: weights of the step of the save mean that all is done.
         save_gan(run.folder / WEIGHTS_NAME, gan, step=run.progress.step)
 
-    def styles(self, count: int, *, stream: int) -> Float[Tensor, "N D"]:
+    def styles(self, count: int, *, stream: Stream) -> Float[Tensor, "N D"]:
         """Fixed z, the same at every step."""
         draw = step_generator(self.config.training.seed, 0, stream=stream)
         return torch.randn(count, self.config.model.style_size, generator=draw)
 
     def painted(self, generator: Generator, count: int) -> Iterator[Float[Tensor, "B 3 S S"]]:
         """Batches in [0, 1] of ``count`` painted pictures: poses of training pictures, and as many styles."""
-        device, z = self.graph.edge_weights.device, self.styles(count, stream=4)
+        device, z = self.graph.edge_weights.device, self.styles(count, stream=Stream.MEASURED_STYLES)
         start = 0
         for pictures in spread_batches(self.dataset, count=count, batch_size=_BATCH):
             keypoints = self.graph.detect(pictures.to(device))

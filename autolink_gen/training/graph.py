@@ -16,7 +16,7 @@ from autolink_gen.config import GraphRunConfig, ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
-from autolink_gen.training.batches import flip_some, open_images, step_generator, to_float
+from autolink_gen.training.batches import Stream, flip_some, open_images, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch, start_fabric
@@ -116,7 +116,9 @@ class Samples:
             pictures = self._first_pictures().to(model.alpha.device)
             write_picture(run.folder / "graph.png", graph_picture(model, pictures), follow_links=False)
             few = pictures[: self.num_samples]
-            mask = model.random_mask(len(few), generator=step_generator(self.config.training.seed, 0, stream=2))
+            mask = model.random_mask(
+                len(few), generator=step_generator(self.config.training.seed, 0, stream=Stream.SAMPLE_MASKS)
+            )
             result = model(to_signed(few), mask)
             few = resized(few, self.config.model.image_size)
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))

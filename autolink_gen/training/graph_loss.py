@@ -15,7 +15,7 @@ from autolink_gen.models.feature_detector import FeatureDetector, rounded
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resized
 from autolink_gen.pretrained.features import load_features
-from autolink_gen.training.augment import Nudge, Recolour
+from autolink_gen.training.augment import Moved, RandomMove, Recolour
 
 
 class Views(NamedTuple):
@@ -28,7 +28,7 @@ class Views(NamedTuple):
     pictures: Float[Tensor, "B 3 I I"]
     masks: Float[Tensor, "N 1 S S"]
     recoloured: Float[Tensor, "B 3 I I"] | None
-    moved: Float[Tensor, "B 3 I I"] | None
+    moved: Moved | None
     kept_edges: Float[Tensor, "K K"] | None
 
 
@@ -42,7 +42,7 @@ class GraphLoss:
     def __init__(self, config: GraphRunConfig, model: AutoLink, *, device: torch.device | str = "cpu") -> None:
         self.config, self.model = config, model
         self.perceptual = make_loss(config.perceptual).to(device)
-        self.nudge, self.recolour = Nudge(), Recolour(config.views.recolour)
+        self.move, self.recolour = RandomMove(), Recolour(config.views.recolour)
         self.shares_features = shares_features(config)
         if isinstance(model.detector, FeatureDetector):
             name = config.model.features or config.perceptual.features
@@ -68,7 +68,7 @@ class GraphLoss:
             return int(torch.randint(2**62, (), generator=generator))
 
         masks = self.model.random_mask(views.masks * len(pictures), generator=generator)
-        moved = self.nudge.moved(pictures, seed=seed()) if views.consistency else None
+        moved = self.move(pictures, seed=seed()) if views.consistency else None
         recoloured = self.recolour(pictures, seed=seed()) if views.recolour else None
         kept_edges = self._kept_edges(generator).to(pictures.device) if self.config.edges.dropout else None
         return Views(pictures, masks, recoloured, moved, kept_edges)
@@ -86,14 +86,15 @@ class GraphLoss:
             cost = edge_cost(result.keypoints, self.model.edge_weights, floor=edges.length_floor)
             loss = loss + edges.length_weight * cost
         if views.moved is not None:
-            asked = self.nudge.follow(result.keypoints, size=views.pictures.shape[-1])
+            asked = views.moved.follow(result.keypoints)
             loss = loss + consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
         return loss
 
     def _repaint(self, network: nn.Module, views: Views) -> tuple[Reconstruction, Tensor]:
         pictures, times = views.pictures, self.config.views.masks
         signed = to_signed(pictures)
-        moved, recoloured = (None if view is None else to_signed(view) for view in (views.moved, views.recoloured))
+        moved = None if views.moved is None else to_signed(views.moved.images)
+        recoloured = None if views.recoloured is None else to_signed(views.recoloured)
         given = {"looked_at": recoloured, "kept_edges": views.kept_edges}
         if self.shares_features:
             targets = self.perceptual.target_features(pictures)

@@ -1,4 +1,4 @@
-"""The structure term of a painter's loss: what it paints must show the keypoints it was asked for."""
+"""The structure term of a generator's loss: what it paints must show the keypoints it was asked for."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from autolink_gen.losses.adversarial import keypoint_distances, structure_loss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.precision import single
-from autolink_gen.training.augment import Nudge
+from autolink_gen.training.augment import RandomMove
+from autolink_gen.training.drawn import Drawn
 
 
 class StructureLosses(NamedTuple):
@@ -37,34 +38,26 @@ class StructureTerm:
     """
 
     def __init__(self, graph: AutoLink) -> None:
-        self.graph, self.nudge = graph, Nudge()
+        self.graph, self.move = graph, RandomMove()
         self.linked = linked_keypoints(graph.edge_weights)
-        # A detector on a classifier's features costs as much as the painter: half precision where that is quicker.
+        # A detector on a classifier's features costs as much as the generator: half precision where that is quicker.
         on_features = graph.config.detector == "features"
         self._is_half = on_features and best_precision(graph.edge_weights.device.type) == "bf16-mixed"
 
-    def __call__(
-        self,
-        painted: Float[Tensor, "B 3 S S"],
-        asked: Float[Tensor, "B K 2"],
-        real: Float[Tensor, "B 3 S S"],
-        found: Float[Tensor, "B K 2"],
-        *,
-        seed: int,
-    ) -> StructureLosses:
-        """The term for painted pictures and the keypoints asked for, beside real ones and those found in them.
+    def __call__(self, *, fake: Drawn, real: Drawn, seed: int) -> StructureLosses:
+        """The term for painted images on the keypoints asked for, beside real ones with those found in them.
 
-        Images are in [0, 1]; gradients reach the painted ones.
+        Gradients reach the painted images.
         """
-        distances = self._distances(painted.float(), asked, seed=seed)
+        distances = self._distances(fake.images.float(), fake.keypoints, seed=seed)
         with torch.no_grad():
-            allowed = self._distances(real.float(), found, seed=seed)
+            allowed = self._distances(real.images.float(), real.keypoints, seed=seed)
         return StructureLosses(structure_loss(distances, allowed), distances.mean(), allowed.mean())
 
     def _distances(
-        self, pictures: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
+        self, images: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], *, seed: int
     ) -> Float[Tensor, " L"]:
-        seen, wanted = self.nudge(pictures, keypoints, seed=seed)
-        with torch.autocast(seen.device.type, dtype=torch.bfloat16, enabled=self._is_half):
-            found = self.graph.locate(seen)
-        return keypoint_distances(single(found), wanted)[self.linked]
+        moved = self.move(images, seed=seed)
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self._is_half):
+            found = self.graph.locate(moved.images)
+        return keypoint_distances(single(found), moved.follow(keypoints))[self.linked]

@@ -17,9 +17,10 @@ from autolink_gen.models.generator import GanConfig
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.ranges import from_signed, to_signed
-from autolink_gen.training.adversary import Critic, make_critic
+from autolink_gen.training.adversary import Adversary, make_adversary
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
+from autolink_gen.training.drawn import Drawn, Purpose
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.graph_loss import make_loss
@@ -61,7 +62,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
             config.training,
             model=network,
             optimiser=make_optimiser(network, config.optimiser, special=[]),
-            critic=_critic(config),
+            critic=_adversary(config),
             measure=reconstruction.measure if config.progress.pictures else None,
             on_save=samples.refresh,
             saved=saved,
@@ -85,21 +86,26 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         seen = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
         both = seen.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         keypoints = graph.detect_unchecked(both)
-        maps = whole.edge_maps(keypoints)
-        (target, source), (pose, source_pose), (drawn, source_drawn) = (x.chunk(2) for x in (both, keypoints, maps))
+        target, source = Drawn(both, keypoints, whole.edge_maps(keypoints)).halves()
         for optimiser in (run.optimiser, run.critic_optimiser):
             if optimiser is not None:
                 rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
-        painted = from_signed(
-            run.model(drawn, pose, to_signed(source), source_drawn, source_pose, whole.strengths).float()
+        painted = run.model(
+            target.edge_map,
+            target.keypoints,
+            source=to_signed(source.images),
+            source_edge_maps=source.edge_map,
+            source_keypoints=source.keypoints,
+            strengths=whole.strengths,
         )
-        parts = losses(painted, target)
+        fake = target._replace(images=from_signed(painted.float()))
+        parts = losses(fake.images, target.images)
         seed = int(torch.randint(2**62, (), generator=draw))
         if config.adversarial.structure:
-            structure = structure_of(painted, pose, target, pose, seed=seed + 4)
+            structure = structure_of(fake=fake, real=target, seed=seed + Purpose.STRUCTURE)
             parts["structure"] = config.adversarial.structure * structure.loss
         if run.critic is not None:
-            parts["adversarial"] = _compete(run, config, target, painted, drawn.amax(1, keepdim=True), seed=seed)
+            parts["adversarial"] = _compete(run, config, real=target, fake=fake, seed=seed)
         run.update(
             torch.stack(list(parts.values())).sum(),
             clip_norm=config.optimiser.clip_norm,
@@ -108,14 +114,14 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         )
 
 
-def _compete(
-    run: Run, config: TransferRunConfig, target: Tensor, painted: Tensor, drawn: Tensor, *, seed: int
-) -> Float[Tensor, ""]:
-    """A step of the discriminator; returns what the painter loses to it, weighted."""
+def _compete(run: Run, config: TransferRunConfig, *, real: Drawn, fake: Drawn, seed: int) -> Float[Tensor, ""]:
+    """A step of the discriminator; returns what the network loses to it, weighted."""
+    edge_map = real.edge_map.amax(1, keepdim=True)
+    real, fake = (drawn._replace(edge_map=edge_map) for drawn in (real, fake))
     is_penalised = run.progress.step % config.adversarial.penalty_every == 0
-    critic = run.critic_network
-    assert isinstance(critic, Critic)
-    losses = run.critic(target, drawn, painted, drawn, penalise=is_penalised, seed=seed)
+    adversary = run.critic_network
+    assert isinstance(adversary, Adversary)
+    losses = run.critic(real=real, fake=fake, penalise=is_penalised, seed=seed)
     run.update_critic(
         losses.loss.float(),
         penalty=losses.penalty if is_penalised else None,
@@ -123,7 +129,7 @@ def _compete(
         real_logit=losses.real_logit,
         fake_logit=losses.fake_logit,
     )
-    return config.weights.adversarial * critic.judge(painted, drawn, target, drawn, seed=seed + 2).float()
+    return config.weights.adversarial * adversary.generator_loss(fake=fake, real=real, seed=seed).float()
 
 
 class _Losses(nn.Module):
@@ -143,12 +149,12 @@ class _Losses(nn.Module):
         return parts
 
 
-def _critic(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimizer] | None:
+def _adversary(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimizer] | None:
     if not config.weights.adversarial:
         return None
     networks = GanConfig(image_size=config.model.image_size, width=config.weights.discriminator_width)
-    critic = make_critic(networks, config.adversarial)
-    return critic, make_optimiser(critic, config.optimiser, special=[])
+    adversary = make_adversary(networks, config.adversarial)
+    return adversary, make_optimiser(adversary, config.optimiser, special=[])
 
 
 def _open_pairs(source: Source, config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:

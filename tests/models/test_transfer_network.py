@@ -63,23 +63,24 @@ def test_the_paper_joins_appearance_at_the_smallest_scale():
     given = inputs()
     with torch.no_grad():
         features = network.appearance(given["source"], given["source_edge_maps"])
-        assert torch.equal(features[0], given["source"])
-        seen_at = given["source_keypoints"], given["strengths"]
-        assert [f.shape[-1] for f in features] == [64, 64, 64, 32, 16, 8, 4]
-        whole = network.paint(given["edge_maps"], given["keypoints"], features, *seen_at)
-        fine = [f * 0 for f in features[:-1]]
-        same = network.paint(given["edge_maps"], given["keypoints"], [*fine, features[-1]], *seen_at)
+        assert torch.equal(features.images, given["source"])
+        seen_at = {name: given[name] for name in ("source_keypoints", "strengths")}
+        assert [maps.shape[-1] for maps in features.features] == [64, 32, 16, 8, 4]
+        whole = network.paint(given["edge_maps"], given["keypoints"], source=features, **seen_at)
+        dark = features.each(lambda maps: maps * 0)
+        last = dark._replace(features=[*dark.features[:-1], features.features[-1]])
+        same = network.paint(given["edge_maps"], given["keypoints"], source=last, **seen_at)
     assert torch.equal(whole, same)
 
 
 def test_an_appearance_seen_once_serves_many_frames():
     network, given = make(all_scales=True, warps=True), inputs()
     with torch.no_grad():
-        features = [f[:1].expand(2, -1, -1, -1) for f in network.appearance(given["source"], given["source_edge_maps"])]
-        seen_at = given["source_keypoints"][:1].expand(2, -1, -1), given["strengths"]
-        painted = network.paint(given["edge_maps"], given["keypoints"], features, *seen_at)
-        one = {**given, "source": given["source"][:1].expand(2, -1, -1, -1)}
-        one["source_keypoints"] = given["source_keypoints"][:1].expand(2, -1, -1)
+        seen = network.appearance(given["source"], given["source_edge_maps"])
+        first = seen.each(lambda maps: maps[:1].expand(2, -1, -1, -1))
+        seen_at = {"source_keypoints": given["source_keypoints"][:1].expand(2, -1, -1), "strengths": given["strengths"]}
+        painted = network.paint(given["edge_maps"], given["keypoints"], source=first, **seen_at)
+        one = {**given, **seen_at, "source": given["source"][:1].expand(2, -1, -1, -1)}
         assert torch.allclose(painted, network(**one), atol=1e-5)
 
 

@@ -21,7 +21,8 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training import gan_samples as gan_progress
-from autolink_gen.training.adversary import Critic
+from autolink_gen.training.adversary import Adversary
+from autolink_gen.training.drawn import Drawn
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan import other_poses, train_gan
 from autolink_gen.training.launch import Launch
@@ -170,7 +171,7 @@ def test_three_pictures_are_too_few(tmp_path):
 
 
 def test_steps_without_finite_losses_are_skipped_and_end_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(Critic, "judge", lambda self, fake, *_, seed: fake.mean() * float("nan"))
+    monkeypatch.setattr(Adversary, "generator_loss", lambda self, *, fake, **_: fake.images.mean() * float("nan"))
     with raises_mentioning(ValueError, "3 steps", "loss", "no save"):
         train_gan(tiny(training={"max_bad_steps": 3}), make_graph(), launch(tmp_path / "run"))
 
@@ -203,13 +204,18 @@ def test_a_gan_on_eight_pictures_overfits(tmp_path):
     assert distance(gan) < min(0.75 * between, distance(untrained) / 2)
 
 
+def drawn(images: torch.Tensor, edge_map: torch.Tensor) -> Drawn:
+    return Drawn(images, torch.zeros(len(images), 3, 2), edge_map)
+
+
 def test_the_penalty_joins_the_loss_lazily_with_its_factor():
     torch.manual_seed(0)
     config = tiny().model
     real, fake, maps = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
-    critic = Critic(Discriminator(config), AdversarialConfig(penalty_every=4), gamma=3.0)
-    without = critic(real, maps, fake, maps, penalise=False)
-    with_it = critic(real, maps, fake, maps, penalise=True)
+    adversary = Adversary(Discriminator(config), AdversarialConfig(penalty_every=4), gamma=3.0)
+    real, fake = drawn(real, maps), drawn(fake, maps)
+    without = adversary(real=real, fake=fake, penalise=False)
+    with_it = adversary(real=real, fake=fake, penalise=True)
     assert without.penalty == 0
     assert with_it.penalty > 0
     assert with_it.loss.item() == pytest.approx((without.loss + 3.0 / 2 * 4 * with_it.penalty).item())
@@ -223,7 +229,8 @@ def test_the_penalty_is_that_of_images_from_minus_one_to_one():
             return 0.5 * images.sum((1, 2, 3))
 
     real, maps = torch.rand(2, 3, 8, 8), torch.zeros(2, 1, 8, 8)
-    losses = Critic(Linear(tiny().model), AdversarialConfig(), gamma=1.0)(real, maps, 1 - real, maps, penalise=True)
+    adversary = Adversary(Linear(tiny().model), AdversarialConfig(), gamma=1.0)
+    losses = adversary(real=drawn(real, maps), fake=drawn(1 - real, maps), penalise=True)
     assert losses.penalty.item() == pytest.approx(0.25 * 3 * 8 * 8)
 
 
@@ -232,7 +239,9 @@ def test_the_relativistic_loss_penalises_both_sides():
     network = Discriminator(tiny().model)
     real, fake, maps = torch.rand(2, 3, 64, 64) / 2 + 0.5, torch.rand(2, 3, 64, 64) / 2, torch.rand(2, 1, 64, 64)
     one, both = (
-        Critic(network, AdversarialConfig(relativistic=switch), gamma=1.0)(real, maps, fake, maps, penalise=True)
+        Adversary(network, AdversarialConfig(relativistic=switch), gamma=1.0)(
+            real=drawn(real, maps), fake=drawn(fake, maps), penalise=True
+        )
         for switch in (False, True)
     )
     assert both.penalty > one.penalty
@@ -241,12 +250,15 @@ def test_the_relativistic_loss_penalises_both_sides():
 def test_real_pictures_beside_another_s_edges_count_as_painted():
     """Half of them are: two fakes that differ there alone are the same to the discriminator's loss."""
     torch.manual_seed(0)
-    critic = Critic(Discriminator(tiny().model), AdversarialConfig(mismatched=0.5), gamma=1.0)
+    adversary = Adversary(Discriminator(tiny().model), AdversarialConfig(mismatched=0.5), gamma=1.0)
     real, fake, maps = torch.rand(4, 3, 64, 64), torch.rand(4, 3, 64, 64), torch.rand(4, 1, 64, 64)
     swapped, other = torch.cat([real[:2], fake[2:]]), torch.cat([fake[:2], 1 - fake[2:]])
-    loss = critic(real, maps, fake, maps.flip(0), penalise=False).loss
-    assert critic(real, maps, swapped, maps.flip(0), penalise=False).loss == loss
-    assert critic(real, maps, other, maps.flip(0), penalise=False).loss != loss
+
+    def loss_of(painted: torch.Tensor) -> torch.Tensor:
+        return adversary(real=drawn(real, maps), fake=drawn(painted, maps.flip(0)), penalise=False).loss
+
+    assert loss_of(swapped) == loss_of(fake)
+    assert loss_of(other) != loss_of(fake)
 
 
 def test_the_structure_loss_reaches_the_generator_and_leaves_the_graph(tmp_path):
@@ -265,12 +277,12 @@ def test_the_structure_loss_reaches_the_generator_and_leaves_the_graph(tmp_path)
 
 
 def test_the_generator_s_loss_moves_the_generator_alone():
-    critic = Critic(Discriminator(tiny().model), AdversarialConfig(), gamma=1.0)
+    adversary = Adversary(Discriminator(tiny().model), AdversarialConfig(), gamma=1.0)
     fake = torch.rand(2, 3, 64, 64, requires_grad=True)
     maps = torch.rand(2, 1, 64, 64)
-    critic.judge(fake, maps, fake.detach(), maps, seed=0).backward()
+    adversary.generator_loss(fake=drawn(fake, maps), real=drawn(fake.detach(), maps), seed=0).backward()
     assert fake.grad.abs().max() > 0
-    assert all(parameter.grad is None and parameter.requires_grad for parameter in critic.parameters())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.parameters())
 
 
 @pytest.mark.parametrize("changes", [{"augment": True}, {"relativistic": True}, {"mismatched": 0.5, "structure": 1.0}])
@@ -323,11 +335,11 @@ def test_the_paper_s_networks_take_a_step_on_a_cpu():
     """Full width at 128 pixels, R1 included: both networks move, and nothing becomes infinite."""
     config = GanRunConfig()
     generator = Generator(config.model)
-    critic = Critic(Discriminator(config.model), config.adversarial, gamma=default_gamma(128))
+    adversary = Adversary(Discriminator(config.model), config.adversarial, gamma=default_gamma(128))
     real, maps, z = torch.rand(1, 3, 128, 128), torch.rand(1, 1, 128, 128), torch.randn(1, 256)
-    fake = (generator(maps, z) + 1) / 2
-    critic(real, maps, fake, maps, penalise=True).loss.backward()
-    critic.judge(fake, maps, real, maps, seed=0).backward()
-    for network in (generator, critic):
+    real, fake = drawn(real, maps), drawn((generator(maps, z) + 1) / 2, maps)
+    adversary(real=real, fake=fake, penalise=True).loss.backward()
+    adversary.generator_loss(fake=fake, real=real, seed=0).backward()
+    for network in (generator, adversary):
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in network.parameters()])
         assert 0 < norm < torch.inf

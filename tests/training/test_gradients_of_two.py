@@ -14,8 +14,9 @@ from autolink_gen.losses.perceptual import PerceptualLoss, RandomFeatures
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
-from autolink_gen.training.adversary import Critic
+from autolink_gen.training.adversary import Adversary
 from autolink_gen.training.batches import step_generator
+from autolink_gen.training.drawn import Drawn
 
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"
@@ -27,10 +28,10 @@ def make_graph() -> AutoLink:
     return tiny_graph(4, sigma2=1e-2).double()
 
 
-def make_networks() -> tuple[Generator, Critic]:
+def make_networks() -> tuple[Generator, Adversary]:
     torch.manual_seed(0)
-    critic = Critic(Discriminator(CONFIG), AdversarialConfig(penalty_every=2), gamma=50.0)
-    return Generator(CONFIG).double(), critic.double()
+    adversary = Adversary(Discriminator(CONFIG), AdversarialConfig(penalty_every=2), gamma=50.0)
+    return Generator(CONFIG).double(), adversary.double()
 
 
 def gradients_of_graph(rank: int, *, spread: bool = False) -> dict[str, Tensor]:
@@ -54,14 +55,15 @@ def half_batch(rank: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def gradients_of_gan(rank: int, *, penalise: bool, spread: bool = False) -> dict[str, Tensor]:
     """The gradients that one step of both networks leaves on one half-batch, ``spread`` over processes or not."""
-    generator, critic = make_networks()
+    generator, adversary = make_networks()
     paint: nn.Module = DistributedDataParallel(generator) if spread else generator
-    criticise: nn.Module = DistributedDataParallel(critic) if spread else critic
-    real, real_maps, fake_maps, z = half_batch(rank)
-    fake = (paint(fake_maps, z) + 1) / 2
-    criticise(real, real_maps, fake, fake_maps, penalise=penalise).loss.backward()
-    critic.judge(fake, fake_maps, real, real_maps, seed=0).backward()
-    both = nn.ModuleDict({"generator": generator, "critic": critic})
+    criticise: nn.Module = DistributedDataParallel(adversary) if spread else adversary
+    images, real_maps, fake_maps, z = half_batch(rank)
+    keypoints = torch.zeros(len(images), 4, 2)
+    real, fake = Drawn(images, keypoints, real_maps), Drawn((paint(fake_maps, z) + 1) / 2, keypoints, fake_maps)
+    criticise(real=real, fake=fake, penalise=penalise).loss.backward()
+    adversary.generator_loss(fake=fake, real=real, seed=0).backward()
+    both = nn.ModuleDict({"generator": generator, "adversary": adversary})
     return {name: parameter.grad.clone() for name, parameter in both.named_parameters()}
 
 
@@ -103,7 +105,7 @@ def test_two_processes_give_the_gradients_of_one_for_a_gan(both):
             for found in both:
                 difference = (found[str(penalise)][name] - expected).abs().max()
                 assert difference <= 1e-6 * max(one[name].abs().max(), other[name].abs().max()) + 1e-12, name
-    weight = "critic.discriminator.blocks.0.first.weight"
+    weight = "adversary.discriminator.blocks.0.first.weight"
     change = (halves[True][0][weight] - halves[False][0][weight]).abs().max()
     assert change > 1e-3 * halves[False][0][weight].abs().max(), "the penalty must matter here"
     assert (halves[True][0][weight] - halves[True][1][weight]).abs().max() > 0, "the halves must differ"

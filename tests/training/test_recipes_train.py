@@ -14,7 +14,8 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.recipes import merge, read_recipe, recipe_names
-from autolink_gen.training.adversary import make_critic
+from autolink_gen.training.adversary import make_adversary
+from autolink_gen.training.drawn import Drawn
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan import train_gan
 from autolink_gen.training.graph import train_graph
@@ -102,15 +103,17 @@ def test_plain_pictures_are_penalised_without_overflow(colour: tuple[float, floa
     """Black has no hue, grey no saturation, and a batch of equal pictures no deviation."""
     torch.manual_seed(0)
     networks = GanConfig(image_size=64, width=0.02, edge_power=0.5, minibatch_std=True)
-    critic = make_critic(networks, AdversarialConfig(augment=True, relativistic=True))
-    real, maps = torch.tensor(colour).view(1, 3, 1, 1).expand(4, 3, 64, 64), torch.zeros(4, 1, 64, 64)
-    fake = real.clone().requires_grad_()
-    losses = critic(real, maps, fake, maps, penalise=True, seed=1)
+    adversary = make_adversary(networks, AdversarialConfig(augment=True, relativistic=True))
+    plain = torch.tensor(colour).view(1, 3, 1, 1).expand(4, 3, 64, 64)
+    real = Drawn(plain, torch.zeros(4, 2, 2), torch.zeros(4, 1, 64, 64))
+    painted = plain.clone().requires_grad_()
+    fake = real._replace(images=painted)
+    losses = adversary(real=real, fake=fake, penalise=True, seed=1)
     losses.loss.backward()
-    gradients = [weight.grad for weight in critic.parameters() if weight.grad is not None]
+    gradients = [weight.grad for weight in adversary.parameters() if weight.grad is not None]
     assert 0 <= losses.penalty < 1e3 and gradients and all(gradient.isfinite().all() for gradient in gradients)
-    critic.judge(fake, maps, real, maps, seed=3).backward()
-    assert fake.grad is not None and fake.grad.isfinite().all()
+    adversary.generator_loss(fake=fake, real=real, seed=3).backward()
+    assert painted.grad is not None and painted.grad.isfinite().all()
 
 
 def test_gradients_reach_edge_maps_that_are_zero_in_places() -> None:

@@ -1,0 +1,30 @@
+"""Images with the graph that belongs to them, and what a step's random numbers are for."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Drawn(NamedTuple):
+    """Images in [0, 1], their keypoints (x, y) in [-1, 1], and the graph drawn on these, a channel a cluster."""
+
+    images: Float[Tensor, "B 3 S S"]
+    keypoints: Float[Tensor, "B K 2"]
+    edge_map: Float[Tensor, "B C S S"]
+
+    def halves(self) -> tuple["Drawn", "Drawn"]:
+        """The first half of the batch and the second."""
+        (first, second), (points, more), (drawn, others) = (values.chunk(2) for values in self)
+        return Drawn(first, points, drawn), Drawn(second, more, others)
+
+
+class Purpose(IntEnum):
+    """What a seed is drawn for: added to the seed of a step, so that no two purposes share random numbers."""
+
+    AUGMENT_REAL = 0
+    AUGMENT_FAKE = 1
+    AUGMENT_FAKE_FOR_GENERATOR = 2
+    AUGMENT_REAL_FOR_GENERATOR = 3
+    STRUCTURE = 4
