@@ -102,18 +102,24 @@ def _rank(place: str) -> tuple[int, str]:
 
 
 def equations_table(root: Path) -> str:
-    """Place in the paper, function, file, first sentence."""
-    rows = [
-        [place, f"`{note.name}`" if note.name else "", f"`{note.file}`", plain(note.text.split("\n\n")[0])]
-        for place, note in equations(root)
-    ]
-    return table(["paper", "code", "file", "what it is"], rows)
+    """Place in the paper, first sentence, function and file."""
+    rows = [[place, _without_place(plain(note.text.split("\n\n")[0])), where(note)] for place, note in equations(root)]
+    return table(["paper", "what it is", "where"], rows)
 
 
 def differences_table(root: Path) -> str:
-    """File, function, difference."""
-    rows = [[f"`{note.file}`", f"`{note.name}`" if note.name else "", plain(note.text)] for note in differences(root)]
-    return table(["file", "code", "how it differs"], rows)
+    """Function and file, difference."""
+    return table(["where", "how it differs"], [[where(note), plain(note.text)] for note in differences(root)])
+
+
+def where(note: Note) -> str:
+    """The function or class of a note, and its file within the package."""
+    file = f"`{note.file.removeprefix('autolink_gen/')}`"
+    return f"`{note.name}`<br>{file}" if note.name else file
+
+
+def _without_place(text: str) -> str:
+    return re.sub(r"\s*\(AutoLink[^)]*\)", "", text)
 
 
 def plain(text: str) -> str:

@@ -89,6 +89,8 @@ def test_types_and_bounds_are_in_words() -> None:
 def test_places_of_the_paper_are_found_and_those_of_others_are_not(repository: Path) -> None:
     found = [(place, note.name) for place, note in paper_notes.equations(repository)]
     assert found == [("eq. 2-3", ""), ("Appendix C.1", "Edge.draw")]
+    table = paper_notes.equations_table(repository)
+    assert "| Appendix C.1 | Draw it. | `Edge.draw`<br>`edges.py` |" in table
 
 
 def test_differences_are_collected_from_docstrings_and_comments(repository: Path) -> None:
@@ -96,7 +98,7 @@ def test_differences_are_collected_from_docstrings_and_comments(repository: Path
         ("Edge", ["the", "paper", "has", "none."]),
         ("Edge.draw", ["the", "authors", "draw", "it", "twice."]),
     ]
-    assert "| the authors draw it twice. |" in paper_notes.differences_table(repository)
+    assert "| `Edge.draw`<br>`edges.py` | the authors draw it twice. |" in paper_notes.differences_table(repository)
 
 
 def test_every_difference_of_the_code_is_collected() -> None:
