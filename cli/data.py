@@ -36,7 +36,8 @@ def data() -> None:
 def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite: bool) -> None:
     """Report what is in a folder of images and videos: how many, how large, which are unreadable, which are alike.
 
-    Every image and every frame is decoded; nothing in DIR is changed. Ends with exit code 1 where one cannot be read.
+    Every image and every frame is decoded; nothing in DIR is changed. Ends with exit code 1 where one cannot be read,
+    or is cut short.
 
     \b
     Example:
@@ -54,9 +55,12 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite
         echo(f"wrote {json_file}")
     if not report.num_readable and len(report.unreadable_videos) == len(report.videos):
         raise click.ClickException(f"none of what is in {folder} can be read; give other images or videos")
+    if report.cut_videos:
+        echo("copy or download again what is cut short; training uses its beginning")
     if report.unreadable or report.unreadable_videos:
         then = "ends where so many cannot be read" if report.ends_training else "passes over a few such files"
         echo(f"remove, replace or shrink what is unreadable; training {then}")
+    if report.unreadable or report.unreadable_videos or report.cut_videos:
         click.get_current_context().exit(1)
 
 

@@ -73,6 +73,11 @@ class FolderReport:
         return tuple(video for video in self.videos if video.problem)
 
     @property
+    def cut_videos(self) -> tuple[VideoReport, ...]:
+        """The videos that end early, of which the beginning is used."""
+        return tuple(video for video in self.videos if video.cut)
+
+    @property
     def ends_training(self) -> bool:
         """Whether more cannot be read than training passes over."""
         num_pictures = self.num_readable + len(self.unreadable)
@@ -97,6 +102,9 @@ class FolderReport:
         lines.append(f"{'unreadable':<16} {len(self.unreadable) + len(self.unreadable_videos)}")
         lines += [f"  {bad.path}: {bad.reason}" for bad in self.unreadable]
         lines += [f"  {bad.problem}" for bad in self.unreadable_videos]
+        if self.cut_videos:
+            lines.append(f"{'cut short':<16} {len(self.cut_videos)}, of which the beginning is used")
+            lines += [f"  {video.cut} {counted(video.num_frames, 'frame')} can be read" for video in self.cut_videos]
         lines += _damage_lines(self.videos)
         if self.near_duplicates is not None and total:
             lines += _duplicate_lines(self.near_duplicates)

@@ -232,7 +232,7 @@ class FileDetector:
         for source in sources:
             if source.is_video:
                 with self._by_itself(source.path):
-                    self._videos.append((source, VideoReader(source.path)))
+                    self._videos.append((source, VideoReader(source.path, takes_cut=True)))
         return len(self._pictures) + sum(self._num_frames(reader) for _, reader in self._videos)
 
     def detect(self) -> Iterator[None]:
@@ -277,7 +277,7 @@ class FileDetector:
                 writer.end_at(reader.ends_s)
             self.num_overlays += 1
         self.tables.end_file()
-        if self.fps is None and reader.ends_early:
+        if reader.ends_early:
             logger.warning("%s", reader.ends_early)
 
     def _found_in(self, reader: VideoReader) -> Iterator[Detection]:

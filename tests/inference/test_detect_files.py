@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.messages import assert_line_mentions
 from helpers.tiny_models import tiny_graph
+from helpers.video_clips import noise_clip
 from PIL import Image
 
 import autolink_gen
@@ -63,6 +65,18 @@ def test_what_cannot_be_read_is_named_with_the_reasons(graph: AutoLink, tmp_path
     with pytest.raises(ValueError, match=r"none of the 7 files.*nothing was written: .*0\.jpg.*4\.jpg.*and 2 more"):
         autolink_gen.detect(graph, tmp_path, out=tmp_path / "out", progress=no_progress)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("overlays", [False, True])
+def test_the_beginning_of_a_cut_video_is_looked_at(
+    graph: AutoLink, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, overlays: bool
+) -> None:
+    cut = noise_clip(tmp_path / "cut.mp4")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    report = autolink_gen.detect(graph, [cut], out=tmp_path / "out", overlays=overlays, progress=no_progress)
+    assert not report.skipped and 10 < report.num_records < 25
+    assert_line_mentions(caplog.messages, cut, "early")
+    assert (tmp_path / "out" / "cut.mp4").is_file() == overlays
 
 
 def test_the_package_lists_what_it_offers() -> None:

@@ -11,12 +11,16 @@ from autolink_gen.data.video.reader import VideoReader
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What a video holds: its whole frames and the damaged ones; `problem` says why it cannot be used, if it cannot."""
+    """What a video holds: its undamaged frames and the damaged ones.
+
+    `problem` says why it cannot be used, `cut` that it ends early, where its beginning is used; else they are empty.
+    """
 
     path: Path
     num_frames: int = 0
     bad_frames: int = 0
     problem: str = ""
+    cut: str = ""
 
 
 def inspect_videos(paths: Sequence[Path], *, progress: Progress = no_progress) -> tuple[VideoReport, ...]:
@@ -25,7 +29,7 @@ def inspect_videos(paths: Sequence[Path], *, progress: Progress = no_progress) -
     readers: list[VideoReader] = []
     for path in progress(paths, len(paths), "opening videos"):
         try:
-            readers.append(VideoReader(path))
+            readers.append(VideoReader(path, takes_cut=True))
         except (ValueError, OSError) as error:
             reports.append(VideoReport(path, problem=_words(path, error)))
     total = sum(reader.num_frames or 0 for reader in readers)
@@ -37,15 +41,15 @@ def inspect_videos(paths: Sequence[Path], *, progress: Progress = no_progress) -
 def _decoded(readers: Sequence[VideoReader], reports: list[VideoReport]) -> Iterator[None]:
     """Each frame as it is decoded, so that a bar may follow long films; adds the report of each video."""
     for reader in readers:
-        good, problem = 0, ""
+        good, problem, cut = 0, "", ""
         try:
             for _ in reader:
                 good += 1
                 yield
-            problem = reader.ends_early
+            cut = reader.ends_early
         except (ValueError, OSError) as error:
             problem = _words(reader.path, error)
-        reports.append(VideoReport(reader.path, good, reader.bad_frames, problem))
+        reports.append(VideoReport(reader.path, good, reader.bad_frames, problem, cut))
 
 
 def _words(path: Path, error: Exception) -> str:

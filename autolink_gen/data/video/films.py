@@ -55,7 +55,8 @@ class Film:
     trimmed film hides does not count. Times rise, and go on where those of the file begin anew. `length_s` is how
     long the file says it is, None where it does not; `ends_s` until when the last frame that `timed` passed is shown.
     `bad_frames` counts the damaged frames that the current or last iteration skipped, those missing from a
-    truncated file included; an iteration ends in VideoError where they exceed `max_bad_share` of all.
+    truncated file included; an iteration ends in VideoError where they exceed `max_bad_share` of all. With
+    `takes_cut`, those that a file cut short lacks at its end do not count, and `ends_early` tells of them.
     """
 
     fps: Fraction
@@ -65,13 +66,14 @@ class Film:
     width: int
     height: int
 
-    def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE) -> None:
+    def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE, takes_cut: bool = False) -> None:
         if not 0 <= max_bad_share < 1:
             raise ValueError(f"max_bad_share is {max_bad_share}; it must be at least 0 and below 1")
         self.path = Path(path)
         self.max_bad_share = max_bad_share
+        self.takes_cut = takes_cut
         self.bad_frames, self.ends_s = 0, 0.0
-        self._reached_end = False
+        self._reached_end, self._missing_frames = False, 0
 
     @property
     def ends_early(self) -> str:
@@ -161,6 +163,8 @@ class Film:
         raise NotImplementedError
 
     def _check_share(self, good: int) -> None:
+        if self.takes_cut and good and self.length_s is not None and falls_short(self.ends_s, self.length_s):
+            self.bad_frames -= self._missing_frames
         total = good + self.bad_frames
         if self.bad_frames > self.max_bad_share * total:
             raise self._error(

@@ -55,8 +55,8 @@ class VideoReader(Film):
     by FFmpeg's estimate of its length, even where `num_frames` was counted.
     """
 
-    def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE) -> None:
-        super().__init__(path, max_bad_share=max_bad_share)
+    def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE, takes_cut: bool = False) -> None:
+        super().__init__(path, max_bad_share=max_bad_share, takes_cut=takes_cut)
         self._told: set[str] = set()
         with self._opened() as (container, stream):
             self.fps = rate_of(stream)
@@ -98,7 +98,7 @@ class VideoReader(Film):
         if beyond_s is not None and not sought:
             return
         for back_s in _BACK_S:
-            self.bad_frames = 0
+            self.bad_frames = self._missing_frames = 0
             with self._opened() as (container, stream):
                 start = start_of(container, stream)
                 is_placed = sought and self._seek(container, time_s, start, back_s=back_s)
@@ -167,7 +167,8 @@ class VideoReader(Film):
         self._reached_end = is_last(container, stream, last_dts)
         promised = num_packets(container, stream, self.fps) if whole else None
         if promised is not None:
-            self.bad_frames = max(self.bad_frames, max(promised, came) - hidden - good)
+            self._missing_frames = max(0, max(promised, came) - hidden - good - self.bad_frames)
+            self.bad_frames += self._missing_frames
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         try:
