@@ -13,6 +13,7 @@ from autolink_gen.common.digests import file_sha256
 from autolink_gen.common.files import write_text_atomically
 from autolink_gen.config import DataConfig, GanRunConfig, GraphRunConfig, TransferRunConfig, build
 from autolink_gen.data.source import open_source
+from autolink_gen.data.sources.base import Source
 from autolink_gen.recipes import read_settings
 
 CONFIG_NAME = "config.yaml"
@@ -109,6 +110,11 @@ class RunFolder:
                 f"place now, or with other data"
             )
         return config.data
+
+    def source(self, *, root: Path | None = None) -> Source | None:
+        """The same data, opened; ``root`` is where named sets lie now, if it is given. Raises ValueError as `data`."""
+        data = self.data()
+        return None if data is None else open_source(data.name, root=root or data.root, classes=data.classes)
 
     def _trained_kind(self) -> Kind:
         """The kind of the run itself: a graph may be the one that another run keeps."""

@@ -93,6 +93,8 @@ def test_the_settings_are_typed(runs: Path) -> None:
     config = run.config()
     assert isinstance(config, GraphRunConfig) and (config.training.seed, config.data.hold_out) == (7, 3)
     assert run.data() == config.data
+    source = run.source()
+    assert source is not None and source.text == "puppets"
     file.write_text("data: {flip: 7}\n")
     with pytest.raises(ValueError, match=r"config\.yaml.*flip.*7"):
         run.config()

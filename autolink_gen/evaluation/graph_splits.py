@@ -18,14 +18,12 @@ from autolink_gen.runs import RunFolder
 def read_splits(settings: EvaluationSettings) -> tuple[Part, Part]:
     """The images to fit on and those to test on; ValueError for settings that do not go together."""
     settings.check_hold_out()
-    data, root = settings.source.text, settings.data_root
     if settings.hold_out:
-        parts = read_held_out(
-            data, root=root, every=settings.hold_out, fit_limit=settings.max_fit, test_limit=settings.max_test
-        )
+        limits = {"fit_limit": settings.max_fit, "test_limit": settings.max_test}
+        parts = read_held_out(settings.source, every=settings.hold_out, **limits)
     else:
         try:
-            fit_folder, test_folder = find_folders(data, root=root, fit_data=settings.fit_data)
+            fit_folder, test_folder = find_folders(settings.source, fit_data=settings.fit_data)
         except OnePartError as error:
             raise OnePartError(
                 f"{error}, or give --fit-data DIR, pictures with landmarks to fit the regression on"
@@ -60,14 +58,14 @@ def trained_on_note(run: RunFolder, settings: EvaluationSettings) -> str | None:
         return None
     config = run.config()
     if config is None:
-        return "note: nothing says whether the run was trained on the persons that are measured"
+        return "note: nothing says whether the run was trained on the people that are measured"
     learned_from = open_source(config.data.name, root=config.data.root or settings.data_root)
     trained = training_files(learned_from, every=config.data.hold_out)
-    test = read_held_out(settings.source.text, root=settings.data_root, every=settings.hold_out)[1]
+    test = read_held_out(settings.source, every=settings.hold_out)[1]
     number = sum((str(path.relative_to(test.folder)), path.stat().st_size) in trained for path in test.paths)
     if not number:
         return None
     return (
-        f"note: {number} of the {counted(len(test), 'picture')} of persons held out were trained on: the scores are "
-        f"better than those of persons not seen; train with --hold-out {settings.hold_out}"
+        f"note: {number} of the {counted(len(test), 'picture')} of people held out were trained on: the scores are "
+        f"better than those of people not seen; train with --hold-out {settings.hold_out}"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.landmarks import find_landmarks_csv
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.puppets import evaluate_puppets
 from autolink_gen.evaluation.report import IN_TABLES, default_protocol, report_landmarks
@@ -17,7 +18,7 @@ _logger = logging.getLogger(__name__)
 def check_scorable(data: str, *, root: Path | None = None) -> None:
     """ValueError for pictures that :func:`score_graph` cannot score, as there are no landmarks."""
     if data != "puppets":
-        for folder in find_folders(data, root=root):
+        for folder in find_folders(open_source(data, root=root)):
             find_landmarks_csv(folder)
 
 
@@ -52,7 +53,7 @@ def published_score(
 
 
 def _annotated(graph: AutoLink, data: str, root: Path | None, progress: Progress) -> tuple[Annotations, Annotations]:
-    parts = [read_part(folder) for folder in find_folders(data, root=root)]
+    parts = [read_part(folder) for folder in find_folders(open_source(data, root=root))]
     check_alike(*parts)
     if number := overlap(*parts):
         _logger.warning("%d of the %d test pictures are fitted on as well: the score flatters", number, len(parts[1]))

@@ -24,14 +24,14 @@ from autolink_gen.inference.detect_batches import detect_and_see
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 
-_MAX_CLASSES = 20  # a folder of more folders holds clips or persons
+_MAX_CLASSES = 20  # a folder of more folders holds clips or people
 
 
 @dataclass(frozen=True)
 class Seen:
     """Keypoints (x, y) in [-1, 1] and mean colours in [0, 1] of N pictures, with what each shows, where that is known.
 
-    `groups` are persons or clips, of which one has many pictures that look alike. Never both.
+    `groups` are people or clips, of which one has many pictures that look alike. Never both.
     """
 
     keypoints: Float[ndarray, "N K 2"]

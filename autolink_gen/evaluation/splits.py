@@ -14,7 +14,7 @@ from autolink_gen.common.text import shown
 from autolink_gen.data.held_out import held_out_rows, people_table
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
-from autolink_gen.data.source import open_source
+from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.folder import held_out_beside
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.inference.detect_batches import detect_and_see
@@ -42,13 +42,12 @@ class Part:
         return np.asarray(read_image(self.paths[index]))
 
 
-def find_folders(data: str | Path, *, root: Path | None = None, fit_data: Path | None = None) -> tuple[Path, Path]:
-    """The folders of the fit part and of the test part, for a named data set or a folder.
+def find_folders(source: Source, *, fit_data: Path | None = None) -> tuple[Path, Path]:
+    """The folders of the fit part and of the test part.
 
     Without `fit_data` the fit part is the set's own, or its train split; of a folder called test or val it is the
     folder train beside it, and the other way round. Raises OnePartError where that leaves one of the two open.
     """
-    source = open_source(data, root=root)
     test = source.folder("test").absolute()
     if fit_data is not None:
         return fit_data, test
@@ -80,18 +79,13 @@ def read_part(folder: Path, *, landmarks: Path | None = None, limit: int | None 
 
 
 def read_held_out(
-    data: str | Path,
-    *,
-    every: int,
-    root: Path | None = None,
-    fit_limit: int | None = None,
-    test_limit: int | None = None,
+    source: Source, *, every: int, fit_limit: int | None = None, test_limit: int | None = None
 ) -> tuple[Part, Part]:
-    """The training part in two: the pictures of most persons to fit on, and those of every Nth to test on.
+    """The training part in two: the images of most people to fit on, and those of every Nth person to test on.
 
-    Raises ValueError where nothing names the persons, or fewer than two, and for `every` below 2.
+    Raises ValueError where nothing names the people, or fewer than two, and for `every` below 2.
     """
-    folder, table_path = people_table(open_source(data, root=root))
+    folder, table_path = people_table(source)
     table = read_landmarks_csv(table_path)
     held = held_out_rows(table, every, table_path=table_path)
     fit, test = (_rows(table, [row for row, out in enumerate(held) if out == wanted]) for wanted in (False, True))

@@ -49,7 +49,7 @@ class ClipReport:
 
 @dataclass(frozen=True)
 class TransferScores:
-    """The scores of a pose-transfer network on clips of persons that it was not trained on.
+    """The scores of a pose-transfer network on clips of people that it was not trained on.
 
     ``clips``: same-person reconstruction. Methods: ``network`` paints with the appearance of the clip's first
     frame; ``network_nearest`` with that of the frame of its first quarter that is nearest in pose; ``copy`` and

@@ -164,14 +164,13 @@ def _pose(
     """The mean pose over images, those that the run was trained on unless others are named; else a circle and why."""
     if data is not None:
         return _mean_pose(model, run, open_source(data, root=data_root), seed=0, progress=progress), ()
-    config = run.config()
-    if config is None:
+    config, source = run.config(), run.source(root=data_root)
+    if config is None or source is None:
         note = (
             f"keypoints are laid on a circle, give --data for a mean pose: {run.output(CONFIG_NAME)} is missing, or "
             f"does not name the run's pictures"
         )
         return _circle(model.config.num_keypoints), (note,)
-    source = open_source(config.data.name, root=data_root or config.data.root, classes=config.data.classes)
     try:
         return _mean_pose(model, run, source, seed=config.training.seed, progress=progress), ()
     except DivergedModelError:

@@ -60,11 +60,11 @@ def test_training_reads_none_of_the_persons_held_out(faces: Path) -> None:
 
 
 def test_evaluation_parts_the_table_in_the_same_way(faces: Path) -> None:
-    fit, test = read_held_out("faces68", root=faces, every=3)
+    fit, test = read_held_out(open_source("faces68", root=faces), every=3)
     assert [path.name for path in test.paths] == ["0.png", "1.png", "6.png"]
     assert test.table.points[:, 0, 0].tolist() == [0.1, 0.2, 0.7] and set(test.table.persons) == {"Dora", "Ada"}
     assert [path.name for path in fit.paths] == ["2.png", "3.png", "4.png", "5.png", "7.png"]
-    fit, test = read_held_out("faces68", root=faces, every=3, fit_limit=2, test_limit=1)
+    fit, test = read_held_out(open_source("faces68", root=faces), every=3, fit_limit=2, test_limit=1)
     assert [path.name for path in fit.paths] == ["2.png", "7.png"] and len(test) == 1
 
 

@@ -59,7 +59,7 @@ def test_the_prepared_set_is_found_by_its_name(name: str, tmp_path: Path) -> Non
     for split, count in COUNTS[name].items():
         assert len(open_source(name, root=tmp_path).images(split, size=16)) == count  # type: ignore[arg-type]
     if name != "flowers":
-        fit, test = find_folders(name, root=tmp_path)
+        fit, test = find_folders(open_source(name, root=tmp_path))
         assert fit.name == ("fit" if "fit" in COUNTS[name] else "train") and test.name == "test"
         assert len(read_part(fit)) == COUNTS[name][fit.name] and len(read_part(test)) == COUNTS[name]["test"]
 
