@@ -106,6 +106,11 @@ def edge_map(
     learn; ``size`` is the width and height of the map in pixels. Gradients reach keypoints, weights and
     thickness. Raises ValueError for shapes that do not fit, fewer than two keypoints or a thickness that is
     not positive.
+
+    >>> from_left_to_right = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]])
+    >>> edge_weights = torch.tensor([[0.0, 0.5], [0.5, 0.0]])
+    >>> edge_map(from_left_to_right, edge_weights, sigma2=0.25, size=5)[0, 0, :, 0].mul(100).round().int().tolist()
+    [1, 18, 50, 18, 1]
     """
     _check(keypoints, edge_weights, sigma2, size)
     thickness = torch.as_tensor(sigma2, dtype=keypoints.dtype, device=keypoints.device)

@@ -12,6 +12,11 @@ def soft_argmax(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K 2"]:
     """Expected pixel position under the softmax of each heatmap, (x, y) in [-1, 1] (AutoLink eq. 1).
 
     -1 and 1 are the centres of the outer pixels.
+
+    >>> heatmap = torch.full((1, 1, 5, 5), -100.0)
+    >>> heatmap[0, 0, 0, 4] = 100  # the upper right corner
+    >>> soft_argmax(heatmap).tolist()
+    [[[1.0, -1.0]]]
     """
     return spatial_expectation2d(spatial_softmax2d(single(heatmaps)), normalized_coordinates=True)
 

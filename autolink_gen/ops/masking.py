@@ -20,6 +20,10 @@ def random_block_mask(
     One draw a picture. The draw is made on the generator's device and moved to ``device``, so that a seed
     gives the same masks everywhere. Raises ValueError where ``size`` is no multiple of ``grid`` or the
     ratio is outside [0, 1].
+
+    >>> mask = random_block_mask(1, size=4, grid=2, ratio=0.5, generator=torch.Generator().manual_seed(0))
+    >>> mask[0, 0].int().tolist()
+    [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
     """
     if size % grid:
         raise ValueError(f"size must be a multiple of grid, got size {size} and grid {grid}")

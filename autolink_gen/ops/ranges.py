@@ -31,12 +31,20 @@ def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "...
 
 
 def to_signed(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
-    """Images in [0, 1] as networks take them, in [-1, 1]; bytes divided by 255 lose nothing."""
+    """Images in [0, 1] as networks take them, in [-1, 1]; bytes divided by 255 lose nothing.
+
+    >>> to_signed(torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1)).flatten().tolist()
+    [-1.0, 0.0, 1.0]
+    """
     return images * 2 - 1
 
 
 def from_signed(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
-    """Images about in [-1, 1], as networks give them, in about [0, 1]."""
+    """Images about in [-1, 1], as networks give them, in about [0, 1].
+
+    >>> from_signed(torch.tensor([-1.0, 0.0, 1.5]).view(3, 1, 1)).flatten().tolist()
+    [0.0, 0.5, 1.25]
+    """
     return (images + 1) / 2
 
 
