@@ -23,6 +23,7 @@ from autolink_gen.config import (
     ThicknessConfig,
     TransferRunConfig,
     build,
+    explained_yaml,
     settings_of,
     to_dict,
     to_yaml,
@@ -437,3 +438,15 @@ def test_the_root_is_a_path_and_is_written_as_text():
     config = build(GraphRunConfig, {"data": {"root": "/sets"}})
     assert config.data.root == Path("/sets")
     assert yaml.safe_load(to_yaml(config))["data"]["root"] == "/sets"
+
+
+@pytest.mark.parametrize("kind", get_args(RunKind))
+def test_a_dry_run_describes_every_setting_and_is_the_same_yaml(kind):
+    values = {"data": {"name": "a: b\n# c", "classes": ["cat", "a, b"], "root": "/x" * 60}}
+    config = build(RUN_CONFIGS[kind], values)
+    text = explained_yaml(config)
+    assert yaml.safe_load(text) == to_dict(config)
+    assert all(len(line) <= 120 for line in text.splitlines() if "/x" not in line)
+    words = " ".join(text.replace("#", "").split())
+    assert [one.key for one in settings_of(kind) if " ".join(one.description.split()) not in words] == []
+    assert all("#" in line for line in text.splitlines() if line.endswith(":"))

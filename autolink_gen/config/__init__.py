@@ -1,6 +1,7 @@
 """Run configurations: frozen dataclasses, made from the values of recipes, saved with the run."""
 
 from autolink_gen.config.building import build
+from autolink_gen.config.explaining import explained_yaml
 from autolink_gen.config.graph_run import EdgesConfig, GraphRunConfig, ThicknessConfig, ViewsConfig
 from autolink_gen.config.groups import DataConfig, OptimiserConfig, PairDataConfig, PerceptualConfig, RunLengthConfig
 from autolink_gen.config.painting_runs import (
@@ -38,6 +39,7 @@ __all__ = [
     "ViewsConfig",
     "build",
     "default_gamma",
+    "explained_yaml",
     "settings_of",
     "to_dict",
     "to_yaml",

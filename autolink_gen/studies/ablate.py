@@ -9,7 +9,7 @@ from typing import Any
 from autolink_gen.common.files import write_picture, write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted
-from autolink_gen.config import GraphRunConfig, build, to_yaml
+from autolink_gen.config import GraphRunConfig, build, explained_yaml
 from autolink_gen.evaluation.score import check_scorable, score_graph
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import merge, read_recipe
@@ -55,7 +55,7 @@ class AblationPlan:
 
     def lines(self) -> Iterator[str]:
         """The common configuration as YAML, and in comments what each run changes in it."""
-        yield from (f"# recipe: {self.recipe}", f"# {self.folder}", *to_yaml(self.base).splitlines())
+        yield from (f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.base).splitlines())
         for job, cell in self.runs:
             values = [(f"{group}.{name}", value) for group, own in cell.settings.items() for name, value in own.items()]
             changes = " ".join(f"{name}={json.dumps(value)}" for name, value in values)

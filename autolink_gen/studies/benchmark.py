@@ -7,7 +7,7 @@ from pathlib import Path
 from autolink_gen.common.files import write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted
-from autolink_gen.config import GraphRunConfig, build, to_yaml
+from autolink_gen.config import GraphRunConfig, build, explained_yaml
 from autolink_gen.data.identity import public_data
 from autolink_gen.data.published.sets import SETS, Figure, PictureSet
 from autolink_gen.evaluation.score import check_scorable, published_score
@@ -54,7 +54,7 @@ class BenchmarkPlan:
     def lines(self) -> Iterator[str]:
         """The configuration as YAML, the folder and the seeds in a comment."""
         seeds = ", ".join(str(job.config.training.seed) for job in self.runs)
-        yield from (f"# {self.folder}, seeds {seeds}", *to_yaml(self.first).splitlines())
+        yield from (f"# {self.folder}, seeds {seeds}", *explained_yaml(self.first).splitlines())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import nn
 
 from autolink_gen.checkpoints import GRAPH_NAME
 from autolink_gen.clusters import ClusterChoice
-from autolink_gen.config import GanRunConfig, RunKind, TransferRunConfig, build, to_yaml
+from autolink_gen.config import GanRunConfig, RunKind, TransferRunConfig, build, explained_yaml
 from autolink_gen.data.published.sets import PUPPETS
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.base import Source
@@ -57,7 +57,7 @@ class PaintingPlan(ABC, Generic[Config]):
 
     def described(self) -> list[str]:
         """The configuration, itself a recipe, and the parameters by block, as lines of YAML."""
-        settings = to_yaml(self.config).splitlines()
+        settings = explained_yaml(self.config).splitlines()
         return [f"# recipe: {self.recipe}", f"# {self.folder}", *settings, *parameter_table(self.networks())]
 
 

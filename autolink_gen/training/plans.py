@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from autolink_gen.common.text import why_no_run_name
-from autolink_gen.config import GraphRunConfig, RunKind, build, to_yaml
+from autolink_gen.config import GraphRunConfig, RunKind, build, explained_yaml
 from autolink_gen.data.source import open_source
 from autolink_gen.recipes import current_keys, earlier_recipes, merge, nested, read_recipe, recipe_names
 from autolink_gen.runs import RunFolder
@@ -98,7 +98,7 @@ class GraphPlan:
 
     def described(self) -> list[str]:
         """The configuration, itself a recipe, as lines of YAML."""
-        return [f"# recipe: {self.recipe}", f"# {self.folder}", *to_yaml(self.config).splitlines()]
+        return [f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.config).splitlines()]
 
 
 def default_recipe(kind: str, data: str | None) -> str:
