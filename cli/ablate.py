@@ -2,8 +2,8 @@
 
 import click
 
-from autolink_gen.cli.options import TrainingOptions, echo, training_options
-from autolink_gen.cli.study_options import ended_by_signals, study_options
+from autolink_gen import verbs
+from autolink_gen.cli.options import TrainingOptions, echo, ended_by_signals, study_options, training_options
 from autolink_gen.common.progress import progress_bar
 
 
@@ -27,13 +27,11 @@ def ablate(
       autolink-gen ablate variants --data faces68 --recipe cpu --max-minutes 10
       autolink-gen ablate masking --steps 1000 --seeds 3
     """
-    from autolink_gen.studies.ablate import plan_ablation, run_ablation
-
-    plan = plan_ablation(what, training.choices(), num_keypoints=num_keypoints, num_seeds=num_seeds)
+    plan = verbs.plan_ablation(what, training.choices(), num_keypoints=num_keypoints, num_seeds=num_seeds)
     if training.dry_run:
         echo(*plan.lines())
         return
     launch = training.launch(plan.folder)
     with ended_by_signals():
-        report = run_ablation(plan, launch, storage=storage, tell=echo, progress=progress_bar)
+        report = verbs.run_ablation(plan, launch, storage=storage, tell=echo, progress=progress_bar)
     echo(*report.table.splitlines(), *(f"wrote {file}" for file in report.files))

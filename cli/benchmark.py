@@ -2,8 +2,8 @@
 
 import click
 
-from autolink_gen.cli.options import TrainingOptions, echo, training_options
-from autolink_gen.cli.study_options import ended_by_signals, study_options
+from autolink_gen import verbs
+from autolink_gen.cli.options import TrainingOptions, echo, ended_by_signals, study_options, training_options
 from autolink_gen.common.progress import progress_bar
 
 
@@ -23,13 +23,11 @@ def benchmark(*, training: TrainingOptions, num_keypoints: int | None, num_seeds
       autolink-gen benchmark celeba-wild --num-keypoints 8 --seeds 10
       autolink-gen benchmark faces68 --recipe cpu --steps 1200 --seeds 3
     """
-    from autolink_gen.studies.benchmark import plan_benchmark, run_benchmark
-
-    plan = plan_benchmark(training.choices(), num_keypoints=num_keypoints, num_seeds=num_seeds)
+    plan = verbs.plan_benchmark(training.choices(), num_keypoints=num_keypoints, num_seeds=num_seeds)
     if training.dry_run:
         echo(*plan.lines())
         return
     launch = training.launch(plan.folder)
     with ended_by_signals():
-        report = run_benchmark(plan, launch, storage=storage, tell=echo, progress=progress_bar)
+        report = verbs.run_benchmark(plan, launch, storage=storage, tell=echo, progress=progress_bar)
     echo(*report.table.splitlines(), *(f"wrote {file}" for file in report.files))

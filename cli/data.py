@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import echo, naming_option, overwrite_option
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted, typed
@@ -43,15 +44,12 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite
     Example:
       autolink-gen data check ./my_pictures --json report.json
     """
-    from autolink_gen.common.files import check_free, write_text_atomically
-    from autolink_gen.data.check import inspect_folder
-
     if json_file is not None:
-        check_free(json_file, overwrite=overwrite, option="--json")
-    report = inspect_folder(folder, near_duplicates=near_duplicates, progress=progress_bar)
+        verbs.check_free(json_file, overwrite=overwrite, option="--json")
+    report = verbs.inspect_folder(folder, near_duplicates=near_duplicates, progress=progress_bar)
     echo(*report.lines())
     if json_file is not None:
-        write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
+        verbs.write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
         echo(f"wrote {json_file}")
     if not report.num_readable and len(report.unreadable_videos) == len(report.videos):
         raise click.ClickException(f"none of what is in {folder} can be read; give other images or videos")
@@ -81,9 +79,7 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
       autolink-gen data pack ./my_pictures my_pictures.tar
       autolink-gen data pack ./my_pictures my_pictures.tar --per-shard 10000
     """
-    from autolink_gen.data.shards.writer import pack_pictures
-
-    packed = pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
+    packed = verbs.pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
     echo(*packed.lines(folder=folder))
 
 
@@ -108,18 +104,15 @@ def prepare_videos(
     Example:
       autolink-gen data prepare-videos ~/voxceleb2/dev/mp4 frames/ --size 128
     """
-    from autolink_gen.data.video.prepare import prepare_videos as prepare
-    from autolink_gen.data.video.prepare import report_lines
-
     count = processes or os.cpu_count() or 1
     try:
-        found = prepare(
+        found = verbs.prepare_videos(
             source, target, size=size, fit=fit, fps=fps, processes=count, overwrite=overwrite, progress=progress_bar
         )
     except KeyboardInterrupt:
         echo("repeat the command to go on")
         raise
-    echo(*report_lines(found, target))
+    echo(*verbs.report_lines(found, target))
     if all(clip.error for clip in found):
         raise click.ClickException(f"none of the videos in {source} can be read; give others")
 
@@ -138,9 +131,7 @@ def puppets(target: Path, clips: int, size: int, overwrite: bool) -> None:
       autolink-gen data puppets puppets/
       autolink-gen transfer puppets/puppet-0.mp4 puppets/puppet-1.mp4 --side-by-side
     """
-    from autolink_gen.data.puppets.videos import write_puppet_videos
-
-    frames = write_puppet_videos(target, count=clips, size=size, overwrite=overwrite, progress=progress_bar)
+    frames = verbs.write_puppet_videos(target, count=clips, size=size, overwrite=overwrite, progress=progress_bar)
     echo(f"wrote {target}: {counted(clips, 'video')} of {frames} frames")
 
 
@@ -155,14 +146,12 @@ def info(name: str | None, data_root: Path | None) -> None:
       autolink-gen data info
       autolink-gen data info celeba-wild --data-root ~/data
     """
-    from autolink_gen.data.published.facts import describe_set, entry_of, list_sets
-
     if name is None:
-        echo(*list_sets())
+        echo(*verbs.list_sets())
         return
     with naming_option("NAME", ValueError):
-        entry_of(name)
-    echo(*describe_set(name, root=data_root))
+        verbs.entry_of(name)
+    echo(*verbs.describe_set(name, root=data_root))
 
 
 @data.command(short_help="Make a published set ready, as the paper's protocol needs it.")
@@ -181,20 +170,15 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     Example:
       autolink-gen data prepare celeba-wild --data-root ~/data
     """
-    from autolink_gen.data.published.facts import entry_of
-    from autolink_gen.data.published.places import existing_root
-    from autolink_gen.data.published.prepare import download_set, prepare_set
-    from autolink_gen.data.published.sets import PictureSet
-
     with naming_option("NAME", ValueError):
-        entry = entry_of(name)
-    if not isinstance(entry, PictureSet) or not entry.layouts:
+        entry = verbs.entry_of(name)
+    if not isinstance(entry, verbs.PictureSet) or not entry.layouts:
         raise click.UsageError(f"{name} needs no preparing: give it to --data as it is")
-    base, _ = existing_root(name, data_root, make=download)
+    base, _ = verbs.existing_root(name, data_root, make=download)
     if download:
-        download_set(entry, base)
+        verbs.download_set(entry, base)
     try:
-        parts = prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
+        parts = verbs.prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
     except KeyboardInterrupt:
         echo("repeat the command to go on")
         raise

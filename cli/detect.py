@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import (
     device_option,
     drop_options,
@@ -74,14 +75,11 @@ def detect(
       autolink-gen detect my_pictures --clusters 2 --drop-cluster 1
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
-    from autolink_gen.clusters import ClusterError
-    from autolink_gen.inference import detect_files as files
-
-    sources = files.sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
-    with naming_option("--drop-cluster", ClusterError):
-        opened = files.open_graph(run, dropped=dropped, regressor_file=regressor_file, device=pick_device(device))
+    sources = verbs.sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
+    with naming_option("--drop-cluster", verbs.ClusterError):
+        opened = verbs.open_graph(run, dropped=dropped, regressor_file=regressor_file, device=pick_device(device))
     echo(opened.text)
-    report = files.detect_sources(
+    report = verbs.detect_sources(
         opened.graph,
         sources,
         out=out,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import echo, overwrite_option, pick_device
 
 _PATH = click.Path(path_type=Path)
@@ -25,11 +26,9 @@ def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | Non
 @contextmanager
 def option_errors() -> Iterator[None]:
     """What is wrong with a setting is wrong with the option that has its name."""
-    from autolink_gen.evaluation.settings import SettingError
-
     try:
         yield
-    except SettingError as error:
+    except verbs.SettingError as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -108,13 +107,11 @@ def evaluate(
     if len(given) > 1:
         names = (name if kind == "graph" else f"--{kind} {name}" for kind, name in given)
         raise click.UsageError(f"name one run: {', or '.join(names)}")
-    from autolink_gen.evaluation.evaluate import evaluate as evaluate_run
-    from autolink_gen.runs import Kind, RunFolder
 
-    kind: Kind | None = "gan" if gan_run else "transfer" if transfer_run else None
-    opened = RunFolder.find(run or gan_run or transfer_run, kind=kind)
+    kind: verbs.Kind | None = "gan" if gan_run else "transfer" if transfer_run else None
+    opened = verbs.RunFolder.find(run or gan_run or transfer_run, kind=kind)
     with option_errors():
-        report = evaluate_run(
+        report = verbs.evaluate(
             opened,
             data=data,
             data_root=data_root,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import Seed, device_option, echo, overwrite_option, pick_device
 
 _PATH = click.Path(path_type=Path)
@@ -56,15 +57,13 @@ def grid(
     Example:
       autolink-gen figure grid faces --rows 7 --cols 15
     """
-    from autolink_gen.evaluation.figures import GridLook, draw_grid
-
-    report = draw_grid(
+    report = verbs.draw_grid(
         run,
         data=data,
         data_root=data_root,
         rows=rows,
         cols=cols,
-        look=GridLook(size, sigma2, offset, points),
+        look=verbs.GridLook(size, sigma2, offset, points),
         seed=seed,
         out=out,
         overwrite=overwrite,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import device_option, echo, model_option, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 
@@ -67,22 +68,16 @@ def generate(
       autolink-gen generate --from cat.jpg --style other_cat.jpg
       autolink-gen generate --interpolate pose --style 5 --out moving.gif
     """
-    from autolink_gen.clusters import without_text
-    from autolink_gen.inference.generate import load_gan
-    from autolink_gen.inference.paint_files import paint_files
-    from autolink_gen.inference.poses import parse_edits
-    from autolink_gen.runs import RunFolder
-
     styles = _styles(style, seeds, steps=steps, truncation=trunc)
-    folder = RunFolder.find(run, kind="gan")
-    gan = load_gan(folder, device=pick_device(device))
+    folder = verbs.RunFolder.find(run, kind="gan")
+    gan = verbs.load_gan(folder, device=pick_device(device))
     count = gan.graph.config.num_keypoints
-    echo(f"model: {folder}, {count} keypoints{without_text(gan.graph)}")
-    report = paint_files(
+    echo(f"model: {folder}, {count} keypoints{verbs.without_text(gan.graph)}")
+    report = verbs.paint_files(
         gan,
         styles,
         poses=source,
-        edits=parse_edits(moves=moves, swaps=swaps, removed=removed, num_keypoints=count),
+        edits=verbs.parse_edits(moves=moves, swaps=swaps, removed=removed, num_keypoints=count),
         grid=grid,
         interpolate=interpolate,
         frames=frames,
@@ -95,12 +90,9 @@ def generate(
 
 def _styles(style: str | None, seeds: str | None, *, steps: int, truncation: float) -> "Styles":
     """The styles of --seeds, or of --style, a seed or an image."""
-    from autolink_gen.inference.paint_files import Styles
-    from autolink_gen.inference.poses import parse_seeds
-
     if style is not None and seeds is not None:
         raise click.UsageError("give --style or --seeds, not both")
     if style is not None and not style.isdigit():
-        return Styles((), Path(style), steps, truncation)
+        return verbs.Styles((), Path(style), steps, truncation)
     given = seeds if seeds is not None else style
-    return Styles(tuple(parse_seeds(given if given is not None else "0-3")), None, steps, truncation)
+    return verbs.Styles(tuple(verbs.parse_seeds(given if given is not None else "0-3")), None, steps, truncation)

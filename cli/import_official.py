@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import RunName, echo, overwrite_option
 
 
@@ -28,15 +29,5 @@ def import_official(checkpoint: Path, name: str | None, out: Path, overwrite: bo
       autolink-gen import-official celeba_wild_k8.ckpt --name celeba-wild
       autolink-gen detect photo.jpg --model celeba-wild
     """
-    from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
-    from autolink_gen.official import read_official
-    from autolink_gen.training.folders import check_importable
-    from autolink_gen.training.naming import run_name
-
-    target = out / "graph" / (name or run_name(checkpoint.stem)) / WEIGHTS_NAME
-    check_importable(target.parent, overwrite=overwrite)
-    model = read_official(checkpoint)
-    save_model(target, model)
-    config = model.config
-    echo(f"{config.num_keypoints} keypoints, {config.image_size} pixels, sigma2 {config.sigma2}")
-    echo(f"wrote {target}")
+    run = verbs.import_official(checkpoint, name=name, out=out, overwrite=overwrite)
+    echo(f"{run.num_keypoints} keypoints, {run.image_size} pixels, sigma2 {run.sigma2}", f"wrote {run.weights}")

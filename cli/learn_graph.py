@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import TrainingOptions, echo, say, train_and_report, training_options
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import typed
@@ -47,10 +48,8 @@ def learn_graph(
       autolink-gen learn-graph --recipe paper --data photos/ --devices 8
       autolink-gen learn-graph --data photos/ --seeds 4 --keep-best
     """
-    from autolink_gen.training.plans import plan_graph
-
     _check_seeds(training, num_seeds, keep_best=keep_best)
-    plan = plan_graph(training.choices(), num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
+    plan = verbs.plan_graph(training.choices(), num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     if training.dry_run:
         echo(*plan.described())
         return
@@ -71,9 +70,7 @@ def _check_seeds(training: TrainingOptions, num_seeds: int, *, keep_best: bool) 
 
 def _train_seeds(plan: "GraphPlan", training: TrainingOptions, count: int, *, keep_best: bool) -> None:
     """Train a run a seed, then say how far they are apart and which repaints best."""
-    from autolink_gen.studies.seed_runs import SeedRuns
-
-    study = SeedRuns(plan, count, keep_best)
+    study = verbs.SeedRuns(plan, count, keep_best)
     if study.is_finished(fresh=not training.resume):
         say(f"finished already: {plan.folder} holds the best of the seeds; --fresh starts anew")
         return
@@ -108,8 +105,5 @@ def _next(folder: Path) -> str:
 
 def _score_puppets(run: "Run") -> None:
     """Print how much of the puppets' true skeleton was found."""
-    from autolink_gen.evaluation.puppets import beside_untrained
-    from autolink_gen.models.autolink import AutoLink
-
-    assert isinstance(run.usable, AutoLink)
-    echo(*beside_untrained(run.usable, progress=progress_bar))
+    assert isinstance(run.usable, verbs.AutoLink)
+    echo(*verbs.beside_untrained(run.usable, progress=progress_bar))

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,11 @@ from typing import Any
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import echo
+from autolink_gen.common.lines import LinesError
 from autolink_gen.common.memory import keep_freed_memory
+from autolink_gen.common.progress import write_above_bars
 from autolink_gen.common.stopping import signal_of, stopping
 from autolink_gen.common.text import printable
 from autolink_gen.data.identity import public_text
@@ -39,11 +41,9 @@ class _AboveBars(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or several where there is a traceback."""
-        from tqdm import tqdm
-
         whole = record.exc_info or record.name == "py.warnings"
         text = record.getMessage() if record.levelno == logging.INFO else self.format(record)
-        tqdm.write(printable(public_text(text), keep="\n" if whole else ""), file=sys.stderr)
+        write_above_bars(printable(public_text(text), keep="\n" if whole else ""))
 
 
 class LazyGroup(click.Group):
@@ -106,8 +106,6 @@ def _printable_errors() -> Iterator[None]:
 
 def _in_words(error: Exception) -> str:
     """An error in one printable line, or in lines that we made; an unforeseen one says how to see more."""
-    from autolink_gen.common.lines import LinesError
-
     if isinstance(error, LinesError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
@@ -116,9 +114,8 @@ def _in_words(error: Exception) -> str:
         return printable(str(error))
     if isinstance(error, MemoryError):
         return "this asks for more memory than there is; try smaller or fewer pictures, or a smaller --batch-size"
-    from autolink_gen.common.files import reason_of
 
-    return f"{type(error).__name__}: {reason_of(error)}; run again with --debug to see where"
+    return f"{type(error).__name__}: {verbs.reason_of(error)}; run again with --debug to see where"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from autolink_gen import verbs
+from autolink_gen.common.streams import standard_output
 from autolink_gen.common.text import printable, shown, why_no_run_name
 from autolink_gen.data.identity import public_text
 
@@ -123,15 +125,12 @@ class TrainingOptions:
 
     def choices(self) -> "Choices":
         """What is to be trained; BadParameter for a folder whose name is not UTF-8."""
-        from autolink_gen.recipes import parse_overrides
-        from autolink_gen.training.plans import Choices
-
         for hint, value in (("--data", self.data), ("--data-root", self.data_root)):
             try:
                 str(value).encode()
             except UnicodeEncodeError as error:
                 raise click.BadParameter(f"{value} is no UTF-8; rename that folder", param_hint=hint) from error
-        return Choices(
+        return verbs.Choices(
             data=self.data,
             data_root=self.data_root,
             recipe=self.recipe,
@@ -141,14 +140,12 @@ class TrainingOptions:
             seed=self.seed,
             steps=self.steps,
             batch_size=self.batch_size,
-            settings=parse_overrides(self.settings),
+            settings=verbs.parse_overrides(self.settings),
         )
 
     def launch(self, folder: Path) -> "Launch":
         """Where and on what to train."""
-        from autolink_gen.training.launch import Launch
-
-        return Launch(
+        return verbs.Launch(
             folder=folder,
             devices=self.devices,
             nodes=self.nodes,
@@ -189,6 +186,15 @@ def drop_options(command: Callable[..., None]) -> Callable[..., None]:
     )  # fmt: skip
 
 
+def study_options(command: Command) -> Command:
+    """Add ``--seeds`` and ``--storage`` to a command."""
+    seeds = click.option("--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True,
+                         help="Runs of each kind, each with its seed.")  # fmt: skip
+    storage = click.option("--storage", metavar="URL", help="Database by which processes share the work, as Optuna "
+                           "takes it. [default: a file of SQLite in the folder]")  # fmt: skip
+    return seeds(storage(command))
+
+
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in reversed(options):
         command = option(command)
@@ -198,9 +204,7 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
 def _cluster_choice(clusters: int | None, dropped: tuple[int, ...]) -> "ClusterChoice | None":
     """Which clusters to leave out, None where none is; UsageError for a number of clusters that serves nothing."""
     if dropped:
-        from autolink_gen.clusters import ClusterChoice
-
-        return ClusterChoice(clusters or _DEFAULT_CLUSTERS, tuple(sorted(set(dropped))))
+        return verbs.ClusterChoice(clusters or _DEFAULT_CLUSTERS, tuple(sorted(set(dropped))))
     if clusters is not None:
         raise click.UsageError(
             f"--clusters {clusters} leaves nothing out by itself: name a cluster with {_DROP}, or look at them with "
@@ -234,25 +238,17 @@ def _output_is_a_file() -> bool:
     for option in context.command.params if context else ():
         if isinstance(option, click.Option) and isinstance(option.type, click.Path) and option.name:
             value = context.params.get(option.name) if context else None
-            if isinstance(value, Path) and _is_output(value):
+            if isinstance(value, Path) and standard_output(value):
                 return True
     return False
 
 
-def _is_output(path: Path) -> bool:
-    from autolink_gen.common.streams import standard_output
-
-    return standard_output(path)
-
-
 def pick_device(name: str | None) -> str:
     """The device to run on: the one named, else CUDA where there is one; BadParameter where it cannot be used."""
-    from autolink_gen.common.devices import best_device, usable_device
-
     if name is None:
-        return best_device()
+        return verbs.best_device()
     with naming_option("--device", ValueError):
-        return usable_device(name)
+        return verbs.usable_device(name)
 
 
 def say(*lines: str) -> None:
@@ -272,12 +268,10 @@ def train_and_report(
     score: "Callable[[Run], None]" = lambda run: None,
 ) -> None:
     """Train, then say how it ended, which ``files`` of the run's folder hold what, and the command to type next."""
-    from autolink_gen.training.report import ending, resuming
-
-    run = train(replace(launch, announce=lambda step: say(*resuming(step, steps=steps))))
+    run = train(replace(launch, announce=lambda step: say(*verbs.resuming(step, steps=steps))))
     if not run.fabric.is_global_zero:
         return
-    for line in ending(run):
+    for line in verbs.ending(run):
         echo(line)
     number = signal.Signals.__members__.get(run.stopped_by or "")
     if number is None:  # whoever sends a signal does not wait for long
@@ -300,9 +294,7 @@ def train_plan(
     then: Callable[[Path], str],
 ) -> None:
     """Train what a plan on a graph says, or print it; ``then`` is the command to type next."""
-    from autolink_gen.clusters import ClusterError
-
-    with naming_option(_DROP, ClusterError):
+    with naming_option(_DROP, verbs.ClusterError):
         plan = make()
     say(*plan.notes)
     if training.dry_run:
@@ -316,3 +308,12 @@ def train_plan(
         files={"model.safetensors": "the weights to use, the graph's among them", **files},
         then=then(plan.folder),
     )
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """End the command as a shell has it where a signal stopped the work, so that a script does not go on."""
+    try:
+        yield
+    except verbs.WorkStoppedError as stopped:
+        click.get_current_context().exit(128 + signal.Signals[str(stopped)])

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import TrainingOptions, drop_options, graph_option, train_plan, training_options
 from autolink_gen.common.text import typed
 
@@ -42,11 +43,9 @@ def train_gan(
       autolink-gen train-gan --data afhq --classes cat --data-root ~/data --max-minutes 90
       autolink-gen train-gan --data photos/ --graph photos-k8 --no-mirror --augment
     """
-    from autolink_gen.training import painting_plans as plans
-
-    wish = plans.GraphWish(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
+    wish = verbs.GraphWish(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
     train_plan(
-        lambda: plans.plan_gan(
+        lambda: verbs.plan_gan(
             training.choices(),
             wish,
             image_size=image_size,

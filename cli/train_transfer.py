@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import TrainingOptions, drop_options, graph_option, train_plan, training_options
 from autolink_gen.common.text import typed
 
@@ -31,11 +32,9 @@ def train_transfer(
       autolink-gen train-transfer --data voxceleb2 --data-root ~/data --max-minutes 90
       autolink-gen train-transfer --data clips/ --graph clips-k16
     """
-    from autolink_gen.training import painting_plans as plans
-
-    wish = plans.GraphWish(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
+    wish = verbs.GraphWish(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
     train_plan(
-        lambda: plans.plan_transfer(training.choices(), wish, image_size=image_size),
+        lambda: verbs.plan_transfer(training.choices(), wish, image_size=image_size),
         training,
         files={
             "grid.png": "sources, frames with their graph, those painted; another's frames, and those painted",

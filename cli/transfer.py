@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import device_option, echo, model_option, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
@@ -89,17 +90,12 @@ def transfer(
       autolink-gen transfer source.mp4 driver.mp4
       autolink-gen transfer face.jpg driver.mp4 -o out.gif --adapt-scale --find-best-frame --side-by-side
     """
-    from autolink_gen.inference.transfer import load_transfer
-    from autolink_gen.inference.transfer_files import TransferFiles
-    from autolink_gen.inference.transfer_video import Look
-    from autolink_gen.runs import RunFolder
-
-    look = Look(crop == "auto", paste_back, side_by_side, size)
-    files = TransferFiles.open(
+    look = verbs.Look(crop == "auto", paste_back, side_by_side, size)
+    files = verbs.TransferFiles.open(
         source, driver, out=out, audio=audio, cut_s=(start, end), fps=fps, max_bad=max_bad, overwrite=overwrite
     )
-    folder = RunFolder.find(run, kind="transfer")
-    network = load_transfer(folder, device=pick_device(device))
+    folder = verbs.RunFolder.find(run, kind="transfer")
+    network = verbs.load_transfer(folder, device=pick_device(device))
     echo(f"model: {folder}")
     report = files.animate(
         network,

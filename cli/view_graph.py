@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import echo, naming_option, overwrite_option
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -52,11 +53,8 @@ def view_graph(
       autolink-gen view-graph faces --clusters 2
       autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
-    from autolink_gen.clusters import ClusterError
-    from autolink_gen.inference.view_graph import view_graph as view
-
-    with naming_option("--drop-cluster", ClusterError):
-        seen = view(
+    with naming_option("--drop-cluster", verbs.ClusterError):
+        seen = verbs.view_graph(
             run,
             out=out,
             data=data,

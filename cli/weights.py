@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import echo, overwrite_option
+from autolink_gen.common.text import printable
 
 NAMES = ("vgg16", "alexnet")
 
@@ -47,17 +49,8 @@ def fetch(name: str, source: Path | None, overwrite: bool) -> None:
     Example, on a machine without a network:
       autolink-gen weights fetch vgg16 --from vgg16-397923af.pth
     """
-    from autolink_gen.common.cache import CACHE_VARIABLE
-    from autolink_gen.common.files import check_free
-    from autolink_gen.pretrained.features import find_weights, inspect_cache, install_weights
-
-    before = inspect_cache(name)
-    replaceable = overwrite or source is None or before.state == "damaged"
-    check_free(before.path, overwrite=replaceable, option=CACHE_VARIABLE)
-    path = find_weights(name) if source is None else install_weights(name, source)
-    cached = inspect_cache(name)
-    there = source is None and before.state == cached.state
-    echo(f"{'already there' if there else 'wrote'}: {path} ({_megabytes(cached.size_bytes)})")
+    cached, was_there = verbs.put_weights(name, source, overwrite=overwrite)
+    echo(f"{'already there' if was_there else 'wrote'}: {cached.path} ({_megabytes(cached.size_bytes)})")
     echo(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
 
 
@@ -69,11 +62,8 @@ def list_weights() -> None:
     Example:
       autolink-gen weights list
     """
-    from autolink_gen.common.text import printable
-    from autolink_gen.pretrained.features import inspect_cache
-
     for name in NAMES:
-        cached = inspect_cache(name)
+        cached = verbs.inspect_cache(name)
         echo(f"{name:8} {EXPLANATIONS[cached.state]}")
         size = f"  {_megabytes(cached.size_bytes)}" if cached.size_bytes else ""
         echo(f"{'':8} {printable(str(cached.path))}{size}")

@@ -1,13 +1,13 @@
 """The device that is taken where none is named."""
 
+import torch
+
 
 def best_device() -> str:
     """The kind of device to take where none is named: "cuda" where there is one, else "cpu".
 
     An Apple GPU, "mps", is taken where it is named alone: some operations and all double precision are missing there.
     """
-    import torch
-
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -16,8 +16,6 @@ def best_precision(kind: str) -> str:
 
     Processors that have to convert them first are slower with them than without.
     """
-    import torch
-
     if kind == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, and not in every version
@@ -27,8 +25,6 @@ def best_precision(kind: str) -> str:
 
 def usable_device(name: str) -> str:
     """The device as named; ValueError where it cannot be used here."""
-    import torch
-
     try:
         torch.zeros(1, device=name).cpu()  # there are devices from which nothing comes back
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA

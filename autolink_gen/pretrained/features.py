@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from autolink_gen.common.cache import cache_folder, cache_subfolder, clear_leftovers, locked
+from autolink_gen.common.cache import CACHE_VARIABLE, cache_folder, cache_subfolder, clear_leftovers, locked
 from autolink_gen.common.extras import needs
+from autolink_gen.common.files import check_free
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.text import printable
 from autolink_gen.common.web import Limit, address_of, fetch_file
@@ -146,6 +147,23 @@ def install_weights(name: str, source: Path) -> Path:
 def cached_file(name: str) -> Path:
     """Where our cache keeps the weights of `name`, whether they are there or not."""
     return cache_folder() / "weights" / f"{name}.safetensors"
+
+
+def put_weights(name: str, source: Path | None = None, *, overwrite: bool = False) -> tuple[CachedWeights, bool]:
+    """Have a network's weights in the cache, from the file ``source`` or else as `find_weights` does.
+
+    Returns what is in the cache then, and whether it was there before. Intact weights are replaced by those of a
+    ``source`` with ``overwrite`` alone; ValueError says so.
+    """
+    before = inspect_cache(name)
+    replaceable = overwrite or source is None or before.state == "damaged"
+    check_free(before.path, overwrite=replaceable, option=CACHE_VARIABLE)
+    if source is None:
+        find_weights(name)
+    else:
+        install_weights(name, source)
+    after = inspect_cache(name)
+    return after, source is None and before.state == after.state
 
 
 def inspect_cache(name: str) -> CachedWeights:

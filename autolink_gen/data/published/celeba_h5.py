@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def read_celeba_h5(home: Path, progress: Progress) -> Parts:
     """
     file = home / "celeba_wild.h5"
     with needs("data", f"reading {file}"):
-        import h5py  # noqa: F401
+        _h5py()
     if not file.is_file():
         raise BadFileError(f"there is no file {file}; {_REMEDY}")
     with reading(file, "celeba_wild.h5 of the authors", remedy=_REMEDY):
@@ -88,10 +89,16 @@ def _try_apart(file: Path) -> None:
         raise ValueError("the HDF5 library breaks down on it")
 
 
-def _parts(file: Path) -> Parts:
+def _h5py() -> ModuleType:
+    """The library of HDF5, an extra; ImportError where it is not installed."""
     import h5py
 
-    opened = h5py.File(file, "r")
+    module: ModuleType = h5py
+    return module
+
+
+def _parts(file: Path) -> Parts:
+    opened = _h5py().File(file, "r")
     return {part: _part(opened, name, file) for part, name in _PARTS}
 
 
@@ -119,8 +126,7 @@ def _part(opened: Any, name: str, file: Path) -> list[Annotated]:
 
 def _dataset(opened: Any, name: str) -> Any:
     """An array that lies in the file itself and is no larger than what the file holds can be."""
-    import h5py
-
+    h5py = _h5py()
     link = opened.get(name, getlink=True)
     if link is None:
         raise ValueError(f"it has no {name}")
