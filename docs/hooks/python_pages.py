@@ -1,7 +1,6 @@
 """The reference of the Python interface: which names mkdocstrings is to show."""
 
-from collections.abc import Iterator
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import autolink_gen
 
@@ -22,20 +21,20 @@ FOR_USERS = {
 
 
 def python_page() -> str:
-    """A section for each public name, then the classes of what the loaders return."""
+    """A section for each public function, then the classes of what they return."""
     lines = ["## Verbs and loaders\n"]
     lines += [_shown(f"autolink_gen.{name}") for name in autolink_gen.__all__]
-    lines += ["## What the loaders return\n"]
-    lines += [_shown(f"{kind.__module__}.{kind.__qualname__}", members=public(kind)) for kind in loaded()]
+    lines += ["## What they return\n"]
+    lines += [_shown(f"{kind.__module__}.{kind.__qualname__}", members=public(kind)) for kind in returned()]
     lines += ["## The edge map\n", _shown("autolink_gen.ops.edges.edge_map")]
     return "\n".join(lines)
 
 
-def loaded() -> Iterator[type]:
-    """The classes that the `load_...` functions return."""
-    for name in autolink_gen.__all__:
-        if name.startswith("load_"):
-            yield get_type_hints(getattr(autolink_gen, name))["return"]
+def returned() -> list[type]:
+    """Our own classes that the public functions return, each once."""
+    hints = [get_type_hints(getattr(autolink_gen, name))["return"] for name in autolink_gen.__all__]
+    kinds = [kind for hint in hints for kind in (get_args(hint) or (hint,)) if isinstance(kind, type)]
+    return [kind for kind in dict.fromkeys(kinds) if kind.__module__.startswith("autolink_gen.")]
 
 
 def public(kind: type) -> list[str]:

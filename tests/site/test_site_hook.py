@@ -111,6 +111,7 @@ def test_public_names_are_shown() -> None:
     for name in autolink_gen.__all__:
         assert f"::: autolink_gen.{name}\n" in page
     assert "'detect'" in page and "'animate'" in page
+    assert "RunFolder" in page and page.count("DetectionReport") == 1
 
 
 @pytest.mark.parametrize("file", _RESULTS, ids=lambda file: file.name)
