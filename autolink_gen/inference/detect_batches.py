@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +11,6 @@ from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.models.autolink import AutoLink
-
-_Result = TypeVar("_Result")
 
 
 def detect_batches(graph: AutoLink, batches: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -32,21 +30,17 @@ class Found(NamedTuple):
     colours: Float[ndarray, "N 3"]
 
 
-def detect_keypoints(graph: AutoLink, pictures: Iterable[ndarray], *, batch_size: int = 32) -> Float[ndarray, "N K 2"]:
-    """Keypoints (x, y) in [-1, 1] of each picture, uint8 (H, W, 3); float64.
-
-    Neighbours of one size go through the model together, at most `batch_size` at once; pictures are taken one
-    batch at a time. Raises ValueError where there is no picture, or one of another type.
-    """
-    found = [_numpy(keypoints) for keypoints in detect_batches(graph, _batches(pictures, batch_size))]
-    return np.concatenate(_at_least_one(found))
-
-
 def detect_and_see(graph: AutoLink, pictures: Iterable[ndarray], *, batch_size: int = 32) -> Found:
-    """The keypoints of :func:`detect_keypoints`, how sure they are, and the mean colour of each picture."""
+    """What is found on images, uint8 (H, W, 3), and the mean colour of each; float64.
+
+    Neighbours of one size go through the model together, at most `batch_size` at once; images are taken one
+    batch at a time. Raises ValueError where there is no image, or one of another type.
+    """
     colours: list[ndarray] = []
     batches = _batches(_seen(pictures, colours), batch_size)
-    found = _at_least_one([graph.detect_with_widths(images.to(graph.edge_weights)) for images in batches])
+    found = [graph.detect_with_widths(images.to(graph.edge_weights)) for images in batches]
+    if not found:
+        raise ValueError("there are no pictures to detect keypoints on; give at least one")
     keypoints, widths = (np.concatenate([_numpy(part) for part in parts]) for parts in zip(*found, strict=True))
     return Found(keypoints, widths, np.stack(colours))
 
@@ -55,13 +49,6 @@ def mean_colour(picture: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
     """The mean of a uint8 picture over its pixels, R, G and B in [0, 1]."""
     colour: ndarray = picture.mean(axis=(0, 1), dtype=np.float64) / 255
     return colour
-
-
-def _at_least_one(found: list[_Result]) -> list[_Result]:
-    """What was found; ValueError where there was nothing to look at."""
-    if not found:
-        raise ValueError("there are no pictures to detect keypoints on; give at least one")
-    return found
 
 
 def _numpy(values: Tensor) -> ndarray:

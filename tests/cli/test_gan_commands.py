@@ -173,7 +173,7 @@ def test_scores_of_a_gan(here, monkeypatch):
     network = RandomFeatures()
     monkeypatch.setattr(gan_runs, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
     monkeypatch.setattr(gan_runs, "load_lpips", Squares)
-    output = run_cli("evaluate", "--gan", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
+    output = run_cli("evaluate", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
     assert "held-out pictures of puppets" in output
     assert "structure: keypoints" in output and "fd_vgg16: " in output
     assert_line_mentions(output, "structure", "witness", "keypoints")
@@ -200,4 +200,5 @@ def test_a_kernel_distance_below_zero_is_explained():
 def test_options_of_graphs_are_refused_with_a_gan(here):
     assert "name one run" in run_cli("evaluate", "puppets-k3", "--gan", "puppets", expect=2).output
     assert "--protocol is for graphs" in run_cli("evaluate", "--gan", "puppets", "--protocol", "cub", expect=2).output
+    assert "--protocol is for graphs" in run_cli("evaluate", "runs/gan/puppets", "--protocol", "cub", expect=2).output
     assert "--witness is for GANs" in run_cli("evaluate", "puppets-k3", "--witness", "puppets-k3", expect=2).output

@@ -22,24 +22,27 @@ from autolink_gen.evaluation.showcase import (
     spread_graphs,
 )
 from autolink_gen.evaluation.splits import Part, check_alike, overlap, read_part
-from autolink_gen.inference.detect_batches import detect_and_see, detect_keypoints
+from autolink_gen.inference.detect_batches import detect_and_see
 from autolink_gen.inference.landmark_regressor import FACE_NAMES
+from autolink_gen.models.autolink import AutoLink
 
 
-class Corner:
+class Corner(AutoLink):
     """A detector of one keypoint: the mean grey as x, the width in pixels as y. Notes the batches."""
 
     def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
         self.batches: list[tuple[int, ...]] = []
 
     @property
     def edge_weights(self) -> Tensor:
         return torch.zeros(1, 1)
 
-    def detect(self, images: Tensor) -> Tensor:
+    def detect_with_widths(self, images: Tensor) -> tuple[Tensor, Tensor]:
         self.batches.append(tuple(images.shape))
         widths = torch.full((len(images),), float(images.shape[-1]))
-        return torch.stack([images.mean(dim=(1, 2, 3)), widths], dim=-1)[:, None]
+        keypoints = torch.stack([images.mean(dim=(1, 2, 3)), widths], dim=-1)[:, None]
+        return keypoints, torch.ones(len(images), 1)
 
 
 def grey(value: int, *, width: int = 4) -> ndarray:
@@ -57,7 +60,7 @@ def faces(seed: int, count: int, *, visible: ndarray | None = None) -> Annotatio
 def test_detection_batches_neighbours_of_one_size_and_keeps_the_order() -> None:
     graph = Corner()
     pictures = [grey(v, width=w) for v, w in ((0, 4), (51, 4), (102, 4), (153, 6), (204, 4))]
-    found = detect_keypoints(graph, iter(pictures), batch_size=2)
+    found = detect_and_see(graph, iter(pictures), batch_size=2).keypoints
     assert graph.batches == [(2, 3, 4, 4), (1, 3, 4, 4), (1, 3, 4, 6), (1, 3, 4, 4)]
     np.testing.assert_allclose(found[:, 0], [[0, 4], [0.2, 4], [0.4, 4], [0.6, 6], [0.8, 4]], atol=1e-6)
     assert found.dtype == np.float64
@@ -75,14 +78,14 @@ def test_what_is_found_comes_with_its_widths_and_colours() -> None:
 
 def test_detection_without_pictures_is_an_error() -> None:
     with raises_mentioning(ValueError, ("no pictures", "no images"), "keypoints"):
-        detect_keypoints(Corner(), [])
+        detect_and_see(Corner(), [])
     with pytest.raises(ValueError, match="batch_size=0"):
-        detect_keypoints(Corner(), [grey(0)], batch_size=0)
+        detect_and_see(Corner(), [grey(0)], batch_size=0)
 
 
 def test_detection_takes_bytes_alone() -> None:
     with pytest.raises(ValueError, match=r"must be uint8 arrays \(H, W, 3\), got float32"):
-        detect_keypoints(Corner(), [grey(200).astype(np.float32) / 255])
+        detect_and_see(Corner(), [grey(200).astype(np.float32) / 255])
 
 
 def test_limited_part_is_spread_over_the_table(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
 from autolink_gen.evaluation.seen import see_pictures, see_puppets
+from autolink_gen.models.autolink import AutoLink
 
 
 def poses(count: int, *, num_keypoints: int = 4, seed: int = 0) -> ndarray:
@@ -116,10 +117,13 @@ def test_bad_input(changes: dict[str, object], message: str) -> None:
 # ---- data sets ----
 
 
-class Bright:
+class Bright(AutoLink):
     """Two keypoints that are the mean of red and of green."""
 
     edge_weights = torch.ones(2, 2)
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
 
     def detect(self, images: torch.Tensor) -> torch.Tensor:
         means = images.mean(dim=(2, 3))
