@@ -1,4 +1,4 @@
-"""A trained GAN in use: pictures in a style on a pose, and the style of a picture."""
+"""A trained GAN in use: images in a style on a pose, and the style of an image."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ def styles_on_poses(gan: "Gan", pictures: Float[Tensor, "N 3 H W"], z: Float[Ten
 
 
 class Gan(nn.Module):
-    """A generator with the graph that it paints on; ``poses`` (N, K, 2) are some of the training pictures'."""
+    """A generator with the graph that it paints on; ``poses`` (N, K, 2) are some of the training images'."""
 
     poses: Tensor
 
@@ -78,7 +78,7 @@ class Gan(nn.Module):
     def generate(
         self, keypoints: Float[Tensor, "B K 2"], z: Float[Tensor, "B D"], *, truncation: float = 1.0
     ) -> Float[Tensor, "B 3 S S"]:
-        """Pictures in [0, 1] of poses (x, y) in [-1, 1], in the styles of z from N(0, 1).
+        """Images in [0, 1] of poses (x, y) in [-1, 1], in the styles of z from N(0, 1).
 
         ``truncation`` below 1 draws styles towards the mean one, for fewer failures and less variety (StyleGAN,
         appendix B). Raises ValueError for keypoints or z of another shape, and for keypoints in another range.
@@ -111,7 +111,7 @@ class Gan(nn.Module):
         *,
         edge_weights: Float[Tensor, "K K"] | None = None,
     ) -> Float[Tensor, "B 3 S S"]:
-        """Pictures in [0, 1] of poses in styles w; ``edge_weights`` stand in for the graph's own.
+        """Images in [0, 1] of poses in styles w; ``edge_weights`` stand in for the graph's own.
 
         Raises ValueError for keypoints in pixels, for weights below 0, and for what is no finite number.
         """
@@ -139,10 +139,10 @@ class Gan(nn.Module):
         steps: int = 300,
         progress: Progress = no_progress,
     ) -> Float[Tensor, "B D"]:
-        """The styles w in which pictures in [0, 1], or uint8, are painted best, on the keypoints detected in them.
+        """The styles w in which images in [0, 1], or uint8, are painted best, on the keypoints detected in them.
 
         ``steps`` of Adam from the mean style, on LPIPS and a little squared error. The weights that LPIPS needs
-        are fetched if they are missing; ValueError where that fails, and for pictures or keypoints in another range.
+        are fetched if they are missing; ValueError where that fails, and for images or keypoints in another range.
         """
         images = unit_pictures(images)
         if keypoints is None:

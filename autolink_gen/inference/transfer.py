@@ -134,7 +134,7 @@ class Transfer(nn.Module):
 
     @property
     def strengths(self) -> Float[Tensor, " K"]:
-        """How much of the object each keypoint is, and so carries along."""
+        """Weight of each keypoint in the warp."""
         return keypoint_strengths(self.graph.edge_weights.detach())
 
     @property
@@ -150,7 +150,7 @@ class Transfer(nn.Module):
     def fitted(
         self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> UInt8[ndarray, "N S S 3"]:
-        """Pictures of any size as the network sees them: made square as the graph's training pictures were.
+        """Images of any size as the network sees them: made square as the graph's training images were.
 
         ``size`` is their width and height in pixels, the network's own unless given. Raises ValueError for arrays of
         another type or shape.
@@ -170,7 +170,7 @@ class Transfer(nn.Module):
         return fitted.permute(0, 3, 1, 2).to(self.labels.device).float() / 255
 
     def detect(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
-        """The keypoints (x, y) in [-1, 1] of pictures as the network sees them."""
+        """The keypoints (x, y) in [-1, 1] of images as the network sees them."""
         return self.graph.detect(self.seen(pictures)).double().cpu().numpy()
 
     def sight(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Sighting:
@@ -180,7 +180,7 @@ class Transfer(nn.Module):
         return Sighting(keypoints.double().cpu().numpy(), linked.double().mean(dim=1).cpu().numpy())
 
     def drawn(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
-        """The edge map of keypoints as a grey picture, white where the strongest edge is."""
+        """The edge map of keypoints as a grey image, white where the strongest edge is."""
         maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
         shares = maps / self.graph.edge_weights.max().clamp_min(1e-12)
         return to_uint8(shares.expand(-1, 3, -1, -1))[0]
@@ -195,7 +195,7 @@ class Transfer(nn.Module):
         batch_size: int = 8,
         size: int | None = None,
     ) -> Iterator[UInt8[ndarray, "S S 3"]]:
-        """Frames of the source, one picture or several of it, that move as the driver's frames do.
+        """Frames of the source, one image or several of it, that move as the driver's frames do.
 
         Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed; ``size`` is as
         for :class:`Animator`. Raises ValueError where there is no source.
@@ -221,9 +221,9 @@ class Transfer(nn.Module):
         fine: Float[Tensor, "B 3 s s"] | None = None,
         keypoints: Float[Tensor, "B K 2"] | None = None,
     ) -> Appearance:
-        """The appearance of pictures in [0, 1] of the network's own size; ``fine`` are the same ones, larger.
+        """The appearance of images in [0, 1] of the network's own size; ``fine`` are the same ones, larger.
 
-        Their ``keypoints`` are detected unless given. Raises ValueError for pictures in another range.
+        Their ``keypoints`` are detected unless given. Raises ValueError for images in another range.
         """
         pictures = unit_pictures(pictures, name="pictures")
         fine = None if fine is None else unit_pictures(fine, name="fine")
@@ -233,7 +233,7 @@ class Transfer(nn.Module):
 
     @torch.no_grad()
     def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
-        """Pictures in [0, 1] of an appearance in other poses; one appearance serves all poses.
+        """Images in [0, 1] of an appearance in other poses; one appearance serves all poses.
 
         They are as large as the network paints, or as what it :meth:`look_at` was, where it moves that. Raises
         ValueError for keypoints in pixels, and for what is no finite number.

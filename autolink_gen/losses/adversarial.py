@@ -19,7 +19,7 @@ def discriminator_loss(real_logits: Float[Tensor, " B"], fake_logits: Float[Tens
 def relativistic_loss(higher: Float[Tensor, " B"], lower: Float[Tensor, " B"]) -> Float[Tensor, ""]:
     """The mean of softplus(-(higher - lower)) over pairs (Jolicoeur-Martineau 2018).
 
-    The discriminator wants the logits of real pictures higher than those of painted ones, the generator the
+    The discriminator wants the logits of real images higher than those of painted ones, the generator the
     other way round.
     """
     return F.softplus(lower - higher).mean()
@@ -31,7 +31,7 @@ def keypoint_distances(detected: Float[Tensor, "B K 2"], asked: Float[Tensor, "B
 
 
 def structure_loss(painted: Float[Tensor, " K"], real: Float[Tensor, " K"]) -> Float[Tensor, ""]:
-    """How much farther from their places keypoints are in painted than in real pictures, the mean over keypoints.
+    """How much farther from their places keypoints are in painted than in real images, the mean over keypoints.
 
     Both are mean distances by keypoint; where a keypoint is as near in what is painted, nothing is lost. Differs:
     the paper's GAN has no such term.
@@ -40,9 +40,9 @@ def structure_loss(painted: Float[Tensor, " K"], real: Float[Tensor, " K"]) -> F
 
 
 def gradient_penalty(logits: Float[Tensor, " B"], pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
-    """The mean over pictures of the squared norm of the gradient of their logits (AutoLink eq. 9, times 2/gamma).
+    """The mean over images of the squared norm of the gradient of their logits (AutoLink eq. 9, times 2/gamma).
 
-    On real pictures it is R1, on painted ones R2 (Mescheder et al. 2018). ``pictures`` must require gradients,
+    On real images it is R1, on painted ones R2 (Mescheder et al. 2018). ``pictures`` must require gradients,
     and the result has a graph of its own, so that it can be trained on.
 
     Differs: the paper prints the gradient without its norm.

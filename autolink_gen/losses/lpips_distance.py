@@ -12,7 +12,7 @@ class LpipsDistance(lpips.LPIPS):
     """LPIPS (Zhang et al. 2018, eq. 1) of the lpips package, with its values and its weights' names.
 
     The package divides features by the root of their squares, which has no slope at a position where none is
-    active: the gradient of the whole picture is NaN there.
+    active: the gradient of the whole image is NaN there.
     """
 
     def forward(self, one: Float[Tensor, "B 3 H W"], other: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 1 1"]:

@@ -1,4 +1,4 @@
-"""Perceptual distance (AutoLink eq. 6): the difference of two pictures' features in a frozen network.
+"""Perceptual distance (AutoLink eq. 6): the difference of two images' features in a frozen network.
 
 The networks here take no files: `autolink_gen.pretrained.features.load_features` finds weights and fills them.
 """
@@ -43,7 +43,7 @@ _Plan = Sequence[_Conv | _Pool]
 
 
 class MapGeometry(NamedTuple):
-    """Where the positions of a feature map lie in its picture: ``side`` a row, the first one's centre, the stride.
+    """Where the positions of a feature map lie in its image: ``side`` a row, the first one's centre, the stride.
 
     In pixels, 0 being the centre of the first pixel.
     """
@@ -87,13 +87,13 @@ class ConvFeatures(nn.Module):
         self.register_buffer("scale", (0.5 / std).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - mean) / std).view(3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
-        # Kernels in this order are 5 to 10 % faster on a CPU, whatever the pictures' own order.
+        # Kernels in this order are 5 to 10 % faster on a CPU, whatever the images' own order.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
-        """Pictures in [-1, 1] -> one map (B, C_l, H_l, W_l) >= 0 a layer, in the network's order.
+        """Images in [-1, 1] -> one map (B, C_l, H_l, W_l) >= 0 a layer, in the network's order.
 
-        The ImageNet mean and deviation are taken off inside. Raises ValueError for pictures that are too
+        The ImageNet mean and deviation are taken off inside. Raises ValueError for images that are too
         small.
         """
         if min(pictures.shape[-2:]) < self.smallest_side:
@@ -124,7 +124,7 @@ class ConvFeatures(nn.Module):
 
     @property
     def smallest_side(self) -> int:
-        """Least height and width of a picture, in pixels, that leaves every layer at least one value."""
+        """Least height and width of an image, in pixels, that leaves every layer at least one value."""
         side = 1
         for step in reversed(self._steps):
             padding = step.padding if isinstance(step, _Conv) else 0
@@ -132,7 +132,7 @@ class ConvFeatures(nn.Module):
         return side
 
     def geometry(self, size_px: int) -> list[MapGeometry]:
-        """Of each map of a picture of ``size_px`` pixels a side, in the network's order."""
+        """Of each map of an image of ``size_px`` pixels a side, in the network's order."""
         return self.geometry_of(self.layers, size_px)
 
     @classmethod
@@ -218,13 +218,13 @@ class RandomFeatures(ConvFeatures):
 class PerceptualLoss(nn.Module):
     """Difference of two batches of images in feature space, summed over the layers (AutoLink eq. 6).
 
-    `features`, a network, maps pictures in [-1, 1] to a tuple of feature maps. `distance` is the mean over a layer's
-    values of the absolute ("l1") or the squared ("mse") difference. `resize` brings pictures to that many
+    `features`, a network, maps images in [-1, 1] to a tuple of feature maps. `distance` is the mean over a layer's
+    values of the absolute ("l1") or the squared ("mse") difference. `resize` brings images to that many
     pixels a side first (bilinear); None leaves them as they are. `unit_length` first scales each position's
     feature vector to length 1 over the channels, as LPIPS does (Zhang et al. 2018, eq. 1), so that every
     layer weighs about alike.
 
-    The authors' code is "l1" on VGG16 with resize=224; the paper says "mse" at the picture's size.
+    The authors' code is "l1" on VGG16 with resize=224; the paper says "mse" at the image's size.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class PerceptualLoss(nn.Module):
 def feature_maps(
     network: nn.Module, pictures: Float[Tensor, "B 3 H W"], *, size: int | None, unit_length: bool
 ) -> FeatureMaps:
-    """A network's maps of pictures in [-1, 1], brought to ``size`` pixels a side first, in single precision at least.
+    """A network's maps of images in [-1, 1], brought to ``size`` pixels a side first, in single precision at least.
 
     ``unit_length`` scales each position to length 1 over the channels.
     """

@@ -94,7 +94,7 @@ class AutoLinkConfig:
 
     @property
     def input_size(self) -> int:
-        """Width and height, in pixels, of the pictures that the detector is given."""
+        """Width and height, in pixels, of the images that the detector is given."""
         return self.image_size if self.detector == "residual" else max(self.image_size, self.features_size)
 
     @property
@@ -104,7 +104,7 @@ class AutoLinkConfig:
 
 
 class Reconstruction(NamedTuple):
-    """What one training pass yields; pictures about in [-1, 1], keypoints (x, y) in [-1, 1].
+    """What one training pass yields; images about in [-1, 1], keypoints (x, y) in [-1, 1].
 
     ``pictures`` are the whole batch under its first masks, then under its second, and so on.
     """
@@ -116,7 +116,7 @@ class Reconstruction(NamedTuple):
 
 
 class AutoLink(WithQuickCopy):
-    """Detects keypoints, draws the graph on them, and repaints a masked picture from that drawing."""
+    """Detects keypoints, draws the graph on them, and repaints a masked image from that drawing."""
 
     def __init__(self, config: AutoLinkConfig) -> None:
         super().__init__()

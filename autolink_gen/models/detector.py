@@ -1,4 +1,4 @@
-"""The keypoint detector: a picture to K heatmaps to K keypoints (AutoLink sec. 3.1)."""
+"""The keypoint detector: an image to K heatmaps to K keypoints (AutoLink sec. 3.1)."""
 
 from itertools import pairwise
 
@@ -12,10 +12,10 @@ from autolink_gen.ops.keypoints import soft_argmax
 class HeatmapDetector(nn.Module):
     """What every detector does: heatmaps, one a keypoint, whose softmax has its mean at the keypoint."""
 
-    span = 1.0  # of the picture: the share from the first to the last position of a heatmap
+    span = 1.0  # of the image: the share from the first to the last position of a heatmap
 
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K H H"]:
-        """Unnormalised heatmaps of pictures in [-1, 1]; each detector makes its own."""
+        """Unnormalised heatmaps of images in [-1, 1]; each detector makes its own."""
         raise NotImplementedError
 
     def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
@@ -23,7 +23,7 @@ class HeatmapDetector(nn.Module):
         return soft_argmax(heatmaps)
 
     def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1]."""
+        """Keypoints (x, y) in [-1, 1] of images in [-1, 1]."""
         return self.keypoints(self.heatmaps(pictures))
 
 
@@ -49,5 +49,5 @@ class Detector(HeatmapDetector):
         return self.layers[-1]
 
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
-        """Unnormalised heatmaps of pictures in [-1, 1]."""
+        """Unnormalised heatmaps of images in [-1, 1]."""
         return self.layers(pictures)

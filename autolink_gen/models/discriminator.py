@@ -1,4 +1,4 @@
-"""The discriminator: residual down blocks, one logit a picture (AutoLink, Appendix C.1)."""
+"""The discriminator: residual down blocks, one logit an image (AutoLink, Appendix C.1)."""
 
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ class DiscriminatorDown(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Tells real pictures from painted ones: a high logit says real."""
+    """Tells real images from painted ones: a high logit says real."""
 
     def __init__(self, config: GanConfig) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Discriminator(nn.Module):
         counts = [scaled(CHANNELS[side], width) for side in sides]
         self.from_picture = nn.Sequential(nn.Conv2d(3 + config.sees_edges, counts[0], 1), leaky_relu())
         self.blocks = nn.Sequential(
-            *(DiscriminatorDown(few, many) for few, many in pairwise(counts)),
+            *(DiscriminatorDown(fewer, more) for fewer, more in pairwise(counts)),
             DiscriminatorDown(counts[-1], counts[-1]),
         )
         last = counts[-1]
@@ -70,7 +70,7 @@ class Discriminator(nn.Module):
     def forward(
         self, pictures: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"] | None = None
     ) -> Float[Tensor, " B"]:
-        """Logits of pictures in [-1, 1]; edge maps are looked at only where ``config.sees_edges``."""
+        """Logits of images in [-1, 1]; edge maps are looked at only where ``config.sees_edges``."""
         if self.config.sees_edges:
             assert edge_maps is not None
             pictures = torch.cat([pictures, power(edge_maps, self.config.edge_power)], dim=1)
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
 def with_minibatch_std(x: Float[Tensor, "B C H W"], *, group: int = _STD_GROUP) -> Float[Tensor, "B D H W"]:
     """Append a channel: the mean deviation of features over groups of the batch (Karras et al. 2018, sec. 3).
 
-    Groups have ``group`` pictures, or all of a batch that does not divide into such.
+    Groups have ``group`` images, or all of a batch that does not divide into such.
     """
     batch, _, height, width = x.shape
     size = group if batch % group == 0 else batch

@@ -83,7 +83,7 @@ class FeatureDetector(HeatmapDetector):
         self.head = conv3x3(channels, num_keypoints)
         self._sides = sides
         finest = places[0]
-        # Centres of the first and the last position in the picture, in [-1, 1].
+        # Centres of the first and the last position in the image, in [-1, 1].
         ends = [finest.first_px, finest.first_px + (finest.side - 1) * finest.stride_px]
         low, high = (2 * ((end + 0.5) * image_size / size - 0.5) / (image_size - 1) - 1 for end in ends)
         self.span, self.shift = (high - low) / 2, (high + low) / 2
@@ -96,11 +96,11 @@ class FeatureDetector(HeatmapDetector):
         self.features.fill(rounded(weights))
 
     def maps(self, pictures: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
-        """The frozen network's maps of pictures in [-1, 1], each position of length 1 over the channels."""
+        """The frozen network's maps of images in [-1, 1], each position of length 1 over the channels."""
         return feature_maps(self.features, pictures, size=self.size, unit_length=True)
 
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K H H"]:
-        """Unnormalised heatmaps of pictures in [-1, 1], or of the ``maps`` of them."""
+        """Unnormalised heatmaps of images in [-1, 1], or of the ``maps`` of them."""
         maps = (self.maps(pictures) if maps is None else maps)[self.first_map :]
         parts = [lateral(values) for lateral, values in zip(self.laterals, maps, strict=True)]
         joined: Tensor | None = None
@@ -114,9 +114,9 @@ class FeatureDetector(HeatmapDetector):
         return heatmaps
 
     def keypoints(self, heatmaps: Float[Tensor, "B K H H"]) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of heatmaps, whose outer positions lie inside the picture."""
+        """Keypoints (x, y) in [-1, 1] of heatmaps, whose outer positions lie inside the image."""
         return soft_argmax(heatmaps) * self.span + self.shift
 
     def forward(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K 2"]:
-        """Keypoints (x, y) in [-1, 1] of pictures in [-1, 1], or of the ``maps`` of them."""
+        """Keypoints (x, y) in [-1, 1] of images in [-1, 1], or of the ``maps`` of them."""
         return self.keypoints(self.heatmaps(pictures, maps))

@@ -74,7 +74,7 @@ class FoldedDetector(HeatmapDetector):
         self.layers = layers.to(memory_format=torch.channels_last)
 
     def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
-        """Unnormalised heatmaps of pictures in [-1, 1]."""
+        """Unnormalised heatmaps of images in [-1, 1]."""
         heatmaps: Tensor = self.layers(pictures.contiguous(memory_format=torch.channels_last))
         return heatmaps.contiguous()
 

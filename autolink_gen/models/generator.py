@@ -48,7 +48,7 @@ class GanConfig:
 
 
 class Generator(nn.Module):
-    """Paints a picture of a style z on an edge map.
+    """Paints an image of a style z on an edge map.
 
     The edge map, brought to 32x32, becomes the 8x8 feature map that stands in for StyleGAN2's constant start, or is
     added to it. Neither noise, nor equalised learning rates, nor path regularisation, as the paper says.
@@ -79,7 +79,7 @@ class Generator(nn.Module):
         _start_edges(self.from_edges)
 
     def forward(self, edge_map: Float[Tensor, "B 1 h w"], z: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
-        """Pictures, about in [-1, 1], on edge maps of any size, in the styles of z from N(0, 1)."""
+        """Images, about in [-1, 1], on edge maps of any size, in the styles of z from N(0, 1)."""
         return self.paint(edge_map, self.style(z))
 
     def style(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
@@ -88,7 +88,7 @@ class Generator(nn.Module):
         return styles
 
     def paint(self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
-        """Pictures, about in [-1, 1], on edge maps of any size, in styles w."""
+        """Images, about in [-1, 1], on edge maps of any size, in styles w."""
         # In half precision there is no such interpolation on a CPU.
         maps = power(edge_map.to(torch.promote_types(edge_map.dtype, torch.float32)), self.config.edge_power)
         small = F.interpolate(maps, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True)

@@ -9,7 +9,7 @@ from autolink_gen.models.blocks import NEGATIVE_SLOPE, conv3x3
 
 
 class ModulatedConv2d(nn.Module):
-    """A 3x3 convolution whose kernel is, for each picture, scaled by its style and brought back to unit norm.
+    """A 3x3 convolution whose kernel is, for each image, scaled by its style and brought back to unit norm.
 
     Scaling the kernel over its inputs equals scaling the inputs, and demodulating it equals scaling the outputs
     (StyleGAN2 eq. 1 and 3): so one plain convolution serves the whole batch.
@@ -21,7 +21,7 @@ class ModulatedConv2d(nn.Module):
         self.to_scale = nn.Linear(style_size, in_channels)
 
     def forward(self, x: Float[Tensor, "B I H W"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B O H W"]:
-        """Convolve in the style of each picture."""
+        """Convolve in the style of each image."""
         scale = self.to_scale(style) + 1
         kernel = self.convolution.weight
         outputs = F.conv2d(x * scale[:, :, None, None], kernel, padding=1)
@@ -43,7 +43,7 @@ class StyledUp(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Float[Tensor, "B I h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B O H W"]:
-        """Double, convolve in the style of each picture, add."""
+        """Double, convolve in the style of each image, add."""
         short = self.shortcut(x)  # a 1x1 convolution and doubling may change places, and this way it is cheaper
         if self.upsample:
             x, short = _double(x), _double(short)

@@ -62,7 +62,7 @@ class SourceMaps(NamedTuple):
 
 
 class AppearanceEncoder(nn.Module):
-    """Features of a picture at full resolution, half, and so on to 1/16."""
+    """Features of an image at full resolution, half, and so on to 1/16."""
 
     def __init__(self, in_channels: int, *, width: float) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class TransferNetwork(WithQuickCopy):
         source_keypoints: Float[Tensor, "B K 2"],
         strengths: Float[Tensor, " K"],
     ) -> Float[Tensor, "B 3 S S"]:
-        """Pictures, about in [-1, 1], of these edge maps and keypoints with the appearance of ``source``.
+        """Images, about in [-1, 1], of these edge maps and keypoints with the appearance of ``source``.
 
         ``strengths`` tell how much each keypoint carries along: :func:`keypoint_strengths`.
         """

@@ -1,4 +1,4 @@
-"""The UNet that paints pictures from edge maps: for the graph learner, and for pose transfer."""
+"""The UNet that paints images from edge maps: for the graph learner, and for pose transfer."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class UNet(nn.Module):
         self.head = conv3x3(2 * c64 + g1, out_channels)
 
     def forward(self, x: Float[Tensor, "B I H W"], guests: Sequence[Tensor | None] = ()) -> Float[Tensor, "B O H W"]:
-        """The painted picture; H and W are multiples of 16.
+        """The painted image; H and W are multiples of 16.
 
         ``guests``, none or five, are features that join those of x at full resolution, half, and so on to 1/16.
         """

@@ -1,4 +1,4 @@
-"""What a model finds in pictures once its training diverged: finite weights, and keypoints that are no numbers."""
+"""What a model finds in images once its training diverged: finite weights, and keypoints that are no numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class DivergedModelError(ValueError):
-    """A model finds nothing in a picture, whatever the picture: its training diverged."""
+    """A model finds nothing in an image, whatever the image: its training diverged."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -20,7 +20,7 @@ class DivergedModelError(ValueError):
 
 
 def check_found(keypoints: Float[Tensor, "*batch K 2"] | Float[ndarray, "*batch K 2"], *, name: str) -> None:
-    """DivergedModelError, with the model's ``name``, where no keypoint of a picture is finite.
+    """DivergedModelError, with the model's ``name``, where no keypoint of an image is finite.
 
     For what the model itself found: keypoints that are left out afterwards are no fault of it.
     """

@@ -2,7 +2,7 @@
 
 The score of edge (i, j) at pixel p is ``log w_ij - d_ij(p)^2 / sigma^2``; the edge map is the exponential of the
 largest score. :func:`edge_map_dense` writes that down for all edges at once and is the oracle. :func:`edge_map`
-finds the winning edge of each pixel first, without a gradient, and looks at few edges: it cuts the picture into
+finds the winning edge of each pixel first, without a gradient, and looks at few edges: it cuts the image into
 tiles and drops from each tile the edges that cannot win in it, since distance changes by at most the distance
 moved, and those whose exponential is zero all over it. What it keeps for the backward pass is the map and the
 winners; gradients go to the winner of each pixel alone, as those of a maximum do.
@@ -180,7 +180,7 @@ class _FootPoints(NamedTuple):
     x: Float[Tensor, "B P"]
     y: Float[Tensor, "B P"]
     t: Float[Tensor, "B P"]  # 0 at the edge's start, 1 at its end
-    edge_of_batch: Int[Tensor, "B P"]  # the edge's number among the B E edges of all pictures
+    edge_of_batch: Int[Tensor, "B P"]  # the edge's number among the B E edges of all images
 
     def distance2(self) -> Float[Tensor, "B P"]:
         """Squared distance of each pixel from its winning edge, in normalised units."""

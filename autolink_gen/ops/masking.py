@@ -1,4 +1,4 @@
-"""The random mask that hides most of the picture from the decoder (AutoLink sec. 3.2)."""
+"""The random mask that hides most of the image from the decoder (AutoLink sec. 3.2)."""
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ def random_block_mask(
 ) -> Float[Tensor, "B 1 size size"]:
     """Masks of ``grid`` x ``grid`` blocks, each dropped with probability ``ratio``: 1 = kept, 0 = dropped.
 
-    One draw a picture. The draw is made on the generator's device and moved to ``device``, so that a seed
+    One draw an image. The draw is made on the generator's device and moved to ``device``, so that a seed
     gives the same masks everywhere. Raises ValueError where ``size`` is no multiple of ``grid`` or the
     ratio is outside [0, 1].
 

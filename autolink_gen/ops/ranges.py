@@ -1,4 +1,4 @@
-"""What users hand over, checked: a picture or a keypoint in another range would give a wrong answer without a word."""
+"""What users hand over, checked: an image or a keypoint in another range would give a wrong answer without a word."""
 
 import numpy as np
 import torch
@@ -6,12 +6,12 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-FARTHEST = 32.0  # of half the picture's width from its middle: what lies farther is in pixels
+FARTHEST = 32.0  # of half the image's width from its middle: what lies farther is in pixels
 _SLACK = 0.1  # enlarging by bicubic interpolation leads so far out of the range
 
 
 def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "..."]:
-    """Pictures in [0, 1] as floats: floats as they are, uint8 divided by 255.
+    """Images in [0, 1] as floats: floats as they are, uint8 divided by 255.
 
     One look at the smallest and the largest value, for which the device is waited for. Raises ValueError for what is
     no tensor, for other types, and for values that are no numbers or lie outside [0, 1] by more than a tenth.
@@ -64,7 +64,7 @@ def _check_unit(images: Tensor, name: str) -> None:
 
 
 def check_bytes(picture: ndarray, *, name: str = "picture") -> None:
-    """ValueError for a picture that is no array of uint8."""
+    """ValueError for an image that is no array of uint8."""
     kind = picture.dtype if isinstance(picture, ndarray) else type(picture).__name__
     if kind != np.uint8:
         raise ValueError(
@@ -76,7 +76,7 @@ def check_bytes(picture: ndarray, *, name: str = "picture") -> None:
 def check_keypoints(keypoints: Float[Tensor, "*batch 2"], *, name: str = "keypoints") -> None:
     """ValueError for keypoints that are no finite numbers, or so far out of [-1, 1] that they must be in pixels.
 
-    Some may lie outside of the picture, where they were moved. The device is waited for.
+    Some may lie outside of the image, where they were moved. The device is waited for.
     """
     if not keypoints.numel():
         return

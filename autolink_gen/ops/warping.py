@@ -24,7 +24,7 @@ def keypoint_flow(
     sigma2: float,
     size: int,
 ) -> Float[Tensor, "B size size 2"]:
-    """For each pixel of a picture with keypoints ``here``: where to look, (x, y) in [-1, 1], in one with ``there``.
+    """For each pixel of an image with keypoints ``here``: where to look, (x, y) in [-1, 1], in one with ``there``.
 
     Moving least squares (Schaefer, McPhail and Warren 2006): each place is moved by the affine map that fits the
     keypoints best, weighted by ``strengths`` exp(-d^2 / sigma2), with d their distance from the place. A ridge of

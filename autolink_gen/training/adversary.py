@@ -26,7 +26,7 @@ class DiscriminatorLosses(NamedTuple):
 
 
 def make_adversary(networks: GanConfig, config: AdversarialConfig) -> "Adversary":
-    """A discriminator with its loss, gamma being the picture size's own unless the configuration has one."""
+    """A discriminator with its loss, gamma being the image size's own unless the configuration has one."""
     gamma = default_gamma(networks.image_size) if config.gamma is None else config.gamma
     return Adversary(Discriminator(networks), config, gamma=gamma).to(memory_format=torch.channels_last)
 

@@ -18,9 +18,9 @@ _TURN_DEGREES, _MOST_SHIFT, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
 
 
 class Augment(nn.Module):
-    """Recolours pictures, then moves them and covers a part of each; edge maps are moved and covered alike.
+    """Recolours images, then moves them and covers a part of each; edge maps are moved and covered alike.
 
-    For GANs on few pictures (DiffAugment: Zhao et al. 2020).
+    For GANs on few images (DiffAugment: Zhao et al. 2020).
     """
 
     def __init__(self) -> None:
@@ -74,9 +74,9 @@ class RandomMove(nn.Module):
 
 
 class Recolour(nn.Module):
-    """Mixes the colours of pictures, and makes negatives of some; ``strength`` from 0, not at all, to 1.
+    """Mixes the colours of images, and makes negatives of some; ``strength`` from 0, not at all, to 1.
 
-    One linear map of the colours a picture. At strength 1, half of the pictures become negatives: whether a coat is
+    One linear map of the colours an image. At strength 1, half of the images become negatives: whether a coat is
     black or white cannot be told from them.
     """
 
@@ -99,7 +99,7 @@ class Recolour(nn.Module):
 
 
 class VaryPairs(nn.Module):
-    """Recolours some pairs of pictures, and turns, scales and shifts them a little, both pictures of a pair alike.
+    """Recolours some pairs of images, and turns, scales and shifts them a little, both images of a pair alike.
 
     For clips of few people: a network that has seen a face in one colour at one place alone knows the face by heart.
     Differs: the paper has no such augmentation.

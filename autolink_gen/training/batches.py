@@ -25,9 +25,9 @@ class Stream(IntEnum):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Endless batches of indices from ``start_step`` on: every picture once an epoch, each epoch reshuffled.
+    """Endless batches of indices from ``start_step`` on: every image once an epoch, each epoch reshuffled.
 
-    ``batch_size`` counts one process's pictures; ``rank`` of ``world_size`` processes takes every
+    ``batch_size`` counts one process's images; ``rank`` of ``world_size`` processes takes every
     ``world_size``-th index of the common order.
     """
 
@@ -78,9 +78,9 @@ def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = Stream.
 def endless_batches(
     dataset: Dataset[Tensor], sampler: StepSampler, *, workers: int = 0
 ) -> Iterator[UInt8[Tensor, "B 3 S S"]]:
-    """Batches of pictures in the sampler's order, without end, read by so many processes or, with 0, by this one.
+    """Batches of images in the sampler's order, without end, read by so many processes or, with 0, by this one.
 
-    Raises LostWorkerError where such a process was killed, and what reading raised where pictures cannot be read.
+    Raises LostWorkerError where such a process was killed, and what reading raised where images cannot be read.
     """
     # The loader draws a seed for its workers; from a generator of its own it does not touch the global one.
     generator = torch.Generator()
@@ -116,7 +116,7 @@ def to_float(pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str =
 def flip_some(
     pictures: Shaped[Tensor, "B *rest S S"], *, probability: float, generator: torch.Generator
 ) -> Shaped[Tensor, "B *rest S S"]:
-    """Mirror each picture, or each group of pictures as a whole, with the given probability."""
+    """Mirror each image, or each group of images as a whole, with the given probability."""
     if probability == 0:
         return pictures
     flipped = torch.rand(len(pictures), generator=generator) < probability

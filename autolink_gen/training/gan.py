@@ -32,8 +32,8 @@ MIN_PICTURES = 8
 def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     """Train, or go on training, the run in ``launch.folder``; returns it with what stopped it, if anything did.
 
-    ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the pictures', where
-    the folder's run has another graph, for fewer than eight pictures, and where the graph finds nothing in the first.
+    ``graph`` stays as it is, and the run keeps a copy. Raises ValueError where its size is not the images', where
+    the folder's run has another graph, for fewer than eight images, and where the graph finds nothing in the first.
     """
     check_size(config.model.image_size, graph)
     fabric = start_fabric(launch, config.training)
@@ -114,7 +114,7 @@ def move_some(
 def other_poses(
     keypoints: Float[Tensor, "B K 2"], config: PoseConfig, *, generator: torch.Generator
 ) -> Float[Tensor, "B K 2"]:
-    """For each picture the pose of another of the batch; shares of them mixed with a third one's, or jittered."""
+    """For each image the pose of another of the batch; shares of them mixed with a third one's, or jittered."""
     batch = len(keypoints)
     shift = int(torch.randint(1, max(2, batch), (), generator=generator))
     poses, third = keypoints.roll(shift, 0), keypoints.roll(2 * shift + 1, 0)

@@ -1,4 +1,4 @@
-"""What users look at while a GAN trains: its weights, grids of samples, the curve of its distance to real pictures."""
+"""Weights, sample grids and quality curves written during GAN training."""
 
 import logging
 import math
@@ -65,7 +65,7 @@ class GanSamples:
         return torch.randn(count, self.config.model.style_size, generator=draw)
 
     def painted(self, generator: Generator, count: int) -> Iterator[Float[Tensor, "B 3 S S"]]:
-        """Batches in [0, 1] of ``count`` painted pictures: poses of training pictures, and as many styles."""
+        """Batches in [0, 1] of ``count`` painted images: poses of training images, and as many styles."""
         device, z = self.graph.edge_weights.device, self.styles(count, stream=Stream.MEASURED_STYLES)
         start = 0
         for pictures in spread_batches(self.dataset, count=count, batch_size=_BATCH):
@@ -84,11 +84,11 @@ class GanSamples:
 
 
 class Quality:
-    """The Frechet distance of VGG16 features between painted and held-out pictures, through the run.
+    """The Frechet distance of VGG16 features between painted and held-out images, through the run.
 
-    ``fd_vgg16.json`` holds it at every save, beside two marks: the same for real training pictures (the floor) and
+    ``fd_vgg16.json`` holds it at every save, beside two marks: the same for real training images (the floor) and
     for the untrained generator (the ceiling); ``fd_vgg16.png`` draws it. Without a held-out part the training
-    pictures are compared with, and there is no floor.
+    images are compared with, and there is no floor.
     """
 
     def __init__(

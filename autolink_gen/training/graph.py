@@ -1,4 +1,4 @@
-"""Training loop 1: keypoints and their graph from unlabelled pictures (AutoLink)."""
+"""Training loop 1: keypoints and their graph from unlabelled images (AutoLink)."""
 
 import math
 from contextlib import closing
@@ -90,7 +90,7 @@ def thickness_at(step: int, config: GraphRunConfig) -> float:
 
 
 class Samples:
-    """What users look at while a run goes on: the weights to use, a grid of samples, the graph on pictures."""
+    """Writes weights, sample grids and the graph on some images during training."""
 
     num_samples = 8
     num_graphs = 40

@@ -1,4 +1,4 @@
-"""What the graph learner is shown at a step, and what its model is judged by."""
+"""What the graph learner is shown at a step, and its loss."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +61,7 @@ class GraphLoss:
             ours.fill(rounded(ours.state_dict()))
 
     def views(self, pictures: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
-        """What a step with these pictures is shown; ``generator`` is on the CPU."""
+        """What a step with these images is shown; ``generator`` is on the CPU."""
         views = self.config.views
 
         def seed() -> int:
@@ -119,7 +119,7 @@ def make_loss(config: PerceptualConfig) -> PerceptualLoss:
 
 
 def shares_features(config: GraphRunConfig) -> bool:
-    """Whether the maps of a picture that the loss compares are those that the detector looks at."""
+    """Whether the maps of an image that the loss compares are those that the detector looks at."""
     model, loss = config.model, config.perceptual
     same = model.features == loss.features and (loss.resize or model.image_size) == model.features_size
     return model.detector == "features" and same and loss.unit_length

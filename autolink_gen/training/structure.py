@@ -29,10 +29,12 @@ class StructureLosses(NamedTuple):
 
 
 class StructureTerm:
-    """Detects keypoints in painted pictures that were moved a little, and tells how far from their places they are.
+    """Measures how far painted images show their keypoints from where they were asked for.
+
+    The images are moved a little before keypoints are detected in them.
 
     A detector looked at always the same way can be pleased by strokes that mean nothing to anyone else; one that
-    sees the picture turned, scaled and shifted, each time otherwise, much less. And a painted picture need not be
+    sees the image turned, scaled and shifted, each time otherwise, much less. And a painted image need not be
     clearer than real ones, moved likewise: where the detector itself wavers, more could be had by strokes alone.
     Keypoints without edges do not count: no edge map shows where they should be. Differs: the paper has no such term.
     """

@@ -53,8 +53,8 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
         labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
         poses = poses_of(pairs, graph)
         check_found(poses, name=config.graph.run or "the graph")
-        whole = Transfer(graph, network, labels, poses)
-        samples = TransferSamples(pairs, held_out, whole, config)
+        model = Transfer(graph, network, labels, poses)
+        samples = TransferSamples(pairs, held_out, model, config)
         reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
         run = Run(
             fabric,
@@ -70,12 +70,12 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
         if fabric.is_global_zero and config.progress.pictures:
             reconstruction.begin(run)
         with closing(run):
-            _loop(run, config, whole, pairs)
+            _loop(run, config, model, pairs)
     return run
 
 
-def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraws) -> None:
-    fabric, length, graph = run.fabric, config.training, whole.graph
+def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: FrameDraws) -> None:
+    fabric, length, graph = run.fabric, config.training, model.graph
     losses = _Losses(config).to(fabric.device)
     structure_of, vary = StructureTerm(graph), VaryPairs(config.data.varied)
     batches = run.batches(pairs, workers=config.data.workers)
@@ -86,7 +86,7 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
         seen = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
         both = seen.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         keypoints = graph.detect_unchecked(both)
-        target, source = Drawn(both, keypoints, whole.edge_maps(keypoints)).halves()
+        target, source = Drawn(both, keypoints, model.edge_maps(keypoints)).halves()
         for optimiser in (run.optimiser, run.critic_optimiser):
             if optimiser is not None:
                 rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
@@ -96,7 +96,7 @@ def _loop(run: Run, config: TransferRunConfig, whole: Transfer, pairs: FrameDraw
             source=to_signed(source.images),
             source_edge_maps=source.edge_map,
             source_keypoints=source.keypoints,
-            strengths=whole.strengths,
+            strengths=model.strengths,
         )
         fake = target._replace(images=from_signed(painted.float()))
         parts = losses(fake.images, target.images)

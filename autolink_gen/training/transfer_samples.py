@@ -1,4 +1,4 @@
-"""What users look at while a transfer network trains: its weights, grids of frames, its error on held-out clips."""
+"""Weights, frame grids and held-out error written during transfer training."""
 
 import math
 from collections.abc import Iterator
@@ -40,8 +40,8 @@ class TransferSamples:
 
     num_pairs = 8
 
-    def __init__(self, pairs: FrameDraws, held_out: FrameDraws, whole: Transfer, config: TransferRunConfig) -> None:
-        self.pairs, self.held_out, self.whole, self.config = pairs, held_out, whole, config
+    def __init__(self, pairs: FrameDraws, held_out: FrameDraws, transfer: Transfer, config: TransferRunConfig) -> None:
+        self.pairs, self.held_out, self.transfer, self.config = pairs, held_out, transfer, config
 
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
@@ -57,7 +57,7 @@ class TransferSamples:
         """The network to use, in eval mode, with the graph."""
         network = run.usable
         assert isinstance(network, TransferNetwork)
-        return Transfer(self.whole.graph, network.eval(), self.whole.labels, self.whole.poses)
+        return Transfer(self.transfer.graph, network.eval(), self.transfer.labels, self.transfer.poses)
 
     def _grid(self, transfer: Transfer) -> UInt8[ndarray, "_ _ 3"]:
         """Sources, true frames with their graph, painted frames; then others' motion, and that painted.
