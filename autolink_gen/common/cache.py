@@ -62,7 +62,10 @@ def locked(name: str) -> Iterator[bool]:
 
 
 def _open_lock(path: Path) -> int:
-    """Open a lock's file, which stays empty: what lies in its place is neither cut nor waited for."""
+    """Open a lock's file, which stays empty: what lies in its place is neither cut nor waited for.
+
+    filelock would empty a file in its place, and lock a pipe.
+    """
     if path.is_symlink():
         raise OSError(errno.ELOOP, "a symbolic link is in the way", str(path))
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)

@@ -39,6 +39,8 @@ class _Pool(NamedTuple):
     stride: int
 
 
+# Written out, though torchvision has both networks (a test compares them): importing torchvision takes 1.4 s, more than
+# all else that finding keypoints imports after torch.
 _Plan = Sequence[_Conv | _Pool]
 
 
@@ -131,13 +133,12 @@ class ConvFeatures(nn.Module):
             side = max((side - 1) * step.stride + step.kernel_size - 2 * padding, 1)
         return side
 
-    def geometry(self, size_px: int) -> list[MapGeometry]:
-        """Of each map of an image of ``size_px`` pixels a side, in the network's order."""
-        return self.geometry_of(self.layers, size_px)
-
     @classmethod
     def geometry_of(cls, layers: Sequence[str], size_px: int) -> list[MapGeometry]:
-        """The same of a network with these layers, without making it. Raises ValueError for an unknown layer."""
+        """Where the maps of these layers lie in an image of ``size_px`` pixels a side, in the network's order.
+
+        Nothing is built. Raises ValueError for an unknown layer.
+        """
         found = []
         side, first_px, stride_px = size_px, 0.0, 1
         for step in _steps_until_last(cls.plan, layers, owner=cls.__name__):

@@ -20,7 +20,7 @@ class Curve:
     def __init__(self, folder: Path, name: str, *, marks: dict[str, str]) -> None:
         self.folder, self.name, self.marks = folder, name, marks
         self.values: dict[str, Any] = {"curve": []}
-        self._told = False
+        self._has_warned = False
 
     def take_up(self, step: int) -> bool:
         """Go on with the curve that is there, up to a step; whether there is one. BadFileError for a damaged one."""
@@ -47,9 +47,9 @@ class Curve:
         try:
             drawn = distance_curve(self.values["curve"], key=self.name, marks=marks)
         except MissingExtraError as error:
-            if not self._told:
+            if not self._has_warned:
                 log.warning("%s; the curve is in %s", error, self.folder / f"{self.name}.json")
-            self._told = True
+            self._has_warned = True
             return
         write_picture(self.folder / f"{self.name}.png", drawn, follow_links=False)
 

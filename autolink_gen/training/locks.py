@@ -1,4 +1,8 @@
-"""The lock on a run's folder: one process at a time trains in it, moves it or clears it up."""
+"""The lock on a run's folder: one process at a time trains in it, moves it or clears it up.
+
+The file names its holder, to other users too, and goes with the lock, even when the folder moves meanwhile; forked
+readers of data do not inherit it. filelock does none of that.
+"""
 
 import contextlib
 import functools

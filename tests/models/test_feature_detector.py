@@ -43,7 +43,7 @@ def test_maps_lie_where_geometry_says(network, size):
     """What a position in the middle of a map looks at has its middle where geometry puts the position."""
     features = network().double()
     pictures = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-    for place, values in zip(features.geometry(size), features(pictures), strict=True):
+    for place, values in zip(features.geometry_of(features.layers, size), features(pictures), strict=True):
         assert values.shape[1:] == (place.channels, place.side, place.side)
         middle = place.side // 2
         (gradient,) = torch.autograd.grad(values[0, :, middle, middle].sum(), pictures, retain_graph=True)
@@ -57,7 +57,7 @@ def test_maps_lie_where_geometry_says(network, size):
 
 
 def test_first_position_of_alexnet_is_the_middle_of_its_first_kernel():
-    first, second, *_, last = AlexNetFeatures().geometry(128)
+    first, second, *_, last = AlexNetFeatures.geometry_of(AlexNetFeatures.default_layers, 128)
     assert (first.side, first.first_px, first.stride_px) == (31, 3.0, 4)
     assert (second.side, second.first_px, second.stride_px) == (15, 7.0, 8)
     assert (last.side, last.first_px, last.stride_px) == (7, 15.0, 16)
@@ -123,7 +123,7 @@ def test_widths_of_heatmaps_are_in_units_of_the_picture():
     model = small_model()
     nn.init.zeros_(model.detector.head.weight)
     keypoints, widths = model.detect_with_widths(torch.rand(2, 3, 64, 64))
-    count = model.detector.features.geometry(64)[-1].side
+    count = model.detector.features.geometry_of(model.detector.features.layers, 64)[-1].side
     line = torch.linspace(-1, 1, count) * model.detector.span
     torch.testing.assert_close(widths, torch.full((2, 4), float((2 * line.square().mean()).sqrt())))
     torch.testing.assert_close(keypoints, torch.full((2, 4, 2), model.detector.shift), atol=1e-5, rtol=0)
