@@ -84,10 +84,12 @@ class ConvFeatures(nn.Module):
             _start_he_normal(self.features, seed)
         else:
             self.fill(weights)
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        # On the CPU: on the meta device torch would import its compiler for the divisions.
+        mean, std = (torch.tensor(values, device="cpu") for values in (IMAGENET_MEAN, IMAGENET_STD))
+        device = next(self.features.parameters()).device
         # ((x + 1) / 2 - mean) / std as one multiplication and one addition.
-        self.register_buffer("scale", (0.5 / std).view(3, 1, 1), persistent=False)
-        self.register_buffer("shift", ((0.5 - mean) / std).view(3, 1, 1), persistent=False)
+        self.register_buffer("scale", (0.5 / std).view(3, 1, 1).to(device), persistent=False)
+        self.register_buffer("shift", ((0.5 - mean) / std).view(3, 1, 1).to(device), persistent=False)
         self.requires_grad_(False).eval()
         # Kernels in this order are 5 to 10 % faster on a CPU, whatever the images' own order.
         self.to(memory_format=torch.channels_last)

@@ -126,10 +126,11 @@ class AutoLink(WithQuickCopy):
         maps = config.num_edges if config.drawing == "channels" else 1
         self.decoder = UNet(3 + maps, 3, width=config.decoder_width or config.width)
         self.alpha = nn.Parameter(torch.ones(()), requires_grad=config.learn_alpha)
-        start = torch.randn(count, count) / 10 + config.edge_weight_start
+        # In place: of the rest torch's compiler, a second's import, would take charge on the meta device.
+        start = torch.randn(count, count).div_(10).add_(config.edge_weight_start).div_(config.edge_weight_rate)
         # Learns edge_weight_rate times as fast as the rest, since the raw parameter is multiplied by it.
         has_edges = config.drawing != "points"
-        self.raw_edge_weights = nn.Parameter(start / config.edge_weight_rate, requires_grad=has_edges)
+        self.raw_edge_weights = nn.Parameter(start, requires_grad=has_edges)
         self.sigma2 = config.sigma2  # training may start thicker
         if config.learn_sigma2 != "no":
             shape = (config.num_edges,) if config.learn_sigma2 == "edge" else ()

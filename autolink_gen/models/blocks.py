@@ -99,9 +99,12 @@ class Down(nn.Sequential):
 
 
 def start_convolutions(module: nn.Module) -> None:
-    """Kaiming-normal weights for LeakyReLU 0.2 and zero biases in every convolution of ``module`` that learns."""
+    """Kaiming-normal weights for LeakyReLU 0.2 and zero biases in every convolution of ``module`` that learns.
+
+    Layers on the meta device have no numbers: torch would import its compiler, a second and more, to draw none.
+    """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
+        if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad and not layer.weight.is_meta:
             nn.init.kaiming_normal_(layer.weight, a=NEGATIVE_SLOPE)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -68,7 +68,7 @@ class Generator(nn.Module):
             leaky_relu(),
         )
         if config.learned_start:
-            self.start = nn.Parameter(_START_SPREAD * torch.randn(1, start, _START_SIZE, _START_SIZE))
+            self.start = nn.Parameter(torch.randn(1, start, _START_SIZE, _START_SIZE).mul_(_START_SPREAD))
         counts = [scaled(count, config.width) for side, count in CHANNELS.items() if side <= config.image_size]
         blocks = [StyledUp(start, start, size, upsample=False)]
         blocks += [StyledUp(channels, fewer, size) for channels, fewer in pairwise(counts)]
@@ -107,13 +107,14 @@ def _start_edges(layers: nn.Sequential) -> None:
     assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d) and last.bias is not None
     with torch.no_grad():
         first.weight.mul_(_EDGE_GAIN)
-    nn.init.normal_(last.bias, std=_START_SPREAD)
+    if not last.bias.is_meta:
+        nn.init.normal_(last.bias, std=_START_SPREAD)
 
 
 def _start_linears(module: nn.Module) -> None:
     """Kaiming-normal mapping layers; scales of modulated convolutions spread by about 1, as StyleGAN2's do."""
     for name, layer in module.named_modules():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear) and not layer.weight.is_meta:
             gain = 0.5 if name.endswith("to_scale") else 1.0
             nn.init.normal_(layer.weight, std=gain * (2 / layer.in_features) ** 0.5)
             nn.init.zeros_(layer.bias)
