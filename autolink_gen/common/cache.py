@@ -1,4 +1,4 @@
-"""The folder where what was fetched is kept, and its locks."""
+"""The cache folder for fetched files, and its locks."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ DAY_S = 24 * 60 * 60
 
 
 def cache_folder() -> Path:
-    """Folder of our cache: the environment's AUTOLINK_GEN_CACHE, else the system's for this user.
+    """The cache folder: AUTOLINK_GEN_CACHE of the environment, else the system's default.
 
     Raises ValueError for the home of a user whom the system does not know.
     """
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def cache_subfolder(name: str) -> Path:
-    """A folder in our cache, made where it is missing; ValueError where it cannot be."""
+    """A folder in the cache, created if missing; ValueError where it cannot be."""
     folder = cache_folder() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,10 @@ def cache_subfolder(name: str) -> Path:
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[bool]:
-    """Hold a lock of the cache, so that the processes of one training run fetch once; freed even when killed.
+    """Hold a lock of the cache, so that several processes fetch a file once.
 
-    Gives whether the system can lock: Windows cannot, nor can some file systems. Raises ValueError where the cache
-    cannot be written.
+    A killed process frees it. Gives whether the system can lock: Windows cannot, nor can some file systems. Raises
+    ValueError where the cache cannot be written.
     """
     folder = cache_subfolder("")
     try:
@@ -62,7 +62,7 @@ def locked(name: str) -> Iterator[bool]:
 
 
 def _open_lock(path: Path) -> int:
-    """Open a lock's file, which stays empty: what lies in its place is neither cut nor waited for.
+    """Open a lock file without emptying, following or waiting for what lies there.
 
     filelock would empty a file in its place, and lock a pipe.
     """
@@ -88,7 +88,7 @@ def _lock(handle: int, folder: Path) -> bool:
 
 
 def clear_leftovers(path: Path, *, alone: bool) -> None:
-    """Remove what killed processes left of writing `path`: plain files beside it with the names we give them.
+    """Remove the temporary files that killed processes left beside `path`.
 
     `alone`: a lock tells that nobody writes `path` now; else what is younger than a day stays.
     """

@@ -1,10 +1,10 @@
-"""The device that is taken where none is named."""
+"""The default device and precision."""
 
 import torch
 
 
 def best_device() -> str:
-    """The kind of device to take where none is named: "cuda" where there is one, else "cpu".
+    """The default device: "cuda" where there is one, else "cpu".
 
     An Apple GPU, "mps", is taken where it is named alone: some operations and all double precision are missing there.
     """
@@ -12,7 +12,7 @@ def best_device() -> str:
 
 
 def best_precision(kind: str) -> str:
-    """The precision to train in on a kind of device: "bf16-mixed" where it multiplies such numbers, else "32-true".
+    """The default precision: "bf16-mixed" where the device multiplies it, else "32-true".
 
     Processors that have to convert them first are slower with them than without.
     """

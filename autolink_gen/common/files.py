@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their target, read back, and only then given its name."""
+"""Atomic file writing, and readable errors for damaged files."""
 
 import errno
 import hashlib
@@ -28,12 +28,14 @@ _PAUSES_S = (0.05, 0.1, 0.2, 0.4)
 
 
 class BadFileError(ValueError):
-    """A file that cannot be read for what it should be; the message names it, the reason and the remedy."""
+    """A file that is damaged or of another kind; names the file, the reason, the remedy."""
 
 
 @contextmanager
 def reading(name: str | Path, kind: str, *, remedy: str) -> Iterator[None]:
-    """Make one BadFileError of whatever a parser raises over a file: "NAME is no readable KIND: why; REMEDY".
+    """Turn whatever a parser raises into one BadFileError.
+
+    It reads "NAME is no readable KIND: why; REMEDY".
 
     A damaged or hostile file makes parsers raise anything at all, MemoryError and RecursionError included, and each
     kind of file has one net, which is this. A BadFileError passes as it is.
@@ -47,7 +49,7 @@ def reading(name: str | Path, kind: str, *, remedy: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error says, in one printable line: the system's words, or the first line, or else its kind."""
+    """An error's message as one printable line, or its type if it has none."""
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
     if isinstance(error, RecursionError):
@@ -64,7 +66,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with ~ in the place of a home; ValueError for the home of a user whom the system does not know."""
+    """The path with ~ expanded; ValueError for an unknown user's home."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -72,7 +74,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def check_free(*paths: Path, overwrite: bool, option: str = "--out") -> None:
-    """ValueError where a file that is to be written is there already, unless it may be replaced, or cannot be there.
+    """Raise ValueError for output files that exist already or cannot be written.
 
     What is no ordinary file, a pipe or a terminal, is written into and stays; a link stays too, and where it leads to
     nothing there is nothing to lose. ``option`` is the one that names another place. Call it before anything that
@@ -104,10 +106,10 @@ def _check_parent(path: Path, option: str) -> None:
 
 
 def temporary_beside(path: Path, *, part: str = "") -> Path:
-    """The hidden name that a file has while it is written, ".NAME.PID.tmp" beside it, cut to what systems take.
+    """The temporary name of a file being written: ".NAME.PID.tmp" beside it.
 
-    It has no bytes that are no UTF-8 in it, which libraries stumble over. ``part`` stands behind the name, where a
-    process writes two for one file.
+    It is cut to the length that systems take, and has no bytes that are no UTF-8, which libraries
+    stumble over. ``part`` stands behind the name, where a process writes two for one file.
     """
     end = f"{part}.{os.getpid()}.tmp"
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\\", "_")
@@ -119,21 +121,21 @@ def temporary_beside(path: Path, *, part: str = "") -> Path:
 
 
 def aside_of(path: Path, *, keep_ending: bool = False) -> Path:
-    """The name that nothing has yet under which something is moved aside: NAME.old1, or STEM.old1.ENDING."""
+    """The first free name for moving a file aside: NAME.old1, or STEM.old1.ENDING."""
     stem, ending = (path.stem, path.suffix) if keep_ending else (path.name, "")
     names = (path.with_name(f"{stem}.old{number}{ending}") for number in range(1, 10**6))
     return next(name for name in names if not os.path.lexists(name))
 
 
 def fitting_name(stem: str, ending: str) -> str:
-    """The name of a file, its ending whole and the rest cut to what systems take."""
+    """A file name cut to the length that systems take, its ending kept."""
     while len(os.fsencode(stem + ending)) > _MAX_NAME_BYTES:
         stem = stem[:-1]
     return stem + ending
 
 
 class UnfinishedFile:
-    """A file that is being written under the name `temporary`, and has its own only once it is whole.
+    """A file written under a temporary name until it is whole.
 
     With ``follow_links``, for names that users give, a link stays and the file that it leads to is replaced; what is no
     ordinary file, a pipe or a terminal, is written into, and "-" is the standard output. Without it whatever has the
@@ -155,7 +157,7 @@ class UnfinishedFile:
             self.temporary.unlink(missing_ok=True)  # a link that lies there would be written through
 
     def keep(self, check: Callable[[Path], object] = Path.stat, *, sync: bool = True) -> None:
-        """Bring what was written to the disk, read it back by ``check``, and give it its name; OSError where not."""
+        """Sync the file, read it back with ``check``, and rename it; OSError if it fails."""
         if self.is_stream:
             check(self.temporary)
             pour(self.temporary, self.path)
@@ -170,7 +172,7 @@ class UnfinishedFile:
             sync_folder(self._target.parent)
 
     def discard(self) -> None:
-        """Remove what has not got its name; nothing where it has."""
+        """Remove the temporary file, if it was not kept."""
         with suppress(NotADirectoryError):  # where its folder is none, the error that tells so goes on
             self.temporary.unlink(missing_ok=True)
         if self._folder is not None:
@@ -178,7 +180,7 @@ class UnfinishedFile:
 
 
 def _behind_links(path: Path) -> Path:
-    """The file that a link leads to, which need not exist; OSError for a link that leads to itself."""
+    """The target of a link, which need not exist; OSError for a circular link."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -188,7 +190,7 @@ def _behind_links(path: Path) -> Path:
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    """Rename over what is there; on Windows again and again for a second: what reads a file there also holds it."""
+    """Rename over the target; on Windows retry for a second, while readers hold it."""
     for pause_s in _PAUSES_S if _IS_WINDOWS and not target.is_dir() else ():
         try:
             temporary.replace(target)
@@ -231,7 +233,7 @@ def whole(
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """A hidden folder beside ``path`` to fill in the block; what was not moved out of it by then is removed."""
+    """A temporary folder beside ``path``, removed at the end of the block."""
     temporary = temporary_beside(path)
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had the same number
     try:
@@ -242,7 +244,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def remedy_for(error: BaseException, path: Path, remedy: str = _REMEDY) -> str:
-    """What helps against an error in writing ``path``: ``remedy``, but where it would change nothing."""
+    """The advice for an error in writing ``path``: ``remedy`` unless another helps more."""
     if isinstance(error, IsADirectoryError) or path.is_dir():
         return "a folder has that name: move it away, or choose another name"
     if isinstance(error, FileExistsError | NotADirectoryError):
@@ -257,7 +259,7 @@ def remedy_for(error: BaseException, path: Path, remedy: str = _REMEDY) -> str:
 
 
 def no_space(error: BaseException | None) -> bool:
-    """Whether an error comes from a disk that is full or takes nothing: no other file can be written there either."""
+    """Whether the disk is full or read-only, so that no other file can be written."""
     while error is not None:
         if getattr(error, "errno", None) in _NO_SPACE:
             return True

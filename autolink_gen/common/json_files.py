@@ -1,4 +1,4 @@
-"""Small JSON files, read without more memory than they may take."""
+"""Small JSON files, read with a bound on their size."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def read_small_json(file: Path, *, most_bytes: int) -> Any:
-    """What a file holds; ValueError for one of more bytes, and whatever the parser raises for what is no JSON."""
+    """The parsed file; ValueError for too many bytes, the parser's error for other content."""
     size = file.stat().st_size
     if size > most_bytes:
         raise ValueError(f"its {size} bytes are too many, {most_bytes} being allowed")

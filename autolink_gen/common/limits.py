@@ -1,4 +1,4 @@
-"""What a stranger's file may ask of the machine, and the variables of the environment that raise it."""
+"""Limits on what untrusted files may use, and the variables that raise them."""
 
 import os
 
@@ -7,17 +7,17 @@ _DOWNLOAD_BYTES, DOWNLOAD_VARIABLE = 16 * 2**30, "AUTOLINK_GEN_MAX_DOWNLOAD"
 
 
 def max_pixels() -> int:
-    """How many pixels a picture or a frame of a video may have: decoding takes some ten bytes for each."""
+    """The most pixels of an image or a video frame; decoding takes ten bytes each."""
     return _limit(PIXELS_VARIABLE, _PIXELS)
 
 
 def max_download_bytes() -> int:
-    """How large a file may be that is fetched from an address of the user's."""
+    """The largest download from a user's address, in bytes."""
     return _limit(DOWNLOAD_VARIABLE, _DOWNLOAD_BYTES)
 
 
 def _limit(variable: str, usual: int) -> int:
-    """The environment's number, or the usual one; ValueError for what is no positive number."""
+    """A limit from the environment or the default; ValueError unless positive."""
     text = os.environ.get(variable, "")
     if not text:
         return usual

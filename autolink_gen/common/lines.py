@@ -1,10 +1,10 @@
-"""Errors that a user reads in several lines, of which no file's name can add one."""
+"""Errors of several lines, safe from newlines in file names."""
 
 from autolink_gen.common.text import printable
 
 
 class LinesError(ValueError):
-    """A user's mistake that takes several lines to tell, such as a tree of files; each is made printable by itself."""
+    """A user error that takes several lines, such as a tree of files."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(map(printable, lines)))

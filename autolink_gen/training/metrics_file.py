@@ -10,7 +10,7 @@ _MOST_LINE = 2**16  # bytes; ours have a few hundred
 
 
 def drop_later_lines(path: Path, step: int) -> None:
-    """Forget what was logged after the save that a run resumes from, and lines that are none of ours."""
+    """Drop the lines after the step that a run resumes from, and foreign lines."""
     if not path.is_file():
         return
     with whole(path) as temporary, temporary.open("wb") as file:
@@ -18,7 +18,7 @@ def drop_later_lines(path: Path, step: int) -> None:
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines that have an end, but for those that are too long for one of ours."""
+    """The complete lines of usual length."""
     with path.open("rb") as file:
         is_rest = False
         while line := file.readline(_MOST_LINE):
@@ -29,7 +29,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 
 def _is_until(line: bytes, step: int) -> bool:
-    """Whether it is a line of ours of a step up to this one."""
+    """Whether a line is one of ours, of a step up to this one."""
     try:
         logged = json.loads(line)["step"]
     # A line that a kill cut short, or another's: no UTF-8, no JSON, no mapping, nested without end.

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: a line of metrics now and then, TensorBoard's events, a progress bar."""
+"""The logs of a run: metrics.jsonl, TensorBoard events, a progress bar."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class RunLog:
-    """The logs of a run in ``folder`` that goes on from step ``first``; later lines of before are forgotten."""
+    """Logs a run in ``folder`` from step ``first`` on; drops older lines after it."""
 
     def __init__(self, folder: Path, length: RunLengthConfig, *, first: int, launch: Launch) -> None:
         self.file, self.length, self.first = folder / METRICS_NAME, length, first
@@ -81,7 +81,7 @@ class RunLog:
 
 
 def _events(folder: Path, *, first: int) -> Any:
-    """TensorBoard's writer of events, or None, which is said, where TensorBoard is not installed."""
+    """TensorBoard's writer, or None, with a warning, where it is not installed."""
     try:
         with needs("tensorboard", "writing TensorBoard's events"):
             from torch.utils.tensorboard import SummaryWriter

@@ -1,4 +1,4 @@
-"""The saves of a run: one folder a step, whole or not there, the last few and the best."""
+"""The saves of a run: a folder per step; the last few and the best are kept."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ class DivergedError(BadFileError):
 
 @dataclass(frozen=True)
 class Save:
-    """A save as it was read: its folder, the weights, the training state; and newer ones that cannot be used."""
+    """A save read back: folder, weights, training state; and newer, damaged ones."""
 
     folder: Path
     weights: dict[str, Tensor]
@@ -46,7 +46,7 @@ class Save:
 
 
 def step_folders(checkpoints: Path) -> list[Path]:
-    """The saves in ``checkpoints``, oldest first; raises OSError for a folder that is there and cannot be listed."""
+    """The saves in ``checkpoints``, oldest first; OSError if they cannot be listed."""
     try:
         with os.scandir(checkpoints) as entries:
             found = [checkpoints / entry.name for entry in entries if _SAVE.fullmatch(entry.name) and entry.is_dir()]
@@ -66,7 +66,7 @@ def save_name(step: int) -> str:
 
 
 def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any]) -> Path:
-    """Write ``step-XXXXXXXX/`` under a temporary name, read it back, and only then give it its name.
+    """Write ``step-XXXXXXXX/``, read it back, and only then give it its name.
 
     Raises OSError, with the remedy, where the disk is full, and DivergedError for numbers that are not finite;
     earlier saves stay as they are.
@@ -112,7 +112,7 @@ def _tensors_in(values: Any, name: str) -> Iterator[tuple[str, Tensor]]:
 
 
 class _Noting:
-    """A file that remembers why it could not be written: torch tells of places in the file alone."""
+    """A file that remembers its write error, which torch does not report."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.flush = file, file.flush
@@ -161,7 +161,7 @@ def _plain(file: Path) -> Path:
 
 
 def find_newest(checkpoints: Path) -> Save | None:
-    """The newest save that can be gone on from, with those after it that cannot; None where there is none at all.
+    """The newest save that training can resume from; None where there is no save.
 
     Raises ValueError where there are saves and none will do: to begin anew would write over what was trained.
     """
@@ -215,7 +215,7 @@ def read_newest(checkpoints: Path) -> tuple[dict[str, Tensor], dict[str, Any]] |
 
 
 def set_aside(damaged: Sequence[Path]) -> None:
-    """Give saves that cannot be gone on from another name, so that they count for nothing and are not removed."""
+    """Rename damaged saves, so that they are neither used nor removed."""
     for folder in damaged:
         aside = folder.with_name(f"damaged-{folder.name}")
         number = 1
@@ -230,7 +230,7 @@ def set_aside(damaged: Sequence[Path]) -> None:
 
 
 def rotate(checkpoints: Path, *, keep_last: int, best_step: int) -> None:
-    """Remove all saves but the last ``keep_last`` and the best, and what an interrupted save left behind."""
+    """Keep the last ``keep_last`` saves and the best; remove the rest and leftovers."""
     for folder in step_folders(checkpoints)[:-keep_last]:
         if step_of(folder) != best_step:
             _remove(folder)
@@ -240,7 +240,7 @@ def rotate(checkpoints: Path, *, keep_last: int, best_step: int) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a save so that a kill on the way leaves no half of it under its name."""
+    """Remove a save by renaming it first, so that a kill leaves no half of it."""
     doomed = folder.with_name(f".{folder.name}.old.tmp")
     shutil.rmtree(doomed, ignore_errors=True)
     with suppress(OSError):  # what cannot be removed does not stop a run
