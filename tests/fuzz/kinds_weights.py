@@ -42,7 +42,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 @cache
 def tiny_graph() -> AutoLink:
     """A graph learner of as few weights as there can be."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed reads its own source, for CUDA
     config = AutoLinkConfig(num_keypoints=2, image_size=64, width=0.002, decoder_width=0.002)
     return AutoLink(config).eval()
 
