@@ -130,7 +130,7 @@ def scores(
             run = train_graph(config, Launch(folder))
             if run.stopped_by:
                 raise click.ClickException(f"stopped by {run.stopped_by}; repeat the command to go on")
-            _, score = score_graph(load_graph_model(folder), data)
+            _, score = score_graph(load_graph_model(folder), open_source(data))
             print(f"{name}, seed {seed}, {budget[name]} steps: {score:.2f}", flush=True)
             yield name, score
 

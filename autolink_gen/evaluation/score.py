@@ -1,11 +1,11 @@
 """One number for a learned graph, the less the better: for comparing runs."""
 
 import logging
-from pathlib import Path
 
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.landmarks import find_landmarks_csv
-from autolink_gen.data.source import open_source
+from autolink_gen.data.sources.base import Source
+from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.puppets import evaluate_puppets
 from autolink_gen.evaluation.report import IN_TABLES, default_protocol, report_landmarks
@@ -15,45 +15,41 @@ from autolink_gen.models.autolink import AutoLink
 _logger = logging.getLogger(__name__)
 
 
-def check_scorable(data: str, *, root: Path | None = None) -> None:
+def check_scorable(source: Source) -> None:
     """ValueError for pictures that :func:`score_graph` cannot score, as there are no landmarks."""
-    if data != "puppets":
-        for folder in find_folders(open_source(data, root=root)):
+    if not isinstance(source, PuppetSource):
+        for folder in find_folders(source):
             find_landmarks_csv(folder)
 
 
-def score_graph(
-    graph: AutoLink, data: str, *, root: Path | None = None, progress: Progress = no_progress
-) -> tuple[str, float]:
+def score_graph(graph: AutoLink, source: Source, *, progress: Progress = no_progress) -> tuple[str, float]:
     """What the number is, and the number: the joint error of puppets, or the error of landmarks, in percent.
 
     Raises ValueError for pictures without landmarks.
     """
-    if data == "puppets":
+    if isinstance(source, PuppetSource):
         return "joint error, % of the width", evaluate_puppets(graph, progress=progress).scores.joint_error_percent
-    fit, test = _annotated(graph, data, root, progress)
-    report = report_landmarks(fit, test, protocol=default_protocol(data, test.true.shape[1]))
+    fit, test = _annotated(graph, source, progress)
+    report = report_landmarks(fit, test, protocol=default_protocol(source.text, test.true.shape[1]))
     name = "NME, % of the eye distance" if report.by_eyes else "mean distance, % of the width"
     return name, report.error_percent
 
 
-def published_score(
-    graph: AutoLink, data: str, *, root: Path | None = None, progress: Progress = no_progress
-) -> tuple[str, float]:
+def published_score(graph: AutoLink, source: Source, *, progress: Progress = no_progress) -> tuple[str, float]:
     """What the number is, and the number, as the paper's Tables 1 and 2 have it: the set's own protocol, in its unit.
 
     Raises ValueError for pictures without landmarks.
     """
-    if data == "puppets":
-        return score_graph(graph, data, progress=progress)
-    fit, test = _annotated(graph, data, root, progress)
-    protocol = default_protocol(data, test.true.shape[1])
+    if isinstance(source, PuppetSource):
+        return score_graph(graph, source, progress=progress)
+    fit, test = _annotated(graph, source, progress)
+    protocol = default_protocol(source.text, test.true.shape[1])
     name, scale = IN_TABLES[protocol]
     return name, scale * report_landmarks(fit, test, protocol=protocol).score
 
 
-def _annotated(graph: AutoLink, data: str, root: Path | None, progress: Progress) -> tuple[Annotations, Annotations]:
-    parts = [read_part(folder) for folder in find_folders(open_source(data, root=root))]
+def _annotated(graph: AutoLink, source: Source, progress: Progress) -> tuple[Annotations, Annotations]:
+    parts = [read_part(folder) for folder in find_folders(source)]
     check_alike(*parts)
     if number := overlap(*parts):
         _logger.warning("%d of the %d test pictures are fitted on as well: the score flatters", number, len(parts[1]))

@@ -48,11 +48,6 @@ class AblationPlan:
     runs: tuple[tuple[GraphJob, Cell], ...]
     num_seeds: int
 
-    @property
-    def root(self) -> Path | None:
-        """The folder where named data sets lie."""
-        return self.base.data.root
-
     def lines(self) -> Iterator[str]:
         """The common configuration as YAML, and in comments what each run changes in it."""
         yield from (f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.base).splitlines())
@@ -107,12 +102,13 @@ def run_ablation(
     ``launch`` says how each run is trained. Raises ValueError where the images have no landmarks, or where the folder
     holds another table, and WorkStoppedError after a signal.
     """
-    check_scorable(plan.base.data.name, root=plan.root)
+    source = source_of(plan.base.data)
+    check_scorable(source)
     claim_folder(launch, plan.base, [job for job, _ in plan.runs], storage=storage)
     runs = {job.key(launch.max_minutes): job for job, _ in plan.runs}
 
     def score(graph: AutoLink) -> tuple[str, float]:
-        return score_graph(graph, plan.base.data.name, root=plan.root, progress=progress)
+        return score_graph(graph, source, progress=progress)
 
     def do(job: Job, params: Mapping[str, Value]) -> Outcome:
         return train_and_score(runs[job.key], launch, score, tell=tell)

@@ -46,11 +46,6 @@ class BenchmarkPlan:
         """The configuration of the first seed."""
         return self.runs[0].config
 
-    @property
-    def root(self) -> Path | None:
-        """The folder where named data sets lie."""
-        return self.first.data.root
-
     def lines(self) -> Iterator[str]:
         """The configuration as YAML, the folder and the seeds in a comment."""
         seeds = ", ".join(str(job.config.training.seed) for job in self.runs)
@@ -98,13 +93,13 @@ def run_benchmark(
     ``launch`` says how each run is trained. Raises ValueError where the images have no landmarks, or where the folder
     holds another table, and WorkStoppedError after a signal.
     """
-    data = plan.first.data.name
-    check_scorable(data, root=plan.root)
+    source = source_of(plan.first.data)
+    check_scorable(source)
     claim_folder(launch, plan.first, plan.runs, storage=storage)
     runs = {job.key(launch.max_minutes): job for job in plan.runs}
 
     def score(graph: AutoLink) -> tuple[str, float]:
-        return published_score(graph, data, root=plan.root, progress=progress)
+        return published_score(graph, source, progress=progress)
 
     def do(job: Job, params: Mapping[str, Value]) -> Outcome:
         return train_and_score(runs[job.key], launch, score, tell=tell)

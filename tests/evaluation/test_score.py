@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.tiny_models import tiny_graph
 
+from autolink_gen.data.source import open_source
 from autolink_gen.evaluation import score
 from autolink_gen.evaluation.landmarks import PROTOCOLS, Annotations
 from autolink_gen.evaluation.score import published_score
@@ -36,13 +37,13 @@ def parts(count: int, *, noise: float) -> tuple[Annotations, Annotations]:
 def test_the_number_is_that_of_the_papers_table(data, count, perfect, scale, monkeypatch) -> None:
     graph = tiny_graph(4)
     monkeypatch.setattr(score, "_annotated", lambda *given: parts(count, noise=0.0))
-    assert published_score(graph, data)[1] == pytest.approx(perfect, abs=1e-6)
+    assert published_score(graph, open_source(data))[1] == pytest.approx(perfect, abs=1e-6)
     fit, test = parts(count, noise=0.05)
     monkeypatch.setattr(score, "_annotated", lambda *given: (fit, test))
     protocol = {"celeba-wild": "celeba_wild", "celeba-aligned": "celeba_aligned", "cub-001": "cub",
                 "human36m": "h36m"}.get(data, data)  # fmt: skip
     unit = 255 if protocol in ("deepfashion", "taichi") else 1
     inside = [Annotations(part.detected, part.true * unit) for part in (fit, test)]
-    name, value = published_score(graph, data)
+    name, value = published_score(graph, open_source(data))
     assert value == pytest.approx(scale * PROTOCOLS[protocol](*inside))
     assert value != pytest.approx(perfect, abs=0.1) and name
