@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "Score a graph against landmarks, a GAN, or a transfer network.",
     "view-graph": "Show a learned graph: its edge matrix, its mean pose, its clusters.",
     "ablate": "Run the paper's ablations, by one process or by many.",
+    "sweep": "Try several values of settings, and say which is best.",
     "benchmark": "Train and score over several seeds, beside the paper's figures.",
     "figure": "Draw figures as the paper has them.",
     "train-gan": "Train a GAN that paints on a learned graph.",

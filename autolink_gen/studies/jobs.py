@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from autolink_gen.common.extras import needs
 from autolink_gen.studies.search import Search, Value
 
 
@@ -62,9 +63,7 @@ def work_through(
     study of the storage has done, one of an earlier version too, are taken over. Raises ValueError where Optuna is not
     installed or the storage cannot be opened.
     """
-    try:
+    with needs("ablate", "sharing runs"):
         from autolink_gen.studies.optuna_queue import Queue
-    except ImportError as error:
-        raise ValueError(f"sharing runs needs Optuna ({error}): pip install 'autolink-gen[ablate]'") from error
     queue = Queue(jobs, do, search, storage=storage, title=title, heartbeat_s=heartbeat_s)
     return queue.work_through(on_done)
