@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from autolink_gen.common.cache import CACHE_VARIABLE, cache_folder, cache_subfolder, clear_leftovers, locked
-from autolink_gen.common.extras import needs
 from autolink_gen.common.files import check_free
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.text import printable
@@ -95,8 +94,8 @@ def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
     Called with two batches of pictures (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
     CPU. Raises ValueError as `find_weights` does.
     """
-    with needs("eval", "LPIPS"):
-        from autolink_gen.losses.lpips_distance import LpipsDistance
+    from autolink_gen.losses.lpips_distance import LpipsDistance
+
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how the package calls torchvision; it fills a whole AlexNet with noise first
         distance = LpipsDistance(net="alex", pnet_rand=True, verbose=False)

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
-from autolink_gen.common.extras import needs
 from autolink_gen.common.files import BadFileError, check_free, reading, whole, write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted, from_cell, shown, to_cell
@@ -309,8 +308,8 @@ def download_set(entry: PictureSet, base: Path) -> None:
     """Fetch a set that torchvision knows into a data root; ValueError where it knows none, or the transfer fails."""
     if entry.torchvision is None:
         raise ValueError(f"torchvision has no download of this set; get it from {entry.where}")
-    with needs("data", "--download"):
-        import torchvision.datasets
+    import torchvision.datasets
+
     base.mkdir(parents=True, exist_ok=True)
     try:
         getattr(torchvision.datasets, entry.torchvision)(str(base), download=True)
