@@ -52,7 +52,7 @@ def write_driver(path: Path, *, seconds: int, size: int) -> None:
             writer.write(frames[number % len(frames)])
 
 
-def timed(spent: dict[str, float], part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def timed_frames(spent: dict[str, float], part: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, whose time is added to a part."""
 
     def call(*args: Any, **kwargs: Any) -> Any:

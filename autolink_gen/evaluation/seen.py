@@ -16,7 +16,7 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.named import NamedSource
-from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import FOLDS, MAX_PICTURES
 from autolink_gen.evaluation.splits import Part
@@ -61,7 +61,7 @@ def see_pictures(
     keypoints, _, colours = detect_and_see(graph, read, batch_size=batch_size)
     check_found(keypoints, name="the model")
     names = [_folder(pictures, row) for row in rows]
-    if isinstance(pictures, FrameDraws) or _holds_clips(source):
+    if isinstance(pictures, RandomFrames) or _holds_clips(source):
         return Seen(keypoints, colours, groups=_as_groups(names))
     return Seen(keypoints, colours, classes=_as_classes(names))
 
@@ -98,7 +98,7 @@ def _spread(count: int, most: int) -> list[int]:
 
 def _folder(pictures: Dataset[Tensor], index: int) -> str:
     """The class or the clip that a picture lies in, by the folder; "" where it lies in none, or nobody knows."""
-    if isinstance(pictures, FrameDraws):
+    if isinstance(pictures, RandomFrames):
         return pictures.clips[index % len(pictures.clips)].name
     if isinstance(pictures, ConcatDataset):
         part = pictures.datasets[bisect_right(pictures.cumulative_sizes, index)]

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
 from autolink_gen.data.images import read_image, to_array
-from autolink_gen.data.video.films import Film
+from autolink_gen.data.video.base import Video
 from autolink_gen.data.video.reader import Rate
 from autolink_gen.inference.detect_batches import detect_batches
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
@@ -91,9 +91,9 @@ def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, Exception]
             yield SourcePicture(file, 0, None, pixels)
 
 
-def video_frames(reader: Film, *, fps: Rate | None = None) -> Iterator[SourcePicture]:
+def video_frames(reader: Video, *, fps: Rate | None = None) -> Iterator[SourcePicture]:
     """The frames of a video, with `fps` at most so many a second; raises VideoError as the reader does."""
-    for frame in reader.timed(fps=fps):
+    for frame in reader.timed_frames(fps=fps):
         yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)
 
 

@@ -15,7 +15,7 @@ from autolink_gen.clusters import ClusterChoice, without_clusters, without_text
 from autolink_gen.common.files import check_free, no_space, reason_of, write_picture
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted, printable
-from autolink_gen.data.video.moving_images import is_moving
+from autolink_gen.data.video.animated_images import is_animated
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import (
@@ -255,7 +255,7 @@ class FileDetector:
                     self.num_overlays += 1
                 self.tables.add(found, landmarks)
                 self.tables.end_file()
-                if is_moving(found.source.file):
+                if is_animated(found.source.file):
                     file = printable(str(found.source.file))
                     logger.warning("%s moves: its first picture alone is looked at; make it a GIF or MP4 for all", file)
             yield

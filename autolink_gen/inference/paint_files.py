@@ -16,8 +16,8 @@ from autolink_gen.common.files import write_picture
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted
 from autolink_gen.data.images import fit_square, read_image
-from autolink_gen.data.video.films import Film
-from autolink_gen.data.video.moving_images import is_film, open_film
+from autolink_gen.data.video.animated_images import is_video_or_animation, open_video
+from autolink_gen.data.video.base import Video
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import detect_pictures, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
@@ -146,7 +146,7 @@ def paint_files(
     def painter() -> "_Painter":  # the search of an image's style takes long: the places are known to be free by then
         return _Painter(gan, edits, styles.names, styles.of(gan, progress=progress), progress)
 
-    if poses is not None and is_film(poses):
+    if poses is not None and is_video_or_animation(poses):
         if grid or interpolate:
             raise ValueError("--grid and --interpolate take pictures or tables of keypoints, not a video")
         videos = places.videos(poses)
@@ -229,7 +229,7 @@ class _Painter:
 
     def video(self, source: Path, files: list[Path]) -> PaintingReport:
         """Each frame's pose in each style, at the video's own times."""
-        film, lines = open_film(source), []
+        film, lines = open_video(source), []
         for file, style in zip(files, self.styles, strict=True):
             found = detect_pictures(self.gan.graph, video_frames(film))
             painted = ((self._painted(self._points(one.keypoints), style)[0], one.source.time_s) for one in found)
@@ -243,7 +243,7 @@ class _Painter:
         *,
         total: int,
         fps: Any,
-        film: Film | None = None,
+        film: Video | None = None,
     ) -> str:
 
         count = 0

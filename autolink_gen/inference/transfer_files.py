@@ -58,7 +58,7 @@ class TransferFiles:
 
     def motion(self, relative: bool | None, *, adapt_scale: bool, smooth: bool) -> Motion:
         """How the driver moves the source; None: the pose of an image is taken as it is, as large as the source."""
-        is_image = self.driver.is_picture
+        is_image = self.driver.is_image
         moves = not is_image if relative is None else relative
         return Motion(moves, adapt_scale or (is_image and relative is None), smooth)
 
@@ -144,10 +144,10 @@ def transfer_files(
 
 def _result(out: Path | None, source: FrameStream, driver: FrameStream, *, overwrite: bool) -> Path:
     """Where to write; ValueError where that cannot be."""
-    endings = _IMAGE_SUFFIXES if driver.is_picture else WRITABLE_SUFFIXES
+    endings = _IMAGE_SUFFIXES if driver.is_image else WRITABLE_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
     if file.suffix and file.suffix.lower() not in endings:
-        instead = ", as the driver is a picture" if driver.is_picture else ", or have no ending, for a folder of PNG"
+        instead = ", as the driver is a picture" if driver.is_image else ", or have no ending, for a folder of PNG"
         raise ValueError(f"--out: {file} must end in {', '.join(endings)}{instead}")
     if file.resolve() in (source.path.resolve(), driver.path.resolve()):
         raise ValueError(f"--out: {file} would replace an input; give another name")

@@ -12,7 +12,7 @@ from numpy import ndarray
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.video.reader import TimedFrame, VideoError
 from autolink_gen.data.video.stream import FrameStream, most_at_once
-from autolink_gen.data.video.writer import FrameFolderWriter, PictureWriter, VideoWriter
+from autolink_gen.data.video.writer import FrameFolderWriter, ImageWriter, VideoWriter
 from autolink_gen.inference.confidence import Judge, is_blank, usual_width
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
@@ -154,7 +154,7 @@ def transfer_video(
         try:
             for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
                 made, held = made + 1, held + painted.held
-                if driver.is_picture and held:
+                if driver.is_image and held:
                     raise ValueError(_NO_POSE.format(driver.path))
                 picture = _finished(transfer, whole[painted.source], lent, frame.pixels, painted, look)
                 writer.write(picture, time_s=frame.time_s)
@@ -196,11 +196,11 @@ def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
 
 def _writer(
     out: Path, driver: FrameStream, sound: Path | None, sound_start_s: float
-) -> VideoWriter | FrameFolderWriter | PictureWriter:
+) -> VideoWriter | FrameFolderWriter | ImageWriter:
     if not out.suffix:
         return FrameFolderWriter(out)
-    if driver.is_picture:
-        return PictureWriter(out)
+    if driver.is_image:
+        return ImageWriter(out)
     return VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from autolink_gen.config import TransferRunConfig
 from autolink_gen.data.sources.base import Source
-from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.inference.transfer import Transfer, cluster_labels
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
@@ -74,7 +74,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     return run
 
 
-def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: FrameDraws) -> None:
+def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: RandomFrames) -> None:
     fabric, length, graph = run.fabric, config.training, model.graph
     losses = _Losses(config).to(fabric.device)
     structure_of, vary = StructureTerm(graph), VaryPairs(config.data.varied)
@@ -157,8 +157,8 @@ def _adversary(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimi
     return adversary, make_optimiser(adversary, config.optimiser, special=[])
 
 
-def _open_pairs(source: Source, config: TransferRunConfig, graph: AutoLink, *, split: str) -> FrameDraws:
+def _open_pairs(source: Source, config: TransferRunConfig, graph: AutoLink, *, split: str) -> RandomFrames:
     """Pairs of frames of the source's clips."""
     size, seed = config.model.image_size, config.training.seed
     clips = source.clips(split, size=size, seed=seed)
-    return FrameDraws(clips, image_size=size, frames=2, fit=graph.config.fit, seed=seed)
+    return RandomFrames(clips, image_size=size, frames=2, fit=graph.config.fit, seed=seed)

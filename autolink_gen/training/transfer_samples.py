@@ -14,7 +14,7 @@ from tqdm import tqdm
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.common.files import write_picture
 from autolink_gen.config import TransferRunConfig
-from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.inference.transfer import Transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.transfer import TransferNetwork
@@ -40,7 +40,9 @@ class TransferSamples:
 
     num_pairs = 8
 
-    def __init__(self, pairs: FrameDraws, held_out: FrameDraws, transfer: Transfer, config: TransferRunConfig) -> None:
+    def __init__(
+        self, pairs: RandomFrames, held_out: RandomFrames, transfer: Transfer, config: TransferRunConfig
+    ) -> None:
         self.pairs, self.held_out, self.transfer, self.config = pairs, held_out, transfer, config
 
     def refresh(self, run: Run) -> None:
@@ -91,7 +93,7 @@ class Reconstruction:
     frame as it is: a network that does not beat that has learned nothing. ``l1.png`` draws it.
     """
 
-    def __init__(self, held_out: FrameDraws, samples: TransferSamples, config: TransferRunConfig, *, folder: Path):
+    def __init__(self, held_out: RandomFrames, samples: TransferSamples, config: TransferRunConfig, *, folder: Path):
         self.held_out, self.samples, self.count = held_out, samples, config.progress.pictures
         self._curve = Curve(folder, CURVE_NAME, marks={"copied": "the source frame as it is"})
 
@@ -120,13 +122,13 @@ class Reconstruction:
         return iter(bar)
 
 
-def poses_of(draws: FrameDraws, graph: AutoLink) -> Float[Tensor, "N K 2"]:
+def poses_of(draws: RandomFrames, graph: AutoLink) -> Float[Tensor, "N K 2"]:
     """The poses of some frames, of as many clips."""
     frames = next(pairs_of(draws, count=_NUM_POSES)).target
     return graph.detect(frames.to(graph.edge_weights.device))
 
 
-def pairs_of(draws: FrameDraws, *, count: int, batch_size: int | None = None) -> Iterator[Pairs]:
+def pairs_of(draws: RandomFrames, *, count: int, batch_size: int | None = None) -> Iterator[Pairs]:
     """Batches of ``count`` pairs, the same each time, as many of every clip as of any other."""
     count = min(count, len(draws))
     size = batch_size or count

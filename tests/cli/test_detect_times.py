@@ -30,5 +30,5 @@ def test_an_overlay_holds_its_last_frame_as_its_film_does(graph_run: Path, tmp_p
     assert result.exit_code == 0, result.output
     (overlay,) = (tmp_path / "out").rglob("*.mp4")
     reader = VideoReader(overlay)
-    assert [frame.time_s for frame in reader.timed()] == pytest.approx([0.0, 0.1, 0.2, 0.3], abs=1e-3)
+    assert [frame.time_s for frame in reader.timed_frames()] == pytest.approx([0.0, 0.1, 0.2, 0.3], abs=1e-3)
     assert reader.ends_s == pytest.approx(2.0, abs=0.01)

@@ -134,7 +134,7 @@ def test_a_picture_that_moves_is_painted_at_its_own_times(here, tmp_path):
     frames = [Image.new("RGB", (64, 64), (shade, 90, 30)) for shade in (0, 120, 240)]
     frames[0].save(tmp_path / "cat.webp", save_all=True, append_images=frames[1:], duration=[100, 400, 500])
     generate("--from", str(tmp_path / "cat.webp"), "--style", "1", "--out", str(tmp_path / "moving.mp4"))
-    times = [frame.time_s for frame in VideoReader(tmp_path / "moving.mp4").timed()]
+    times = [frame.time_s for frame in VideoReader(tmp_path / "moving.mp4").timed_frames()]
     assert times == pytest.approx([0, 0.1, 0.5], abs=0.01)
     assert VideoReader(tmp_path / "moving.mp4").length_s == pytest.approx(1.0, abs=0.02)
 

@@ -12,7 +12,7 @@ from autolink_gen.data.mixture import Mixture
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.puppets import PUPPET_CLIPS
 from autolink_gen.data.video.clips import PuppetClip
-from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.data.video.random_frames import RandomFrames
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
@@ -59,10 +59,10 @@ def test_clips_of_puppets() -> None:
 def test_frames_of_videos_are_pictures_too(heads: Path) -> None:
     for data in ("voxceleb2", str(heads / "voxceleb2" / "dev")):
         dataset = open_source(data, root=heads).images(size=32)
-        assert isinstance(dataset, FrameDraws)
+        assert isinstance(dataset, RandomFrames)
         assert dataset[0].shape == (3, 32, 32)
     held_out = open_source("voxceleb2", root=heads).held_out(size=32)
-    assert isinstance(held_out, FrameDraws)
+    assert isinstance(held_out, RandomFrames)
     assert [Path(clip.name).parts[-3] for clip in held_out.clips] == ["id3"]
 
 

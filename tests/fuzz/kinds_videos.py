@@ -14,7 +14,7 @@ from kinds_pictures import change_riff, saved
 from mutators import word_of
 from PIL import Image
 
-from autolink_gen.data.video.moving_images import open_film
+from autolink_gen.data.video.animated_images import open_video
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.writer import VideoWriter
 
@@ -191,9 +191,9 @@ def read(home: Path, file: Path) -> None:
     if way == 1 or is_small:
         _lay_sound_under(file, home / "out.mp4")
     if way > 1 or is_small:
-        reader = open_film(file, max_bad_share=0.9)
+        reader = open_video(file, max_bad_share=0.9)
         assert float(reader.fps) > 0
-        for count, frame in enumerate(reader.timed()):
+        for count, frame in enumerate(reader.timed_frames()):
             assert frame.pixels.shape[2] == 3
             if count > 500:
                 break

@@ -15,7 +15,7 @@ from PIL import Image
 from autolink_gen.config import TransferRunConfig, build
 from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.data.video.clips import PuppetClip
-from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.training.augment import VaryPairs
@@ -122,7 +122,7 @@ def test_a_run_killed_before_its_first_save_begins_as_it_would_have(straight, tm
 
 def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     """Overfitting: what it paints comes near to the true frames, and with another's appearance it does not."""
-    monkeypatch.setattr(FrameDraws, "__len__", lambda self: 8)
+    monkeypatch.setattr(RandomFrames, "__len__", lambda self: 8)
     clips = [PuppetClip(index, seed=0, size=64, split="train") for index in range(8)]
     monkeypatch.setattr(PuppetSource, "clips", lambda *args, **kwargs: clips)
     changes = {
@@ -136,7 +136,7 @@ def test_it_learns_to_paint_eight_pairs(tmp_path, monkeypatch):
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["squared"] < rows[0]["squared"] / 8
     transfer = load_transfer(run.folder)
-    target, source = next(pairs_of(FrameDraws(clips, image_size=64), count=8))
+    target, source = next(pairs_of(RandomFrames(clips, image_size=64), count=8))
     errors = [
         float((transfer.paint(transfer.graph.detect(target), transfer.look_at(lent)) - target).square().mean())
         for lent in (source, source.roll(1, 0))

@@ -48,7 +48,7 @@ def decode_avif(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
                     f"its picture has {frames[0].width} x {frames[0].height} pixels, and not what its header says"
                 )
             name = Path(str(getattr(handle, "name", "an AVIF picture")))
-            display = Display(streams[0], name, told=_TOLD, has_square_pixels=True)
+            display = Display(streams[0], name, logged=_TOLD, has_square_pixels=True)
             return Image.fromarray(display.pixels(frames[0], alpha=frames[1] if len(frames) > 1 else None))
         except TooLargeFramesError as error:
             raise too_many(size, max_pixels, note=f" (of this kind each counts {_COST}-fold, or more)") from error

@@ -19,7 +19,7 @@ from autolink_gen.data.landmarks import landmark_places
 from autolink_gen.data.published.places import subfolder
 from autolink_gen.data.sources.base import Source, check_split, folders_to, speaking_name
 from autolink_gen.data.video.clips import Clip, FrameFolder, list_clips
-from autolink_gen.data.video.frame_pairs import FrameDraws
+from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.data.video.reader import is_video
 
 _HELD_OUT_NAMES = ("test", "val")  # what a folder beside train is called
@@ -39,7 +39,7 @@ class SourceOfFiles(Source):
         folders = [subfolder(folder, name) for name in self.classes] or [folder]
         if _hold_videos_alone(folders):
             clips = [clip for one in folders for clip in _clips_below(one)]
-            return FrameDraws(clips, image_size=size, frames=1, fit=fit, seed=seed)
+            return RandomFrames(clips, image_size=size, frames=1, fit=fit, seed=seed)
         opened = [ImageFolder(one, image_size=size, fit=fit) for one in folders]
         for images in opened:
             tell(images.found)

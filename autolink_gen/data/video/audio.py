@@ -1,4 +1,4 @@
-"""The sound of one media file, laid under the frames of another while that is written."""
+"""Audio of one media file, copied into a video that is being written."""
 
 import logging
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError
 
 from autolink_gen.common.files import BadFileError, reading
 from autolink_gen.common.text import printable
-from autolink_gen.data.video.media_files import media_reason, open_media, picture_track, sound_track
+from autolink_gen.data.video.media_files import audio_track, media_reason, open_media, video_track
 from autolink_gen.data.video.reader import VideoError
 from autolink_gen.data.video.times import RisingClock, may_be_joined, packet_time, rate_of, start_of, survey
 
 logger = logging.getLogger(__name__)
 
-# What each kind of file can hold as it is; other sound is encoded anew, as AAC, or as Opus in a .webm.
+# What each kind of file can hold as it is; other audio is encoded anew, as AAC, or as Opus in a .webm.
 _COPIED = {
     "mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
     "mov": ("aac", "mp3", "ac3", "eac3", "alac"),
@@ -27,7 +27,7 @@ _COPIED = {
 }
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-# What damaged sound raises, and no full disk: it must not cost the pictures.
+# What damaged audio raises; a full disk raises none of these. Damaged audio must not cost the frames.
 _DAMAGE = (InvalidDataError, ArgumentError, OverflowError, ZeroDivisionError, TypeError)
 _REFUSALS = (FFmpegError, ValueError, LookupError, MemoryError, NotImplementedError, *_DAMAGE)  # of a rehearsal
 _REHEARSED_S = 1.0
@@ -35,21 +35,21 @@ _USUAL_PIECE_S = 0.02
 _SAME_JOINT_S = 1.0  # so much may the tracks of one part differ in length
 
 
-class UnfitSoundError(ValueError):
-    """Sound that an encoder does not take."""
+class UnfitAudioError(ValueError):
+    """Audio that an encoder does not take."""
 
 
-class Sound:
-    """Moves the sound of a file into an open output container, piece by piece; `open` makes one.
+class AudioCopier:
+    """Copies the audio of a file into an open output container, piece by piece; `open` makes one.
 
     Packets are copied where the output can hold their codec, and encoded as AAC elsewhere. Times count from
-    ``start_s`` in the source file, so that the sound stays in step with frames that are timed alike; what comes
-    before is left out. Where the times of the file begin anew, sound and frames go on alike.
+    ``start_s`` in the source file, so that the audio stays in step with frames that are timed alike; what comes
+    before is left out. Where the times of the file begin anew, audio and frames go on alike.
     """
 
     def __init__(self, source: Any, output: Any, *, copies: bool, start_s: float = 0.0, can_seek: bool = True) -> None:
         self._source, self._output, self._copies = source, output, copies
-        track: Any = sound_track(source)
+        track: Any = audio_track(source)
         self._track = track
         self._start = start_of(source, track) + Fraction(start_s)
         self._is_cut = start_s > 0
@@ -64,24 +64,24 @@ class Sound:
             rate = track.rate if track.rate in rates else 48_000
             self._stream = output.add_stream(codec, rate=rate)
             self._stream.layout = "mono" if track.channels == 1 else "stereo"
-        self._pieces = self._shifted()
+        self._pieces = self._shift_times()
         self._next = next(self._pieces, None)
 
     @classmethod
-    def open(cls, path: Path, output: Any, *, start_s: float = 0.0) -> "Sound | None":
-        """The sound of a file from a time on; None where it has none, or none that can be carried, which is logged.
+    def open(cls, path: Path, output: Any, *, start_s: float = 0.0) -> "AudioCopier | None":
+        """The audio of a file from a time on; None where there is none, or none that can be copied, which is logged.
 
         Raises VideoError where the file itself cannot be read.
         """
         try:
-            with reading(path, "sound", remedy="name another file"), open_media(path) as source:
-                track = sound_track(source)
+            with reading(path, "audio", remedy="name another file"), open_media(path) as source:
+                track = audio_track(source)
                 codec = None if track is None else track.codec_context
                 can_seek = not (start_s > 0 and may_be_joined(source)) or _rises(source)
         except BadFileError as error:
             cause = error.__cause__ or error
             raise VideoError(
-                f"cannot read the sound of {printable(str(path))}: {media_reason(cause)}; name another file"
+                f"cannot read the audio of {printable(str(path))}: {media_reason(cause)}; name another file"
             ) from cause
         if track is None:
             return None
@@ -93,29 +93,29 @@ class Sound:
                 reason = _rehearse(path, form, copies=copies, start_s=start_s, can_seek=can_seek)
                 if not reason:
                     return cls(open_media(path), output, copies=copies, start_s=start_s, can_seek=can_seek)
-        logger.warning("%s: its sound cannot be carried over, the result is silent: %s", printable(str(path)), reason)
+        logger.warning("%s: its audio cannot be copied, the result is silent: %s", printable(str(path)), reason)
         return None
 
     @property
     def next_s(self) -> float | None:
-        """When the next piece of sound begins, in seconds; None where none is left."""
+        """The start of the next piece of audio, in seconds; None after the last."""
         return None if self._next is None else float(self._next.pts * self._next.time_base)
 
     def mux_until(self, time_s: float) -> None:
-        """Write what begins before `time_s`; where it is damaged, it ends there, which is logged."""
+        """Write the audio that begins before `time_s`; damaged audio ends early, which is logged."""
         try:
             self.mux_whole(time_s)
-        except (UnfitSoundError, *_DAMAGE) as error:
-            logger.warning("the sound breaks off: %s", media_reason(error))
+        except (UnfitAudioError, *_DAMAGE) as error:
+            logger.warning("the audio breaks off: %s", media_reason(error))
             self._next = None
 
     def mux_whole(self, time_s: float) -> None:
-        """The same, but raise UnfitSoundError for what no encoder takes, and what FFmpeg does for what does not fit."""
+        """Like `mux_until`, but raises UnfitAudioError for what no encoder takes, and FFmpeg's errors."""
         while self.next_s is not None and self.next_s < time_s:
             try:
                 packets = self._next if self._copies else self._stream.encode(self._next)
             except _REFUSALS as error:
-                raise UnfitSoundError(media_reason(error)) from error
+                raise UnfitAudioError(media_reason(error)) from error
             self._output.mux(packets)
             self._next = next(self._pieces, None)
 
@@ -129,10 +129,10 @@ class Sound:
         """Close the source file."""
         self._source.close()
 
-    def _shifted(self) -> Iterator[Any]:
+    def _shift_times(self) -> Iterator[Any]:
         """Packets (to copy) or frames (to encode) of the track, timed from the start of the file, rising."""
         last = None
-        for piece, offset_s in self._readable():
+        for piece, offset_s in self._read_pieces():
             if piece.pts is None:
                 continue
             shift = round((self._start - Fraction(offset_s)) / piece.time_base)
@@ -147,10 +147,10 @@ class Sound:
                 last = order
                 yield piece
 
-    def _readable(self) -> Iterator[tuple[Any, float]]:
-        """What can be read before the file ends or breaks off, with the seconds that later parts are put off by.
+    def _read_pieces(self) -> Iterator[tuple[Any, float]]:
+        """The readable pieces up to the end or the damage, each with the offset in seconds of its part.
 
-        Damaged sound must not cost the pictures.
+        Damaged audio must not cost the frames.
         """
         joints = _Joints(self._source, self._track)
         packets = self._source.demux(*joints.tracks)
@@ -169,49 +169,49 @@ class Sound:
 
 
 class _Joints:
-    """Where the times of a file begin anew: the sound is put off by as much as the pictures are.
+    """The places where the times of a file begin anew; audio is offset by as much as the frames are.
 
-    Tracks of a part differ in length, so that the sound alone would drift from the pictures with every part.
+    Tracks of a part differ in length, so that the audio alone would drift from the frames with every part.
     """
 
     def __init__(self, source: Any, track: Any) -> None:
-        pictures = picture_track(source) if may_be_joined(source) else None
-        self.tracks = [track] if pictures is None else [pictures, track]
+        video = video_track(source) if may_be_joined(source) else None
+        self.tracks = [track] if video is None else [video, track]
         steps = {track.index: _USUAL_PIECE_S}
-        if pictures is not None:
-            steps[pictures.index] = float(1 / rate_of(pictures))
+        if video is not None:
+            steps[video.index] = float(1 / rate_of(video))
         leaps, self._start_s = may_be_joined(source), float(start_of(source, track))
         self._clocks = {index: RisingClock(step_s, from_s=0.0, leaps=leaps) for index, step_s in steps.items()}
-        self._sound = self._clocks[track.index]
-        self._pictures = None if pictures is None else self._clocks[pictures.index]
+        self._audio = self._clocks[track.index]
+        self._video = None if video is None else self._clocks[video.index]
 
     def offset_s(self, packet: Any) -> float:
-        """What to add to the times of the sound, once this packet of either track has been read."""
+        """The seconds to add to the times of the audio, once this packet of either track has been read."""
         time_s = packet_time(packet)
         if packet.size and time_s is not None:
             self._clocks[packet.stream.index](time_s - self._start_s)
-        seen, heard = self._pictures, self._sound
-        if seen is not None and seen.joints == heard.joints and abs(seen.offset_s - heard.offset_s) < _SAME_JOINT_S:
-            heard.offset_s = seen.offset_s
-        return heard.offset_s
+        video, audio = self._video, self._audio
+        if video is not None and video.joints == audio.joints and abs(video.offset_s - audio.offset_s) < _SAME_JOINT_S:
+            audio.offset_s = video.offset_s
+        return audio.offset_s
 
 
 def _rises(source: Any) -> bool:
-    return survey(source, picture_track(source) or sound_track(source)).rises
+    return survey(source, video_track(source) or audio_track(source)).rises
 
 
 def _rehearse(path: Path, form: str, *, copies: bool, start_s: float, can_seek: bool) -> str:
-    """Why the first second of a file's sound cannot be laid into such a file; empty where it can.
+    """Why the first second of a file's audio cannot be copied into such a file; empty where it can.
 
     A stream that was added to a file cannot be taken out of it: it is tried in one that is thrown away.
     """
     try:
         with open_media(path) as source, av.open(BytesIO(), "w", format=form) as output:
-            sound = Sound(source, output, copies=copies, start_s=start_s, can_seek=can_seek)
-            if sound.next_s is None:
+            copier = AudioCopier(source, output, copies=copies, start_s=start_s, can_seek=can_seek)
+            if copier.next_s is None:
                 return f"none of it can be read from {start_s:g} s on"
-            sound.mux_whole(sound.next_s + _REHEARSED_S)
-            sound.finish()
+            copier.mux_whole(copier.next_s + _REHEARSED_S)
+            copier.finish()
     except _REFUSALS as error:
         return media_reason(error)
     return ""

@@ -1,4 +1,4 @@
-"""Videos decoded from beginning to end, and what is wrong with them."""
+"""Checks videos by decoding every frame."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from autolink_gen.data.video.reader import VideoReader
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What a video holds: its undamaged frames and the damaged ones.
+    """Counts of the undamaged and the damaged frames of a video.
 
-    `problem` says why it cannot be used, `cut` that it ends early, where its beginning is used; else they are empty.
+    `problem` says why it cannot be used. `cut` says that it ends early, and that its beginning is used. Else both are
+    empty.
     """
 
     path: Path
@@ -24,7 +25,7 @@ class VideoReport:
 
 
 def inspect_videos(paths: Sequence[Path], *, progress: Progress = no_progress) -> tuple[VideoReport, ...]:
-    """Decode every frame of videos. A video with more damaged frames than `VideoReader` passes over cannot be used."""
+    """Decode every frame of videos; one with more damaged frames than `VideoReader` allows cannot be used."""
     reports: list[VideoReport] = []
     readers: list[VideoReader] = []
     for path in progress(paths, len(paths), "opening videos"):
@@ -33,13 +34,13 @@ def inspect_videos(paths: Sequence[Path], *, progress: Progress = no_progress) -
         except (ValueError, OSError) as error:
             reports.append(VideoReport(path, problem=_words(path, error)))
     total = sum(reader.num_frames or 0 for reader in readers)
-    for _ in progress(_decoded(readers, reports), total, "reading videos"):
+    for _ in progress(_decode_all(readers, reports), total, "reading videos"):
         pass
     return tuple(sorted(reports, key=lambda report: report.path))
 
 
-def _decoded(readers: Sequence[VideoReader], reports: list[VideoReport]) -> Iterator[None]:
-    """Each frame as it is decoded, so that a bar may follow long films; adds the report of each video."""
+def _decode_all(readers: Sequence[VideoReader], reports: list[VideoReport]) -> Iterator[None]:
+    """Decode all frames, yielding once a frame for a progress bar; adds a report for each video."""
     for reader in readers:
         good, problem, cut = 0, "", ""
         try:
@@ -53,5 +54,5 @@ def _decoded(readers: Sequence[VideoReader], reports: list[VideoReport]) -> Iter
 
 
 def _words(path: Path, error: Exception) -> str:
-    """What is wrong, in a line that names the file."""
+    """A one-line message that names the file."""
     return str(error) if isinstance(error, ValueError) else f"{path}: {reason_of(error)}"

@@ -1,4 +1,4 @@
-"""Clips: videos, folders of frames and embedded ones, of which a few frames are read at a time."""
+"""Clips, read a few frames at a time: videos, folders of frames, embedded puppets."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -28,17 +28,17 @@ NumberedFrame = tuple[int, UInt8[ndarray, "H W 3"]]
 
 @runtime_checkable
 class Clip(Protocol):
-    """Something that moves: frames RGB, numbered from 0."""
+    """A sequence of RGB frames, numbered from 0."""
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
 
     def count(self) -> int:
-        """How many frames there are, as far as its beginning tells; ValueError where it cannot be read."""
+        """The number of frames, as its header says; ValueError where it cannot be read."""
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
-        """The frames of these rising numbers; others that had to be decoded on the way may come too.
+        """The frames of these rising numbers; frames decoded on the way may come too.
 
         Frames larger than twice `min_side` pixels may be reduced to that. Frames that are not there are left out.
         Raises ValueError where the clip cannot be read.
@@ -50,7 +50,7 @@ class VideoClip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._is_told = False
+        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -62,11 +62,11 @@ class VideoClip:
         return VideoReader(self.path)
 
     def count(self) -> int:
-        """As many frames as the file promises."""
+        """The number of frames that the file promises."""
         return self._reader.estimated_frames or 1
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
-        """All frames from the keyframe before the first wanted one up to the last, but for large gaps."""
+        """All frames from the keyframe before the first number up to the last number, but for large gaps."""
         fps = float(self._reader.fps)
         last, frames, ends_s = -1, None, 0.0
         for number in numbers:
@@ -81,19 +81,19 @@ class VideoClip:
                     last = round(frame.time_s * fps)
                     yield last, frame.pixels
             if last < number and number / fps > ends_s:
-                self._tell_end(ends_s)
+                self._warn_of_end(ends_s)
 
-    def _tell_end(self, ends_s: float) -> None:
-        """Log, once, that the file gives less than it promises."""
-        if not self._is_told:
-            self._is_told = True
+    def _warn_of_end(self, ends_s: float) -> None:
+        """Warn, once, that the file ends before the length it promises."""
+        if not self._has_warned:
+            self._has_warned = True
             promised_s = self.count() / float(self._reader.fps)
             logger.warning("%s ends at %.2f s of the %.2f s it promises: its last frames stand in for the rest",
                            self.name, ends_s, promised_s)  # fmt: skip
 
 
 class FrameFolder:
-    """A folder of pictures, the frames of one clip in the order of their names, 2.png before 10.png."""
+    """A folder of images, the frames of one clip in natural order: 2.png before 10.png."""
 
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         self.folder, self.files = folder, list(files)
@@ -105,16 +105,16 @@ class FrameFolder:
         return printable(str(self.folder))
 
     def count(self) -> int:
-        """The number of pictures."""
+        """The number of images."""
         return len(self.files)
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
-        """The wanted pictures; in the place of one that cannot be read, the nearest that can."""
+        """The images of these numbers; the nearest readable one replaces one that cannot be read."""
         for number in numbers:
-            readable = ((near, self._pixels(near, min_side=min_side)) for near in self._nearest_first(number))
-            found = next(((near, pixels) for near, pixels in readable if pixels is not None), None)
-            if found is not None:
-                yield found
+            readable = ((nearby, self._pixels(nearby, min_side=min_side)) for nearby in self._nearest_first(number))
+            frame = next(((nearby, pixels) for nearby, pixels in readable if pixels is not None), None)
+            if frame is not None:
+                yield frame
 
     def _nearest_first(self, number: int) -> Iterator[int]:
         yield number
@@ -122,7 +122,7 @@ class FrameFolder:
             yield from (near for near in (number - distance, number + distance) if 0 <= near < len(self.files))
 
     def _pixels(self, number: int, *, min_side: int) -> np.ndarray | None:
-        """A picture's pixels; None, and once a line in the log, where it cannot be read."""
+        """An image's pixels; None where it cannot be read, which is logged once."""
         if number in self._bad:
             return None
         try:
@@ -141,7 +141,7 @@ class PuppetClip:
 
     @property
     def name(self) -> str:
-        """Which puppet."""
+        """The puppet's number."""
         return f"puppet {self.index}"
 
     def count(self) -> int:
@@ -149,7 +149,7 @@ class PuppetClip:
         return PUPPET_FRAMES
 
     def read(self, numbers: Sequence[int], *, min_side: int) -> Iterator[NumberedFrame]:
-        """The wanted frames."""
+        """The frames of these numbers."""
         frames, _ = puppet_clip(
             self.seed, self.index, num_frames=PUPPET_FRAMES, size=self.size, split=self.split, only=numbers
         )
@@ -157,18 +157,18 @@ class PuppetClip:
 
 
 def list_clips(folder: str | Path) -> list[Clip]:
-    """The clips below a folder, at any depth, sorted by path: video files, and folders with two pictures or more.
+    """The clips below a folder, at any depth, sorted by path: videos, and folders of two images or more.
 
     Raises:
         ValueError: the folder is missing, is a file, or holds no clip.
     """
     folder = check_folder(folder)
     files = list(walk_files(folder))
-    pictures: dict[Path, list[Path]] = {}
+    images: dict[Path, list[Path]] = {}
     for path in sorted(filter(is_image, files), key=natural_key):
-        pictures.setdefault(path.parent, []).append(path)
+        images.setdefault(path.parent, []).append(path)
     clips: dict[Path, Clip] = {path: VideoClip(path) for path in files if is_video(path)}
-    clips |= {parent: FrameFolder(parent, inside) for parent, inside in pictures.items() if len(inside) >= _MIN_FRAMES}
+    clips |= {parent: FrameFolder(parent, inside) for parent, inside in images.items() if len(inside) >= _MIN_FRAMES}
     if not clips:
         raise ValueError(_no_clips(folder, files))
     return [clips[path] for path in sorted(clips)]  # as ever: it decides what runs draw, and has no other meaning

@@ -1,4 +1,4 @@
-"""Frames of two fields, as cameras and television of old recorded them, made whole; FFmpeg's bwdif does it."""
+"""Deinterlacing, with FFmpeg's bwdif filter."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ from autolink_gen.data.video.limits import check_shown
 
 _KEPT_FRAMES = 4  # by the filter: one before, one after, the frame and what becomes of it
 _RGB_BYTES = 9
-_TOLD = "is interlaced: each frame is made of its two fields, which lie 1/50 or 1/60 of a second apart"
+_WARNING = "is interlaced: each frame is made of its two fields, which lie 1/50 or 1/60 of a second apart"
 
 
-def deinterlaced(frames: Iterator[Any], *, codec: str, tell: Callable[[str], None]) -> Iterator[Any]:
-    """The frames, one for each with its time stamp; those of two fields made whole.
+def deinterlace(frames: Iterator[Any], *, codec: str, warn: Callable[[str], None]) -> Iterator[Any]:
+    """The frames with their time stamps, interlaced ones deinterlaced.
 
     Looks one frame ahead from the first frame of two fields on. Raises TooLargeFramesError where the filter takes
     more memory than the limit allows.
@@ -34,14 +34,14 @@ def deinterlaced(frames: Iterator[Any], *, codec: str, tell: Callable[[str], Non
             num_pixels = frame.width * frame.height
             check_shown(frame, codec, num_pixels=num_pixels, bytes_a_pixel=_RGB_BYTES, more_frames=_KEPT_FRAMES)
             weave = _Weave(form)
-            tell(_TOLD)
+            warn(_WARNING)
         yield from weave.after(frame)
     if weave:
         yield from weave.rest()
 
 
 class _Weave:
-    """The filter for frames of one size and format."""
+    """The bwdif filter for frames of one size and format."""
 
     def __init__(self, form: tuple[int, int, str]) -> None:
         self.form = form
@@ -56,7 +56,7 @@ class _Weave:
         self._only: Any = None
 
     def after(self, frame: Any) -> Iterator[Any]:
-        """What is ready once another frame is known."""
+        """Push a frame; yields the frames that are ready."""
         self._times.append((frame.pts, frame.time_base))
         # The filter reckons with time stamps, and those of a file may be damaged.
         frame.pts, frame.time_base = self._count, Fraction(1, 1000)
@@ -66,7 +66,7 @@ class _Weave:
         return self._ready()
 
     def rest(self) -> Iterator[Any]:
-        """What is left where no frame comes any more."""
+        """Flush the filter after the last frame; yields what it still holds."""
         if self._only is not None:  # the filter leaves one that has no neighbour as it is
             self._only.pts = self._count
             self._graph.push(self._only)

@@ -1,4 +1,4 @@
-"""Folders of frames made of videos: how they were made and of what, and which of them may be replaced."""
+"""Folders of frames extracted from videos: their settings, their videos, what may be replaced."""
 
 import json
 import os
@@ -18,9 +18,9 @@ _FRAME = re.compile(r"[0-9]{6,}\.jpg")
 def claim_folders(
     target: Path, pairs: Sequence[tuple[Path, Path]], settings: Mapping[str, Any], *, overwrite: bool = False
 ) -> None:
-    """Write down in `target` how frames are made, and of which videos; `pairs` are a video and its folder of frames.
+    """Record in `target` the settings and the videos of frames; `pairs` are a video and its folder of frames.
 
-    A folder that is there stays where it was made so, of a video of as many bytes. With `overwrite` any other is
+    An existing folder stays where its settings and the size of its video are the same. With `overwrite` any other is
     removed first, where it holds frames alone.
 
     Raises:
@@ -29,18 +29,18 @@ def claim_folders(
     note = _read_note(target)
     sizes = {folder.relative_to(target).as_posix(): _size(video) for video, folder in pairs}
     same = note is None or all(note.get(name) == value for name, value in settings.items())
-    made = _made(note)
-    if not same and not (overwrite and made.keys() <= sizes.keys()):
-        found = {name: value for name, value in (note or {}).items() if name != _VIDEOS}
-        remedy = "" if made.keys() - sizes.keys() else ", or --overwrite to make them anew"
+    old_sizes = _recorded_sizes(note)
+    if not same and not (overwrite and old_sizes.keys() <= sizes.keys()):
+        old_settings = {name: value for name, value in (note or {}).items() if name != _VIDEOS}
+        remedy = "" if old_sizes.keys() - sizes.keys() else ", or --overwrite to make them anew"
         raise ValueError(
-            f"{target} holds frames made with {shown(found)}, not {dict(settings)}: give another folder{remedy}"
+            f"{target} holds frames made with {shown(old_settings)}, not {dict(settings)}: give another folder{remedy}"
         )
     knows_all = note is not None and same and _VIDEOS not in note  # as earlier versions wrote it
     strange = [
         folder
         for (_, folder), (place, size) in zip(pairs, sizes.items(), strict=True)
-        if os.path.lexists(folder) and not (knows_all or (same and made.get(place) == size))
+        if os.path.lexists(folder) and not (knows_all or (same and old_sizes.get(place) == size))
     ]
     if strange and not overwrite:
         more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
@@ -52,7 +52,7 @@ def claim_folders(
         _check_frames(folder)
     for folder in strange:
         remove_frames(folder)
-    note = {**settings, _VIDEOS: {**(made if same else {}), **sizes}}
+    note = {**settings, _VIDEOS: {**(old_sizes if same else {}), **sizes}}
     write_text_atomically(target / SETTINGS_NAME, json.dumps(note) + "\n", follow_links=False)
 
 
@@ -72,7 +72,7 @@ def _check_frames(folder: Path) -> None:
 
 
 def _read_note(target: Path) -> dict[str, Any] | None:
-    """What is written down in a folder of frames; None where nothing is."""
+    """The settings and videos recorded in a folder of frames; None where there is no record."""
     file = target / SETTINGS_NAME
     if not file.is_file():
         return None
@@ -86,9 +86,9 @@ def _read_note(target: Path) -> dict[str, Any] | None:
 def _size(video: Path) -> int:
     try:
         return video.stat().st_size
-    except OSError:  # a link that leads nowhere, which is told of in its turn
+    except OSError:  # a link that leads nowhere, which is reported in its turn
         return -1
 
 
-def _made(note: Mapping[str, Any] | None) -> dict[str, Any]:
+def _recorded_sizes(note: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if note is None else dict(note.get(_VIDEOS, {}))

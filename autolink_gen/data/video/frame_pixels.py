@@ -1,4 +1,4 @@
-"""What a decoded frame looks like on a player's screen: RGB, upright, its pixels square, HDR as SDR, over white."""
+"""Decoded frames as a player shows them: RGB, upright, square pixels, HDR as SDR, over white."""
 
 import logging
 import struct
@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from autolink_gen.common.text import printable
 from autolink_gen.data.decoding.decoder import laid_over_white, over_white
-from autolink_gen.data.video.deinterlacing import deinterlaced
+from autolink_gen.data.video.deinterlacing import deinterlace
 from autolink_gen.data.video.hidden_alpha import HIDDEN_FRAMES, hidden_alpha
 from autolink_gen.data.video.limits import check_shown
 from autolink_gen.data.video.tone_mapping import Transfer, sdr_table
@@ -33,43 +33,43 @@ _RGB_BYTES, _RGBA_BYTES, _HDR_BYTES = 9, 10, 12  # a pixel: of the frame convert
 
 
 class Display:
-    """How the frames of one opened video stream are shown; `path` is named in messages.
+    """Converts the frames of one opened video stream for display; `path` is named in messages.
 
-    `told` holds what was said of the file already: a set that is kept has each thing said once.
-    With `has_square_pixels` what the file says of their shape does not count, as with pictures.
+    `logged` holds the warnings logged so far: with a set shared by several readers each is logged once.
+    With `has_square_pixels` the pixel shape that the file says is ignored, as with images.
     """
 
     def __init__(
-        self, stream: Any, path: Path, *, told: set[str] | None = None, has_square_pixels: bool = False
+        self, stream: Any, path: Path, *, logged: set[str] | None = None, has_square_pixels: bool = False
     ) -> None:
         self._stream, self._path = stream, path
-        self._told = set() if told is None else told
+        self._logged = set() if logged is None else logged
         self._has_square_pixels = has_square_pixels
         self._converter = VideoReformatter()  # kept: making one takes twenty times a small frame's conversion
         self._alpha, self._alpha_converter = hidden_alpha(stream), VideoReformatter()
 
-    def seen(self, packets: Iterable[Any]) -> Iterator[Any]:
-        """The packets of the stream, passed on; what can be seen through may be told beside their frames."""
-        return self._alpha.seen(packets) if self._alpha else iter(packets)
+    def collect_alpha(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """The packets, passed on; transparency stored beside them is decoded on the way."""
+        return self._alpha.collect_alpha(packets) if self._alpha else iter(packets)
 
-    def shown(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """The decoded frames, one for each with its time stamp, as `pixels` takes them: those of two fields made one.
+    def deinterlace_frames(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """The decoded frames with their time stamps, interlaced ones deinterlaced, as `pixels` takes them.
 
         Looks one frame ahead from the first frame of two fields on.
         """
-        return deinterlaced(frames, codec=self._stream.codec_context.name, tell=self._tell)
+        return deinterlace(frames, codec=self._stream.codec_context.name, warn=self._warn_once)
 
     def pixels(self, frame: Any, *, alpha: Any = None) -> ndarray:
         """A frame as uint8 (H, W, 3) RGB, as a player shows it.
 
-        Its pixels are made square, it is turned and mirrored as the file says, HDR becomes SDR, and what can be seen
-        through lies on white: by its own transparency, or by the grey of a frame `alpha`. Raises TooLargeFramesError
+        Its pixels are made square, it is turned and mirrored as the file says, HDR becomes SDR, and transparent
+        pixels lie on white: by its own transparency, or by the grey of a frame `alpha`. Raises TooLargeFramesError
         where that takes more memory than the limit allows.
         """
         if alpha is None and self._alpha is not None:
-            alpha = self._alpha.of(frame)
+            alpha = self._alpha.alpha_for(frame)
         pixels = self._of_square_pixels(frame, alpha)
-        return _turned(pixels, _display_matrix(frame))
+        return _orient(pixels, _display_matrix(frame))
 
     def _of_square_pixels(self, frame: Any, alpha: Any) -> ndarray:
         width = _square_width(frame.width, self._pixel_shape())
@@ -81,18 +81,18 @@ class Display:
         matrix = self._matrix(frame, is_hdr=transfer is not None)
         converted = self._converter.reformat(frame, width=width, format=target, src_colorspace=matrix)
         if has_alpha and not transfer:
-            return _laid_over_white(converted)
-        pixels = sdr_table(transfer).shown(converted) if transfer else converted.to_ndarray()
-        return pixels if alpha is None else self._seen_through(pixels, alpha)
+            return _blend_over_white(converted)
+        pixels = sdr_table(transfer).convert(converted) if transfer else converted.to_ndarray()
+        return pixels if alpha is None else self._blend_alpha(pixels, alpha)
 
-    def _seen_through(self, pixels: ndarray, alpha: Any) -> ndarray:
-        alpha.color_range = _FULL_RANGE  # whatever it says: it is no picture
+    def _blend_alpha(self, pixels: ndarray, alpha: Any) -> ndarray:
+        alpha.color_range = _FULL_RANGE  # whatever it says: it is no image
         height, width = pixels.shape[:2]
         grey = self._alpha_converter.reformat(alpha, width=width, height=height, format="gray8").to_ndarray()
         return laid_over_white(pixels, grey)
 
     def _pixel_shape(self) -> Fraction:
-        """Width of a pixel by its height; the container's word counts before the decoder's."""
+        """Width of a pixel over its height; the container's value comes before the decoder's."""
         if self._has_square_pixels:
             return Fraction(1)
         shapes = (self._stream.sample_aspect_ratio, self._stream.codec_context.sample_aspect_ratio)
@@ -100,16 +100,18 @@ class Display:
         return shape if Fraction(1, _MOST_STRETCH) <= shape <= _MOST_STRETCH else Fraction(1)
 
     def _transfer(self, frame: Any) -> Transfer | None:
-        """How an HDR frame, or one of BT.2020, becomes SDR; None for one that is shown as it is."""
+        """The transfer function of an HDR or BT.2020 frame; None for one that is shown as it is."""
         context = self._stream.codec_context
         code = getattr(frame, "color_trc", _UNSPECIFIED)
         code = context.color_trc if code == _UNSPECIFIED else code
         transfer = _TRANSFERS.get(code)
         if transfer is not None:
-            self._tell(f"is HDR ({transfer.value}): its colours are brought to SDR, its highlights pressed together")
+            self._warn_once(
+                f"is HDR ({transfer.value}): its colours are brought to SDR, its highlights pressed together"
+            )
         elif code in _SDR_TRANSFERS and getattr(frame, "color_primaries", context.color_primaries) == _BT2020:
             transfer = Transfer.WIDE
-            self._tell("has the wide colours of BT.2020: they are brought to those of BT.709")
+            self._warn_once("has the wide colours of BT.2020: they are brought to those of BT.709")
         return transfer
 
     def _matrix(self, frame: Any, *, is_hdr: bool) -> int:
@@ -121,13 +123,13 @@ class Display:
         if frame.colorspace == _BT2020_CONSTANT:
             return _BT2020
         if frame.colorspace not in _UNMARKED:
-            self._tell(f"may show wrong colours: how it keeps them (matrix {frame.colorspace}) is not known here")
+            self._warn_once(f"may show wrong colours: how it keeps them (matrix {frame.colorspace}) is not known here")
         return likely
 
-    def _tell(self, what: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            logger.warning("%s %s", printable(str(self._path)), what)
+    def _warn_once(self, message: str) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            logger.warning("%s %s", printable(str(self._path)), message)
 
 
 def _square_width(width: int, shape: Fraction) -> int:
@@ -138,23 +140,23 @@ def _has_alpha(form: Any) -> bool:
     return form.has_palette or any(component.is_alpha for component in form.components)
 
 
-def _laid_over_white(frame: Any) -> ndarray:
+def _blend_over_white(frame: Any) -> ndarray:
     """A frame of format rgba as (H, W, 3)."""
     layer = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1, 4)
     return over_white(layer[:, : frame.width])
 
 
 def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
-    """The part (a, b, c, d) that turns: x' = a x + c y, y' = b x + d y, y downwards."""
-    data = next((one for one in frame.side_data if one.type == Type.DISPLAYMATRIX), None)
+    """The linear part (a, b, c, d) of the display matrix: x' = a x + c y, y' = b x + d y, y downwards."""
+    data = next((side for side in frame.side_data if side.type == Type.DISPLAYMATRIX), None)
     if data is None or len(bytes(data)) < 36:
         return 1, 0, 0, 1
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
     return a, b, c, d
 
 
-def _turned(pixels: ndarray, matrix: tuple[int, int, int, int]) -> ndarray:
-    """The pixels in the one of the eight orientations that is nearest to a matrix."""
+def _orient(pixels: ndarray, matrix: tuple[int, int, int, int]) -> ndarray:
+    """The pixels turned to whichever of the eight orientations is nearest to a matrix."""
     a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels, along_x, along_y = pixels.transpose(1, 0, 2), c, b

@@ -1,4 +1,4 @@
-"""How long a GIF shows its last frame, which FFmpeg cannot be told; and whether it moves."""
+"""The hold of a GIF's last frame, which FFmpeg cannot set, and whether a GIF is animated."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -9,7 +9,7 @@ _MAX_TICKS = 0xFFFF
 
 
 def hold_last_frame(path: Path, *, ticks: int) -> None:
-    """Change how long the last frame of a GIF that was just written is shown, in hundredths of a second."""
+    """Set the delay of the last frame of a GIF, in hundredths of a second."""
     with path.open("r+b") as file:
         place, _ = _walk(file)
         if place is not None:
@@ -18,13 +18,13 @@ def hold_last_frame(path: Path, *, ticks: int) -> None:
 
 
 def has_several_frames(path: Path) -> bool:
-    """Whether a GIF moves."""
+    """Whether a GIF is animated."""
     with path.open("rb") as file:
         return _walk(file, stop_after=2)[1] > 1
 
 
 def _walk(file: BinaryIO, *, stop_after: int | None = None) -> tuple[int | None, int]:
-    """Where the delay of the last frame stands, None where nowhere; and how many frames there are."""
+    """The offset of the last frame's delay, None where it has none; and the number of frames."""
     place, count = None, 0
     screen = file.read(13)
     if len(screen) < 13:
@@ -42,7 +42,7 @@ def _walk(file: BinaryIO, *, stop_after: int | None = None) -> tuple[int | None,
 
 
 def _skip_table(file: BinaryIO, flags: int) -> None:
-    """Pass over the table of colours that flags announce."""
+    """Skip the colour table that `flags` announce."""
     if flags & _HAS_TABLE:
         file.seek(3 << ((flags & _TABLE_SIZE) + 1), 1)
 

@@ -1,4 +1,4 @@
-"""The transparency that VP8 and VP9 in WebM keep beside their packets: a video of its own, which FFmpeg passes over."""
+"""The transparency of VP8 and VP9 in WebM: a second video beside the packets, which FFmpeg ignores."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -27,17 +27,17 @@ class HiddenAlpha:
         self._decoder.thread_count = 1
         self._waiting: dict[int, Any] = {}
 
-    def seen(self, packets: Iterable[Any]) -> Iterator[Any]:
-        """The packets, passed on; what they carry is decoded by the way."""
+    def collect_alpha(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """The packets, passed on; their transparency is decoded on the way."""
         for packet in packets:
             self._decode(packet)
             yield packet
 
-    def of(self, frame: Any) -> Any:
-        """The frame whose grey is how opaque a frame is, or None where nothing is known of it."""
-        found = self._waiting.get(frame.pts)
-        self._waiting = {pts: one for pts, one in self._waiting.items() if pts > (frame.pts or 0)}
-        return found
+    def alpha_for(self, frame: Any) -> Any:
+        """The frame whose grey is the opacity of `frame`; None where there is none."""
+        alpha = self._waiting.get(frame.pts)
+        self._waiting = {pts: waiting for pts, waiting in self._waiting.items() if pts > (frame.pts or 0)}
+        return alpha
 
     def _decode(self, packet: Any) -> None:
         if packet.pts is None or not packet.has_sidedata(_SIDE_DATA):
@@ -55,6 +55,6 @@ class HiddenAlpha:
 
 
 def hidden_alpha(stream: Any) -> HiddenAlpha | None:
-    """The transparency of a stream that says that it has one beside its packets, else None."""
+    """The transparency of a stream that has it beside its packets; else None."""
     is_kept = stream.metadata.get("alpha_mode") == "1" and stream.codec_context.name in ("vp8", "vp9")
     return HiddenAlpha(stream) if is_kept and hasattr(av.Packet, "has_sidedata") else None

@@ -1,4 +1,4 @@
-"""What a stranger's video may ask of the machine: which kinds of file, how many samples, how large frames."""
+"""Limits for untrusted videos: kinds of file, numbers of samples, sizes of frames."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _OTHER_FORMATS = (
     "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "mpeg", "mpegts", "mpegvideo", "m4v", "h264", "hevc",
     "w64", "aiff", "mp3", "flac", "aac", "ac3", "eac3", "amr", "au", "caf",
 )  # fmt: skip
-_BYTES_A_PIXEL = 10  # of memory that the frames of a decoder and the picture may take for each of the pixels allowed
+_BYTES_A_PIXEL = 10  # of memory that a decoder's frames and the image may take for each of the pixels allowed
 _RGB_BYTES = 9  # of the frame in RGB, of the array and of the array turned upright
 _LEAST_BYTES = 1.5  # a pixel of yuv420p
 _MOST_BYTES = 8.0
@@ -41,7 +41,7 @@ _SAMPLES = re.compile(rb"(stsz|stz2|trun|cmov(?=.{4}dcom))", re.DOTALL)
 
 
 def opening_options(path: Path) -> dict[str, str]:
-    """What FFmpeg is told on opening a file: the kinds that it may be, no network, the size of the largest frame.
+    """FFmpeg's options for opening a file: the kinds allowed, no network, the largest frame.
 
     Raises ValueError for an MP4 or MOV that promises more samples than there is memory for.
     """
@@ -50,7 +50,7 @@ def opening_options(path: Path) -> dict[str, str]:
 
 
 def file_options(file: BinaryIO | BytesIO, size: int) -> dict[str, str]:
-    """What `opening_options` says of a file of so many bytes, open for reading."""
+    """The options of `opening_options` for an open file of `size` bytes."""
     file.seek(0)
     head = file.read(16)
     formats = next((kinds for magic, kinds in _FORMATS.items() if head.startswith(magic)), None)
@@ -64,7 +64,7 @@ def file_options(file: BinaryIO | BytesIO, size: int) -> dict[str, str]:
 
 
 def limit_decoder(stream: Any) -> None:
-    """Set the size of the largest frame and the threads of a stream's decoder, so that its memory is bounded.
+    """Bound the memory of a stream's decoder: its largest frame and its threads.
 
     ValueError where a frame is too large.
     """
@@ -72,8 +72,8 @@ def limit_decoder(stream: Any) -> None:
     limit_context(context)
     # With a thread for each frame, each holds a frame more.
     num_threads = min(os.cpu_count() or 1, _MAX_THREADS)
-    kept = _KEPT_FRAMES.get(context.name, _USUALLY_KEPT) + num_threads
-    is_small = context.width * context.height <= _frame_pixels(_bytes_a_pixel(context.format), kept)
+    num_frames = _KEPT_FRAMES.get(context.name, _USUALLY_KEPT) + num_threads
+    is_small = context.width * context.height <= _frame_pixels(_bytes_a_pixel(context.format), num_frames)
     stream.thread_type = "AUTO" if is_small else "SLICE"
 
 
@@ -85,15 +85,15 @@ def limit_context(context: Any) -> None:
 
 
 def check_frame(frame: Any, codec: str) -> None:
-    """ValueError for a frame that is larger than those of its format may be: a video may change in the middle."""
+    """ValueError for a frame above its format's limit; frames of a video may change in size."""
     limit = _frame_pixels(_bytes_a_pixel(frame.format), _KEPT_FRAMES.get(codec, _USUALLY_KEPT))
     check_frame_size(frame.width, frame.height, limit=limit)
 
 
 def check_shown(frame: Any, codec: str, *, num_pixels: int, bytes_a_pixel: int, more_frames: int = 0) -> None:
-    """ValueError for a frame of which too much is made: so many pixels of so many bytes, and so many frames more."""
-    kept = _KEPT_FRAMES.get(codec, _USUALLY_KEPT) + more_frames
-    num_bytes = frame.width * frame.height * kept * _bytes_a_pixel(frame.format) + num_pixels * bytes_a_pixel
+    """ValueError where a frame, its `num_pixels` for display and `more_frames` further ones take too much memory."""
+    num_frames = _KEPT_FRAMES.get(codec, _USUALLY_KEPT) + more_frames
+    num_bytes = frame.width * frame.height * num_frames * _bytes_a_pixel(frame.format) + num_pixels * bytes_a_pixel
     if num_bytes > max_pixels() * _BYTES_A_PIXEL:
         raise TooLargeFramesError(
             f"its frames of {frame.width} x {frame.height} pixels, as they are shown, take {num_bytes:,.0f} bytes, the "
@@ -102,7 +102,7 @@ def check_shown(frame: Any, codec: str, *, num_pixels: int, bytes_a_pixel: int, 
 
 
 def check_frame_size(width: int, height: int, *, limit: int) -> None:
-    """ValueError for more pixels than the limit of a frame."""
+    """ValueError for a frame of more than `limit` pixels."""
     if width * height > limit:
         raise TooLargeFramesError(f"its {width} x {height} pixels a frame are too many, the limit is {limit:,}")
 
@@ -112,17 +112,17 @@ class TooLargeFramesError(ValueError):
 
 
 def _frame_pixels(bytes_a_pixel: float, num_frames: int) -> int:
-    """How many pixels a frame may have of which a decoder keeps so many."""
+    """The largest frame, in pixels, for a decoder that keeps `num_frames` frames."""
     return int(max_pixels() * _BYTES_A_PIXEL / (bytes_a_pixel * num_frames + _RGB_BYTES))
 
 
 def _bytes_a_pixel(form: Any) -> float:
-    """Of a decoder's frames in a pixel format; the most where it is not known yet."""
+    """Bytes a pixel of a pixel format; the most where it is not known yet."""
     return _MOST_BYTES if form is None else max(_LEAST_BYTES, form.padded_bits_per_pixel / 8)
 
 
 def _check_boxes(file: BinaryIO | BytesIO, size: int) -> None:
-    """ValueError for an MP4 or MOV that promises more samples than it could have."""
+    """ValueError for an MP4 or MOV that lists more samples than it could hold."""
     place, listed, alike = 0, 0, 0
     for _ in range(_MAX_BOXES):
         if place + 8 > size:
@@ -133,23 +133,23 @@ def _check_boxes(file: BinaryIO | BytesIO, size: int) -> None:
         length = int.from_bytes(head[8:16], "big") if length == 1 else length
         end = place + length if length >= 8 else size
         if kind not in _PASSED_OVER:
-            more_listed, more_alike = _promised(file, place, min(end, size))
+            more_listed, more_alike = _count_samples(file, place, min(end, size))
             listed, alike = listed + more_listed, alike + more_alike
         if listed > _MAX_SAMPLES or alike > max(_MAX_SAMPLES, size):
-            raise ValueError(f"it promises {listed + alike:,} frames or pieces of sound in {size:,} bytes")
+            raise ValueError(f"it promises {listed + alike:,} frames or pieces of audio in {size:,} bytes")
         place = end
     raise ValueError("it has too many parts")
 
 
-def _promised(file: BinaryIO | BytesIO, start: int, end: int) -> tuple[int, int]:
-    """How many samples the boxes within a box promise: those listed, and those said to be all of one size."""
+def _count_samples(file: BinaryIO | BytesIO, start: int, end: int) -> tuple[int, int]:
+    """The numbers of samples in a box: those listed one by one, and those of one common size."""
     listed, alike = 0, 0
     places = ((place, stop) for first, stop in _regions(file, start, end) for place in range(first, stop, _BLOCK_BYTES))
     for place, stop in places:
         file.seek(place)
         block = file.read(min(_BLOCK_BYTES + 16, stop - place))
-        for found in _SAMPLES.finditer(block):
-            kind, at = found[1], found.start()
+        for match in _SAMPLES.finditer(block):
+            kind, at = match[1], match.start()
             if at >= _BLOCK_BYTES:
                 break  # the next block begins with it
             if kind == b"cmov":
@@ -161,7 +161,7 @@ def _promised(file: BinaryIO | BytesIO, start: int, end: int) -> tuple[int, int]
 
 
 def _regions(file: BinaryIO | BytesIO, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The parts of a box, by their first place and their end, that may promise samples: all but tables of numbers."""
+    """The parts of a box, as (start, end), that may list samples: all but tables of numbers."""
     waiting = [(start, end)]
     for _ in range(_MAX_BOXES):
         if not waiting:

@@ -1,4 +1,4 @@
-"""Media files opened with PyAV: no other file than the one named, and which of its tracks is meant."""
+"""Media files, opened safely with PyAV, and the choice of their tracks."""
 
 import os
 from pathlib import Path
@@ -14,12 +14,12 @@ _DEFAULT, _ATTACHED_PIC = 1, 1 << 10  # marks of a track, as FFmpeg numbers them
 
 
 def media_path(path: Path) -> str:
-    """A file's name as FFmpeg takes it for nothing but a file: "12:30:45.mp4" would be taken for a protocol."""
+    """A file's name that FFmpeg takes for a file: "12:30:45.mp4" would be taken for a protocol."""
     return os.path.abspath(path)  # noqa: PTH100
 
 
 def open_media(path: Path) -> Any:
-    """Open a video or sound file with PyAV; it opens no other file, whatever it says, and its frames are limited.
+    """Open a video or audio file with PyAV; no other file is opened, and the size of frames is limited.
 
     Raises ValueError for what is no ordinary file, or too large, and whatever PyAV does.
     """
@@ -28,20 +28,20 @@ def open_media(path: Path) -> Any:
     return av.open(media_path(path), metadata_errors="replace", options=opening_options(path))
 
 
-def picture_track(container: Any) -> Any | None:
-    """The track of a film's pictures: the one marked as default, else the first; a cover or a poster is none."""
-    return _preferred([one for one in container.streams.video if not _has(one, _ATTACHED_PIC)])
+def video_track(container: Any) -> Any | None:
+    """The video track: the one marked as default, else the first; a cover image is none."""
+    return _pick_track([track for track in container.streams.video if not _has(track, _ATTACHED_PIC)])
 
 
-def sound_track(container: Any) -> Any | None:
-    """The track of a file's sound: of those that can be decoded the one marked as default, else the first."""
-    return _preferred(list(container.streams.audio))
+def audio_track(container: Any) -> Any | None:
+    """The audio track: of those that can be decoded the one marked as default, else the first."""
+    return _pick_track(list(container.streams.audio))
 
 
-def _preferred(tracks: list[Any]) -> Any | None:
-    known = [track for track in tracks if track.codec_context is not None] or tracks
-    marked = [track for track in known if _has(track, _DEFAULT)]
-    return next(iter(marked or known), None)
+def _pick_track(tracks: list[Any]) -> Any | None:
+    decodable = [track for track in tracks if track.codec_context is not None] or tracks
+    marked = [track for track in decodable if _has(track, _DEFAULT)]
+    return next(iter(marked or decodable), None)
 
 
 def _has(track: Any, mark: int) -> bool:
@@ -50,5 +50,5 @@ def _has(track: Any, mark: int) -> bool:
 
 
 def media_reason(error: BaseException) -> str:
-    """What an error says, FFmpeg's in its own words."""
+    """An error's message; for FFmpeg's errors, FFmpeg's own."""
     return str(error.strerror) if isinstance(error, FFmpegError) and error.strerror else reason_of(error)

@@ -1,4 +1,4 @@
-"""Videos made into folders of small frames once, which training then reads quickly."""
+"""Videos extracted once into folders of small frames, for fast training."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ _MAX_NAME_BYTES = 255  # of most file systems
 
 @dataclass(frozen=True)
 class PreparedClip:
-    """What became of one video: its frames written, or those found from before; or why there are none."""
+    """The result for one video: frames written, frames kept from before, or an error."""
 
     video: Path
     num_frames: int
@@ -36,16 +36,16 @@ class PreparedClip:
 
 
 def report_lines(clips: Sequence[PreparedClip], target: Path) -> list[str]:
-    """How many frames of how many videos were made or kept in `target`, and which videos could not be read."""
+    """Lines that count the frames and videos written or kept in `target`, and list unreadable videos."""
     broken = [clip for clip in clips if clip.error]
     lines = []
-    for title, some in (
+    for title, clips_of_kind in (
         ("wrote", [clip for clip in clips if not clip.error and not clip.was_there]),
         ("kept", [clip for clip in clips if clip.was_there]),
     ):
-        if some:
-            frames = sum(clip.num_frames for clip in some)
-            lines.append(f"{title} {counted(frames, 'frame')} of {counted(len(some), 'video')} in {target}")
+        if clips_of_kind:
+            frames = sum(clip.num_frames for clip in clips_of_kind)
+            lines.append(f"{title} {counted(frames, 'frame')} of {counted(len(clips_of_kind), 'video')} in {target}")
     if broken:
         lines += [f"{counted(len(broken), 'video')} could not be read:", *(f"  {clip.error}" for clip in broken)]
     return lines
@@ -62,7 +62,7 @@ def prepare_videos(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> list[PreparedClip]:
-    """Write the frames of every video below `source` as JPEG of (size, size) pixels, a folder a video, at its place.
+    """Write the frames of every video below `source` as (size, size) JPEG, one folder a video, at its place.
 
     With `fps` at most so many frames a second are kept. A folder takes its name when it is whole: one that an earlier
     call made so, of the same video, is left as it is, so that an interrupted call may be repeated. A video that cannot
@@ -91,12 +91,12 @@ def prepare_videos(
     finally:
         for _, folder in pairs[len(done) :]:  # of processes that ended in the middle of a video
             with suppress(ValueError, OSError):
-                remove_frames(_unfinished(folder))
+                remove_frames(_unfinished_folder(folder))
     return done
 
 
-def _unfinished(folder: Path) -> Path:
-    """The hidden folder that is filled first, always the same; of a name too long for that, by its sum."""
+def _unfinished_folder(folder: Path) -> Path:
+    """The hidden folder that is filled first; a long name is replaced by its checksum."""
     name = f".{folder.name}.tmp"
     if len(os.fsencode(name)) > _MAX_NAME_BYTES:
         name = f".{hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:16]}.tmp"
@@ -107,12 +107,12 @@ def _prepare(pair: tuple[Path, Path], *, size: int, fit: FIT, fps: float | None)
     video, folder = pair
     if folder.is_dir():
         return PreparedClip(video, len(list(folder.glob("*.jpg"))), was_there=True)
-    unfinished = _unfinished(folder)
+    unfinished = _unfinished_folder(folder)
     count = 0
     try:
         remove_frames(unfinished)  # of a call that was killed
         unfinished.mkdir(parents=True)
-        for frame in VideoReader(video).timed(fps=fps):
+        for frame in VideoReader(video).timed_frames(fps=fps):
             square = fit_square(Image.fromarray(frame.pixels), size=size, fit=fit)
             square.save(unfinished / f"{frame.number:06d}.jpg", quality=_QUALITY)
             count += 1

@@ -1,4 +1,4 @@
-"""Videos, frame by frame, with PyAV: damaged frames are skipped, and each has the time at which it is shown."""
+"""Videos read frame by frame with PyAV; damaged frames are skipped."""
 
 import logging
 import math
@@ -15,10 +15,10 @@ from av.error import FFmpegError
 from autolink_gen.common.files import BadFileError, reading
 from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.common.text import printable
-from autolink_gen.data.video.films import EMPTY, MAX_BAD_SHARE, UNKNOWN, Film, Rate, TimedFrame, VideoError
+from autolink_gen.data.video.base import EMPTY, MAX_BAD_SHARE, UNKNOWN, Rate, TimedFrame, Video, VideoError
 from autolink_gen.data.video.frame_pixels import Display
 from autolink_gen.data.video.limits import TooLargeFramesError, check_frame, limit_decoder
-from autolink_gen.data.video.media_files import media_reason, open_media, picture_track, sound_track
+from autolink_gen.data.video.media_files import audio_track, media_reason, open_media, video_track
 from autolink_gen.data.video.times import (
     RisingClock,
     count_frames,
@@ -48,8 +48,8 @@ _BACK_S = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
 _MAX_IN_VAIN = 10_000  # packets in a row without a frame
 
 
-class VideoReader(Film):
-    """A video file as a `Film`. Raises VideoError (a ValueError) that names file and remedy where it is none.
+class VideoReader(Video):
+    """A video file, decoded with PyAV. Raises VideoError (a ValueError) that names file and remedy where it is none.
 
     `estimated_frames` is the number by which runs draw frames, and always did: where the times of a file rise, that
     by FFmpeg's estimate of its length, even where `num_frames` was counted.
@@ -57,17 +57,17 @@ class VideoReader(Film):
 
     def __init__(self, path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE, takes_cut: bool = False) -> None:
         super().__init__(path, max_bad_share=max_bad_share, takes_cut=takes_cut)
-        self._told: set[str] = set()
-        with self._opened() as (container, stream):
+        self._logged: set[str] = set()
+        with self._open() as (container, stream):
             self.fps = rate_of(stream)
             self.num_frames = count_frames(container, stream, self.fps, num_bytes=self.path.stat().st_size)
             self.length_s = length_of(container, stream)
-            self.has_audio = sound_track(container) is not None
+            self.has_audio = audio_track(container) is not None
             has_no_rate = not stream.average_rate
             is_unsure = may_be_joined(container) or self.num_frames is None
-            display = Display(stream, self.path, told=self._told)
-            packets = display.seen(self._packets(container, stream))
-            first = next(display.shown(self._decoded(packets, container, stream, whole=True)), None)
+            display = Display(stream, self.path, logged=self._logged)
+            packets = display.collect_alpha(self._packets(container, stream))
+            first = next(display.deinterlace_frames(self._decode(packets, container, stream, is_complete=True)), None)
             if first is None:
                 raise self._error(f"none of its frames can be decoded, or all are too large ({PIXELS_VARIABLE})")
             self.height, self.width = display.pixels(first).shape[:2]
@@ -76,20 +76,20 @@ class VideoReader(Film):
             self._survey(rate_alone=not is_unsure)
 
     def _survey(self, *, rate_alone: bool) -> None:
-        """Look at all packets where the file may say no rate, nothing at all, or the length of its first part alone."""
-        with self._opened() as (container, stream):
-            found = survey(container, stream)
-        self._has_mean_rate = found.fps is not None
+        """Read all packets, for a file whose header lacks the rate or the length, or gives its first part's alone."""
+        with self._open() as (container, stream):
+            result = survey(container, stream)
+        self._has_mean_rate = result.fps is not None
         if rate_alone and not self._has_mean_rate:
             return
-        self.fps = found.fps or self.fps
-        self._can_seek = found.rises
-        if found.num_frames:
-            if not found.rises or self.estimated_frames is None or self._has_mean_rate:
-                self.estimated_frames = found.num_frames
-            self.num_frames = found.num_frames
+        self.fps = result.fps or self.fps
+        self._can_seek = result.rises
+        if result.num_frames:
+            if not result.rises or self.estimated_frames is None or self._has_mean_rate:
+                self.estimated_frames = result.num_frames
+            self.num_frames = result.num_frames
             if not rate_alone or self.length_s is None:
-                self.length_s = found.length_s
+                self.length_s = result.length_s
 
     def _from_keyframe(
         self, time_s: float, *, beyond_s: float | None = None, checked: bool = True
@@ -99,18 +99,19 @@ class VideoReader(Film):
             return
         for back_s in _BACK_S:
             self.bad_frames = self._missing_frames = 0
-            with self._opened() as (container, stream):
+            with self._open() as (container, stream):
                 start = start_of(container, stream)
                 is_placed = sought and self._seek(container, time_s, start, back_s=back_s)
                 packets = self._packets(container, stream)
                 if beyond_s is not None:
-                    found = next(packets, None)
-                    place_s = None if found is None else packet_time(found, shown=True)
-                    if found is None or place_s is None or place_s - float(start) <= beyond_s:
+                    packet = next(packets, None)
+                    place_s = None if packet is None else packet_time(packet, presentation=True)
+                    if packet is None or place_s is None or place_s - float(start) <= beyond_s:
                         return
-                    packets = chain([found], packets)
-                display = Display(stream, self.path, told=self._told)
-                frames = display.shown(self._decoded(display.seen(packets), container, stream, whole=not sought))
+                    packets = chain([packet], packets)
+                display = Display(stream, self.path, logged=self._logged)
+                packets = display.collect_alpha(packets)
+                frames = display.deinterlace_frames(self._decode(packets, container, stream, is_complete=not sought))
                 first = next(frames, None)
                 if is_placed and _is_late(first, time_s, start):
                     continue
@@ -128,7 +129,7 @@ class VideoReader(Film):
                 return
 
     def _seek(self, container: Any, time_s: float, start: Fraction, *, back_s: float) -> bool:
-        """Go to `back_s` before a time, or before the end where that is sooner; False where it stays at its start."""
+        """Seek to `back_s` before a time, or before the end where that is sooner; False at the start."""
         place_s = min(time_s, self.length_s or time_s) - back_s if back_s else time_s
         if place_s <= 0:
             return False
@@ -138,8 +139,8 @@ class VideoReader(Film):
             return False
         return True
 
-    def _decoded(self, packets: Iterable[Any], container: Any, stream: Any, *, whole: bool) -> Iterator[Any]:
-        """Undamaged frames; damaged ones, and those that a `whole` file promises and has not, are counted."""
+    def _decode(self, packets: Iterable[Any], container: Any, stream: Any, *, is_complete: bool) -> Iterator[Any]:
+        """Undamaged frames; counts the damaged ones and, with `is_complete`, those missing from the file."""
         good = came = hidden = in_vain = 0
         last_dts = None
         self._reached_end = False
@@ -165,7 +166,7 @@ class VideoReader(Film):
                     good, in_vain = good + 1, 0
                     yield frame
         self._reached_end = is_last(container, stream, last_dts)
-        promised = num_packets(container, stream, self.fps) if whole else None
+        promised = num_packets(container, stream, self.fps) if is_complete else None
         if promised is not None:
             self._missing_frames = max(0, max(promised, came) - hidden - good - self.bad_frames)
             self.bad_frames += self._missing_frames
@@ -178,12 +179,12 @@ class VideoReader(Film):
             self.bad_frames += 1
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[Any, Any]]:
+    def _open(self) -> Iterator[tuple[Any, Any]]:
         try:
             with reading(self.path, "video", remedy=""), open_media(self.path) as container:
-                stream = picture_track(container)
+                stream = video_track(container)
                 if stream is None:
-                    raise self._error("there is no picture track in it")
+                    raise self._error("there is no video track in it")
                 if stream.codec_context is None:
                     raise self._error("how its frames are compressed is not known here")
                 limit_decoder(stream)
@@ -201,7 +202,7 @@ def is_video(path: Path) -> bool:
 
 
 def _is_late(first: Any, time_s: float, start: Fraction) -> bool:
-    """Whether the frame that comes first after seeking is shown after the time sought, or there is none."""
+    """Whether the first frame after seeking is later than the time sought, or missing."""
     if first is None:
         return True
     shown_s = frame_time(first, start)

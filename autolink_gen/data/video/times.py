@@ -1,4 +1,4 @@
-"""When the frames of a video are shown: its rate, its length, and times that rise whatever the file says."""
+"""The times of a video's frames: rate, length, and time stamps made to rise."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _JOINED_FORMATS = ("mpeg", "mpegts", "mpegvideo", "m4v", "h264", "hevc", "flv", 
 class RisingClock:
     """Makes the times of one track's frames or packets rise, given in their order, in seconds.
 
-    Where they begin anew (joined films, a recorder that was stopped), the film goes on one `step_s` after the last,
+    Where they begin anew (joined videos, a recorder that was stopped), the video goes on one `step_s` after the last,
     and so does all that follows; a time that is unknown, out of order or absurd alone is put one step after the last.
     The first one is expected at `from_s`; unless that is given, none is below 0. `offset_s` is what is added at
     present, `joints` how often they began anew, `is_even` whether all were as the file says.
@@ -35,7 +35,7 @@ class RisingClock:
         self._max_leap = max(_LEAP_S, _LEAP_STEPS * step_s) if leaps else _MAX_GAP_S
 
     def __call__(self, time_s: float | None) -> float:
-        """The time of the next frame; None where the file says none."""
+        """The time of the next frame; `time_s` is None where the file says none."""
         time = self._first(time_s) if self._last is None else self._after(self._last, time_s)
         self._pushed = self._last is not None and (time_s is None or time != time_s + self.offset_s)
         self.is_even &= not self._pushed
@@ -66,7 +66,7 @@ class RisingClock:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the packets of a track say, none of them decoded: how many are shown, their length, whether times rise.
+    """Facts from a track's packets, without decoding: frames shown, length, whether times rise.
 
     `fps` is their mean rate where the file says none and what is guessed is none; None elsewhere.
     """
@@ -78,7 +78,7 @@ class Survey:
 
 
 def survey(container: Any, stream: Any) -> Survey:
-    """Read all packets of a track of a file just opened; those up to where it breaks off."""
+    """Read all packets of a track of a file just opened, up to any damage."""
     step_s, start_s = float(1 / rate_of(stream)), float(start_of(container, stream))
     clock = RisingClock(step_s, from_s=0.0, leaps=may_be_joined(container))
     count, first, last = 0, None, 0.0
@@ -96,7 +96,7 @@ def survey(container: Any, stream: Any) -> Survey:
 
 
 def _mean_rate(stream: Any, count: int, span_s: float) -> Fraction | None:
-    """The rate of so many frames, the last so long after the first, where the file, as WMV does, says none.
+    """The mean rate of `count` frames over `span_s` seconds, where the file, as WMV does, says none.
 
     What is guessed then is one by which all times are even: of uneven ones that is how often the clock ticks.
     """
@@ -114,12 +114,12 @@ def _packets_until_damage(container: Any, stream: Any) -> Iterator[Any]:
         return
 
 
-def packet_time(packet: Any, *, shown: bool = False) -> float | None:
-    """When a packet is decoded (`shown`: shown), in seconds by the file's clock; the other where the file says that.
+def packet_time(packet: Any, *, presentation: bool = False) -> float | None:
+    """A packet's decoding time, or presentation time, in seconds by the file's clock; the other if it alone is known.
 
     None where it says neither.
     """
-    first, second = (packet.pts, packet.dts) if shown else (packet.dts, packet.pts)
+    first, second = (packet.pts, packet.dts) if presentation else (packet.dts, packet.pts)
     ticks = second if first is None else first
     return None if ticks is None or not packet.time_base else float(ticks * packet.time_base)
 
@@ -139,7 +139,7 @@ def hold_of(frame: Any, *, unknown_s: float) -> float:
 
 
 def may_be_joined(container: Any) -> bool:
-    """Whether it is of a kind that is cut and joined byte by byte, so that its times may begin anew."""
+    """Whether files of this kind are cut and joined byte by byte, so that times may begin anew."""
     return container.format.name in _JOINED_FORMATS
 
 
@@ -164,9 +164,9 @@ def length_of(container: Any, stream: Any) -> float | None:
 
 
 def count_frames(container: Any, stream: Any, fps: Fraction, *, num_bytes: int) -> int | None:
-    """How many frames are shown, as a file says or its length does; no more than it has bytes.
+    """The number of frames shown, by the file's count or its length; no more than it has bytes.
 
-    An index lists hidden ones too, of a film trimmed on a telephone: these do not count.
+    An index lists hidden ones too, of a video trimmed on a telephone: these do not count.
     """
     length_s = length_of(container, stream)
     by_length = 0 if length_s is None else round(length_s * fps)
@@ -183,7 +183,7 @@ def count_frames(container: Any, stream: Any, fps: Fraction, *, num_bytes: int) 
 
 
 def index_of(stream: Any) -> Any | None:
-    """The frames that a file lists, the hidden ones that must be decoded among them; None where PyAV is too old."""
+    """The index of a file, hidden frames included; None where PyAV is too old."""
     return getattr(stream, "index_entries", None)
 
 
@@ -194,7 +194,7 @@ def is_last(container: Any, stream: Any, dts: int | None) -> bool:
 
 
 def num_packets(container: Any, stream: Any, fps: Fraction) -> int | None:
-    """How many packets a whole MP4 or MOV gives; None for other files, which do not say."""
+    """The number of packets of a complete MP4 or MOV; None for other files, which do not say."""
     if "mp4" not in container.format.name or stream.frames <= 0:
         return None
     listed, length_s = index_of(stream), length_of(container, stream)

@@ -1,4 +1,4 @@
-"""Colours of HDR video (HLG and PQ, BT.2100) and of BT.2020 as an SDR screen shows them, by a table."""
+"""Tone mapping of HDR (HLG and PQ, BT.2100) and of BT.2020 colours to SDR, by a table."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -24,7 +24,7 @@ _BT2020_TO_BT709 = np.array(  # BT.2087
 
 
 class Transfer(Enum):
-    """How a signal becomes light: HLG and PQ of BT.2100, or an SDR screen's gamma with BT.2020's primaries."""
+    """Transfer functions: HLG and PQ of BT.2100, and an SDR screen's gamma with BT.2020's primaries."""
 
     HLG = "HLG"
     PQ = "PQ"
@@ -33,7 +33,7 @@ class Transfer(Enum):
 
 @dataclass(frozen=True)
 class SdrTable:
-    """What each colour of 10 bits becomes: three columns of index parts, one of colours packed into 32 bits.
+    """A lookup table for 10-bit colours: three columns of index parts, one of colours packed into 32 bits.
 
     The steps are even in what a grey becomes, so that one is never off by more than a level of 255.
     """
@@ -41,7 +41,7 @@ class SdrTable:
     parts: tuple[UInt32[ndarray, "1024"], UInt32[ndarray, "1024"], UInt32[ndarray, "1024"]]
     colours: UInt32[ndarray, "2097152"]
 
-    def shown(self, frame: Any) -> UInt8[ndarray, "H W 3"]:
+    def convert(self, frame: Any) -> UInt8[ndarray, "H W 3"]:
         """The SDR pixels of a frame whose format is gbrp10le; works strip by strip, in little memory."""
         planes = [np.frombuffer(plane, "<u2").reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes]
         height, width = planes[0].shape
@@ -83,12 +83,12 @@ def to_sdr(signal: Float[ndarray, "*shape 3"], transfer: Transfer) -> Float[ndar
     light = np.clip(_light(signal, transfer) @ _BT2020_TO_BT709.T.astype(signal.dtype), 0, None)
     brightest = light.max(axis=-1, keepdims=True)
     peak = {Transfer.HLG: _HLG_PEAK_NITS, Transfer.PQ: _HLG_PEAK_NITS, Transfer.WIDE: _WHITE_NITS}[transfer]
-    pressed = _pressed(brightest, peak=peak / _WHITE_NITS)
+    compressed = _compress_highlights(brightest, peak=peak / _WHITE_NITS)
     shares = np.divide(light, brightest, out=np.zeros_like(light), where=brightest > 0)
-    return np.clip(shares * pressed, 0, 1) ** (1 / _SCREEN_GAMMA)
+    return np.clip(shares * compressed, 0, 1) ** (1 / _SCREEN_GAMMA)
 
 
-def _pressed(light: ndarray, *, peak: float) -> ndarray:
+def _compress_highlights(light: ndarray, *, peak: float) -> ndarray:
     """Light in units of SDR white, at most 1: unchanged below the knee, a peak of 1 leaves all as it is."""
     if peak <= 1:
         return light

@@ -1,4 +1,4 @@
-"""Videos written frame by frame with PyAV, with sound laid under them."""
+"""Videos written frame by frame with PyAV, with audio copied from another file."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from numpy import ndarray
 from PIL import Image
 
 from autolink_gen.common.files import UnfinishedFile, reason_of, remedy_for, write_picture
-from autolink_gen.data.video.audio import Sound
+from autolink_gen.data.video.audio import AudioCopier
 from autolink_gen.data.video.gif_holds import hold_last_frame
 from autolink_gen.data.video.media_files import media_path
 from autolink_gen.data.video.reader import Rate, VideoError
@@ -39,8 +39,8 @@ class VideoWriter:
     Use it in a `with` block. The file is made beside `path` under a temporary name and takes its own when the
     block ends well; after an error nothing is left. `fps` is kept exactly. The first frame sets the size; an
     odd width or height grows by a pixel where the encoder takes even ones alone. `copy_audio_from` names a file
-    whose sound, from `audio_start_s` on, is laid under the frames, in step with their times and no longer than
-    they last; one without sound changes nothing. The last frame is shown for 1 / fps, or as `end_at` says. Raises
+    whose audio, from `audio_start_s` on, is copied under the frames, in step with their times and no longer than
+    they last; a file without audio changes nothing. The last frame is shown for 1 / fps, or as `end_at` says. Raises
     ValueError for another ending, a frame of another size, or a block that wrote no frame; VideoError for frames of
     more than 16,384 pixels a side.
     """
@@ -69,7 +69,7 @@ class VideoWriter:
         self._unfinished: UnfinishedFile | None = None
         self._container: Any = None
         self._stream: Any = None
-        self._sound: Sound | None = None
+        self._audio: AudioCopier | None = None
         self._converter = VideoReformatter()
         self._last_pts, self._end_s = -1, 0.0
         self._waiting: Any = None
@@ -108,16 +108,16 @@ class VideoWriter:
         if self.is_gif and self._last_pts >= 0 and pts < self._last_pts + 2:
             return  # viewers slow down a GIF of more than 50 frames a second
         pts = max(pts, self._last_pts + 1)
-        picture = self._picture(frame)
-        picture.pts, picture.time_base = pts, tick
+        encodable = self._to_av_frame(frame)
+        encodable.pts, encodable.time_base = pts, tick
         self._last_pts = pts
         with self._disk_errors():
-            self._mux(self._stream.encode(picture))
-            if self._sound is not None:
-                self._sound.mux_until(float(pts * tick))
+            self._mux(self._stream.encode(encodable))
+            if self._audio is not None:
+                self._audio.mux_until(float(pts * tick))
 
     def _mux(self, packets: list[Any]) -> None:
-        """Write packets but for the last, which waits: how long it lasts is known at the end."""
+        """Write packets but for the last, which waits until its duration is known."""
         for packet in packets:
             if self._waiting is not None:
                 self._container.mux(self._waiting)
@@ -140,7 +140,7 @@ class VideoWriter:
         self._container = av.open(media_path(self._unfinished.temporary), "w", format=form, options=options)
         self._stream = self._gif_stream() if self.is_gif else self._yuv_stream(form)
         if self._audio_from is not None:
-            self._sound = Sound.open(self._audio_from, self._container, start_s=self._audio_start_s)
+            self._audio = AudioCopier.open(self._audio_from, self._container, start_s=self._audio_start_s)
 
     def _gif_stream(self) -> Any:
         stream = self._container.add_stream("gif", rate=self.fps)
@@ -156,8 +156,8 @@ class VideoWriter:
             codec, options = "libvpx-vp9", {"crf": str(self.crf + _WEBM_CRF), "b:v": "0", "cpu-used": "4"}
             options |= {"lag-in-frames": str(ahead)} if ahead < _USUAL_LAG else {}
         elif ahead < _USUAL_LOOKAHEAD:  # no thread for each frame either: each holds some
-            kept = "" if ahead >= _LOOKAHEAD_4K else ":bframes=0:ref=1"
-            options["x264-params"] = f"rc-lookahead={ahead}:sliced-threads=1{kept}"
+            low_memory = "" if ahead >= _LOOKAHEAD_4K else ":bframes=0:ref=1"
+            options["x264-params"] = f"rc-lookahead={ahead}:sliced-threads=1{low_memory}"
         stream = self._container.add_stream(codec, rate=self.fps, options=options)
         stream.height, stream.width = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"
@@ -168,13 +168,13 @@ class VideoWriter:
         context.time_base = Fraction(1, ticks_per_s)
         return stream
 
-    def _picture(self, frame: ndarray) -> Any:
+    def _to_av_frame(self, frame: ndarray) -> Any:
         if self.is_gif:
             return _with_palette(frame)
         height, width = self._size
         even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        return self._converter.reformat(picture, format="yuv420p", dst_colorspace=_BT709)
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        return self._converter.reformat(rgb, format="yuv420p", dst_colorspace=_BT709)
 
     def _finish(self) -> None:
         if self._container is None:
@@ -187,12 +187,12 @@ class VideoWriter:
         with self._disk_errors():
             self._mux(self._stream.encode(None))
             packet, self._waiting = self._waiting, None
-            if not is_usual:  # the film ends where any frame does: this may be one that is shown before the last
+            if not is_usual:  # the video ends where any frame does: this may be one that is shown before the last
                 packet.duration = round(end / packet.time_base) - packet.pts
             self._container.mux(packet)
-            if self._sound is not None:
-                self._sound.mux_until(float(end))
-                self._sound.finish()
+            if self._audio is not None:
+                self._audio.mux_until(float(end))
+                self._audio.finish()
             self._close()
             assert self._unfinished is not None
             if self.is_gif:
@@ -200,10 +200,10 @@ class VideoWriter:
             self._unfinished.keep()
 
     def _close(self) -> None:
-        sound, self._sound = self._sound, None
+        audio, self._audio = self._audio, None
         container, self._container = self._container, None
-        if sound is not None:
-            sound.close()
+        if audio is not None:
+            audio.close()
         if container is not None:
             container.close()
 
@@ -216,24 +216,24 @@ class VideoWriter:
             raise OSError(f"could not write {self.path}: {reason_of(error)}; {remedy}") from error
 
 
-class PictureWriter:
-    """Writes one frame as a picture, in the format that the name's ending says; a later one takes its place."""
+class ImageWriter:
+    """Writes one frame as an image, in the format of the name's ending; a later frame replaces it."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def __enter__(self) -> "PictureWriter":
+    def __enter__(self) -> "ImageWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
         """Nothing is left to do."""
 
     def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
-        """Write the frame; a picture keeps no time."""
+        """Write the frame; an image keeps no time."""
         write_picture(self.path, frame)
 
     def end_at(self, time_s: float) -> None:
-        """Nothing: a picture keeps no time."""
+        """Nothing: an image keeps no time."""
 
 
 class FrameFolderWriter:

@@ -13,7 +13,7 @@ from PIL import Image
 from autolink_gen.data.puppets.dataset import puppet_clip
 from autolink_gen.data.video import clips as clips_module
 from autolink_gen.data.video.clips import PUPPET_FRAMES, Clip, FrameFolder, PuppetClip, VideoClip, list_clips
-from autolink_gen.data.video.frame_pairs import FrameDraws, _shares
+from autolink_gen.data.video.random_frames import RandomFrames, _shares
 
 
 def write_folder(folder: Path, count: int) -> Path:
@@ -111,8 +111,8 @@ def test_frames_of_a_puppet_are_those_of_its_clip() -> None:
 # ---- draws ----
 
 
-def draws_of(folder: Path, **changes) -> FrameDraws:
-    return FrameDraws(list_clips(folder), **{"image_size": 32, **changes})
+def draws_of(folder: Path, **changes) -> RandomFrames:
+    return RandomFrames(list_clips(folder), **{"image_size": 32, **changes})
 
 
 def test_two_frames_of_one_clip(clips_folder: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_clip_that_breaks_off_gives_its_last_frame(tmp_path: Path) -> None:
     video = write_clip(tmp_path / "set" / "clip.mp4", 12)
     clip = VideoClip(video)
     clip.count = lambda: 100
-    draws = FrameDraws([clip], image_size=32)
+    draws = RandomFrames([clip], image_size=32)
     index = next(i for i in range(50) if min(_shares(0, i, 2)) > 0.2)
     shown = sorted(float(picture[:, -2, -2].float().mean()) for picture in draws[index])
     assert shown == pytest.approx([20 + 4 * 10, 20 + 4 * 11], abs=2), "two frames, not one twice"
@@ -197,7 +197,7 @@ def test_a_clip_that_breaks_off_gives_its_last_frame(tmp_path: Path) -> None:
 
 def test_arguments_are_checked(clips_folder: Path) -> None:
     with pytest.raises(ValueError, match="no clips"):
-        FrameDraws([], image_size=32)
+        RandomFrames([], image_size=32)
     with pytest.raises(ValueError, match="frames=3"):
         draws_of(clips_folder, frames=3)
     draws = draws_of(clips_folder)

@@ -35,7 +35,7 @@ def _write_fields(path: Path, count: int) -> Path:
 def test_fields_are_made_whole_frames(tmp_path: Path, count: int, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         reader = VideoReader(_write_fields(tmp_path / "clip.mp4", count))
-        frames = list(reader.timed())
+        frames = list(reader.timed_frames())
     assert [frame.time_s for frame in frames] == pytest.approx([i / 25 for i in range(count)])
     assert [frame.number for frame in frames] == list(range(count))
     assert ["interlaced" in record.message for record in caplog.records] == [True]
@@ -47,7 +47,7 @@ def test_fields_are_made_whole_frames(tmp_path: Path, count: int, caplog: pytest
 
 
 def test_a_start_is_sought_in_fields_too(tmp_path: Path) -> None:
-    (frame,) = VideoReader(_write_fields(tmp_path / "clip.mp4", 8)).timed(start_s=0.12, end_s=0.16)
+    (frame,) = VideoReader(_write_fields(tmp_path / "clip.mp4", 8)).timed_frames(start_s=0.12, end_s=0.16)
     assert frame.time_s == pytest.approx(0.12)
     grey = frame.pixels[..., 0].astype(int)
     assert min(np.abs(grey - _moment(6 + field)[..., 0]).mean() for field in (0, 1)) < 2

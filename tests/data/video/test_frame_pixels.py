@@ -138,7 +138,7 @@ def test_the_transparency_that_webm_keeps_apart_is_seen(tmp_path: Path, codec: s
     for i, frame in enumerate(frames):
         found = [frame[24, (x + 2 * i) % 64].astype(int) for x in (16, 40, 56)]
         assert np.abs(np.array(found) - [[200, 40, 20], [227, 147, 137], [255, 255, 255]]).max() <= 6
-    (later,) = reader.timed(start_s=0.24, end_s=0.27)
+    (later,) = reader.timed_frames(start_s=0.24, end_s=0.27)
     assert np.array_equal(later.pixels, frames[6])
 
 

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_video(film: Path) -> None:
     stream = FrameStream(film)
     frames = list(stream)
-    assert (stream.fps, stream.num_frames, stream.has_audio, stream.is_picture) == (25, 50, False, False)
+    assert (stream.fps, stream.num_frames, stream.has_audio, stream.is_image) == (25, 50, False, False)
     assert [frame.time_s for frame in frames] == pytest.approx(np.arange(50) / 25)
     assert len(list(stream)) == 50, "it can be iterated again"
 
@@ -59,7 +59,7 @@ def test_a_folder_of_frames(folder: Path) -> None:
 
 def test_a_picture(folder: Path) -> None:
     stream = FrameStream(folder / "003.png")
-    assert stream.is_picture and stream.num_frames == 1
+    assert stream.is_image and stream.num_frames == 1
     (frame,) = stream
     assert frame.time_s == 0 and frame.pixels[-1, -1, 0] == 32
 

@@ -45,7 +45,7 @@ def test_a_folder_of_frames_a_video(films: Path, tmp_path: Path, processes: int)
 
 def test_a_repeated_call_makes_only_what_is_missing(films: Path, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "frames"
-    plain = VideoReader.timed
+    plain = VideoReader.timed_frames
 
     def breaks_off(self, **kwargs):
         if "id2" in str(self.path):
@@ -53,7 +53,7 @@ def test_a_repeated_call_makes_only_what_is_missing(films: Path, tmp_path: Path,
         return plain(self, **kwargs)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(VideoReader, "timed", breaks_off)
+        patch.setattr(VideoReader, "timed_frames", breaks_off)
         prepare_videos(films, out, size=32)
     assert not (out / "id2" / "00001").exists()
     before = (out / "id1" / "00001" / "000000.jpg").stat().st_mtime_ns

@@ -38,9 +38,9 @@ def test_rate_count_and_pictures_survive(tmp_path: Path, fps: float | Fraction, 
     assert (reader.width, reader.height, reader.has_audio) == (WIDTH, HEIGHT, False)
     assert brightness_of(list(reader)) == pytest.approx(brightness_of(frames), abs=4)
     assert reader.bad_frames == 0
-    times = [frame.time_s for frame in reader.timed()]
+    times = [frame.time_s for frame in reader.timed_frames()]
     assert times == pytest.approx([i / float(fps) for i in range(20)], abs=2e-4)
-    assert [frame.number for frame in reader.timed()] == list(range(20))
+    assert [frame.number for frame in reader.timed_frames()] == list(range(20))
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 30, 60), (255, 255, 255)])
@@ -74,7 +74,7 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
     with VideoWriter(path, fps=10) as writer:
         for frame, time_s in zip(make_frames(5), times, strict=True):
             writer.write(frame, time_s=time_s)
-    assert [frame.time_s for frame in VideoReader(path).timed()] == pytest.approx(times, abs=1e-3)
+    assert [frame.time_s for frame in VideoReader(path).timed_frames()] == pytest.approx(times, abs=1e-3)
 
 
 def test_gif_is_written_and_read(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_webm_is_written_with_its_sound(tmp_path: Path) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.webm", 20, sound=click))
     assert (reader.fps, reader.has_audio) == (25, True)
     assert brightness_of(list(reader)) == pytest.approx(brightness_of(make_frames(20)), abs=3)
-    assert [frame.time_s for frame in reader.timed()] == pytest.approx(np.arange(20) / 25, abs=1e-3)
+    assert [frame.time_s for frame in reader.timed_frames()] == pytest.approx(np.arange(20) / 25, abs=1e-3)
     assert loud_from(tmp_path / "clip.webm") == pytest.approx(0.5, abs=0.03)
 
 
@@ -108,7 +108,7 @@ def test_a_folder_of_frames_is_written(tmp_path: Path) -> None:
 
 def test_gif_has_at_most_fifty_frames_a_second(tmp_path: Path) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.gif", 30, fps=100))
-    times = [frame.time_s for frame in reader.timed()]
+    times = [frame.time_s for frame in reader.timed_frames()]
     assert np.diff(times).min() >= 0.02 - 1e-6
     assert times[-1] == pytest.approx(0.28, abs=0.011)
 
@@ -121,21 +121,21 @@ def test_a_reader_can_be_iterated_again_and_left_early(tmp_path: Path) -> None:
 
 def test_fewer_frames_a_second_are_spread_evenly(tmp_path: Path) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.mp4", 50, fps=25))
-    assert [frame.number for frame in reader.timed(fps=5)] == list(range(0, 50, 5))
-    assert len(list(reader.timed(fps=10))) == 20
-    assert len(list(reader.timed(fps=1000))) == 50
+    assert [frame.number for frame in reader.timed_frames(fps=5)] == list(range(0, 50, 5))
+    assert len(list(reader.timed_frames(fps=10))) == 20
+    assert len(list(reader.timed_frames(fps=1000))) == 50
     with pytest.raises(ValueError, match="fps is 0"):
-        list(reader.timed(fps=0))
+        list(reader.timed_frames(fps=0))
 
 
 def test_a_start_is_sought(tmp_path: Path) -> None:
     reader = VideoReader(write_keyframes(tmp_path / "clip.mp4", 50, every=10))
-    frames = list(reader.timed(start_s=1.0, end_s=1.2))
+    frames = list(reader.timed_frames(start_s=1.0, end_s=1.2))
     assert [frame.number for frame in frames] == [25, 26, 27, 28, 29]
     assert [frame.time_s for frame in frames] == pytest.approx([1.0, 1.04, 1.08, 1.12, 1.16])
-    straight = [frame.pixels for frame in reader.timed() if 25 <= frame.number < 30]
+    straight = [frame.pixels for frame in reader.timed_frames() if 25 <= frame.number < 30]
     assert all(np.array_equal(frame.pixels, other) for frame, other in zip(frames, straight, strict=True))
-    assert [frame.number for frame in reader.timed(fps=5, start_s=1.0)] == [25, 30, 35, 40, 45]
+    assert [frame.number for frame in reader.timed_frames(fps=5, start_s=1.0)] == [25, 30, 35, 40, 45]
 
 
 def test_what_lies_before_the_keyframe_is_not_decoded(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_what_lies_before_the_keyframe_is_not_decoded(tmp_path: Path) -> None:
 
 def test_a_gif_is_sought_in_too(tmp_path: Path) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.gif", 20, fps=20))
-    (frame,) = reader.timed(start_s=0.5, end_s=0.55)
+    (frame,) = reader.timed_frames(start_s=0.5, end_s=0.55)
     assert brightness_of([frame.pixels]) == pytest.approx(brightness_of(make_frames(20)[10:11]), abs=1)
 
 
@@ -182,7 +182,7 @@ def test_sound_is_copied_bit_for_bit_and_in_step(tmp_path: Path) -> None:
     target = tmp_path / "target.mp4"
     reader = VideoReader(source)
     with VideoWriter(target, fps=reader.fps, copy_audio_from=source) as writer:
-        for frame in reader.timed():
+        for frame in reader.timed_frames():
             writer.write(frame.pixels, time_s=frame.time_s)
     assert reader.has_audio
     assert packets_of(target, "audio") == packets_of(source, "audio")
@@ -226,9 +226,9 @@ def test_sound_of_a_file_that_starts_late_stays_in_step(tmp_path: Path) -> None:
         assert container.start_time > 100_000, "else this test shows nothing"
     reader = VideoReader(source)
     with VideoWriter(target, fps=reader.fps, copy_audio_from=source) as writer:
-        for frame in reader.timed():
+        for frame in reader.timed_frames():
             writer.write(frame.pixels, time_s=frame.time_s)
-    assert next(reader.timed()).time_s < 0.05
+    assert next(reader.timed_frames()).time_s < 0.05
     assert loud_from(target) == pytest.approx(loud_from(source), abs=0.03)
 
 
@@ -247,7 +247,7 @@ def test_a_source_without_sound_changes_nothing(tmp_path: Path) -> None:
 def test_a_source_of_sound_that_is_none_is_named(tmp_path: Path) -> None:
     text = tmp_path / "text.mp3"
     text.write_text("not a sound")
-    with raises_mentioning(ValueError, "sound", "text.mp3"):
+    with raises_mentioning(ValueError, "audio", "text.mp3"):
         write_clip(tmp_path / "target.mp4", sound=text)
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp3"]
 
@@ -260,7 +260,7 @@ def test_real_clips_keep_rate_length_and_sound(shared_dir: Path, tmp_path: Path)
     clip = min(clips, key=lambda path: path.stat().st_size)
     reader, target = VideoReader(clip), tmp_path / "target.mp4"
     with VideoWriter(target, fps=reader.fps, copy_audio_from=clip) as writer:
-        for frame in reader.timed():
+        for frame in reader.timed_frames():
             writer.write(frame.pixels, time_s=frame.time_s)
     again = VideoReader(target)
     assert (again.fps, again.num_frames, again.has_audio) == (reader.fps, reader.num_frames, reader.has_audio)

@@ -19,7 +19,7 @@ from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.data.video import limits as video_limits
 from autolink_gen.data.video import reader as video
 from autolink_gen.data.video import times as video_times
-from autolink_gen.data.video.audio import Sound
+from autolink_gen.data.video.audio import AudioCopier
 from autolink_gen.data.video.media_files import open_media
 from autolink_gen.data.video.reader import VideoError, VideoReader
 from autolink_gen.data.video.writer import VideoWriter
@@ -78,8 +78,8 @@ def test_a_playlist_named_as_a_video_opens_no_other_file(tmp_path: Path) -> None
         assert len(list(container.decode(video=0))) == 5
     with raises_mentioning(VideoError, "list.mp4", "content", "known"):
         VideoReader(script)
-    with raises_mentioning(VideoError, "sound", "list.mp4"):
-        Sound.open(script, output=None)
+    with raises_mentioning(VideoError, "audio", "list.mp4"):
+        AudioCopier.open(script, output=None)
 
 
 @pytest.mark.parametrize(
@@ -211,16 +211,16 @@ def test_damaged_time_stamps_are_estimated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: dict[str, object]
 ) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.mp4", 4))
-    decoded = VideoReader._decoded
+    decoded = VideoReader._decode
 
     def damaged(self: VideoReader, *arguments: object, **options: object) -> object:
         for frame in decoded(self, *arguments, **options):
             proxy = {"pts": frame.pts, "time_base": frame.time_base} | damage
             yield SimpleNamespace(frame=frame, interlaced_frame=False, **proxy)
 
-    monkeypatch.setattr(VideoReader, "_decoded", damaged)
+    monkeypatch.setattr(VideoReader, "_decode", damaged)
     monkeypatch.setattr(video.Display, "pixels", lambda _, proxy: proxy.frame.to_ndarray(format="rgb24"))
-    frames = list(reader.timed())
+    frames = list(reader.timed_frames())
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-6)
     with VideoWriter(tmp_path / "copy.mp4", fps=25) as writer:
         for frame in frames:

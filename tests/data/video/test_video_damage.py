@@ -63,7 +63,7 @@ def test_a_little_damage_is_counted_and_skipped(tmp_path: Path, caplog: pytest.L
 @pytest.mark.parametrize(("packet", "keep"), [(20, 0.0), (5, 0.5), (39, 0.5)])
 def test_a_damaged_frame_is_counted_and_the_others_keep_their_times(tmp_path: Path, packet: int, keep: float) -> None:
     reader = VideoReader(destroy_packet(waves_clip(tmp_path / "hurt.mp4"), packet=packet, keep=keep))
-    frames = list(reader.timed())
+    frames = list(reader.timed_frames())
     assert reader.bad_frames == 1
     assert [frame.number for frame in frames] == list(range(39))
     times = np.array([frame.time_s for frame in frames])
@@ -94,7 +94,7 @@ def test_missing_files_folders_and_mere_sound_are_named(tmp_path: Path) -> None:
         VideoReader(tmp_path / "gone.mp4")
     with pytest.raises(VideoError, match="directory"):
         VideoReader(tmp_path)
-    with pytest.raises(VideoError, match="no picture track"):
+    with pytest.raises(VideoError, match="no video track"):
         VideoReader(write_click(tmp_path / "click.wav", at_s=0.1, length_s=0.3))
 
 
@@ -166,7 +166,7 @@ def test_large_frames_are_encoded_with_fewer_in_memory(
     monkeypatch.setattr(video_writing, "_LOOKAHEAD_BYTES", ahead * 3 * WIDTH * HEIGHT)
     path = write_clip(tmp_path / f"clip.{ending}", 30)
     assert path.read_bytes() != usual
-    assert [round(frame.time_s * 25) for frame in VideoReader(path).timed()] == list(range(30))
+    assert [round(frame.time_s * 25) for frame in VideoReader(path).timed_frames()] == list(range(30))
 
 
 def test_frames_too_large_for_an_encoder_are_named(tmp_path: Path) -> None:

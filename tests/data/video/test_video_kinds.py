@@ -21,7 +21,7 @@ from helpers.video_clips import (
 )
 
 from autolink_gen.data.video import audio as sound
-from autolink_gen.data.video.audio import Sound
+from autolink_gen.data.video.audio import AudioCopier
 from autolink_gen.data.video.clips import list_clips
 from autolink_gen.data.video.reader import VIDEO_SUFFIXES, VideoError, VideoReader, is_video
 from autolink_gen.data.video.stream import FrameStream
@@ -165,7 +165,7 @@ def test_sound_of_an_unknown_kind_costs_the_sound(
         target = write_clip(tmp_path / f"target.{ending}", 10, sound=path)
     reader = VideoReader(target)
     assert (len(list(reader)), reader.has_audio) == (10, False)
-    assert_line_mentions(_only_line(caplog), "strange.mov", "sound", ("silent", "without sound"))
+    assert_line_mentions(_only_line(caplog), "strange.mov", "audio", ("silent", "without audio"))
 
 
 def test_sound_of_which_nothing_can_be_read_costs_the_sound(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -180,7 +180,7 @@ def test_sound_of_which_nothing_can_be_read_costs_the_sound(tmp_path: Path, capl
     with caplog.at_level(logging.WARNING):
         target = write_clip(tmp_path / "target.webm", 10, sound=path)
     assert (len(list(VideoReader(target))), VideoReader(target).has_audio) == (10, False)
-    assert_line_mentions(_only_line(caplog), "hurt.mkv", "sound")
+    assert_line_mentions(_only_line(caplog), "hurt.mkv", "audio")
 
 
 def test_an_encoder_that_refuses_costs_the_sound(
@@ -194,19 +194,19 @@ def test_an_encoder_that_refuses_costs_the_sound(
     with caplog.at_level(logging.WARNING):
         target = write_clip(tmp_path / "target.mp4", 10, sound=click)
     assert (len(list(VideoReader(target))), VideoReader(target).has_audio) == (10, False)
-    assert_line_mentions(_only_line(caplog), "click.wav", "sound")
+    assert_line_mentions(_only_line(caplog), "click.wav", "audio")
 
 
 def test_what_cannot_be_copied_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sound._COPIED, "mp4", ("pcm_s16le",))  # which no MP4 of ours can hold as it is
-    plain = Sound.__init__
+    plain = AudioCopier.__init__
 
-    def refuse(self: Sound, *arguments: object, copies: bool, **options: object) -> None:
+    def refuse(self: AudioCopier, *arguments: object, copies: bool, **options: object) -> None:
         if copies:
             raise ValueError("it does not fit")
         plain(self, *arguments, copies=copies, **options)
 
-    monkeypatch.setattr(Sound, "__init__", refuse)
+    monkeypatch.setattr(AudioCopier, "__init__", refuse)
     click = write_click(tmp_path / "click.wav", at_s=0.2, length_s=0.6)
     target = write_clip(tmp_path / "target.mp4", 15, sound=click)
     with av.open(str(target)) as container:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from autolink_gen.data.video.clips import VideoClip
-from autolink_gen.data.video.frame_pairs import FrameDraws, _shares
+from autolink_gen.data.video.random_frames import RandomFrames, _shares
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.stream import FrameStream
 
@@ -64,7 +64,7 @@ def test_frames_of_numbers_are_those_of_the_clip(unlisted: Path) -> None:
 
 def test_a_pair_is_of_the_frames_drawn(unlisted: Path) -> None:
     clip = VideoClip(unlisted)
-    draws = FrameDraws([clip], image_size=112, fit="stretch", cache_bytes=0)
+    draws = RandomFrames([clip], image_size=112, fit="stretch", cache_bytes=0)
     for index in range(2):
         shown = [number_of(picture.permute(1, 2, 0).numpy()) for picture in draws[index]]
         assert shown == [int(share * clip.count()) for share in _shares(0, index, 2)]
@@ -95,8 +95,8 @@ def test_where_keyframes_are_listed_one_seek_is_enough(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = VideoReader(write_numbered(tmp_path / f"film.{kind}", *_LISTED[kind], every=20))
-    opened, plain = [], VideoReader._opened
-    monkeypatch.setattr(VideoReader, "_opened", lambda self: opened.append(self) or plain(self))
+    opened, plain = [], VideoReader._open
+    monkeypatch.setattr(VideoReader, "_open", lambda self: opened.append(self) or plain(self))
     first = next(reader.from_keyframe(2.0))
     assert (number_of(first.pixels), len(opened)) == (40, 1)
-    assert number_of(next(reader.timed(start_s=2.6)).pixels) == 65
+    assert number_of(next(reader.timed_frames(start_s=2.6)).pixels) == 65

@@ -20,7 +20,7 @@ from helpers.video_clips import (
 )
 
 from autolink_gen.data.video.clips import VideoClip
-from autolink_gen.data.video.frame_pairs import FrameDraws, _shares
+from autolink_gen.data.video.random_frames import RandomFrames, _shares
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.times import RisingClock
@@ -37,13 +37,13 @@ def trimmed(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, int]:
 def test_of_a_trimmed_film_what_is_shown_counts(trimmed: tuple[Path, int]) -> None:
     path, first = trimmed
     reader = VideoReader(path)
-    frames = list(reader.timed())
+    frames = list(reader.timed_frames())
     assert (reader.num_frames, reader.length_s, reader.bad_frames) == (30, 1.2, 0)
     assert brightness_of([frame.pixels for frame in frames]) == pytest.approx(
         [20 + 2 * (first + i) for i in range(30)], abs=3
     )
     assert [frame.time_s for frame in frames] == pytest.approx(np.arange(30) / 25)
-    later = list(reader.timed(start_s=0.8))
+    later = list(reader.timed_frames(start_s=0.8))
     assert brightness_of([frame.pixels for frame in later]) == brightness_of([frame.pixels for frame in frames[20:]])
 
 
@@ -58,7 +58,7 @@ def test_of_a_trimmed_film_all_frames_asked_for_come(trimmed: tuple[Path, int]) 
 
 
 def test_pairs_of_a_trimmed_clip_are_of_frames_that_are_shown(trimmed: tuple[Path, int]) -> None:
-    draws = FrameDraws([VideoClip(trimmed[0])], image_size=32)
+    draws = RandomFrames([VideoClip(trimmed[0])], image_size=32)
     alike = sum(bool((draws[index][0] == draws[index][1]).all()) for index in range(120))
     assert alike <= 12, "one in thirty draws has the same number twice"
 
@@ -68,24 +68,24 @@ def test_a_clip_shorter_than_it_promises_gives_pairs_of_different_frames_and_say
 ) -> None:
     clip = VideoClip(write_clip(tmp_path / "clip.mp4", 12))
     clip.count = lambda: 100
-    draws = FrameDraws([clip], image_size=32)
+    draws = RandomFrames([clip], image_size=32)
     with caplog.at_level(logging.WARNING):
         pairs = {index: draws[index] for index in range(40) if len({int(100 * s) for s in _shares(0, index, 2)}) == 2}
     assert len(pairs) > 35
     assert not any((pair[0] == pair[1]).all() for pair in pairs.values())
     (record,) = caplog.records
     assert "clip.mp4 ends at 0.48 s of the 4.00 s" in record.message
-    again = FrameDraws([clip], image_size=32, cache_bytes=0)
+    again = RandomFrames([clip], image_size=32, cache_bytes=0)
     assert all((again[index] == pairs[index]).all() for index in reversed(pairs)), "whatever was read before"
 
 
 def test_a_clip_of_one_frame_gives_no_pair(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clips = [VideoClip(write_clip(tmp_path / f"{count}.mp4", count)) for count in (1, 12)]
-    draws = FrameDraws(clips, image_size=32)
+    draws = RandomFrames(clips, image_size=32)
     assert not (draws[6][0] == draws[6][1]).all()
     assert draws.bad_clips == [str(tmp_path / "1.mp4")]
     assert "one frame" in caplog.text
-    assert FrameDraws(clips, image_size=32, frames=1)[0].shape == (3, 32, 32)
+    assert RandomFrames(clips, image_size=32, frames=1)[0].shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_a_clip_of_one_frame_gives_no_pair(tmp_path: Path, caplog: pytest.LogCap
 )
 def test_joined_films_go_on(tmp_path: Path, form: str, codec: str, ending: str) -> None:
     reader = VideoReader(write_joined(tmp_path / f"joined.{ending}", form, codec))
-    frames = list(reader.timed())
+    frames = list(reader.timed_frames())
     assert brightness_of([frame.pixels for frame in frames]) == pytest.approx(2 * brightness_of(make_frames(50)), abs=5)
     times = [frame.time_s for frame in frames]
     assert times == pytest.approx(times[0] + np.arange(100) / 25, abs=2e-3)
-    assert len(list(reader.timed(fps=10))) == 40
+    assert len(list(reader.timed_frames(fps=10))) == 40
     assert (reader.ends_s - times[0]) == pytest.approx(4.0, abs=2e-3)
 
 
@@ -120,7 +120,7 @@ def test_the_sound_of_joined_films_goes_on_with_the_pictures(
     source = write_joined(tmp_path / "joined.mpg", *kinds[codec], sound=codec)
     reader, target = VideoReader(source), tmp_path / "target.mp4"
     with VideoWriter(target, fps=reader.fps, copy_audio_from=source) as writer:
-        for frame in reader.timed():
+        for frame in reader.timed_frames():
             writer.write(frame.pixels, time_s=frame.time_s)
     times = np.array([float(time) for time, _ in packets_of(target, "audio")])
     assert caplog.records == []
@@ -138,7 +138,7 @@ def test_a_part_whose_sound_is_shorter_moves_both_tracks_alike(tmp_path: Path) -
     path.write_bytes(part + part)
     target = tmp_path / "target.mp4"
     with VideoWriter(target, fps=25, copy_audio_from=path) as writer:
-        for frame in VideoReader(path).timed():
+        for frame in VideoReader(path).timed_frames():
             writer.write(frame.pixels, time_s=frame.time_s)
     gaps = np.diff([float(time) for time, _ in packets_of(target, "audio")])
     assert gaps.max() == pytest.approx(0.5, abs=0.1)
@@ -231,10 +231,10 @@ def test_a_frame_held_over_the_start_is_shown(tmp_path: Path) -> None:
 
 def test_frames_of_several_times_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    plain = VideoReader._decoded
+    plain = VideoReader._decode
     monkeypatch.setattr(
         VideoReader,
-        "_decoded",
+        "_decode",
         lambda self, *args, **kwargs: (decoded.append(frame.pts) or frame for frame in plain(self, *args, **kwargs)),
     )
     one = FrameStream(write_keyframes(tmp_path / "one.mp4", 100, every=1000))
@@ -262,10 +262,10 @@ def test_a_film_that_says_no_rate_has_that_of_its_frames(tmp_path: Path, guess: 
     assert float(reader.fps) == pytest.approx(49 / times_s[-1], rel=1e-3)
     assert (reader.num_frames, reader.estimated_frames, VideoClip(path).count()) == (50, 50, 50)
     assert reader.length_s == pytest.approx(times_s[-1] + 1 / float(reader.fps), abs=0.05)
-    frames = list(reader.timed())
+    frames = list(reader.timed_frames())
     assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=2e-3)
     assert {frame.hold_s for frame in frames} == {1 / float(reader.fps)}, "not one tick"
-    assert brightness_of([next(reader.timed(start_s=times_s[30])).pixels]) == pytest.approx([20 + 4 * 30], abs=3)
+    assert brightness_of([next(reader.timed_frames(start_s=times_s[30])).pixels]) == pytest.approx([20 + 4 * 30], abs=3)
     stream = FrameStream(path)
     assert len(list(stream)) == 50 and not stream.ends_early
     assert brightness_of(stream.spread(2)) == pytest.approx([20, 20 + 4 * 25], abs=12)

@@ -1,4 +1,4 @@
-"""Pictures that move, WebP and PNG, read as films where a film is asked for; elsewhere their first frame counts."""
+"""Animated WebP and PNG images, read as videos; where an image is expected, their first frame counts."""
 
 import struct
 import warnings
@@ -17,37 +17,37 @@ from autolink_gen.common.files import BadFileError, reading, reason_of
 from autolink_gen.common.limits import PIXELS_VARIABLE, max_pixels
 from autolink_gen.data.decoding.decoder import open_picture, over_white
 from autolink_gen.data.folders import is_image
-from autolink_gen.data.video.films import MAX_BAD_SHARE, Film, TimedFrame, VideoError
+from autolink_gen.data.video.base import MAX_BAD_SHARE, TimedFrame, Video, VideoError
 from autolink_gen.data.video.gif_holds import has_several_frames
 from autolink_gen.data.video.reader import VideoReader, is_video
 
 _PNG, _GIF = b"\x89PNG\r\n\x1a\n", b"GIF8"
 _TOO_SHORT_S, _USUAL_S = 0.0105, 0.1  # browsers show what is to last a hundredth of a second for a tenth
-_COST = 3  # so many times the bytes of a still picture: the canvas, the one before, the frame
+_COST = 3  # so many times the bytes of a still image: the canvas, the one before, the frame
 _MAX_CHUNKS = 100_000
 
 
-def is_film(path: Path) -> bool:
-    """Whether a file is a video by its name, or a picture that moves."""
-    return is_video(path) or is_moving(path)
+def is_video_or_animation(path: Path) -> bool:
+    """Whether a file is a video by its name, or an animated image."""
+    return is_video(path) or is_animated(path)
 
 
-def is_moving(path: Path) -> bool:
-    """Whether a file with a picture's name holds several frames: a WebP, a PNG or a GIF."""
+def is_animated(path: Path) -> bool:
+    """Whether an image file (WebP, PNG or GIF) holds several frames."""
     if not (is_image(path) and path.is_file()):
         return False
     return has_several_frames(path) if _starts_as_gif(path) else len(_read_holds(path)) > 1
 
 
-def open_film(path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE) -> Film:
-    """The reader of a video, or of a picture that moves, whatever its name; VideoError where it cannot be read."""
+def open_video(path: str | Path, *, max_bad_share: float = MAX_BAD_SHARE) -> Video:
+    """Open a video or an animated image, whatever its name; VideoError where it cannot be read."""
     path = Path(path)
     is_pillows = path.is_file() and not _starts_as_gif(path) and len(_read_holds(path)) > 1
-    return (MovingPicture if is_pillows else VideoReader)(path, max_bad_share=max_bad_share)
+    return (AnimatedImage if is_pillows else VideoReader)(path, max_bad_share=max_bad_share)
 
 
-class MovingPicture(Film):
-    """A WebP or PNG of several frames as a `Film`; Pillow decodes it, for not every FFmpeg can.
+class AnimatedImage(Video):
+    """A WebP or PNG of several frames as a `Video`; Pillow decodes it, for not every FFmpeg can.
 
     Raises VideoError (a ValueError) that names file and remedy where it is none.
     """
@@ -56,8 +56,8 @@ class MovingPicture(Film):
         super().__init__(path, max_bad_share=max_bad_share)
         self._holds = _read_holds(self.path)
         if not self._holds:
-            raise self._error("it is no picture that moves")
-        with self._opened() as image:
+            raise self._error("it is no animated image")
+        with self._open() as image:
             self.width, self.height = image.size
         self.num_frames, self.length_s = len(self._holds), sum(self._holds)
         self.fps = Fraction(self.num_frames / self.length_s).limit_denominator(1000)
@@ -70,8 +70,8 @@ class MovingPicture(Film):
         if beyond_s is not None:  # every frame is made of the one before
             return
         times = accumulate(self._holds, initial=0.0)
-        with self._opened() as image:
-            first = int(getattr(image, "default_image", False))  # that of a PNG for programs that know no films
+        with self._open() as image:
+            first = int(getattr(image, "default_image", False))  # that of a PNG for programs that show no animation
             for number, (hold_s, start_s) in enumerate(zip(self._holds, times, strict=False)):
                 try:
                     pixels = _frame(image, first + number)
@@ -89,9 +89,9 @@ class MovingPicture(Film):
             self._check_share(good)
 
     @contextmanager
-    def _opened(self) -> Iterator[Image.Image]:
+    def _open(self) -> Iterator[Image.Image]:
         try:
-            with reading(self.path, "film", remedy=""), self.path.open("rb") as file:
+            with reading(self.path, "animated image", remedy=""), self.path.open("rb") as file:
                 with _no_advice():
                     image = open_picture(file, max_pixels=max_pixels())
                 if _COST * image.width * image.height > max_pixels():
@@ -107,7 +107,7 @@ class MovingPicture(Film):
 
 
 def _frame(image: Image.Image, number: int) -> ndarray:
-    """A frame as it is shown, RGB, on white."""
+    """A frame as RGB, on white."""
     with _no_advice():
         image.seek(number)
         return over_white(np.asarray(image.convert("RGBA")))
@@ -115,7 +115,7 @@ def _frame(image: Image.Image, number: int) -> ndarray:
 
 @contextmanager
 def _no_advice() -> Iterator[None]:
-    """Keep Pillow's warnings of damaged files from a user: what is damaged is counted, and told of once."""
+    """Hide Pillow's warnings of damaged files: damage is counted and reported once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -127,17 +127,17 @@ def _starts_as_gif(path: Path) -> bool:
 
 
 def _read_holds(path: Path) -> list[float]:
-    """How long each frame of a WebP or PNG is shown, in seconds; none where it is another file, or does not move."""
+    """The hold of each frame of a WebP or PNG, in seconds; none for other files and still images."""
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == b"RIFF" and head[8:] == b"WEBP":
-            found = _webp_holds(file)
+            holds = _webp_holds(file)
         elif head.startswith(_PNG):
             file.seek(len(_PNG))
-            found = _png_holds(file)
+            holds = _png_holds(file)
         else:
             return []
-        return [hold_s if hold_s > _TOO_SHORT_S else _USUAL_S for hold_s in found]
+        return [hold_s if hold_s > _TOO_SHORT_S else _USUAL_S for hold_s in holds]
 
 
 def _webp_holds(file: BinaryIO) -> Iterator[float]:
@@ -160,6 +160,6 @@ def _png_holds(file: BinaryIO) -> Iterator[float]:
         length = int.from_bytes(head[:4], "big")
         content = file.read(min(length, 26))
         if head[4:] == b"fcTL" and len(content) == 26:
-            share, whole = struct.unpack(">HH", content[20:24])
-            yield share / (whole or 100)
+            numerator, denominator = struct.unpack(">HH", content[20:24])
+            yield numerator / (denominator or 100)
         file.seek(length + 4 - len(content), 1)

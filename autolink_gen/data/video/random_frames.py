@@ -1,4 +1,4 @@
-"""Frames drawn from clips at random: two of one clip for pose transfer, one for the graph learner."""
+"""Random frames of clips: pairs for pose transfer, single ones for the graph learner."""
 
 import hashlib
 import logging
@@ -23,8 +23,8 @@ MIN_ITEMS = 100_000
 _MIN_DRAWS = 10  # of each clip an epoch, however many clips there are
 
 
-class FrameDraws(Dataset[Tensor]):
-    """Frames of clips, drawn at random, each draw a function of (seed, index) alone.
+class RandomFrames(Dataset[Tensor]):
+    """Random frames of clips; each draw depends on (seed, index) alone.
 
     `[i]` is of clip i modulo their number: two frames (2, 3, S, S) uint8 RGB, or one (3, S, S) with
     `frames=1`. Frames once decoded are kept small in memory, up to `cache_bytes` bytes in all, the latest read;
@@ -70,18 +70,18 @@ class FrameDraws(Dataset[Tensor]):
             raise IndexError(f"draw {index} of {len(self)}")
         number = len(self.clips)
         for offset in range(number):
-            found = self._drawn((index + offset) % number, index)
-            if found is not None:
-                stacked = torch.from_numpy(np.stack(found))
+            frames = self._draw((index + offset) % number, index)
+            if frames is not None:
+                stacked = torch.from_numpy(np.stack(frames))
                 return stacked if self.frames == 2 else stacked[0]
         raise ValueError(self._tolerance.message())
 
     @property
     def bad_clips(self) -> list[str]:
-        """The clips found unreadable so far in this process."""
+        """The clips that could not be read so far in this process."""
         return [self.clips[index].name for index in sorted(self._bad)]
 
-    def _drawn(self, clip: int, index: int) -> list[np.ndarray] | None:
+    def _draw(self, clip: int, index: int) -> list[np.ndarray] | None:
         """The frames of one draw, each (3, S, S), or None where the clip is bad."""
         if clip in self._bad:
             return None
@@ -98,40 +98,40 @@ class FrameDraws(Dataset[Tensor]):
             return None
 
     def _frames(self, clip: int, numbers: list[int]) -> list[np.ndarray]:
-        found = {number: self._memory[clip, number] for number in numbers if (clip, number) in self._memory}
-        missing = sorted(set(numbers) - set(found))
+        frames = {number: self._memory[clip, number] for number in numbers if (clip, number) in self._memory}
+        missing = sorted(set(numbers) - set(frames))
         # A damaged frame, or one beyond the end of a clip that was cut short: the nearest stands in.
         distances: dict[int, float] = dict.fromkeys(missing, math.inf)
         stands_in: dict[int, int] = {}
         for number, pixels in self.clips[clip].read(missing, min_side=self.image_size) if missing else ():
             small = self._small(clip, number, pixels)
-            for wanted in missing:
-                if abs(number - wanted) < distances[wanted]:
-                    distances[wanted], found[wanted], stands_in[wanted] = abs(number - wanted), small, number
-        if len(found) < len(set(numbers)):
+            for target in missing:
+                if abs(number - target) < distances[target]:
+                    distances[target], frames[target], stands_in[target] = abs(number - target), small, number
+        if len(frames) < len(set(numbers)):
             raise ValueError(f"{self.clips[clip].name}: no frame can be read; remove or replace it")
         if len(set(numbers)) > len({stands_in.get(number, number) for number in numbers}):
-            found = self._two_others(clip, sorted(numbers))
-        return [found[number] for number in numbers]
+            frames = self._two_others(clip, sorted(numbers))
+        return [frames[number] for number in numbers]
 
     def _two_others(self, clip: int, numbers: list[int]) -> dict[int, np.ndarray]:
-        """Two different frames for two numbers that one would stand in for: the nearest, and the next nearest."""
-        for wanted in (numbers, [0, *numbers]):  # a short clip is read from its beginning
-            seen = {
+        """Two different frames for two numbers that share a nearest frame: the nearest and the next nearest."""
+        for candidates in (numbers, [0, *numbers]):  # a short clip is read from its beginning
+            frames = {
                 number: self._small(clip, number, pixels)
-                for number, pixels in self.clips[clip].read(wanted, min_side=self.image_size)
+                for number, pixels in self.clips[clip].read(candidates, min_side=self.image_size)
             }
-            if len(seen) > 1:
-                second = min(seen, key=lambda number: abs(number - numbers[1]))
-                first = min(set(seen) - {second}, key=lambda number: (abs(number - numbers[0]), number))
-                return {numbers[0]: seen[first], numbers[1]: seen[second]}
+            if len(frames) > 1:
+                second = min(frames, key=lambda number: abs(number - numbers[1]))
+                first = min(set(frames) - {second}, key=lambda number: (abs(number - numbers[0]), number))
+                return {numbers[0]: frames[first], numbers[1]: frames[second]}
         raise ValueError(f"{self.clips[clip].name} shows one frame alone, and a pair takes two; remove or replace it")
 
     def _small(self, clip: int, number: int, pixels: np.ndarray) -> np.ndarray:
-        """A frame as it is kept, (3, S, S)."""
-        known = self._memory.get((clip, number))
-        if known is not None:
-            return known
+        """A frame resized to (3, S, S), as the cache keeps it."""
+        cached = self._memory.get((clip, number))
+        if cached is not None:
+            return cached
         square = np.asarray(fit_square(Image.fromarray(pixels), size=self.image_size, fit=self.fit))
         small = np.ascontiguousarray(square.transpose(2, 0, 1))
         worker = get_worker_info()

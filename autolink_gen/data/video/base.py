@@ -1,4 +1,4 @@
-"""Films: what has frames, each with the time at which it is shown, whatever decodes it."""
+"""Videos as sequences of timed frames, whatever decodes them."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from autolink_gen.common.text import printable, typed
 logger = logging.getLogger(__name__)
 
 MAX_BAD_SHARE = 0.2
-_SHORT = 0.8  # of its length: a film that ends before is not whole
+_SHORT = 0.8  # of its length: a video that ends before is not complete
 Rate = Fraction | float | int  # frames a second
 UNKNOWN = "its content is no video that is known here, or it was cut short"
 EMPTY = "the file is empty (0 bytes)"
@@ -26,7 +26,7 @@ _WORTH_SEEKING_S = 1.0  # what lies nearer is decoded sooner than a keyframe is 
 
 
 def falls_short(seen_s: float, length_s: float) -> bool:
-    """Whether so many seconds are well below a film's length, which may be infinite where it is not known."""
+    """Whether `seen_s` is well below a video's length, which is infinite where it is not known."""
     return length_s < math.inf and seen_s < _SHORT * length_s
 
 
@@ -36,7 +36,7 @@ class VideoError(BadFileError):
 
 @dataclass(frozen=True)
 class TimedFrame:
-    """A frame, RGB and upright; its number among the undamaged, from 0; its time from the file's start.
+    """An upright RGB frame, its number among the undamaged from 0, and its time from the file's start.
 
     `hold_s` is how long the file says that it is shown, 0 where that is not known.
     """
@@ -47,13 +47,13 @@ class TimedFrame:
     hold_s: float = 0.0
 
 
-class Film:
-    """A file as an iterable of frames, uint8 (H, W, 3) RGB, turned upright; it can be iterated again.
+class Video:
+    """An iterable of upright frames, uint8 (H, W, 3) RGB, that can be iterated again.
 
     Reads one frame at a time. `fps` is the mean frame rate, `width` and `height` are pixels of the upright
     frame, `num_frames` is what the file shows by its word or by its length, None where neither is known; what a
-    trimmed film hides does not count. Times rise, and go on where those of the file begin anew. `length_s` is how
-    long the file says it is, None where it does not; `ends_s` until when the last frame that `timed` passed is shown.
+    trimmed video hides does not count. Times rise, and go on where those of the file begin anew. `length_s` is how
+    long the file says it is, None where it does not; `ends_s` until when the last frame of `timed_frames` is shown.
     `bad_frames` counts the damaged frames that the current or last iteration skipped, those missing from a
     truncated file included; an iteration ends in VideoError where they exceed `max_bad_share` of all. With
     `takes_cut`, those that a file cut short lacks at its end do not count, and `ends_early` tells of them.
@@ -77,7 +77,7 @@ class Film:
 
     @property
     def ends_early(self) -> str:
-        """What to say where the frames of the last iteration end well before the length that the file says.
+        """A warning where the last iteration ended well before the length that the file says; else empty.
 
         It is judged by time, for frames may be left out; damaged ones count as if they had come.
         """
@@ -87,10 +87,12 @@ class Film:
         return f"{printable(str(self.path))} ends early: {seen_s:.1f} of {length_s:.1f} seconds came; is it whole?"
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
-        return (frame.pixels for frame in self.timed())
+        return (frame.pixels for frame in self.timed_frames())
 
-    def timed(self, *, fps: Rate | None = None, start_s: float = 0.0, end_s: float = math.inf) -> Iterator[TimedFrame]:
-        """The frames from `start_s` to before `end_s` with their times; with `fps`, at most one each 1 / fps seconds.
+    def timed_frames(
+        self, *, fps: Rate | None = None, start_s: float = 0.0, end_s: float = math.inf
+    ) -> Iterator[TimedFrame]:
+        """The frames from `start_s` to before `end_s`, with their times; at most `fps` a second, where given.
 
         A start beyond 0 is sought, not read up to.
         """
@@ -116,7 +118,7 @@ class Film:
             yield self._of_one_size(replace(held, time_s=start_s))
 
     def at(self, times_s: Iterable[float]) -> Iterator[TimedFrame]:
-        """For each of rising times the first frame from it on, or the last of all where that is shown until then.
+        """For each of rising times the first frame at or after it, or the last frame where that is still shown.
 
         None for a time beyond the end. What lies between is decoded once, or passed over where a keyframe allows it.
         The share of damaged frames is not checked.
@@ -138,18 +140,18 @@ class Film:
                 yield self._of_one_size(last)
 
     def _end_after(self, end_s: float) -> float:
-        """Until when a frame is shown that ends by its own word at `end_s`: the last of a whole file takes the rest."""
+        """The end of a frame that says it ends at `end_s`: the last frame of a complete file fills its length."""
         return max(end_s, self.length_s) if self._reached_end and self.length_s else end_s
 
     def _of_one_size(self, frame: TimedFrame) -> TimedFrame:
-        """The frame, brought to the size of the first where a video changes in the middle."""
+        """The frame, resized to the size of the first where a video changes in the middle."""
         if frame.pixels.shape[:2] == (self.height, self.width):
             return frame
         resized = Image.fromarray(frame.pixels).resize((self.width, self.height), Image.Resampling.BILINEAR)
         return replace(frame, pixels=np.asarray(resized))
 
     def from_keyframe(self, time_s: float, *, beyond_s: float | None = None) -> Iterator[TimedFrame]:
-        """All frames from the last keyframe at or before a time on: those that must be decoded to see that time.
+        """All frames from the last keyframe at or before a time: those to decode to reach that time.
 
         Beyond 0, a frame's number is its time in units of 1 / `fps`, and the share of damaged frames is not checked.
         Nothing where that keyframe, or one that cannot be sought, is not beyond `beyond_s`.
@@ -159,7 +161,7 @@ class Film:
     def _from_keyframe(
         self, time_s: float, *, beyond_s: float | None = None, checked: bool = True
     ) -> Iterator[TimedFrame]:
-        """The same; `checked`, of a film read from its start to its end, the share of damaged frames too."""
+        """Like `from_keyframe`; with `checked`, a video read to its end must not have too many damaged frames."""
         raise NotImplementedError
 
     def _check_share(self, good: int) -> None:

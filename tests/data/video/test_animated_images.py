@@ -10,8 +10,8 @@ from PIL import Image
 
 from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.data.images import read_image
+from autolink_gen.data.video.animated_images import AnimatedImage, is_video_or_animation, open_video
 from autolink_gen.data.video.clips import list_clips
-from autolink_gen.data.video.moving_images import MovingPicture, is_film, open_film
 from autolink_gen.data.video.reader import VideoError, VideoReader
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.writer import VideoWriter
@@ -37,7 +37,7 @@ def test_a_picture_that_moves_is_a_film(tmp_path: Path, name: str, form: str) ->
     path = moving(tmp_path / name, form)
     stream = FrameStream(path)
     frames = list(stream)
-    assert is_film(path) and not stream.is_picture
+    assert is_video_or_animation(path) and not stream.is_image
     assert brightness_of([frame.pixels for frame in frames]) == pytest.approx([20, 24, 28, 32, 36], abs=1)
     assert [frame.time_s for frame in frames] == pytest.approx(STARTS_S)
     assert (stream.num_frames, stream.length_s, stream.ends_s) == (5, pytest.approx(2.5), pytest.approx(2.5))
@@ -60,22 +60,22 @@ def test_elsewhere_its_first_frame_counts(tmp_path: Path, name: str, form: str) 
 @pytest.mark.parametrize(("name", "form"), [("a.webp", "WEBP"), ("a.png", "PNG"), ("a.png", "GIF"), ("a.jpg", "JPEG")])
 def test_a_still_picture_is_none(tmp_path: Path, name: str, form: str) -> None:
     Image.fromarray(make_frames(1)[0]).save(tmp_path / name, form)
-    assert not is_film(tmp_path / name)
-    assert FrameStream(tmp_path / name).is_picture
+    assert not is_video_or_animation(tmp_path / name)
+    assert FrameStream(tmp_path / name).is_image
 
 
 def test_the_picture_for_programs_that_know_no_films_is_no_frame(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     first, *more = (Image.fromarray(frame) for frame in make_frames(4))
     first.save(path, save_all=True, append_images=more, default_image=True, duration=40)
-    assert brightness_of(list(open_film(path))) == pytest.approx([24, 28, 32], abs=1)
-    assert open_film(path).fps == 25
+    assert brightness_of(list(open_video(path))) == pytest.approx([24, 28, 32], abs=1)
+    assert open_video(path).fps == 25
 
 
 def test_what_can_be_seen_through_lies_on_white(tmp_path: Path) -> None:
     frames = [Image.new("RGBA", (20, 20), (0, 0, 0, alpha)) for alpha in (0, 255)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=50, lossless=True)
-    assert [frame[0, 0, 0] for frame in open_film(tmp_path / "a.webp")] == [255, 0]
+    assert [frame[0, 0, 0] for frame in open_video(tmp_path / "a.webp")] == [255, 0]
 
 
 def test_a_little_damage_is_passed_over(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_a_little_damage_is_passed_over(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.rfind(b"fdAT") + 12 :] = bytes(len(data) - data.rfind(b"fdAT") - 12)
     path.write_bytes(data)
-    film = open_film(path, max_bad_share=0.2)
+    film = open_video(path, max_bad_share=0.2)
     assert brightness_of(list(film)) == pytest.approx([20, 24, 28, 32], abs=1)
     assert film.bad_frames == 1
     with pytest.raises(VideoError, match="1 of its 5 frames"):
-        list(open_film(path, max_bad_share=0.1))
+        list(open_video(path, max_bad_share=0.1))
 
 
 @pytest.mark.parametrize(("name", "form"), [("a.webp", "WEBP"), ("a.png", "PNG")])
@@ -96,7 +96,7 @@ def test_a_damaged_one_ends_in_one_line(tmp_path: Path, name: str, form: str) ->
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     with raises_mentioning(VideoError, name, "copy", "download") as error:
-        list(open_film(path))
+        list(open_video(path))
     assert "\n" not in str(error.value)
 
 
@@ -104,16 +104,16 @@ def test_frames_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     path = moving(tmp_path / "a.png", "PNG")
     monkeypatch.setenv(PIXELS_VARIABLE, "9000")  # of 64 x 48, which count three times
     with pytest.raises(VideoError, match=rf"64 x 48 pixels are too large.*{PIXELS_VARIABLE}"):
-        open_film(path)
+        open_video(path)
     monkeypatch.setenv(PIXELS_VARIABLE, "10000")
-    assert len(list(open_film(path))) == 5
+    assert len(list(open_video(path))) == 5
 
 
 def test_other_files_are_opened_as_videos(tmp_path: Path) -> None:
-    assert type(open_film(moving(tmp_path / "a.gif", "GIF"))) is VideoReader
-    assert type(open_film(moving(tmp_path / "a.webp", "WEBP"))) is MovingPicture
+    assert type(open_video(moving(tmp_path / "a.gif", "GIF"))) is VideoReader
+    assert type(open_video(moving(tmp_path / "a.webp", "WEBP"))) is AnimatedImage
     with raises_mentioning(VideoError, "none.webp", "no such file"):
-        open_film(tmp_path / "none.webp")
+        open_video(tmp_path / "none.webp")
 
 
 # ---- how long the last frame is shown ----
