@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from autolink_gen.ops.edges import edge_map
-from autolink_gen.viz.graphs import picture_grid
+from autolink_gen.viz.graphs import image_grid
 
 SIZE = 128  # pixels
 SIGMA2_THICK, SIGMA2_THIN = 0.05, 0.002  # a thick drawing is felt from afar, a thin one is exact
@@ -51,7 +51,7 @@ def main() -> None:
     row = [(255 * drawn(pose)[0, 0]).numpy().astype(np.uint8) for pose in (start, goal, fitted)]
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "edge_map.png"
-    Image.fromarray(picture_grid([row], labels=["start", "target", "fitted"])).save(file)
+    Image.fromarray(image_grid([row], labels=["start", "target", "fitted"])).save(file)
     print(f"wrote {file}: the figure at the start, as it should be, and as fitted")
 
 

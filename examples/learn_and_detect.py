@@ -11,7 +11,7 @@ from PIL import Image
 
 from autolink_gen import learn_graph, load_graph_model
 from autolink_gen.data.puppets.dataset import Puppets
-from autolink_gen.viz.graphs import draw_graph, picture_grid
+from autolink_gen.viz.graphs import draw_graph, image_grid
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         for picture, points in zip(pictures, keypoints, strict=True)
     ]
     file = options.out / "learn_and_detect.png"
-    Image.fromarray(picture_grid([drawings[:4], drawings[4:]])).save(file)
+    Image.fromarray(image_grid([drawings[:4], drawings[4:]])).save(file)
     print(f"wrote {file}: {graph.config.num_keypoints} keypoints and their graph on {len(drawings)} puppets")
 
 

@@ -16,7 +16,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig
 from autolink_gen.training.gan import train_gan
 from autolink_gen.training.launch import Launch
-from autolink_gen.viz.graphs import picture_grid, to_uint8
+from autolink_gen.viz.graphs import image_grid, to_uint8
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     poses[:, 2, 0] += torch.linspace(-0.4, 0.4, 5)  # keypoint 2 walks from left to right
     pictures = gan.paint(poses, style.expand(5, -1))  # (5, 3, 64, 64) in [0, 1]
     file = options.out / "paint_on_a_graph.png"
-    write_picture(file, picture_grid([list(to_uint8(pictures))]))
+    write_picture(file, image_grid([list(to_uint8(pictures))]))
     print(f"wrote {file}: one style on five poses")
 
 

@@ -20,7 +20,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.edges import edge_map
 from autolink_gen.ops.keypoints import unlinked_keypoints
 from autolink_gen.runs import RunFolder
-from autolink_gen.viz.graphs import blend_edges, draw_graph, picture_grid
+from autolink_gen.viz.graphs import blend_edges, draw_graph, image_grid
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 _MAX_CELLS = 2000
@@ -91,7 +91,7 @@ def draw_grid(
     for indices in progress(batches, len(batches), "figure"):
         batch = torch.stack([images[index] for index in indices]).float() / 255
         tiles += _overlays(graph, batch, look)
-    write_picture(file, picture_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
+    write_picture(file, image_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
     return GridReport(opened, source.text, len(tiles), file)
 
 

@@ -36,7 +36,7 @@ from autolink_gen.evaluation.seen import Seen, see_annotated, see_pictures, see_
 from autolink_gen.evaluation.settings import EvaluationSettings
 from autolink_gen.evaluation.showcase import Predictions, best_and_worst, from_normalised, spread_graphs
 from autolink_gen.evaluation.splits import Part, annotate, overlap
-from autolink_gen.inference.landmark_regressor import graph_mark, landmark_names
+from autolink_gen.inference.landmark_regressor import graph_fingerprint, landmark_names
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import named_as
 from autolink_gen.runs import RunFolder
@@ -250,7 +250,7 @@ def _few_shot(
 def _write_regressor(graph: AutoLink, scored: _Scored, files: ResultFiles) -> None:
     """Write the map from keypoints to named landmarks, where it is asked for."""
     if (file := files.place("regressor")) is not None:
-        fitted_regressor(scored.fit, names=scored.names, graph=graph_mark(graph.edge_weights)).save(file)
+        fitted_regressor(scored.fit, names=scored.names, graph=graph_fingerprint(graph.edge_weights)).save(file)
         files.written.append((file, "landmarks from keypoints, for autolink-gen detect --regressor"))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.puppets.dataset import BONES, JOINT_NAMES, Puppets, PuppetSample
 from autolink_gen.evaluation.landmarks import Annotations, blind, landmark_distances, predict
-from autolink_gen.inference.detect_batches import detect_and_see
+from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.models.autolink import FROZEN, AutoLink
 from autolink_gen.viz.graphs import strong_edges
 
@@ -80,7 +80,7 @@ def evaluate_puppets(
     samples: list[PuppetSample] = []
     indices = progress(range(len(puppets)), len(puppets), "puppets")
     pictures = _keep(map(puppets.annotated, indices), samples)
-    keypoints, widths, colours = detect_and_see(graph, pictures, batch_size=batch_size)
+    keypoints, widths, colours = detect_with_colours(graph, pictures, batch_size=batch_size)
     joints = np.stack([sample.joints for sample in samples]).astype(np.float64)
     fit, test = (
         Annotations(keypoints[rows], joints[rows], colours=colours[rows], widths=widths[rows])

@@ -20,7 +20,7 @@ from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import FOLDS, MAX_PICTURES
 from autolink_gen.evaluation.splits import Part
-from autolink_gen.inference.detect_batches import detect_and_see
+from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 
@@ -58,7 +58,7 @@ def see_pictures(
     """
     rows = _spread(len(pictures), max_pictures)  # type: ignore[arg-type]
     read = (np.asarray(pictures[row].permute(1, 2, 0)) for row in progress(rows, len(rows), "keypoints"))
-    keypoints, _, colours = detect_and_see(graph, read, batch_size=batch_size)
+    keypoints, _, colours = detect_with_colours(graph, read, batch_size=batch_size)
     check_found(keypoints, name="the model")
     names = [_folder(pictures, row) for row in rows]
     if isinstance(pictures, RandomFrames) or _holds_clips(source):

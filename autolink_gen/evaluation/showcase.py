@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autolink_gen.common.spread import evenly
 from autolink_gen.ops.pixels import to_fractions
-from autolink_gen.viz.graphs import draw_graph, picture_grid
+from autolink_gen.viz.graphs import draw_graph, image_grid
 
 Picture = UInt8[ndarray, "H W 3"]
 Drawn = UInt8[ndarray, "h w 3"]
@@ -47,7 +47,7 @@ def best_and_worst(predictions: Predictions, edge_weights: Float[Tensor, "K K"],
     for name, chosen in (("best", ranked[:count]), ("worst", ranked[::-1][:count])):
         rows.append([_landmark_tile(predictions, int(index), name=name) for index in chosen])
         rows.append([_graph_tile(predictions, int(index), edge_weights) for index in chosen])
-    return picture_grid(rows, labels=("green: true", "red: predicted"))
+    return image_grid(rows, labels=("green: true", "red: predicted"))
 
 
 def spread_graphs(
@@ -55,7 +55,7 @@ def spread_graphs(
 ) -> Picture:
     """The graph on `count` of the test pictures, evenly spread over them: a look that no score has chosen."""
     tiles = [_graph_tile(predictions, i, edge_weights) for i in evenly(len(predictions.keypoints), count)]
-    return picture_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)])
+    return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)])
 
 
 def from_normalised(points: Float[ndarray, "N P 2"], *, size: int) -> Float[ndarray, "N P 2"]:

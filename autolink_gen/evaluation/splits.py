@@ -17,7 +17,7 @@ from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.folder import held_out_beside
 from autolink_gen.evaluation.landmarks import Annotations
-from autolink_gen.inference.detect_batches import detect_and_see
+from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -153,6 +153,6 @@ def annotate(
     Raises ImageError for a picture that cannot be read.
     """
     pictures: Iterator[ndarray] = (part.picture(i) for i in progress(range(len(part)), len(part), label))
-    found = detect_and_see(graph, pictures, batch_size=batch_size)
+    found = detect_with_colours(graph, pictures, batch_size=batch_size)
     points, visible = part.table.points, part.table.visible
     return Annotations(found.keypoints, points, visible, colours=found.colours, widths=found.widths)

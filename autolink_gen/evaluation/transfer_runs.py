@@ -118,7 +118,7 @@ def _read_clips(
     for clip in progress(clips, len(clips), "read"):
         numbers = evenly(clip.count(), _MAX_FRAMES)
         frames = [pixels for number, pixels in clip.read(numbers, min_side=network.image_size) if number in numbers]
-        squares = torch.from_numpy(network.fitted(frames)).permute(0, 3, 1, 2)
+        squares = torch.from_numpy(network.fit_images(frames)).permute(0, 3, 1, 2)
         read.append((clip.name, squares.float() / 255))
     return read
 

@@ -11,13 +11,13 @@ from numpy import ndarray
 from autolink_gen.inference.motion import spread
 
 # On the way from the usual width of heatmaps to that of one that says nothing. Measured on puppets, moved out of the
-# picture or faded to black: keypoints are off by 5 % of the width where heatmaps are so wide as SURE allows, and by
+# image or faded to black: keypoints are off by 5 % of the width where heatmaps are so wide as SURE allows, and by
 # 10 % at LOST. On puppets in full sight 19 of 20 are within SURE, and all within LOST.
 _NOTHING = (2 / 3) ** 0.5
 _SURE, _LOST = 0.18, 0.36
 _LEAST_STEP = 0.05  # for detectors that are never sure
-_OTHER_PICTURES = 0.1  # of that way: so much wider they may be on others than the source
-_BLANK = 2.0  # of 255: a standard deviation below it is a picture of one colour
+_OTHER_IMAGES = 0.1  # of that way: so much wider they may be on others than the source
+_BLANK = 2.0  # of 255: a standard deviation below it is an image of one colour
 _MIN_SHARE = 0.25  # of the usual spread of a pose
 
 
@@ -25,19 +25,19 @@ class Certainty(IntEnum):
     """How far a pose can be relied on: not at all, for the moment, or to start from and to hold."""
 
     LOST = 0
-    SEEN = 1
+    UNSURE = 1
     SURE = 2
 
 
-class Sighting(NamedTuple):
-    """Keypoints (N, K, 2) of N pictures, and how wide the heatmaps of those with edges are, on the mean."""
+class PosesWithWidths(NamedTuple):
+    """Keypoints (N, K, 2) of N images, and how wide the heatmaps of those with edges are, on the mean."""
 
     keypoints: Float[ndarray, "N K 2"]
     widths: Float[ndarray, " N"]
 
 
 def is_blank(pixels: UInt8[ndarray, "_ _ 3"]) -> bool:
-    """Whether a picture is of one colour, and so shows no object."""
+    """Whether an image is of one colour, and so shows no object."""
     return bool(pixels[::2, ::2].std(axis=(0, 1)).max() < _BLANK)
 
 
@@ -46,10 +46,10 @@ def usual_width(source: Sequence[float] | ndarray, driver: Sequence[float] | nda
 
     The clearest of these but one counts, since the object may be absent from many.
     """
-    own = float(np.median(source))
+    source_width = float(np.median(source))
     if driver is None or not len(driver):
-        return own + _OTHER_PICTURES * max(0.0, _NOTHING - own)
-    return max(own, float(np.sort(driver)[min(1, len(driver) - 1)]))
+        return source_width + _OTHER_IMAGES * max(0.0, _NOTHING - source_width)
+    return max(source_width, float(np.sort(driver)[min(1, len(driver) - 1)]))
 
 
 class Judge:
@@ -71,4 +71,4 @@ class Judge:
         is_plausible = np.isfinite(points).all() and spread(points) >= _MIN_SHARE * self._usual_spread
         if not is_plausible or not width <= self._lost or is_blank(pixels):
             return Certainty.LOST
-        return Certainty.SURE if width <= self._sure else Certainty.SEEN
+        return Certainty.SURE if width <= self._sure else Certainty.UNSURE

@@ -1,4 +1,4 @@
-"""Square crops found from keypoints, so that nobody crops by hand; and pictures put back where they were taken."""
+"""Square crops found from keypoints, so that nobody crops by hand; and images put back where they were taken."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from autolink_gen.inference.motion import spread
 
 Detect = Callable[[Sequence[UInt8[ndarray, "S S 3"]]], Float[ndarray, "N K 2"]]
 _ROUNDS = 3
-_LEAST_SIDE = 0.1  # of the shorter side of the picture: no crop is smaller
+_LEAST_SIDE = 0.1  # of the shorter side of the image: no crop is smaller
 _STRIP_PX = 1_000_000  # so many pixels are put back at a time: in floats each takes some 80 bytes
-_FEATHER = 0.08  # of the side: how wide the seam of a picture put back is
+_FEATHER = 0.08  # of the side: how wide the seam of an image put back is
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of a picture in its pixels; it may reach over the border, where the border's colour goes on."""
+    """A square of an image in its pixels; it may reach over the border, where the border's colour goes on."""
 
     left: int
     top: int
     side: int
 
     def take(self, pixels: UInt8[ndarray, "H W 3"]) -> UInt8[ndarray, "S S 3"]:
-        """The square of a picture."""
+        """The square of an image."""
         height, width = pixels.shape[:2]
         rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
         columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
         return pixels[rows[:, None], columns]
 
     def put_back(self, painted: UInt8[ndarray, "S S 3"], pixels: UInt8[ndarray, "H W 3"]) -> UInt8[ndarray, "H W 3"]:
-        """The picture with a painted square in the crop's place, its seam blurred."""
+        """The image with a painted square in the crop's place, its seam blurred."""
         square = np.asarray(Image.fromarray(painted).resize((self.side, self.side), Image.Resampling.BICUBIC))
         height, width = pixels.shape[:2]
         top, left = max(self.top, 0), max(self.left, 0)
@@ -58,29 +58,29 @@ class Crop:
 
 
 def middle_square(pixels: UInt8[ndarray, "H W 3"]) -> Crop:
-    """The largest square in the middle of a picture."""
+    """The largest square in the middle of an image."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     return Crop((width - side) // 2, (height - side) // 2, side)
 
 
-def find_crop(pictures: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual: Float[ndarray, "N K 2"]) -> Crop:
-    """The crop of pictures of one size, frames of a clip, in which the object lies as in ``usual`` poses.
+def find_crop(images: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual: Float[ndarray, "N K 2"]) -> Crop:
+    """The crop of images of one size, frames of a clip, in which the object lies as in ``usual`` poses.
 
     ``detect`` finds keypoints (x, y) in [-1, 1] in squares of any size. Begins with the middle of the
-    picture and looks again in what it found, three times; the median over the pictures counts. It stays inside the
-    picture, where there is something to see. Where no pose is finite, the middle of the picture is the crop.
+    image and looks again in what it found, three times; the median over the images counts. It stays inside the
+    image, where there is something to see. Where no pose is finite, the middle of the image is the crop.
     """
-    crop = middle_square(pictures[0])
+    crop = middle_square(images[0])
     if not len(usual):
         return crop
     usual_centre = usual.mean(axis=(0, 1))
     usual_spread = float(np.median([spread(pose) for pose in usual]))
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     shorter = min(height, width)
     for _ in range(_ROUNDS):
-        found = detect([crop.take(pixels) for pixels in pictures])
-        poses = [pose for pose in found if np.isfinite(pose).all() and spread(pose) > 0]
+        keypoints = detect([crop.take(pixels) for pixels in images])
+        poses = [pose for pose in keypoints if np.isfinite(pose).all() and spread(pose) > 0]
         if not poses:
             return crop
         factor = float(np.median([spread(pose) for pose in poses])) / usual_spread

@@ -1,4 +1,4 @@
-"""Keypoints of pictures and videos, in pixels of the original; memory does not grow with a video's length."""
+"""Keypoints of images and videos, in pixels of the original; memory does not grow with a video's length."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.pixels import enlarge_pixels, from_pixels, to_pixels
 
-MEAN_POSE_PICTURES = 256
-_MAX_BATCH_BYTES = 2**27  # besides the picture that is decoded meanwhile
+MEAN_POSE_IMAGES = 256
+_MAX_BATCH_BYTES = 2**27  # besides the image that is decoded meanwhile
 _MAX_SHARE = 16  # of the network's size: how long a side may be that the network is given
 _MAX_SQUARE_BYTES = 2**28  # of the squares that the network makes of what it is given
 
 
 @dataclass(frozen=True)
-class SourcePicture:
-    """A picture, or a frame of a video: its number from 0, its time in seconds from the start.
+class SourceImage:
+    """An image, or a frame of a video: its number from 0, its time in seconds from the start.
 
-    A picture file has frame 0 and no time.
+    An image file has frame 0 and no time.
     """
 
     file: Path
@@ -44,9 +44,9 @@ class SourcePicture:
 
 @dataclass(frozen=True)
 class Detection:
-    """A picture and its keypoints in its pixels: (x, y), (0, 0) the centre of the first pixel."""
+    """An image and its keypoints in its pixels: (x, y), (0, 0) the centre of the first pixel."""
 
-    source: SourcePicture
+    source: SourceImage
     keypoints_px: Float[ndarray, "K 2"]
 
     @property
@@ -62,9 +62,9 @@ class Detection:
     @property
     def keypoints(self) -> Float[ndarray, "K 2"]:
         """(x, y) in [-1, 1], -1 and 1 the centres of the outer pixels."""
-        return self.normalised(self.keypoints_px)
+        return self.normalise(self.keypoints_px)
 
-    def normalised(self, points_px: Float[ndarray, "P 2"]) -> Float[ndarray, "P 2"]:
+    def normalise(self, points_px: Float[ndarray, "P 2"]) -> Float[ndarray, "P 2"]:
         """Points in pixels of the original as (x, y) in [-1, 1]."""
         return from_pixels(points_px, size=(self.width_px, self.height_px))
 
@@ -75,68 +75,68 @@ class Detection:
         return replace(self, keypoints_px=keypoints_px)
 
 
-def landmarks_px(regressor: LandmarkRegressor, found: Detection) -> Float[ndarray, "P 2"]:
-    """The named landmarks of a picture in its pixels, (0, 0) the centre of the first pixel."""
-    return regressor.predict(found.keypoints[None])[0] * [found.width_px, found.height_px] - 0.5
+def landmarks_px(regressor: LandmarkRegressor, detection: Detection) -> Float[ndarray, "P 2"]:
+    """The named landmarks of an image in its pixels, (0, 0) the centre of the first pixel."""
+    return regressor.predict(detection.keypoints[None])[0] * [detection.width_px, detection.height_px] - 0.5
 
 
-def picture_files(files: Sequence[Path], *, on_error: Callable[[Path, Exception], object]) -> Iterator[SourcePicture]:
-    """Read picture files one by one; one that cannot be read, whatever the error, goes to `on_error` and is skipped."""
+def read_image_files(files: Sequence[Path], *, on_error: Callable[[Path, Exception], object]) -> Iterator[SourceImage]:
+    """Read image files one by one; one that cannot be read, whatever the error, goes to `on_error` and is skipped."""
     for file in files:
         try:
             pixels = to_array(read_image(file))
         except Exception as error:  # noqa: BLE001 - each file fails by itself
             on_error(file, error)
         else:
-            yield SourcePicture(file, 0, None, pixels)
+            yield SourceImage(file, 0, None, pixels)
 
 
-def video_frames(reader: Video, *, fps: Rate | None = None) -> Iterator[SourcePicture]:
+def video_frames(reader: Video, *, fps: Rate | None = None) -> Iterator[SourceImage]:
     """The frames of a video, with `fps` at most so many a second; raises VideoError as the reader does."""
     for frame in reader.timed_frames(fps=fps):
-        yield SourcePicture(reader.path, frame.number, frame.time_s, frame.pixels)
+        yield SourceImage(reader.path, frame.number, frame.time_s, frame.pixels)
 
 
-def detect_pictures(
+def detect_images(
     model: AutoLink,
-    pictures: Iterable[SourcePicture],
+    images: Iterable[SourceImage],
     *,
     batch_size: int = 16,
-    on_error: Callable[[SourcePicture, Exception], object] | None = None,
+    on_error: Callable[[SourceImage, Exception], object] | None = None,
 ) -> Iterator[Detection]:
-    """Detect the keypoints of pictures of any sizes, in their order, `batch_size` or fewer at a time.
+    """Detect the keypoints of images of any sizes, in their order, `batch_size` or fewer at a time.
 
-    The model says where to compute. With ``on_error`` the pictures of a batch that fails are tried one by one, and
+    The model says where to compute. With ``on_error`` the images of a batch that fails are tried one by one, and
     those that fail again go there. Raises ValueError for a batch size below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-    for batch in _batches(pictures, batch_size):
-        found = _detect_batch(model, batch) if on_error is None else _detect_each(model, batch, on_error)
-        batch.clear()  # else it would be in memory while the next pictures are read
-        while found:
-            yield found.pop(0)
+    for batch in _batches(images, batch_size):
+        detections = _detect_batch(model, batch) if on_error is None else _detect_each(model, batch, on_error)
+        batch.clear()  # else it would be in memory while the next images are read
+        while detections:
+            yield detections.pop(0)
 
 
 def mean_pose(
     model: AutoLink,
     dataset: Dataset[Tensor],
     *,
-    max_pictures: int = MEAN_POSE_PICTURES,
+    max_images: int = MEAN_POSE_IMAGES,
     batch_size: int = 16,
     progress: Progress = no_progress,
     name: str = "the model",
 ) -> Float[ndarray, "K 2"]:
-    """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_pictures` spread over a data set.
+    """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_images` spread over a data set.
 
     The data set yields uint8 tensors (3, S, S). `progress` sees each batch. Raises
-    ValueError where the data set is empty, or its pictures are of another type, and DivergedModelError, with the
+    ValueError where the data set is empty, or its images are of another type, and DivergedModelError, with the
     model's `name`, where it finds nothing in one.
     """
     count = len(dataset)  # type: ignore[arg-type]
     if count == 0:
         raise ValueError("the data set is empty, so that there is no mean pose; name another one")
-    indices = evenly(count, max_pictures, with_last=True)
+    indices = evenly(count, max_images, with_last=True)
     batches = progress(_image_batches(dataset, indices, batch_size), -(-len(indices) // batch_size), "mean pose")
     total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
     for keypoints in detect_batches(model, iter(batches)):
@@ -150,16 +150,14 @@ def _image_batches(dataset: Dataset[Tensor], indices: Sequence[int], batch_size:
     for start in range(0, len(indices), batch_size):
         images = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
         if images.dtype != torch.uint8:
-            raise ValueError(
-                f"the data set must yield uint8 pictures, got {images.dtype}; of [0, 1] make them by * 255"
-            )
+            raise ValueError(f"the data set must yield uint8 images, got {images.dtype}; of [0, 1] make them by * 255")
         yield images.float() / 255
 
 
-def _batches(pictures: Iterable[SourcePicture], batch_size: int) -> Iterator[list[SourcePicture]]:
-    batch: list[SourcePicture] = []
-    for picture in pictures:
-        batch.append(picture)
+def _batches(images: Iterable[SourceImage], batch_size: int) -> Iterator[list[SourceImage]]:
+    batch: list[SourceImage] = []
+    for image in images:
+        batch.append(image)
         num_bytes = sum(item.pixels.nbytes for item in batch)
         if len(batch) == batch_size or num_bytes >= _MAX_BATCH_BYTES:
             yield batch
@@ -169,8 +167,8 @@ def _batches(pictures: Iterable[SourcePicture], batch_size: int) -> Iterator[lis
 
 
 @dataclass(frozen=True)
-class _Shrunk:
-    """What the network is given of a picture: some of it, from a corner (x, y) on, reduced by whole factors."""
+class _ReducedImage:
+    """What the network is given of an image: some of it, from a corner (x, y) on, reduced by whole factors."""
 
     pixels: UInt8[ndarray, "H W 3"]
     corner: tuple[int, int]
@@ -183,7 +181,7 @@ class _Shrunk:
 
 
 def _detect_each(
-    model: AutoLink, batch: list[SourcePicture], on_error: Callable[[SourcePicture, Exception], object]
+    model: AutoLink, batch: list[SourceImage], on_error: Callable[[SourceImage, Exception], object]
 ) -> list[Detection]:
     try:
         return _detect_batch(model, batch)
@@ -191,32 +189,34 @@ def _detect_each(
         if len(batch) == 1:
             on_error(batch[0], error)
             return []
-    return [found for picture in batch for found in _detect_each(model, [picture], on_error)]
+    return [detection for image in batch for detection in _detect_each(model, [image], on_error)]
 
 
-def _detect_batch(model: AutoLink, batch: list[SourcePicture]) -> list[Detection]:
-    shrunk = [_shrunk(picture.pixels, model.config.input_size, model.config.fit) for picture in batch]
+def _detect_batch(model: AutoLink, batch: list[SourceImage]) -> list[Detection]:
+    reduced = [_shrink(image.pixels, model.config.input_size, model.config.fit) for image in batch]
     by_size: dict[tuple[int, ...], list[int]] = {}
-    for index, one in enumerate(shrunk):
-        by_size.setdefault(one.pixels.shape, []).append(index)
+    for index, item in enumerate(reduced):
+        by_size.setdefault(item.pixels.shape, []).append(index)
     groups: list[list[int]] = []
     for shape, indices in by_size.items():
-        at_once = max(1, _MAX_SQUARE_BYTES // (12 * max(shape) ** 2))
-        groups += [indices[start : start + at_once] for start in range(0, len(indices), at_once)]
-    stacks = (np.stack([shrunk[i].pixels for i in group]) for group in groups)
+        group_size = max(1, _MAX_SQUARE_BYTES // (12 * max(shape) ** 2))
+        groups += [indices[start : start + group_size] for start in range(0, len(indices), group_size)]
+    stacks = (np.stack([reduced[i].pixels for i in group]) for group in groups)
     batches = (torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255 for stack in stacks)
-    found: dict[int, ndarray] = {}
+    keypoints_by_index: dict[int, ndarray] = {}
     for group, keypoints in zip(groups, detect_batches(model, batches), strict=True):
-        found.update(zip(group, keypoints.double().cpu().numpy(), strict=True))
-    return [Detection(picture, shrunk[index].to_original(found[index])) for index, picture in enumerate(batch)]
+        keypoints_by_index.update(zip(group, keypoints.double().cpu().numpy(), strict=True))
+    return [
+        Detection(image, reduced[index].to_original(keypoints_by_index[index])) for index, image in enumerate(batch)
+    ]
 
 
-def _shrunk(pixels: ndarray, size: int, fit: str) -> _Shrunk:
-    """The picture reduced by the largest whole factor that leaves its shorter side twice the network's size.
+def _shrink(pixels: ndarray, size: int, fit: str) -> _ReducedImage:
+    """The image reduced by the largest whole factor that leaves its shorter side twice the network's size.
 
-    Keeps a batch of large pictures small before they become floats; the model shrinks the rest of the way. Of a
-    picture longer than sixteen times the network's size then, the middle alone where the network looks at no more, or
-    with the longer side reduced further: a padded picture would become a huge square.
+    Keeps a batch of large images small before they become floats; the model shrinks the rest of the way. Of a
+    image longer than sixteen times the network's size then, the middle alone where the network looks at no more, or
+    with the longer side reduced further: a padded image would become a huge square.
     """
     corner = 0, 0
     height, width = pixels.shape[:2]
@@ -232,5 +232,5 @@ def _shrunk(pixels: ndarray, size: int, fit: str) -> _Shrunk:
     else:
         factors = factor, factor
     if factors == (1, 1):
-        return _Shrunk(np.ascontiguousarray(pixels), corner, (1, 1))
-    return _Shrunk(np.asarray(Image.fromarray(pixels).reduce(factors)), corner, (factors[0], factors[1]))
+        return _ReducedImage(np.ascontiguousarray(pixels), corner, (1, 1))
+    return _ReducedImage(np.asarray(Image.fromarray(pixels).reduce(factors)), corner, (factors[0], factors[1]))

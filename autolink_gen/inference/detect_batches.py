@@ -1,4 +1,4 @@
-"""Keypoints of many pictures, in batches."""
+"""Keypoints of many images, in batches."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -22,32 +22,32 @@ def detect_batches(graph: AutoLink, batches: Iterable[Tensor]) -> Iterator[Tenso
         yield graph.detect(images.to(graph.edge_weights))
 
 
-class Found(NamedTuple):
-    """What is found on N pictures: keypoints (x, y) in [-1, 1]; their heatmaps' widths; mean colours in [0, 1]."""
+class KeypointsAndColours(NamedTuple):
+    """What is found on N images: keypoints (x, y) in [-1, 1]; their heatmaps' widths; mean colours in [0, 1]."""
 
     keypoints: Float[ndarray, "N K 2"]
     widths: Float[ndarray, "N K"]
     colours: Float[ndarray, "N 3"]
 
 
-def detect_and_see(graph: AutoLink, pictures: Iterable[ndarray], *, batch_size: int = 32) -> Found:
+def detect_with_colours(graph: AutoLink, images: Iterable[ndarray], *, batch_size: int = 32) -> KeypointsAndColours:
     """What is found on images, uint8 (H, W, 3), and the mean colour of each; float64.
 
     Neighbours of one size go through the model together, at most `batch_size` at once; images are taken one
     batch at a time. Raises ValueError where there is no image, or one of another type.
     """
     colours: list[ndarray] = []
-    batches = _batches(_seen(pictures, colours), batch_size)
-    found = [graph.detect_with_widths(images.to(graph.edge_weights)) for images in batches]
-    if not found:
-        raise ValueError("there are no pictures to detect keypoints on; give at least one")
-    keypoints, widths = (np.concatenate([_numpy(part) for part in parts]) for parts in zip(*found, strict=True))
-    return Found(keypoints, widths, np.stack(colours))
+    batches = _batches(_collect_colours(images, colours), batch_size)
+    detections = [graph.detect_with_widths(batch.to(graph.edge_weights)) for batch in batches]
+    if not detections:
+        raise ValueError("there are no images to detect keypoints on; give at least one")
+    keypoints, widths = (np.concatenate([*map(_numpy, tensors)]) for tensors in zip(*detections, strict=True))
+    return KeypointsAndColours(keypoints, widths, np.stack(colours))
 
 
-def mean_colour(picture: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
-    """The mean of a uint8 picture over its pixels, R, G and B in [0, 1]."""
-    colour: ndarray = picture.mean(axis=(0, 1), dtype=np.float64) / 255
+def mean_colour(image: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
+    """The mean of a uint8 image over its pixels, R, G and B in [0, 1]."""
+    colour: ndarray = image.mean(axis=(0, 1), dtype=np.float64) / 255
     return colour
 
 
@@ -55,17 +55,17 @@ def _numpy(values: Tensor) -> ndarray:
     return values.double().cpu().numpy()
 
 
-def _seen(pictures: Iterable[ndarray], colours: list[ndarray]) -> Iterator[ndarray]:
-    for picture in pictures:
-        colours.append(mean_colour(picture))
-        yield picture
+def _collect_colours(images: Iterable[ndarray], colours: list[ndarray]) -> Iterator[ndarray]:
+    for image in images:
+        colours.append(mean_colour(image))
+        yield image
 
 
-def _batches(pictures: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
+def _batches(images: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: give 1 or more")
-    for _, alike in groupby(pictures, key=lambda picture: picture.shape):
+    for _, alike in groupby(images, key=lambda image: image.shape):
         while batch := list(islice(alike, batch_size)):
-            if wrong := next((picture.dtype for picture in batch if picture.dtype != np.uint8), None):
-                raise ValueError(f"pictures must be uint8 arrays (H, W, 3), got {wrong}; multiply [0, 1] by 255")
+            if dtype := next((image.dtype for image in batch if image.dtype != np.uint8), None):
+                raise ValueError(f"images must be uint8 arrays (H, W, 3), got {dtype}; multiply [0, 1] by 255")
             yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255

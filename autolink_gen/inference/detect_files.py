@@ -20,15 +20,15 @@ from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import (
     Detection,
-    SourcePicture,
-    detect_pictures,
+    SourceImage,
+    detect_images,
     landmarks_px,
-    picture_files,
+    read_image_files,
     video_frames,
 )
 from autolink_gen.inference.keypoint_files import KeypointFiles, table_paths
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-from autolink_gen.inference.sources import Source, find_sources
+from autolink_gen.inference.sources import InputFile, find_sources
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
 from autolink_gen.ops.keypoints import unlinked_keypoints
@@ -36,7 +36,7 @@ from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import draw_graph
 
 logger = logging.getLogger(__name__)
-_SHOWN = 5  # reasons in the message when no file could be read
+_MAX_REASONS = 5  # reasons in the message when no file could be read
 
 
 @dataclass(frozen=True)
@@ -133,18 +133,18 @@ def open_graph(
 
 def sources_of(
     paths: Sequence[str | Path] | str | Path, *, out: str | Path, overlays: bool = True, overwrite: bool = False
-) -> list[Source]:
+) -> list[InputFile]:
     """The files to look at, before a model is loaded; raises ValueError as `detect_files` does."""
-    several = [paths] if isinstance(paths, str | Path) else paths
-    sources = find_sources([Path(path) for path in several], out=Path(out))
-    drawn = [Path(out) / source.overlay for source in sources] if overlays else []
-    check_free(*table_paths(Path(out)), *drawn, overwrite=overwrite)
+    path_list = [paths] if isinstance(paths, str | Path) else paths
+    sources = find_sources([Path(path) for path in path_list], out=Path(out))
+    overlay_files = [Path(out) / source.overlay for source in sources] if overlays else []
+    check_free(*table_paths(Path(out)), *overlay_files, overwrite=overwrite)
     return sources
 
 
 def detect_sources(
     graph: AutoLink,
-    sources: Sequence[Source],
+    sources: Sequence[InputFile],
     *,
     out: str | Path,
     regressor: LandmarkRegressor | None = None,
@@ -178,7 +178,7 @@ def detect_sources(
     return DetectionReport(tables.paths, tables.num_records, detector.num_overlays, len(sources), tuple(tables.skipped))
 
 
-def _run(detector: "FileDetector", sources: Sequence[Source], progress: Progress) -> None:
+def _run(detector: "FileDetector", sources: Sequence[InputFile], progress: Progress) -> None:
     """Look at all files; the log says what is kept if something ends that early."""
     tables = detector.tables
     try:
@@ -196,8 +196,8 @@ def _run(detector: "FileDetector", sources: Sequence[Source], progress: Progress
 
 
 def _none_read(reasons: Sequence[str]) -> str:
-    more = [f"and {len(reasons) - _SHOWN} more"] if len(reasons) > _SHOWN else []
-    listed = "; ".join([*reasons[:_SHOWN], *more])
+    more = [f"and {len(reasons) - _MAX_REASONS} more"] if len(reasons) > _MAX_REASONS else []
+    listed = "; ".join([*reasons[:_MAX_REASONS], *more])
     return f"none of the {len(reasons)} files could be read; nothing was written: {listed}"
 
 
@@ -207,7 +207,7 @@ class FileDetector:
 
     Whatever goes wrong over a file takes that one back and notes it as skipped in the tables, with the reason. Two
     things end the work: a full disk, with an OSError that names what could not be written, as no other file could be
-    either; and a model that finds nothing in a picture, with a DivergedModelError that has `model_name`.
+    either; and a model that finds nothing in an image, with a DivergedModelError that has `model_name`.
     """
 
     model: AutoLink
@@ -223,56 +223,56 @@ class FileDetector:
     """The most frames a second of a video that are looked at; None: all."""
     num_overlays: int = 0
     model_name: str = "the model"
-    _videos: list[tuple[Source, VideoReader]] = field(default_factory=list)
-    _pictures: list[Source] = field(default_factory=list)
+    _videos: list[tuple[InputFile, VideoReader]] = field(default_factory=list)
+    _images: list[InputFile] = field(default_factory=list)
 
-    def open(self, sources: Sequence[Source]) -> int:
-        """Open the videos, and count the pictures and frames that there are to look at, as far as files tell."""
-        self._pictures = [source for source in sources if not source.is_video]
+    def open(self, sources: Sequence[InputFile]) -> int:
+        """Open the videos, and count the images and frames that there are to look at, as far as files tell."""
+        self._images = [source for source in sources if not source.is_video]
         for source in sources:
             if source.is_video:
-                with self._by_itself(source.path):
+                with self._skipping_errors(source.path):
                     self._videos.append((source, VideoReader(source.path, takes_cut=True)))
-        return len(self._pictures) + sum(self._num_frames(reader) for _, reader in self._videos)
+        return len(self._images) + sum(self._num_frames(reader) for _, reader in self._videos)
 
     def detect(self) -> Iterator[None]:
-        """Pictures in one stream, then each video; yields after each picture and frame."""
-        yield from self._detect_pictures()
+        """Images in one stream, then each video; yields after each image and frame."""
+        yield from self._detect_images()
         for source, reader in self._videos:
-            with self._by_itself(source.path):
+            with self._skipping_errors(source.path):
                 yield from self._detect_video(source, reader)
 
-    def _detect_pictures(self) -> Iterator[None]:
-        overlays = {source.path: source.overlay for source in self._pictures}
-        stream = picture_files(list(overlays), on_error=self._skip)
-        found_ones = detect_pictures(self.model, stream, batch_size=self.batch_size, on_error=self._skip_picture)
-        for found in found_ones:
-            with self._by_itself(found.source.file):
-                check_found(found.keypoints_px, name=self.model_name)
-                landmarks = self._landmarks(found)
+    def _detect_images(self) -> Iterator[None]:
+        overlays = {source.path: source.overlay for source in self._images}
+        stream = read_image_files(list(overlays), on_error=self._skip)
+        detections = detect_images(self.model, stream, batch_size=self.batch_size, on_error=self._skip_image)
+        for detection in detections:
+            with self._skipping_errors(detection.source.file):
+                check_found(detection.keypoints_px, name=self.model_name)
+                landmarks = self._landmarks(detection)
                 if self.out is not None:
-                    write_picture(self.out / overlays[found.source.file], self._drawn(found, landmarks))
+                    write_picture(self.out / overlays[detection.source.file], self._draw_overlay(detection, landmarks))
                     self.num_overlays += 1
-                self.tables.add(found, landmarks)
+                self.tables.add(detection, landmarks)
                 self.tables.end_file()
-                if is_animated(found.source.file):
-                    file = printable(str(found.source.file))
-                    logger.warning("%s moves: its first picture alone is looked at; make it a GIF or MP4 for all", file)
+                if is_animated(detection.source.file):
+                    file = printable(str(detection.source.file))
+                    logger.warning("%s moves: its first image alone is looked at; make it a GIF or MP4 for all", file)
             yield
 
-    def _detect_video(self, source: Source, reader: VideoReader) -> Iterator[None]:
-        found_ones = self._found_in(reader)
+    def _detect_video(self, source: InputFile, reader: VideoReader) -> Iterator[None]:
+        detections = self._detect_frames(reader)
         if self.out is None:
-            for found in found_ones:
-                self.tables.add(found, self._landmarks(found))
+            for detection in detections:
+                self.tables.add(detection, self._landmarks(detection))
                 yield
         else:
             rate = reader.fps if self.fps is None or reader.fps <= self.fps else self.fps
             with VideoWriter(self.out / source.overlay, fps=rate, copy_audio_from=source.path) as writer:
-                for found in found_ones:
-                    landmarks = self._landmarks(found)
-                    self.tables.add(found, landmarks)
-                    writer.write(self._drawn(found, landmarks), time_s=found.source.time_s)
+                for detection in detections:
+                    landmarks = self._landmarks(detection)
+                    self.tables.add(detection, landmarks)
+                    writer.write(self._draw_overlay(detection, landmarks), time_s=detection.source.time_s)
                     yield
                 writer.end_at(reader.ends_s)
             self.num_overlays += 1
@@ -280,14 +280,14 @@ class FileDetector:
         if reader.ends_early:
             logger.warning("%s", reader.ends_early)
 
-    def _found_in(self, reader: VideoReader) -> Iterator[Detection]:
+    def _detect_frames(self, reader: VideoReader) -> Iterator[Detection]:
         frames = video_frames(reader, fps=self.fps)
-        for found in detect_pictures(self.model, frames, batch_size=self.batch_size):
-            check_found(found.keypoints_px, name=self.model_name)
-            yield found
+        for detection in detect_images(self.model, frames, batch_size=self.batch_size):
+            check_found(detection.keypoints_px, name=self.model_name)
+            yield detection
 
     @contextmanager
-    def _by_itself(self, file: Path) -> Iterator[None]:
+    def _skipping_errors(self, file: Path) -> Iterator[None]:
         self.tables.begin_file()
         try:
             yield
@@ -295,8 +295,8 @@ class FileDetector:
             self.tables.take_back()
             self._skip(file, error)
 
-    def _skip_picture(self, picture: SourcePicture, error: Exception) -> None:
-        self._skip(picture.file, error)
+    def _skip_image(self, image: SourceImage, error: Exception) -> None:
+        self._skip(image.file, error)
 
     def _skip(self, file: Path, error: Exception) -> None:
         if no_space(error) or isinstance(error, DivergedModelError):
@@ -308,27 +308,27 @@ class FileDetector:
         share = 1.0 if self.fps is None else min(1.0, self.fps / float(reader.fps))
         return round((reader.num_frames or 0) * share)
 
-    def _landmarks(self, found: Detection) -> ndarray | None:
+    def _landmarks(self, detection: Detection) -> ndarray | None:
         """Its landmarks in pixels, where there is a regressor."""
-        return None if self.regressor is None else landmarks_px(self.regressor, found)
+        return None if self.regressor is None else landmarks_px(self.regressor, detection)
 
-    def _drawn(self, found: Detection, landmarks: ndarray | None) -> ndarray:
-        keypoints = found.without(self.dropped).keypoints
-        drawn = draw_graph(found.source.pixels, keypoints, self.edge_weights, threshold=self.threshold)
+    def _draw_overlay(self, detection: Detection, landmarks: ndarray | None) -> ndarray:
+        keypoints = detection.without(self.dropped).keypoints
+        overlay = draw_graph(detection.source.pixels, keypoints, self.edge_weights, threshold=self.threshold)
         if landmarks is None:
-            return drawn
+            return overlay
         white = np.full((len(landmarks), 3), 255, np.uint8)
         dot_px = 2.0 if len(landmarks) <= 20 else 1.5
-        return draw_graph(drawn, found.normalised(landmarks), colours=white, dot_px=dot_px)
+        return draw_graph(overlay, detection.normalise(landmarks), colours=white, dot_px=dot_px)
 
 
 def _reason(file: Path, error: Exception) -> str:
     """Why a file is skipped, with its name; an error that nobody foresaw with its kind."""
     if isinstance(error, UnicodeEncodeError) and str(file) != printable(str(file)):
         return f"{printable(str(file))}: its name is no UTF-8, and FFmpeg opens no such file; rename it"
-    ours = isinstance(error, ValueError | OSError) and not getattr(error, "strerror", None)
-    text = str(error) if ours and str(error) else reason_of(error)
+    is_expected = isinstance(error, ValueError | OSError) and not getattr(error, "strerror", None)
+    text = str(error) if is_expected and str(error) else reason_of(error)
     kind = type(error).__name__
-    if not ours and not isinstance(error, OSError | MemoryError) and not text.startswith(kind):
+    if not is_expected and not isinstance(error, OSError | MemoryError) and not text.startswith(kind):
         text = f"{kind}: {text}"
     return text if printable(str(file)) in text or str(file) in text else f"{file}: {text}"

@@ -47,11 +47,11 @@ def save_gan(path: Path, gan: "Gan", *, step: int | None = None) -> None:
     write_described(path, gan.state_dict(), kind="gan", config=config, step=step)
 
 
-def styles_on_poses(gan: "Gan", pictures: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:
+def styles_on_poses(gan: "Gan", images: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:
     """A grid: above, images in [0, 1] and their graphs; below, a row a style, painted on their poses."""
-    keypoints = gan.graph.detect(pictures)
+    keypoints = gan.graph.detect(images)
     rows = [gan.generate(keypoints, style.expand(len(keypoints), -1)) for style in z.to(keypoints)]
-    return painted_grid(pictures, keypoints, gan.edge_weights, rows)
+    return painted_grid(images, keypoints, gan.edge_weights, rows)
 
 
 class Gan(nn.Module):
@@ -100,8 +100,8 @@ class Gan(nn.Module):
     @torch.no_grad()
     def mean_style(self) -> Float[Tensor, " D"]:
         """The mean of w, over the same few thousand z each time."""
-        many = torch.randn(_MEAN_OF, self.style_size, generator=torch.Generator().manual_seed(0))
-        return self.generator.style(many.to(self.poses)).mean(dim=0)
+        z = torch.randn(_MEAN_OF, self.style_size, generator=torch.Generator().manual_seed(0))
+        return self.generator.style(z.to(self.poses)).mean(dim=0)
 
     @torch.no_grad()
     def paint(
@@ -128,8 +128,8 @@ class Gan(nn.Module):
             )
         weights = self.edge_weights if edge_weights is None else edge_weights
         size = self.generator.config.image_size
-        drawn = self.graph.edge_map(keypoints.to(weights), size, edge_weights=weights)
-        return from_signed(self.generator.paint(drawn, style))
+        edge_map = self.graph.edge_map(keypoints.to(weights), size, edge_weights=weights)
+        return from_signed(self.generator.paint(edge_map, style))
 
     def invert(
         self,

@@ -30,7 +30,7 @@ _CHUNK_BYTES = 2**16
 class KeypointFiles:
     """Writes `keypoints.csv` and `keypoints.json` into a folder, record by record, in a `with` block.
 
-    The CSV has the columns file, frame, time_s (empty for a picture), width_px, height_px, x0_px, y0_px,
+    The CSV has the columns file, frame, time_s (empty for an image), width_px, height_px, x0_px, y0_px,
     x1_px, ...: pixels of the original, (0, 0) the centre of its first pixel. The JSON has the same under
     "pictures", beside "model", "num_keypoints", "edges" (every pair of keypoints and its weight, the heaviest
     first) and "skipped" (files that could not be read, with the reason). Keypoints that are ``dropped`` have no
@@ -60,8 +60,8 @@ class KeypointFiles:
         """How many records the tables hold that have their names: less than `num_records` while files are added."""
         self.skipped: list[tuple[Path, str]] = []
         self._landmark_names = tuple(landmark_names)
-        self._kept = [k for k in range(len(edge_weights)) if k not in set(dropped)]
-        self._num_whole = 0
+        self._keypoints = [k for k in range(len(edge_weights)) if k not in set(dropped)]
+        self._num_marked = 0
         self._next_s = 0.0
         self._made_folder = None if folder.exists() else folder
         self._tables: list[_Table] = []
@@ -74,16 +74,16 @@ class KeypointFiles:
             raise
 
     def _write_heads(self, model_name: str, edge_weights: Float[ndarray, "K K"], dropped: Sequence[int]) -> None:
-        names = [f"{axis}{k}_px" for k in self._kept for axis in "xy"]
+        names = [f"{axis}{k}_px" for k in self._keypoints for axis in "xy"]
         names += [f"{name}_{axis}_px" for name in self._landmark_names for axis in "xy"]
         self._write_row(["file", "frame", "time_s", "width_px", "height_px", *names])
         edges = [
             {"keypoints": [i, j], "weight": weight}
             for i, j, weight in edges_by_weight(edge_weights)
-            if i in self._kept and j in self._kept
+            if i in self._keypoints and j in self._keypoints
         ]
         lines = ",\n".join(f"  {json.dumps(edge)}" for edge in edges)
-        self._write_json(f'{{\n "model": {_quoted(model_name)},\n "num_keypoints": {len(edge_weights)},\n')
+        self._write_json(f'{{\n "model": {_to_json(model_name)},\n "num_keypoints": {len(edge_weights)},\n')
         self._write_json(f' "dropped": {json.dumps(sorted(dropped))},\n')
         self._write_json(f' "edges": [\n{lines}\n ],\n "pictures": [')
 
@@ -97,31 +97,33 @@ class KeypointFiles:
             if kind is None:
                 self._mark()
                 self._finish(unfinished=False)
-            elif self._num_whole:
+            elif self._num_marked:
                 self._finish_after_error()
         finally:
             self._discard(failed=kind is not None)
 
-    def add(self, found: Detection, landmarks_px: Float[ndarray, "P 2"] | None = None) -> None:
-        """Append one picture's keypoints, and its landmarks in the order of their names."""
-        source = found.source
+    def add(self, detection: Detection, landmarks_px: Float[ndarray, "P 2"] | None = None) -> None:
+        """Append one image's keypoints, and its landmarks in the order of their names."""
+        source = detection.source
         file = source.file.as_posix()
         record: dict[str, Any] = {
             "frame": source.frame,
             "time_s": None if source.time_s is None else round(source.time_s, 6),
-            "width_px": found.width_px,
-            "height_px": found.height_px,
+            "width_px": detection.width_px,
+            "height_px": detection.height_px,
         }
-        points = _rounded(found.keypoints_px)
-        kept = [points[k] for k in self._kept]
-        listed = [point if k in self._kept else None for k, point in enumerate(points)]
-        named = dict(zip(self._landmark_names, [] if landmarks_px is None else _rounded(landmarks_px), strict=True))
-        landmarks = {unicode_text(name): point for name, point in named.items()}
-        self._write_row([file, *record.values(), *(value for point in (*kept, *named.values()) for value in point)])
+        points = _round_points(detection.keypoints_px)
+        kept_points = [points[k] for k in self._keypoints]
+        json_points = [point if k in self._keypoints else None for k, point in enumerate(points)]
+        landmark_values = [] if landmarks_px is None else _round_points(landmarks_px)
+        landmark_points = dict(zip(self._landmark_names, landmark_values, strict=True))
+        landmarks = {unicode_text(name): point for name, point in landmark_points.items()}
+        columns = [value for point in (*kept_points, *landmark_points.values()) for value in point]
+        self._write_row([file, *record.values(), *columns])
         values = {
             "file": unicode_text(file),
             **record,
-            "keypoints_px": listed,
+            "keypoints_px": json_points,
             **({"landmarks_px": landmarks} if landmarks else {}),
         }
         self._write_json(f"{',' if self.num_records else ''}\n  {json.dumps(values)}")
@@ -144,7 +146,7 @@ class KeypointFiles:
         """Forget the records since `begin_file`."""
         for table in self._tables:
             table.take_back()
-        self.num_records = self._num_whole
+        self.num_records = self._num_marked
 
     def skip(self, path: Path, reason: str) -> None:
         """Note a file that could not be read."""
@@ -162,17 +164,17 @@ class KeypointFiles:
             table.flush()
         for table in self._tables:  # both or none
             table.mark()
-        self._num_whole = self.num_records
+        self._num_marked = self.num_records
 
     def _publish(self) -> None:
         for table, tail in zip(self._tables, ("", self._tail(unfinished=True)), strict=True):
             table.publish(tail)
-        self.num_kept = self._num_whole
+        self.num_kept = self._num_marked
 
     def _finish(self, *, unfinished: bool) -> None:
         for table, tail in zip(self._tables, ("", self._tail(unfinished=unfinished)), strict=True):
             table.finish(tail)
-        self.num_kept = self._num_whole
+        self.num_kept = self._num_marked
 
     def _finish_after_error(self) -> None:
         """Keep what was finished; a disk that is full may not even take that, and the tables of before stay."""
@@ -202,7 +204,7 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._whole_bytes = 0
+        self._marked_bytes = 0
         self._pending: list[bytes] = []
         self._num_pending = 0
         self._unfinished = UnfinishedFile(path, part=".part")
@@ -216,12 +218,12 @@ class _Table:
 
     def mark(self) -> None:
         """Remember that all that was flushed is whole."""
-        self._whole_bytes = self._file.tell()
+        self._marked_bytes = self._file.tell()
 
     def take_back(self) -> None:
         self._pending.clear()
         self._num_pending = 0
-        self._file.seek(self._whole_bytes)
+        self._file.seek(self._marked_bytes)
         self._file.truncate()
 
     def publish(self, tail: str) -> None:
@@ -238,7 +240,7 @@ class _Table:
         try:
             self._unfinished.keep()
         except OSError as error:
-            raise self._named(error) from error
+            raise self._with_path(error) from error
 
     def discard(self) -> None:
         self._file.close()
@@ -252,18 +254,18 @@ class _Table:
             while content:
                 content = content[_write(self._file, content) :]
         except OSError as error:
-            raise self._named(error) from error
+            raise self._with_path(error) from error
 
     def _copy(self, target: Path, tail: str) -> None:
-        with target.open("wb") as file, self._unfinished.temporary.open("rb") as grown:
-            left = self._whole_bytes
-            while left:
-                chunk = grown.read(min(left, 16 * _CHUNK_BYTES))
-                left -= len(chunk)
+        with target.open("wb") as file, self._unfinished.temporary.open("rb") as source:
+            num_left = self._marked_bytes
+            while num_left:
+                chunk = source.read(min(num_left, 16 * _CHUNK_BYTES))
+                num_left -= len(chunk)
                 file.write(chunk)
             file.write(tail.encode())
 
-    def _named(self, error: OSError) -> OSError:
+    def _with_path(self, error: OSError) -> OSError:
         return OSError(f"could not write {self.path}: {reason_of(error)}; {remedy_for(error, self.path)}")
 
 
@@ -276,10 +278,10 @@ def _write(file: io.FileIO, content: memoryview) -> int:
     return file.write(content) or 0
 
 
-def _quoted(text: str) -> str:
+def _to_json(text: str) -> str:
     return json.dumps(unicode_text(text))
 
 
-def _rounded(points: Float[ndarray, "N 2"]) -> list[list[float | None]]:
+def _round_points(points: Float[ndarray, "N 2"]) -> list[list[float | None]]:
     """Pixels to a thousandth; None for what is not known."""
     return [[round(float(value), 3) if math.isfinite(value) else None for value in point] for point in points]

@@ -1,4 +1,4 @@
-"""Named landmarks from keypoints: a linear map that a few labelled pictures are enough to fit."""
+"""Named landmarks from keypoints: a linear map that a few labelled images are enough to fit."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ _KIND = "autolink-gen landmark regressor"
 _ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
 _SURENESS_POWER = 4  # the inverse of the square of a heatmap's variance: chosen on persons held out, and on puppets
 _LEAST_WIDTH = 0.02  # of a heatmap, in units of [-1, 1]: narrower ones are as sure
-_REACH = 0.1  # of the picture's size: keypoints so near to a landmark lead it where no more is known
+_REACH = 0.1  # of the image's size: keypoints so near to a landmark lead it where no more is known
 FACE_NAMES = {
     5: ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
     68: tuple(
-        f"{part}_{number}"
-        for part, count in (("jaw", 17), ("right_brow", 5), ("left_brow", 5), ("nose", 9), ("right_eye", 6),
+        f"{region}_{number}"
+        for region, count in (("jaw", 17), ("right_brow", 5), ("left_brow", 5), ("nose", 9), ("right_eye", 6),
                             ("left_eye", 6), ("mouth", 20))
         for number in range(count)
     ),
@@ -34,18 +34,18 @@ FACE_NAMES = {
 class LandmarkRegressor:
     """A linear map with bias from the K keypoints of one graph to P named landmarks.
 
-    ``coefficients``: from the keypoints in [0, 1], flattened, and 1, to (x, y) as fractions of the picture's width
+    ``coefficients``: from the keypoints in [0, 1], flattened, and 1, to (x, y) as fractions of the image's width
     and height, from its top left corner; NaN for a landmark that was labelled nowhere. ``graph`` tells the graph
-    that it was fitted on (`graph_mark`), ``num_pictures`` how many pictures.
+    that it was fitted on (`graph_fingerprint`), ``num_images`` how many images.
     """
 
     names: tuple[str, ...]
     coefficients: Float[ndarray, "D P 2"]
     graph: str
-    num_pictures: int
+    num_images: int
 
     def predict(self, keypoints: Float[ndarray, "N K 2"]) -> Float[ndarray, "N P 2"]:
-        """Landmarks, as fractions of the picture's size, from keypoints (x, y) in [-1, 1] of the whole picture."""
+        """Landmarks, as fractions of the image's size, from keypoints (x, y) in [-1, 1] of the whole image."""
         ones = np.ones((len(keypoints), 1))
         return np.tensordot(np.concatenate([_features(keypoints), ones], axis=1), self.coefficients, axes=1)
 
@@ -54,7 +54,7 @@ class LandmarkRegressor:
         values = {
             "kind": _KIND,
             "graph": self.graph,
-            "num_pictures": self.num_pictures,
+            "num_pictures": self.num_images,
             "names": self.names,
             "coefficients": [[_or_none(point) for point in row] for row in self.coefficients],
         }
@@ -77,10 +77,10 @@ class LandmarkRegressor:
 
     def check_graph(self, edge_weights: Float[Tensor, "K K"], *, run: str) -> None:
         """ValueError unless it was fitted on the keypoints of this run's graph: another's mean something else."""
-        if self.graph != graph_mark(edge_weights):
+        if self.graph != graph_fingerprint(edge_weights):
             raise ValueError(
                 f"the regressor was fitted on another graph than that of {run}; choose its own with --model, or fit it "
-                f"on this one: autolink-gen evaluate {typed(run)} --data PICTURES"
+                f"on this one: autolink-gen evaluate {typed(run)} --data IMAGES"
             )
 
 
@@ -93,21 +93,21 @@ def fit_landmarks(
 ) -> Float[ndarray, "D P 2"]:
     """The coefficients of a `LandmarkRegressor`, from keypoints in [-1, 1] and landmarks as fractions.
 
-    A landmark follows its nearest keypoints, as one picture shows where they lie, and of these the surer ones, whose
+    A landmark follows its nearest keypoints, as one image shows where they lie, and of these the surer ones, whose
     heatmaps have small ``widths`` (None: all alike). What that misses is fitted by ridge regression on the deviations
-    from the mean pose, its strength chosen by leaving out one picture at a time. Each landmark is fitted over the
-    pictures that show it; NaN where there are none.
+    from the mean pose, its strength chosen by leaving out one image at a time. Each landmark is fitted over the
+    images that show it; NaN where there are none.
     """
     features = _features(detected)
     widths = np.ones(detected.shape[:2]) if widths is None else widths
-    shown = np.ones(true.shape[:2], dtype=bool) if visible is None else visible
+    is_labelled = np.ones(true.shape[:2], dtype=bool) if visible is None else visible
     result = np.full((features.shape[1] + 1, *true.shape[1:]), np.nan)
-    # Landmarks shown in the same pictures are fitted together: mostly that is all of them.
-    patterns, pattern_of = np.unique(shown, axis=1, return_inverse=True)
+    # Landmarks shown in the same images are fitted together: mostly that is all of them.
+    patterns, pattern_of = np.unique(is_labelled, axis=1, return_inverse=True)
     for index, rows in enumerate(patterns.T):
         if rows.any():
             columns = pattern_of.reshape(-1) == index
-            result[:, columns] = _fitted(features[rows], true[rows][:, columns], widths[rows].mean(axis=0))
+            result[:, columns] = _fit_group(features[rows], true[rows][:, columns], widths[rows].mean(axis=0))
     return result
 
 
@@ -116,31 +116,31 @@ def landmark_names(num_landmarks: int) -> tuple[str, ...]:
     return FACE_NAMES.get(num_landmarks, tuple(f"landmark_{number}" for number in range(num_landmarks)))
 
 
-def graph_mark(edge_weights: Float[Tensor, "K K"]) -> str:
+def graph_fingerprint(edge_weights: Float[Tensor, "K K"]) -> str:
     """What tells one learned graph from another."""
     return hashlib.sha256(edge_weights.detach().float().cpu().numpy().tobytes()).hexdigest()[:16]
 
 
-def _fitted(
+def _fit_group(
     features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
 ) -> Float[ndarray, "d P 2"]:
     with needs("eval", "learning landmarks from keypoints"):
         from sklearn.linear_model import RidgeCV
 
-    num_pictures, num_landmarks = true.shape[:2]
-    slopes = _following(features, true, widths)
-    missed = (true - np.tensordot(features, slopes, axes=1)).reshape(num_pictures, -1)
-    if num_pictures > 1 and np.ptp(features, axis=0).any():
+    num_images, num_landmarks = true.shape[:2]
+    slopes = _neighbour_slopes(features, true, widths)
+    missed = (true - np.tensordot(features, slopes, axes=1)).reshape(num_images, -1)
+    if num_images > 1 and np.ptp(features, axis=0).any():
         ridge = RidgeCV(alphas=_ALPHAS).fit(features - features.mean(axis=0), missed)
         slopes = slopes + ridge.coef_.reshape(num_landmarks, 2, -1).transpose(2, 0, 1)
     bias = true.mean(axis=0) - np.tensordot(features.mean(axis=0), slopes, axes=1)
     return np.concatenate([slopes, bias[None]])
 
 
-def _following(
+def _neighbour_slopes(
     features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
 ) -> Float[ndarray, "D P 2"]:
-    """Slopes with which each landmark moves as the sure keypoints near it do, on the mean of all pictures."""
+    """Slopes with which each landmark moves as the sure keypoints near it do, on the mean of all images."""
     keypoints = features.mean(axis=0).reshape(-1, 2)
     distances = np.linalg.norm(keypoints[:, None] - true.mean(axis=0), axis=-1)
     nearest = distances.min(axis=0)

@@ -19,12 +19,12 @@ from autolink_gen.data.images import fit_square, read_image
 from autolink_gen.data.video.animated_images import is_video_or_animation, open_video
 from autolink_gen.data.video.base import Video
 from autolink_gen.data.video.writer import VideoWriter
-from autolink_gen.inference.detect import detect_pictures, video_frames
+from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
-from autolink_gen.inference.poses import Pose, PoseEdits, between, read_poses, seeded_styles
+from autolink_gen.inference.poses import Pose, PoseEdits, points_between, read_poses, seeded_styles
 from autolink_gen.runs import RunFolder
-from autolink_gen.viz.graphs import draw_graph, picture_grid, to_uint8
+from autolink_gen.viz.graphs import draw_graph, image_grid, to_uint8
 
 Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
 Between = Literal["style", "pose"]
@@ -139,7 +139,7 @@ def paint_files(
 ) -> PaintingReport:
     """What `generate` does, with a GAN that is loaded; files are checked before anything is painted."""
     if grid and interpolate:
-        raise ValueError("give --grid, one picture, or --interpolate, a video, not both")
+        raise ValueError("give --grid, one image, or --interpolate, a video, not both")
     places = Places(out, styles.names, overwrite=overwrite)
     edits = PoseEdits() if edits is None else edits
 
@@ -148,18 +148,18 @@ def paint_files(
 
     if poses is not None and is_video_or_animation(poses):
         if grid or interpolate:
-            raise ValueError("--grid and --interpolate take pictures or tables of keypoints, not a video")
-        videos = places.videos(poses)
+            raise ValueError("--grid and --interpolate take images or tables of keypoints, not a video")
+        videos = places.video_files(poses)
         return painter().video(poses, videos)
-    posed = _poses(gan, poses)
+    pose_list = _poses(gan, poses)
     if interpolate:
-        file = places.interpolated(interpolate)
-        return painter().interpolate(posed, file, what=interpolate, frames=frames)
+        file = places.video_file(interpolate)
+        return painter().interpolate(pose_list, file, what=interpolate, frames=frames)
     if grid:
-        file = places.grid()
-        return painter().grid(posed, file, layout=grid)
-    files = places.pictures([pose.name for pose in posed])
-    return painter().pictures(posed, files)
+        file = places.grid_file()
+        return painter().grid(pose_list, file, layout=grid)
+    files = places.image_files([pose.name for pose in pose_list])
+    return painter().images(pose_list, files)
 
 
 def _poses(gan: Gan, source: Path | None) -> list[Pose]:
@@ -180,28 +180,28 @@ class _Painter:
     styles: Float[Tensor, "N D"]
     progress: Progress
 
-    def pictures(self, poses: list[Pose], files: list[list[Path]]) -> PaintingReport:
+    def images(self, poses: list[Pose], files: list[list[Path]]) -> PaintingReport:
         """One file a pose and style, and the grid of all in the last one."""
-        keypoints = self._changed(poses)
+        keypoints = self._edited(poses)
         *rows, [grid] = files
         for row, style in zip(rows, self.styles, strict=True):
-            for file, picture in zip(row, self._painted(keypoints, style), strict=True):
-                write_picture(file, picture)
-        line = f"wrote {counted(len(poses) * len(self.names), 'picture')} to {grid.parent}"
-        shown = self.grid(poses, grid, layout="rows=seeds,cols=poses")
-        return PaintingReport((*(file for row in rows for file in row), grid), (line, *shown.lines))
+            for file, image in zip(row, self._paint(keypoints, style), strict=True):
+                write_picture(file, image)
+        line = f"wrote {counted(len(poses) * len(self.names), 'image')} to {grid.parent}"
+        report = self.grid(poses, grid, layout="rows=seeds,cols=poses")
+        return PaintingReport((*(file for row in rows for file in row), grid), (line, *report.lines))
 
     def grid(self, poses: list[Pose], file: Path, *, layout: Layout) -> PaintingReport:
-        """One picture: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
-        asked = [(pose, changed) for pose in poses for changed in self._versions()]
-        columns = [self._column(pose, changed=changed) for pose, changed in asked]
+        """One image: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
+        versions = [(pose, changed) for pose in poses for changed in self._versions()]
+        columns = [self._column(pose, changed=changed) for pose, changed in versions]
         rows = [list(row) for row in zip(*columns, strict=True)]
-        poses_by = [f"{pose.name} changed" if self.edits and changed else pose.name for pose, changed in asked]
+        poses_by = [f"{pose.name} changed" if self.edits and changed else pose.name for pose, changed in versions]
         styles_by = ["", *self.names]  # none for the skeletons
         if layout == "rows=seeds,cols=poses":
-            grid = picture_grid(rows, labels=poses_by, names=styles_by)
+            grid = image_grid(rows, labels=poses_by, names=styles_by)
         else:
-            grid = picture_grid(columns, labels=styles_by, names=poses_by)
+            grid = image_grid(columns, labels=styles_by, names=poses_by)
         write_picture(file, grid)
         what = " before and after the change" if self.edits else ""
         line = f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}"
@@ -209,50 +209,52 @@ class _Painter:
 
     def interpolate(self, poses: list[Pose], file: Path, *, what: Between, frames: int) -> PaintingReport:
         """A video through all poses in the first style, or all styles on the first pose."""
-        keypoints = self._changed(poses)
+        keypoints = self._edited(poses)
         stops = keypoints if what == "pose" else self.styles
         if len(stops) < 2:
             more = "leave --from out, or give a keypoints.json with several" if what == "pose" else "give --seeds 0-3"
             raise ValueError(f"--interpolate {what} needs two {what}s or more: {more}")
-        way = between(stops, frames)
+        way = points_between(stops, frames)
         if what == "pose":
             pairs = (way, self.styles[:1].expand(frames, -1))
         else:
             pairs = (keypoints[:1].expand(frames, -1, -1), way)
         painted = (
-            (picture, None)
+            (image, None)
             for points, styles in zip(torch.split(pairs[0], _BATCH), torch.split(pairs[1], _BATCH), strict=True)
-            for picture in self._painted(points, styles)
+            for image in self._paint(points, styles)
         )
         line = self._write_video(file, painted, total=frames, fps=_FPS)
         return PaintingReport((file,), (line,))
 
     def video(self, source: Path, files: list[Path]) -> PaintingReport:
         """Each frame's pose in each style, at the video's own times."""
-        film, lines = open_video(source), []
+        reader, lines = open_video(source), []
         for file, style in zip(files, self.styles, strict=True):
-            found = detect_pictures(self.gan.graph, video_frames(film))
-            painted = ((self._painted(self._points(one.keypoints), style)[0], one.source.time_s) for one in found)
-            lines.append(self._write_video(file, painted, total=film.num_frames or 0, fps=film.fps, film=film))
+            detections = detect_images(self.gan.graph, video_frames(reader))
+            painted = (
+                (self._paint(self._edited_pose(detection.keypoints), style)[0], detection.source.time_s)
+                for detection in detections
+            )
+            lines.append(self._write_video(file, painted, total=reader.num_frames or 0, fps=reader.fps, reader=reader))
         return PaintingReport(tuple(files), tuple(lines))
 
     def _write_video(
         self,
         file: Path,
-        pictures: Iterator[tuple[np.ndarray, float | None]],
+        images: Iterator[tuple[np.ndarray, float | None]],
         *,
         total: int,
         fps: Any,
-        film: Video | None = None,
+        reader: Video | None = None,
     ) -> str:
-
         count = 0
         with VideoWriter(file, fps=fps) as writer:
-            for picture, time_s in self.progress(pictures, total, "paint"):
-                writer.write(picture, time_s=time_s)
+            for image, time_s in self.progress(images, total, "paint"):
+                writer.write(image, time_s=time_s)
                 count += 1
-            if film is not None:
-                writer.end_at(film.ends_s)
+            if reader is not None:
+                writer.end_at(reader.ends_s)
         return f"wrote {file} ({count} frames)"
 
     def _column(self, pose: Pose, *, changed: bool) -> list[np.ndarray]:
@@ -264,23 +266,20 @@ class _Painter:
             points, weights = self.edits.apply(points), self.edits.edge_weights(weights)
         blank = np.full((size, size, 3), 40, np.uint8)
         skeleton = draw_graph(blank, points[0], weights, threshold=0.1, min_side=_TILE_PX)
-        painted = self._painted(points.expand(len(self.styles), -1, -1), self.styles, changed=changed)
+        painted = self._paint(points.expand(len(self.styles), -1, -1), self.styles, changed=changed)
         side = skeleton.shape[:2]
         return [skeleton, *(np.asarray(Image.fromarray(p).resize(side, Image.Resampling.BICUBIC)) for p in painted)]
 
-    def _painted(self, keypoints: Tensor, style: Tensor, *, changed: bool = True) -> list[np.ndarray]:
-
+    def _paint(self, keypoints: Tensor, style: Tensor, *, changed: bool = True) -> list[np.ndarray]:
         styles = style.expand(len(keypoints), -1)
         weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
         return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights)))
 
-    def _changed(self, poses: list[Pose]) -> Tensor:
-
+    def _edited(self, poses: list[Pose]) -> Tensor:
         stacked = torch.stack([pose.keypoints for pose in poses])
         return self.edits.apply(stacked.to(self.gan.edge_weights))
 
-    def _points(self, keypoints: np.ndarray) -> Tensor:
-
+    def _edited_pose(self, keypoints: np.ndarray) -> Tensor:
         return self.edits.apply(torch.from_numpy(keypoints)[None].to(self.gan.edge_weights))
 
     def _versions(self) -> tuple[bool, ...]:

@@ -1,4 +1,4 @@
-"""Where a GAN's pictures, grids and videos are written, checked before anything is painted."""
+"""Where a GAN's images, grids and videos are written, checked before anything is painted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Places:
     names: list[str]
     overwrite: bool
 
-    def pictures(self, poses: Sequence[str]) -> list[list[Path]]:
+    def image_files(self, poses: Sequence[str]) -> list[list[Path]]:
         """A file a style and pose, a list a style, and last the one of their grid."""
         folder, taken = self._folder(), {"grid"}
         files = [
@@ -27,15 +27,15 @@ class Places:
         self._check_free(*(file for row in files for file in row), folder / "grid.png")
         return [*files, [folder / "grid.png"]]
 
-    def grid(self) -> Path:
-        """The one picture."""
+    def grid_file(self) -> Path:
+        """The one image."""
         return self._file("grid.png", IMAGE_SUFFIXES)
 
-    def interpolated(self, what: str) -> Path:
+    def video_file(self, what: str) -> Path:
         """The one video."""
         return self._file(f"{what}.mp4", _VIDEO_SUFFIXES)
 
-    def videos(self, source: Path) -> list[Path]:
+    def video_files(self, source: Path) -> list[Path]:
         """A video a style."""
         defaults = [fitting_name(f"{source.stem}-{name}", ".mp4") for name in self.names]
         if len(defaults) == 1:

@@ -1,4 +1,4 @@
-"""The poses to paint: keypoints of pictures or of a file of numbers, and a user's changes to them."""
+"""The poses to paint: keypoints of images or of a file of numbers, and a user's changes to them."""
 
 import json
 import math
@@ -17,11 +17,11 @@ from autolink_gen.common.files import BadFileError, reading
 from autolink_gen.common.text import from_cell, shown, typed
 from autolink_gen.data.images import read_image
 from autolink_gen.data.tables import open_rows, to_number
-from autolink_gen.inference.detect import SourcePicture, detect_pictures
+from autolink_gen.inference.detect import SourceImage, detect_images
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 
-_WANTED = (
+_REMEDY = (
     'give {"keypoints": [[x, y], ...]} with x and y in [-1, 1], or the keypoints.json or keypoints.csv that '
     "`autolink-gen detect` writes"
 )
@@ -38,7 +38,7 @@ class Pose:
 
 
 def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
-    """The poses in a file: a picture's own, detected, or those of a JSON or CSV file of numbers.
+    """The poses in a file: an image's own, detected, or those of a JSON or CSV file of numbers.
 
     Such a file holds {"keypoints": [[x, y], ...]} in [-1, 1], or a list of such poses under "keypoints", or is what
     `autolink-gen detect` wrote, also as a spreadsheet saves its table. Keypoints that such a file leaves out are put at
@@ -46,37 +46,37 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
     keypoints, keypoints that are missing, or values out of range.
     """
     if not path.exists():
-        raise ValueError(f"there is no file {path}; give a picture, a video or a file of keypoints that exists")
+        raise ValueError(f"there is no file {path}; give an image, a video or a file of keypoints that exists")
     readers = {".json": _read_json, ".csv": _read_csv}
     if path.suffix.lower() in readers:
         kind = path.suffix[1:].upper()
-        with reading(path, f"{kind} of keypoints", remedy=_WANTED):
+        with reading(path, f"{kind} of keypoints", remedy=_REMEDY):
             return _poses(readers[path.suffix.lower()](path), path, graph)
     if path.is_dir():
         raise ValueError(
-            f"{path} is a folder: give one picture or video of it, or run autolink-gen detect {typed(path)} and "
+            f"{path} is a folder: give one image or video of it, or run autolink-gen detect {typed(path)} and "
             f"give the keypoints.json or keypoints.csv that it writes"
         )
-    picture = SourcePicture(path, 0, None, np.asarray(read_image(path)))
-    (found,) = detect_pictures(graph, [picture])
-    return [Pose(path.stem, torch.from_numpy(found.keypoints).float())]
+    image = SourceImage(path, 0, None, np.asarray(read_image(path)))
+    (detection,) = detect_images(graph, [image])
+    return [Pose(path.stem, torch.from_numpy(detection.keypoints).float())]
 
 
-def _poses(named: list[tuple[str, Any]], path: Path, graph: AutoLink) -> list[Pose]:
+def _poses(named_points: list[tuple[str, Any]], path: Path, graph: AutoLink) -> list[Pose]:
     """The poses of names and keypoints in [-1, 1], checked; the message says which of several is wrong."""
-    if not named:
+    if not named_points:
         raise BadFileError(f"{path} holds no pose")
     count = graph.config.num_keypoints
     painted_on = set(linked_keypoints(graph.edge_weights).tolist())
     poses = []
-    for name, points in named:
-        where = str(path) if len(named) == 1 else f"{path}, pose {name},"
-        poses.append(Pose(name, _checked(_filled(points, where, painted_on), where, count)))
+    for name, points in named_points:
+        where = str(path) if len(named_points) == 1 else f"{path}, pose {name},"
+        poses.append(Pose(name, _check_pose(_fill_missing(points, where, painted_on), where, count)))
     return poses
 
 
 def _read_json(path: Path) -> list[tuple[str, Any]]:
-    return _listed(json.loads(path.read_bytes()), path)  # of bytes it knows the encoding
+    return _poses_in_json(json.loads(path.read_bytes()), path)  # of bytes it knows the encoding
 
 
 def _read_csv(path: Path) -> list[tuple[str, Any]]:
@@ -85,9 +85,9 @@ def _read_csv(path: Path) -> list[tuple[str, Any]]:
         header = [cell.strip() for cell in next(rows, (0, []))[1]]
         column = {name: place for place, name in enumerate(header)}
         numbers = [int(name[1:-3]) for name in header if re.fullmatch(r"x\d{1,3}_px", name, re.ASCII)]
-        wanted = [*_COLUMNS, *(f"{axis}{number}_px" for number in numbers or [0] for axis in "xy")]
-        if missing := [name for name in wanted if name not in column]:
-            raise BadFileError(f"{path} lacks the column(s) {', '.join(missing[:6])}: {_WANTED}")
+        columns = [*_COLUMNS, *(f"{axis}{number}_px" for number in numbers or [0] for axis in "xy")]
+        if missing := [name for name in columns if name not in column]:
+            raise BadFileError(f"{path} lacks the column(s) {', '.join(missing[:6])}: {_REMEDY}")
         return [_pose_of(row, column, numbers, f"{path}, row {number}") for number, row in rows]
 
 
@@ -97,65 +97,65 @@ def _pose_of(row: list[str], column: dict[str, int], numbers: list[int], where: 
     def value(name: str) -> float:
         cell = row[column[name]] if column[name] < len(row) else ""
         try:
-            found = to_number(cell)
+            coordinate = to_number(cell)
         except ValueError:
-            found = math.nan
-        if not math.isfinite(found):
+            coordinate = math.nan
+        if not math.isfinite(coordinate):
             raise BadFileError(
                 f"{where}, column {name}: '{shown(cell.strip())}' is no number; mend or leave out that row"
             )
-        return found
+        return coordinate
 
     points: list[list[float] | None] = [None] * (max(numbers) + 1)
     for number in numbers:
         points[number] = [value(f"x{number}_px"), value(f"y{number}_px")]
     item = {"file": from_cell(row[column["file"]]), "frame": row[column["frame"]].strip(), "keypoints_px": points}
     sides = {name: round(value(name)) for name in ("width_px", "height_px")}
-    return _name_of(item), _normalised({**item, **sides})
+    return _name_of(item), _normalise({**item, **sides})
 
 
-def _listed(values: Any, path: Path) -> list[tuple[str, Any]]:
+def _poses_in_json(values: Any, path: Path) -> list[tuple[str, Any]]:
     """Names and keypoints in [-1, 1] of every pose in what a JSON file holds."""
     try:
         if isinstance(values, dict) and "pictures" in values:  # what detect wrote: pixels
-            return [(_name_of(item), _normalised(item)) for item in values["pictures"]]
+            return [(_name_of(item), _normalise(item)) for item in values["pictures"]]
         points = values["keypoints"]
         if isinstance(points[0][0], list):
             return [(f"{path.stem}-{index}", pose) for index, pose in enumerate(points)]
         return [(path.stem, points)]
     except (KeyError, TypeError, IndexError, ZeroDivisionError):
-        raise BadFileError(f"{path} does not hold keypoints: {_WANTED}") from None
+        raise BadFileError(f"{path} does not hold keypoints: {_REMEDY}") from None
 
 
 def _name_of(item: dict[str, Any]) -> str:
-    """What to call a pose of a picture or frame; files are named so, and the words are the file's own."""
+    """What to call a pose of an image or frame; files are named so, and the words are the file's own."""
     name = f"{Path(item['file']).stem}-{item['frame']}"
     return re.sub(r"[^\w.+-]", "_", name)[:_NAME_LENGTH]
 
 
-def _normalised(item: dict[str, Any]) -> list[list[float] | None]:
+def _normalise(item: dict[str, Any]) -> list[list[float] | None]:
     spans = [max(1, item["width_px"] - 1), max(1, item["height_px"] - 1)]
-    return [point and _scaled(point, spans) for point in item["keypoints_px"]]
+    return [point and _scale_point(point, spans) for point in item["keypoints_px"]]
 
 
-def _scaled(point: list[float], spans: list[int]) -> list[float]:
+def _scale_point(point: list[float], spans: list[int]) -> list[float]:
     return [2 * value / span - 1 for value, span in zip(point, spans, strict=True)]
 
 
-def _filled(points: Any, path: str, painted_on: set[int]) -> Any:
+def _fill_missing(points: Any, path: str, painted_on: set[int]) -> Any:
     """The points with (0, 0) for those that were left out, which must be none that is ``painted_on``."""
     if not isinstance(points, list) or None not in points:
         return points
     missing = [index for index, point in enumerate(points) if point is None]
-    if wanted := sorted(painted_on.intersection(missing)):
+    if needed := sorted(painted_on.intersection(missing)):
         raise BadFileError(
-            f"{path} leaves out the keypoints {', '.join(map(str, wanted))}, which the GAN paints on: detect them "
+            f"{path} leaves out the keypoints {', '.join(map(str, needed))}, which the GAN paints on: detect them "
             f"without --drop-cluster, or train the GAN with the same --drop-cluster"
         )
     return [[0.0, 0.0] if point is None else point for point in points]
 
 
-def _checked(points: Any, path: str, num_keypoints: int) -> Float[Tensor, "K 2"]:
+def _check_pose(points: Any, path: str, num_keypoints: int) -> Float[Tensor, "K 2"]:
     try:
         keypoints = torch.tensor(points, dtype=torch.float32)
     except (ValueError, TypeError, RuntimeError):
@@ -188,19 +188,19 @@ class PoseEdits:
     def apply(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
         """The changed poses: swaps first, then moves."""
         changed = keypoints.clone()
-        for one, other in self.swaps:
-            changed[:, [one, other]] = changed[:, [other, one]]
+        for first, second in self.swaps:
+            changed[:, [first, second]] = changed[:, [second, first]]
         for index, x, y in self.moves:
             changed[:, index] += torch.tensor([x, y]).to(changed)
         return changed
 
     def edge_weights(self, weights: Float[Tensor, "K K"]) -> Float[Tensor, "K K"]:
         """The graph's weights without the edges of the keypoints that are taken out."""
-        left = weights.clone()
+        remaining = weights.clone()
         for index in self.removed:
-            left[index, :] = 0
-            left[:, index] = 0
-        return left
+            remaining[index, :] = 0
+            remaining[:, index] = 0
+        return remaining
 
 
 def parse_edits(*, moves: Sequence[str], swaps: Sequence[str], removed: Sequence[int], num_keypoints: int) -> PoseEdits:
@@ -208,8 +208,8 @@ def parse_edits(*, moves: Sequence[str], swaps: Sequence[str], removed: Sequence
     edits = PoseEdits(
         tuple(_parse_move(text) for text in moves), tuple(_parse_swap(text) for text in swaps), tuple(removed)
     )
-    named = [move[0] for move in edits.moves] + [index for pair in edits.swaps for index in pair] + list(removed)
-    for index in named:
+    indices = [move[0] for move in edits.moves] + [index for pair in edits.swaps for index in pair] + list(removed)
+    for index in indices:
         if not 0 <= index < num_keypoints:
             raise ValueError(f"there is no keypoint {index}: the graph's are 0 to {num_keypoints - 1}")
     return edits
@@ -225,24 +225,24 @@ def _parse_move(text: str) -> tuple[int, float, float]:
     except ValueError:
         raise ValueError(f"--move takes KEYPOINT:X,Y, as in 3:+0.1,-0.05, got {text!r}") from None
     if max(abs(x), abs(y)) > 2:
-        raise ValueError(f"--move {text} leads out of the picture, which is 2 wide and 2 high: move it by less")
+        raise ValueError(f"--move {text} leads out of the image, which is 2 wide and 2 high: move it by less")
     return keypoint, x, y
 
 
 def _parse_swap(text: str) -> tuple[int, int]:
     try:
-        one, other = (int(value) for value in text.split(","))
+        first, second = (int(value) for value in text.split(","))
     except ValueError:
         raise ValueError(f"--swap takes two keypoints, as in 2,5, got {text!r}") from None
-    if one == other:
+    if first == second:
         raise ValueError(f"--swap {text} exchanges a keypoint with itself: name two")
-    return one, other
+    return first, second
 
 
 def parse_seeds(text: str) -> list[int]:
     """Seeds from ``0-15`` or ``0,3,8-11``; ValueError for another form, or for more than 10,000."""
     try:
-        spans = [_span(part) for part in text.split(",")]
+        spans = [_span(span_text) for span_text in text.split(",")]
     except ValueError:
         raise ValueError(
             f"--seeds takes numbers and spans that go up, as in 0-15 or 0,3,8-11, got {shown(text)!r}"
@@ -252,8 +252,8 @@ def parse_seeds(text: str) -> list[int]:
     return [seed for span in spans for seed in span]
 
 
-def _span(part: str) -> range:
-    first, dash, last = part.partition("-")
+def _span(text: str) -> range:
+    first, dash, last = text.partition("-")
     seeds = range(int(first), int(last if dash else first) + 1)
     if seeds.stop <= seeds.start or seeds.stop > 2**63:  # what a generator takes
         raise ValueError
@@ -266,7 +266,7 @@ def seeded_styles(seeds: Sequence[int], size: int) -> Float[Tensor, "N D"]:
     return torch.stack(draws)
 
 
-def between(stops: Float[Tensor, "N ..."], count: int) -> Float[Tensor, "M ..."]:
+def points_between(stops: Float[Tensor, "N ..."], count: int) -> Float[Tensor, "M ..."]:
     """``count`` points on the way through all stops, at an even pace on each leg, the first and the last included."""
     legs = len(stops) - 1
     places = torch.linspace(0, legs, count) if legs else torch.zeros(count)

@@ -1,4 +1,4 @@
-"""Which pictures and videos a user's paths stand for, and what to call what is made of each."""
+"""Which images and videos a user's paths stand for, and what to call what is made of each."""
 
 import os
 from collections import Counter
@@ -13,8 +13,8 @@ from autolink_gen.data.video.reader import VIDEO_SUFFIXES, is_video
 
 
 @dataclass(frozen=True)
-class Source:
-    """A picture or video file, and the relative path, ending included, of the overlay to make of it."""
+class InputFile:
+    """An image or video file, and the relative path, ending included, of the overlay to make of it."""
 
     path: Path
     overlay: PurePosixPath
@@ -25,30 +25,30 @@ class Source:
         return is_video(self.path)
 
 
-def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Source]:
-    """The pictures, then the videos, that files and folders stand for, at any depth, each once, by their numbers.
+def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[InputFile]:
+    """The images, then the videos, that files and folders stand for, at any depth, each once, by their numbers.
 
     Overlays are named as the files are, below the name of their folder where several paths are given; where
     two would share a name, each keeps its own ending too ("1.jpg.png", "1.png.png"). Where the folder
     `out`, which overlays are meant for, lies inside one of the paths, what it holds is left out: earlier
-    overlays are no input. What a folder holds of pictures and videos that cannot be read is said in the log.
-    Raises ValueError for a path that does not exist, a file that is neither picture nor video, an overlay that
+    overlays are no input. What a folder holds of images and videos that cannot be read is said in the log.
+    Raises ValueError for a path that does not exist, a file that is neither image nor video, an overlay that
     would take the place of an input, and where nothing is left.
     """
     if not paths:
-        raise ValueError("no picture or video was named; give at least one file or folder")
-    found: dict[Path, tuple[Path, PurePosixPath]] = {}
+        raise ValueError("no image or video was named; give at least one file or folder")
+    files_by_path: dict[Path, tuple[Path, PurePosixPath]] = {}
     for path, prefix in zip(paths, _prefixes(paths), strict=True):
         for file, name in _files_of(path, prefix, out):
-            found.setdefault(_real(file), (file, name))
-    if not found:
+            files_by_path.setdefault(_real(file), (file, name))
+    if not files_by_path:
         raise ValueError(_nothing(paths))
-    ordered = sorted(found.values(), key=lambda item: (is_video(item[0]), natural_key(item[0])))
+    ordered = sorted(files_by_path.values(), key=lambda item: (is_video(item[0]), natural_key(item[0])))
     overlays = _distinct([name for _, name in ordered], [file for file, _ in ordered])
-    clashes = [name for name in overlays if out is not None and _real(out / name) in found]
+    clashes = [name for name in overlays if out is not None and _real(out / name) in files_by_path]
     if clashes:
         raise ValueError(f"{clashes[0]} in {out} would replace an input; choose another --out")
-    return [Source(file, overlay) for (file, _), overlay in zip(ordered, overlays, strict=True)]
+    return [InputFile(file, overlay) for (file, _), overlay in zip(ordered, overlays, strict=True)]
 
 
 def _real(file: Path) -> Path:
@@ -66,14 +66,14 @@ def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, Pur
         files = [file for file in listed if is_image(file) or is_video(file)]
         others = (file for file in listed if not (is_image(file) or is_video(file)))
         if files and (odd := left_out(others)):
-            tell(Found("pictures and videos", str(path), len(files), odd))
+            tell(Found("images and videos", str(path), len(files), odd))
         return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
     if is_image(path) or is_video(path):
         return [(path, PurePosixPath(path.name))]
     if odd := left_out([path]):
         raise ValueError(f"{path} is of a kind that is not read here: {odd[0][2]}")
     raise ValueError(
-        f"{path} is by its name neither a picture ({', '.join(IMAGE_SUFFIXES)}) "
+        f"{path} is by its name neither an image ({', '.join(IMAGE_SUFFIXES)}) "
         f"nor a video ({', '.join(VIDEO_SUFFIXES)}); rename or convert it"
     )
 
@@ -82,11 +82,11 @@ def _prefixes(paths: Sequence[Path]) -> list[str]:
     """The name of each folder, numbered where two are alike; none where there is one path alone."""
     if len(paths) == 1:
         return [""]
-    names, seen = [], Counter[str]()
+    names, counts = [], Counter[str]()
     for path in paths:
         name = _real(path).name
-        seen[name.lower()] += 1
-        names.append(name if seen[name.lower()] == 1 else f"{name}-{seen[name.lower()]}")
+        counts[name.lower()] += 1
+        names.append(name if counts[name.lower()] == 1 else f"{name}-{counts[name.lower()]}")
     return names
 
 
@@ -113,8 +113,8 @@ def _nothing(paths: Sequence[Path]) -> str:
     places = ", ".join(str(path) for path in paths)
     listed = (file for path in paths if path.is_dir() for file in walk_files(path))
     if odd := left_out(file for file in listed if not (is_image(file) or is_video(file))):
-        return f"nothing that can be read: {Found('pictures and videos', places, 0, odd).line}"
+        return f"nothing that can be read: {Found('images and videos', places, 0, odd).line}"
     return (
-        f"no pictures or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any "
+        f"no images or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any "
         f"depth (the output folder does not count); give another folder"
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
 from autolink_gen.config import build, to_dict
 from autolink_gen.data.images import fit_square
-from autolink_gen.inference.confidence import Certainty, Judge, Sighting, is_blank, usual_width
+from autolink_gen.inference.confidence import Certainty, Judge, PosesWithWidths, is_blank, usual_width
 from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.graph_analysis import cluster_keypoints
@@ -138,7 +138,7 @@ class Transfer(nn.Module):
         return keypoint_strengths(self.graph.edge_weights.detach())
 
     @property
-    def linked(self) -> Int[ndarray, "L"]:
+    def linked_indices(self) -> Int[ndarray, "L"]:
         """The keypoints that have edges: those that are painted on, and by which poses are compared."""
         return linked_keypoints(self.graph.edge_weights).cpu().numpy()
 
@@ -147,39 +147,41 @@ class Transfer(nn.Module):
         """The width and height of frames unless told otherwise: 256 where the source itself is moved (``warps``)."""
         return max(_USUAL_SIZE, self.image_size) if self.network.config.warps else self.image_size
 
-    def fitted(
-        self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
+    def fit_images(
+        self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> UInt8[ndarray, "N S S 3"]:
         """Images of any size as the network sees them: made square as the graph's training images were.
 
         ``size`` is their width and height in pixels, the network's own unless given. Raises ValueError for arrays of
         another type or shape.
         """
-        for pixels in pictures:
+        for pixels in images:
             if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
                 raise ValueError(
-                    f"pictures must be uint8 arrays (H, W, 3), got {pixels.dtype} {pixels.shape}; floats in [0, 1] "
+                    f"images must be uint8 arrays (H, W, 3), got {pixels.dtype} {pixels.shape}; floats in [0, 1] "
                     f"become so by (255 * pixels).round().astype(np.uint8)"
                 )
         side, fit = size or self.image_size, self.graph.config.fit
-        return np.stack([np.asarray(fit_square(Image.fromarray(p), size=side, fit=fit)) for p in pictures])
+        return np.stack([np.asarray(fit_square(Image.fromarray(p), size=side, fit=fit)) for p in images])
 
-    def seen(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None) -> Float[Tensor, "N 3 S S"]:
+    def prepare_images(
+        self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
+    ) -> Float[Tensor, "N 3 S S"]:
         """The same in [0, 1], on the network's device."""
-        fitted = torch.from_numpy(self.fitted(pictures, size=size))
-        return fitted.permute(0, 3, 1, 2).to(self.labels.device).float() / 255
+        squares = torch.from_numpy(self.fit_images(images, size=size))
+        return squares.permute(0, 3, 1, 2).to(self.labels.device).float() / 255
 
-    def detect(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
+    def detect(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
         """The keypoints (x, y) in [-1, 1] of images as the network sees them."""
-        return self.graph.detect(self.seen(pictures)).double().cpu().numpy()
+        return self.graph.detect(self.prepare_images(images)).double().cpu().numpy()
 
-    def sight(self, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Sighting:
+    def detect_with_widths(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> PosesWithWidths:
         """The same keypoints, and how wide the heatmaps are."""
-        keypoints, widths = self.graph.detect_with_widths(self.seen(pictures))
-        linked = widths[:, linked_keypoints(self.graph.edge_weights)]
-        return Sighting(keypoints.double().cpu().numpy(), linked.double().mean(dim=1).cpu().numpy())
+        keypoints, widths = self.graph.detect_with_widths(self.prepare_images(images))
+        linked_widths = widths[:, linked_keypoints(self.graph.edge_weights)]
+        return PosesWithWidths(keypoints.double().cpu().numpy(), linked_widths.double().mean(dim=1).cpu().numpy())
 
-    def drawn(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
+    def draw_edge_map(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
         """The edge map of keypoints as a grey image, white where the strongest edge is."""
         maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
         shares = maps / self.graph.edge_weights.max().clamp_min(1e-12)
@@ -200,23 +202,25 @@ class Transfer(nn.Module):
         Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed; ``size`` is as
         for :class:`Animator`. Raises ValueError where there is no source.
         """
-        pictures = [source] if isinstance(source, ndarray) else list(source)
-        animator = Animator(self, pictures, motion, size=size)
-        timed = ((number / fps, frame) for number, frame in enumerate(driver_frames))
-        while batch := list(islice(timed, batch_size)):
+        images = [source] if isinstance(source, ndarray) else list(source)
+        animator = Animator(self, images, motion, size=size)
+        timed_frames = ((number / fps, frame) for number, frame in enumerate(driver_frames))
+        while batch := list(islice(timed_frames, batch_size)):
             yield from (frame.pixels for frame in animator(batch))
 
     def edge_maps(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B C S S"]:
         """The graph drawn on keypoints, a channel a cluster: its edges, those to other clusters among them."""
         size, weights = self.network.config.image_size, self.graph.edge_weights
         inside = [self.labels == cluster for cluster in range(self.network.config.clusters)]
-        parts = [weights * (members[:, None] | members) for members in inside]
-        return torch.cat([self.graph.edge_map(keypoints, size, edge_weights=part) for part in parts], dim=1)
+        cluster_weights = [weights * (members[:, None] | members) for members in inside]
+        return torch.cat(
+            [self.graph.edge_map(keypoints, size, edge_weights=weights) for weights in cluster_weights], dim=1
+        )
 
     @torch.no_grad()
     def look_at(
         self,
-        pictures: Float[Tensor, "B 3 S S"],
+        images: Float[Tensor, "B 3 S S"],
         *,
         fine: Float[Tensor, "B 3 s s"] | None = None,
         keypoints: Float[Tensor, "B K 2"] | None = None,
@@ -225,10 +229,10 @@ class Transfer(nn.Module):
 
         Their ``keypoints`` are detected unless given. Raises ValueError for images in another range.
         """
-        pictures = unit_pictures(pictures, name="pictures")
+        images = unit_pictures(images, name="images")
         fine = None if fine is None else unit_pictures(fine, name="fine")
-        keypoints = self.graph.detect(pictures) if keypoints is None else keypoints
-        maps = self.network.appearance(to_signed(pictures), self.edge_maps(keypoints))
+        keypoints = self.graph.detect(images) if keypoints is None else keypoints
+        maps = self.network.appearance(to_signed(images), self.edge_maps(keypoints))
         return Appearance(maps if fine is None else maps._replace(images=to_signed(fine)), keypoints)
 
     @torch.no_grad()
@@ -271,39 +275,40 @@ class Animator:
         usual: float | None = None,
     ) -> None:
         if not sources:
-            raise ValueError("there is no source picture to animate; give at least one")
+            raise ValueError("there is no source image to animate; give at least one")
         for pixels in sources:
             check_bytes(pixels, name="source")
         if all(is_blank(pixels) for pixels in sources):
-            raise ValueError("the source is of one colour and shows no object; give a picture or a video of one")
+            raise ValueError("the source is of one colour and shows no object; give an image or a video of one")
         self.transfer, self.motion = transfer, motion
-        fine, seen = transfer.seen(sources, size=size or transfer.usual_size), transfer.sight(sources)
-        self.source_poses: Float[ndarray, "M K 2"] = seen.keypoints
-        own = torch.from_numpy(seen.keypoints).to(fine)
-        self.appearance = transfer.look_at(transfer.seen(sources), fine=fine, keypoints=own)
+        fine = transfer.prepare_images(sources, size=size or transfer.usual_size)
+        poses = transfer.detect_with_widths(sources)
+        self.source_poses: Float[ndarray, "M K 2"] = poses.keypoints
+        source_keypoints = torch.from_numpy(poses.keypoints).to(fine)
+        self.appearance = transfer.look_at(transfer.prepare_images(sources), fine=fine, keypoints=source_keypoints)
         self._filter = OneEuroFilter() if motion.smooth else None
         self.reference: tuple[int, float] | None = None
         self._reference = motion.reference
-        self._linked = transfer.linked
-        usual = usual_width(seen.widths) if usual is None else usual
+        self._linked = transfer.linked_indices
+        usual = usual_width(poses.widths) if usual is None else usual
         self._judge = Judge(transfer.poses.cpu().numpy(), self._linked, usual=usual)
-        self._kept: tuple[float, ndarray] | None = None  # the pose to hold, and its time
-        self._chosen = self._number = 0
+        self._held_pose: tuple[float, ndarray] | None = None  # the pose to hold, and its time
+        self._source_index = self._number = 0
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """The next frames of the driver, with their times in seconds, painted."""
         for _, pixels in frames:
             check_bytes(pixels, name="frame")
-        found = self.transfer.sight([pixels for _, pixels in frames])
+        poses = self.transfer.detect_with_widths([pixels for _, pixels in frames])
         planned = [
             self._plan(points, time_s, certainty=self._judge(points, width=width, pixels=pixels))
-            for points, width, (time_s, pixels) in zip(found.keypoints, found.widths, frames, strict=True)
+            for points, width, (time_s, pixels) in zip(poses.keypoints, poses.widths, frames, strict=True)
         ]
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
-        chosen = torch.tensor([source for _, source, _ in planned], device=like.device)
-        lent = Appearance(self.appearance.maps.each(lambda maps: maps[chosen]), like[chosen])
-        painted = to_uint8(self.transfer.paint(keypoints, lent))
+        source_indices = torch.tensor([source for _, source, _ in planned], device=like.device)
+        appearance = Appearance(self.appearance.maps.each(lambda maps: maps[source_indices]), like[source_indices])
+        painted = to_uint8(self.transfer.paint(keypoints, appearance))
         return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
 
     def _plan(
@@ -315,27 +320,27 @@ class Animator:
         """
         number, self._number = self._number, self._number + 1
         if certainty == Certainty.LOST or (self._reference is None and certainty != Certainty.SURE):
-            return self.source_poses[0] if self._kept is None else self._kept[1], self._chosen, True
+            return self.source_poses[0] if self._held_pose is None else self._held_pose[1], self._source_index, True
         smooth = self._filter(detected, time_s=time_s) if self._filter else detected
         if self._reference is None:
             self._reference, self.reference = smooth, (number, time_s)
-        points = self._moved(smooth)
+        points = self._move(smooth)
         distances = np.linalg.norm((self.source_poses - points)[:, self._linked], axis=2).mean(axis=1)
         nearest = int(distances.argmin())
-        if distances[nearest] < _SWITCH * distances[self._chosen]:  # a change must be worth the flicker
-            self._chosen = nearest
+        if distances[nearest] < _SWITCH * distances[self._source_index]:  # a change must be worth the flicker
+            self._source_index = nearest
         # An object that leaves draws keypoints together first: such a pose is shown, and not held.
-        if certainty == Certainty.SURE or self._kept is None or time_s - self._kept[0] > _STALE_S:
-            self._kept = (time_s, points)
-        return points, self._chosen, False
+        if certainty == Certainty.SURE or self._held_pose is None or time_s - self._held_pose[0] > _STALE_S:
+            self._held_pose = (time_s, points)
+        return points, self._source_index, False
 
-    def _moved(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
+    def _move(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
         assert self._reference is not None
-        whole, scales = self.source_poses[0].copy(), self.motion.adapt_scale
-        source, reference, driver = (points[self._linked] for points in (whole, self._reference, keypoints))
+        result, scales = self.source_poses[0].copy(), self.motion.adapt_scale
+        source, reference, driver = (points[self._linked] for points in (result, self._reference, keypoints))
         if self.motion.relative:
-            moved = RelativeMotion(source, reference, adapt_scale=scales)(driver)
+            points = RelativeMotion(source, reference, adapt_scale=scales)(driver)
         else:
-            moved = absolute_motion(driver, source=source, reference=reference, adapt_scale=scales)
-        whole[self._linked] = np.clip(moved, -FARTHEST, FARTHEST)
-        return whole
+            points = absolute_motion(driver, source=source, reference=reference, adapt_scale=scales)
+        result[self._linked] = np.clip(points, -FARTHEST, FARTHEST)
+        return result

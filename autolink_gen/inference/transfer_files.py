@@ -45,11 +45,12 @@ class TransferFiles:
     ) -> "TransferFiles":
         """Open them, of the driver what lies between two times; raises ValueError as `transfer_files` does."""
         start_s, end_s = cut_s
-        shown = FrameStream(Path(source))
+        source_stream = FrameStream(Path(source))
         end = math.inf if end_s is None else end_s
-        moving = FrameStream(Path(driver), start_s=start_s, end_s=end, fps=fps, max_bad_share=max_bad)
-        file = _result(None if out is None else Path(out), shown, moving, overwrite=overwrite)
-        return cls(shown, moving, file, {"driver": moving, "source": shown, "none": None}[audio])
+        driver_stream = FrameStream(Path(driver), start_s=start_s, end_s=end, fps=fps, max_bad_share=max_bad)
+        file = _result(None if out is None else Path(out), source_stream, driver_stream, overwrite=overwrite)
+        audio_streams = {"driver": driver_stream, "source": source_stream, "none": None}
+        return cls(source_stream, driver_stream, file, audio_streams[audio])
 
     @property
     def lacks_audio(self) -> bool:
@@ -84,8 +85,8 @@ class TransferFiles:
             look=look,
             find_best_frame=find_best_frame,
             source_frames=source_frames,
-            sound=audio.path if audio is not None and audio.has_audio else None,
-            sound_start_s=self.driver.start_s if audio is self.driver else 0.0,
+            audio=audio.path if audio is not None and audio.has_audio else None,
+            audio_start_s=self.driver.start_s if audio is self.driver else 0.0,
             batch_size=batch_size,
             progress=progress,
         )
@@ -147,7 +148,7 @@ def _result(out: Path | None, source: FrameStream, driver: FrameStream, *, overw
     endings = _IMAGE_SUFFIXES if driver.is_image else WRITABLE_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
     if file.suffix and file.suffix.lower() not in endings:
-        instead = ", as the driver is a picture" if driver.is_image else ", or have no ending, for a folder of PNG"
+        instead = ", as the driver is an image" if driver.is_image else ", or have no ending, for a folder of PNG"
         raise ValueError(f"--out: {file} must end in {', '.join(endings)}{instead}")
     if file.resolve() in (source.path.resolve(), driver.path.resolve()):
         raise ValueError(f"--out: {file} would replace an input; give another name")

@@ -20,7 +20,7 @@ from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, M
 from autolink_gen.viz.graphs import even_grid
 
 _LOOKED_AT = 8  # frames of the driver to find its crop
-_ALIKE = 0.2  # of the side: a crop so near to the middle of the picture is not worth it
+_ALIKE = 0.2  # of the side: a crop so near to the middle of the image is not worth it
 _MAX_SIDE = 1024  # pixels of what is painted
 _NO_POSE = "no frame of {} shows a pose that can be made out; give another driver, or a graph that knows its object"
 _SEARCHED = 50  # frames of the driver among which the best one to start from is looked for
@@ -82,36 +82,38 @@ def best_reference(
     Of frames with a sure pose, as the ``judge`` says, where there are some.
     """
     count = max(1, min(_SEARCHED, driver.num_frames))
-    frames = (_cut(pixels, crop) for pixels in progress(driver.spread_one_by_one(count), count, "best frame"))
-    found: list[tuple[int, float, ndarray]] = []  # how sure, how far from the source, the pose
-    linked = transfer.linked
+    frames = (_crop(pixels, crop) for pixels in progress(driver.spread_one_by_one(count), count, "best frame"))
+    candidates: list[tuple[int, float, ndarray]] = []  # how sure, how far from the source, the pose
+    linked = transfer.linked_indices
     while batch := list(islice(frames, _LOOKED_AT)):
-        for pose, width, pixels in zip(*transfer.sight(batch), batch, strict=True):
+        for pose, width, pixels in zip(*transfer.detect_with_widths(batch), batch, strict=True):
             certainty = judge(pose, width=width, pixels=pixels)
-            found.append((-certainty, pose_distance(pose[linked], source[linked]), pose))
-    best = min(range(len(found)), key=lambda number: found[number][:2])
-    return found[best][2], best * driver.num_frames // len(found)
+            candidates.append((-certainty, pose_distance(pose[linked], source[linked]), pose))
+    best = min(range(len(candidates)), key=lambda number: candidates[number][:2])
+    return candidates[best][2], best * driver.num_frames // len(candidates)
 
 
 def usual_width_of(
-    transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]], frames: Sequence[UInt8[ndarray, "_ _ 3"]]
+    transfer: Transfer, images: Sequence[UInt8[ndarray, "_ _ 3"]], frames: Sequence[UInt8[ndarray, "_ _ 3"]]
 ) -> float:
-    """How wide heatmaps usually are on the source's pictures and on some frames of the driver, as both are cropped."""
+    """How wide heatmaps usually are on the source's images and on some frames of the driver, as both are cropped."""
     clear = [pixels for pixels in frames if not is_blank(pixels)]
-    return usual_width(transfer.sight(pictures).widths, transfer.sight(clear).widths if clear else None)
+    return usual_width(
+        transfer.detect_with_widths(images).widths, transfer.detect_with_widths(clear).widths if clear else None
+    )
 
 
-def crop_of(transfer: Transfer, pictures: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
+def crop_of(transfer: Transfer, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
     """The crop of a clip's frames; None where none shows anything, where they have several sizes, or are so already."""
-    pictures = [picture for picture in pictures if not is_blank(picture)]
-    if len({picture.shape for picture in pictures}) != 1:
+    images = [image for image in images if not is_blank(image)]
+    if len({image.shape for image in images}) != 1:
         return None
-    linked = transfer.linked
+    linked = transfer.linked_indices
     usual = np.array([pose[linked] for pose in transfer.poses.double().cpu().numpy()])
-    crop = find_crop(pictures, lambda seen: transfer.detect(seen)[:, linked], usual)
-    whole = middle_square(pictures[0])
-    shift = max(abs(crop.left - whole.left), abs(crop.top - whole.top))
-    return None if max(shift, abs(crop.side - whole.side)) < _ALIKE * whole.side else crop
+    crop = find_crop(images, lambda squares: transfer.detect(squares)[:, linked], usual)
+    middle = middle_square(images[0])
+    shift = max(abs(crop.left - middle.left), abs(crop.top - middle.top))
+    return None if max(shift, abs(crop.side - middle.side)) < _ALIKE * middle.side else crop
 
 
 def transfer_video(
@@ -124,65 +126,68 @@ def transfer_video(
     look: Look = CROPPED,
     find_best_frame: bool = False,
     source_frames: int = 8,
-    sound: Path | None = None,
-    sound_start_s: float = 0.0,
+    audio: Path | None = None,
+    audio_start_s: float = 0.0,
     batch_size: int = 8,
     progress: Progress = no_progress,
 ) -> TransferReport:
     """Write what the source looks like when it moves as the driver does, at the driver's rate and length.
 
     Of a source video ``source_frames`` frames, evenly spread, lend their appearance, the nearest in pose each time.
-    ``sound`` names the file whose sound, from ``sound_start_s`` on, is laid under it. A driver that is a picture
-    gives a picture, a name without an ending a folder of them. What was made before a driver broke off stays, and
+    ``sound`` names the file whose sound, from ``sound_start_s`` on, is laid under it. A driver that is an image
+    gives an image, a name without an ending a folder of them. What was made before a driver broke off stays, and
     the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
     """
-    whole, missing = _lending(source, source_frames)
-    lent = crop_of(transfer, whole) if look.crop else None
-    some = _spread(driver, _LOOKED_AT)
-    moving = crop_of(transfer, some) if look.crop else None
-    pictures = [_cut(pixels, lent) for pixels in whole]
-    usual = usual_width_of(transfer, pictures, [_cut(pixels, moving) for pixels in some])
+    source_images, missing = _read_source(source, source_frames)
+    source_crop = crop_of(transfer, source_images) if look.crop else None
+    driver_sample = _spread_frames(driver, _LOOKED_AT)
+    driver_crop = crop_of(transfer, driver_sample) if look.crop else None
+    images = [_crop(pixels, source_crop) for pixels in source_images]
+    usual = usual_width_of(transfer, images, [_crop(pixels, driver_crop) for pixels in driver_sample])
     reference: tuple[int, float] | None = None
     if find_best_frame:
-        own, judge = transfer.detect(pictures[:1])[0], Judge(transfer.poses.cpu().numpy(), transfer.linked, usual=usual)
-        pose, number = best_reference(transfer, driver, own, judge=judge, crop=moving, progress=progress)
+        source_pose = transfer.detect(images[:1])[0]
+        judge = Judge(transfer.poses.cpu().numpy(), transfer.linked_indices, usual=usual)
+        pose, number = best_reference(transfer, driver, source_pose, judge=judge, crop=driver_crop, progress=progress)
         motion, reference = replace(motion, reference=pose), (number, number / float(driver.fps))
-    animator = Animator(transfer, pictures, motion, size=_width(look, pictures[0]), usual=usual)
-    made, held, stopped = 0, 0, ""
-    with _writer(out, driver, sound, sound_start_s) as writer:
-        painted_frames = _painted(animator, driver, moving, batch_size)
+    animator = Animator(transfer, images, motion, size=_width(look, images[0]), usual=usual)
+    num_frames, num_held, stopped = 0, 0, ""
+    with _writer(out, driver, audio, audio_start_s) as writer:
+        painted_frames = _paint_frames(animator, driver, driver_crop, batch_size)
         try:
             for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
-                made, held = made + 1, held + painted.held
-                if driver.is_image and held:
+                num_frames, num_held = num_frames + 1, num_held + painted.held
+                if driver.is_image and num_held:
                     raise ValueError(_NO_POSE.format(driver.path))
-                picture = _finished(transfer, whole[painted.source], lent, frame.pixels, painted, look)
-                writer.write(picture, time_s=frame.time_s)
+                image = _compose(transfer, source_images[painted.source], source_crop, frame.pixels, painted, look)
+                writer.write(image, time_s=frame.time_s)
         except VideoError as error:
-            if not made:
+            if not num_frames:
                 raise
             stopped = str(error)
         writer.end_at(driver.ends_s)  # a GIF's last frame is often held for long
-        if made and held == made:
+        if num_frames and num_held == num_frames:
             raise ValueError(_NO_POSE.format(driver.path))
-    start_frame, start_s = _counted_from(motion, reference or animator.reference)
-    return TransferReport(made, driver.bad_frames, held, stopped, missing, start_frame, start_s, find_best_frame)
+    start_frame, start_s = _movement_start(motion, reference or animator.reference)
+    return TransferReport(
+        num_frames, driver.bad_frames, num_held, stopped, missing, start_frame, start_s, find_best_frame
+    )
 
 
-def _lending(source: FrameStream, count: int) -> tuple[list[UInt8[ndarray, "_ _ 3"]], int]:
+def _read_source(source: FrameStream, count: int) -> tuple[list[UInt8[ndarray, "_ _ 3"]], int]:
     """The frames of the source that lend their appearance, and how many that should have cannot be read."""
-    whole = _spread(source, count)
-    missing = max(0, min(count, source.num_frames, most_at_once(whole[0])) - len(whole))
-    return [pixels for pixels in whole if not is_blank(pixels)] or whole, missing
+    images = _spread_frames(source, count)
+    missing = max(0, min(count, source.num_frames, most_at_once(images[0])) - len(images))
+    return [pixels for pixels in images if not is_blank(pixels)] or images, missing
 
 
-def _counted_from(motion: Motion, reference: tuple[int, float] | None) -> tuple[int, float] | tuple[None, None]:
+def _movement_start(motion: Motion, reference: tuple[int, float] | None) -> tuple[int, float] | tuple[None, None]:
     """The frame that the movement is counted from, and its time; None where nothing is counted from one."""
     counts = motion.relative or motion.adapt_scale
     return reference if counts and reference is not None else (None, None)
 
 
-def _spread(stream: FrameStream, count: int) -> list[UInt8[ndarray, "_ _ 3"]]:
+def _spread_frames(stream: FrameStream, count: int) -> list[UInt8[ndarray, "_ _ 3"]]:
     """So many frames spread over all of a stream, or all where it has fewer."""
     return stream.spread(max(1, min(count, stream.num_frames)))
 
@@ -195,26 +200,26 @@ def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
 
 
 def _writer(
-    out: Path, driver: FrameStream, sound: Path | None, sound_start_s: float
+    out: Path, driver: FrameStream, audio: Path | None, audio_start_s: float
 ) -> VideoWriter | FrameFolderWriter | ImageWriter:
     if not out.suffix:
         return FrameFolderWriter(out)
     if driver.is_image:
         return ImageWriter(out)
-    return VideoWriter(out, fps=driver.fps, copy_audio_from=sound, audio_start_s=sound_start_s)
+    return VideoWriter(out, fps=driver.fps, copy_audio_from=audio, audio_start_s=audio_start_s)
 
 
-def _painted(
+def _paint_frames(
     animator: Animator, driver: FrameStream, crop: Crop | None, batch_size: int
 ) -> Iterator[tuple[TimedFrame, AnimatedFrame]]:
     """The driver's frames, cropped, and what was painted in their poses."""
-    frames = (replace(frame, pixels=_cut(frame.pixels, crop)) for frame in driver)
+    frames = (replace(frame, pixels=_crop(frame.pixels, crop)) for frame in driver)
     for first in frames:
         batch = [first, *islice(frames, min(batch_size, most_at_once(first.pixels)) - 1)]
         yield from zip(batch, animator([(frame.time_s, frame.pixels) for frame in batch]), strict=True)
 
 
-def _finished(
+def _compose(
     transfer: Transfer,
     source: UInt8[ndarray, "_ _ 3"],
     crop: Crop | None,
@@ -226,10 +231,10 @@ def _finished(
         return (crop or middle_square(source)).put_back(painted.pixels, source)
     tiles = [painted.pixels]
     if look.side_by_side:
-        seen = transfer.fitted([_cut(source, crop), driver], size=look.size or transfer.usual_size)
-        tiles = [*seen, transfer.drawn(painted.keypoints), painted.pixels]
+        squares = transfer.fit_images([_crop(source, crop), driver], size=look.size or transfer.usual_size)
+        tiles = [*squares, transfer.draw_edge_map(painted.keypoints), painted.pixels]
     return even_grid([tiles], side_px=look.size or transfer.usual_size, padding=0)
 
 
-def _cut(pixels: UInt8[ndarray, "_ _ 3"], crop: Crop | None) -> UInt8[ndarray, "_ _ 3"]:
+def _crop(pixels: UInt8[ndarray, "_ _ 3"], crop: Crop | None) -> UInt8[ndarray, "_ _ 3"]:
     return pixels if crop is None else crop.take(pixels)

@@ -88,7 +88,7 @@ class GraphView:
         model = "" if self.run.newest else f"--model {typed(_name(self.run))} "
         return [
             f"to leave one out, such as cluster {faintest}, which has the faintest edges:",
-            f"  autolink-gen detect PICTURES {model}{options}",
+            f"  autolink-gen detect IMAGES {model}{options}",
             f"  train-gan, train-transfer and view-graph take {options} too",
         ]
 
@@ -115,28 +115,31 @@ def view_graph(
     Raises ValueError for files that are there already without ``overwrite``, but for those of the same call; for data
     that cannot be opened; and for clusters that do not exist.
     """
-    opened = RunFolder.find(run, kind="graph")
-    graph = load_graph_model(opened)
+    run_folder = RunFolder.find(run, kind="graph")
+    graph = load_graph_model(run_folder)
     dropped = ClusterChoice(clusters or DEFAULT_CLUSTERS, tuple(sorted(set(drop_clusters)))) if drop_clusters else None
-    folder = out or opened.output(_folder_name(clusters, dropped))
+    folder = out or run_folder.output(_folder_name(clusters, dropped))
     settings = {"clusters": clusters, "dropped_clusters": list(drop_clusters), "threshold": threshold}
-    own = opened.data() if data is None else None
-    seen = {"data": data or (own and own.name), "data_root": data_root or (own and own.root)}
-    note = None if out is not None else _note(folder, opened, {**seen, **settings})
+    run_data = run_folder.data() if data is None else None
+    data_settings = {
+        "data": data or (run_data and run_data.name),
+        "data_root": data_root or (run_data and run_data.root),
+    }
+    note = None if out is not None else _note(folder, run_folder, {**data_settings, **settings})
     if note is None or not note.is_there:
         check_free(*(folder / name for name in _FILES), overwrite=overwrite)
     model = without_clusters(graph, dropped)
     num_clusters = dropped.clusters if dropped else clusters
     labels = None if num_clusters is None else cluster_keypoints(graph.edge_weights, num_clusters)
     weights = model.edge_weights.detach().double().numpy()
-    pose, notes = _pose(model, opened, data, data_root, progress)
-    drawn = _drawn(pose, weights, labels, threshold=threshold, dropped=drop_clusters)
+    pose, notes = _pose(model, run_folder, data, data_root, progress)
+    image = _draw(pose, weights, labels, threshold=threshold, dropped=drop_clusters)
     if note is not None:
         note.write()
-    files = _write(folder, weights, drawn, labels, without=unlinked_keypoints(model.edge_weights).tolist())
+    files = _write(folder, weights, image, labels, without=unlinked_keypoints(model.edge_weights).tolist())
     edges = tuple(strong_edges(weights, threshold=threshold))
-    said = without_text(model, dropped)
-    return GraphView(opened, weights, edges, threshold, num_clusters, labels, dropped, said, files, notes)
+    without = without_text(model, dropped)
+    return GraphView(run_folder, weights, edges, threshold, num_clusters, labels, dropped, without, files, notes)
 
 
 def _name(run: RunFolder) -> str:
@@ -154,8 +157,8 @@ def _folder_name(clusters: int | None, dropped: ClusterChoice | None) -> str:
 
 def _note(folder: Path, run: RunFolder, settings: Mapping[str, Any]) -> ResultNote:
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    given = {name: value for name, value in plain.items() if value is not None}
-    return ResultNote.of(folder / "graph-settings.json", run, given)
+    known = {name: value for name, value in plain.items() if value is not None}
+    return ResultNote.of(folder / "graph-settings.json", run, known)
 
 
 def _pose(
@@ -168,7 +171,7 @@ def _pose(
     if config is None or source is None:
         note = (
             f"keypoints are laid on a circle, give --data for a mean pose: {run.output(CONFIG_NAME)} is missing, or "
-            f"does not name the run's pictures"
+            f"does not name the run's images"
         )
         return _circle(model.config.num_keypoints), (note,)
     try:
@@ -194,7 +197,7 @@ def _circle(num_keypoints: int) -> Float[ndarray, "K 2"]:
     return np.stack([np.sin(angles), -np.cos(angles)], axis=1)
 
 
-def _drawn(
+def _draw(
     pose: Float[ndarray, "K 2"],
     weights: Float[ndarray, "K K"],
     labels: Int[ndarray, "K"] | None,
@@ -213,14 +216,14 @@ def _drawn(
 def _write(
     folder: Path,
     weights: Float[ndarray, "K K"],
-    drawn: UInt8[ndarray, "_ _ 3"],
+    image: UInt8[ndarray, "_ _ 3"],
     labels: Int[ndarray, "K"] | None,
     *,
     without: Sequence[int],
 ) -> tuple[Path, ...]:
     matrix, graph, edges = (folder / name for name in _FILES)
     write_picture(matrix, edge_matrix_figure(weights))
-    write_picture(graph, drawn)
+    write_picture(graph, image)
     write_text_atomically(edges, _table(weights, labels, without=without))
     return matrix, graph, edges
 

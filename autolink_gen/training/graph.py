@@ -23,7 +23,7 @@ from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import opened_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.run_data import source_of
-from autolink_gen.viz.graphs import draw_graphs, picture_grid, training_grid
+from autolink_gen.viz.graphs import draw_graphs, image_grid, training_grid
 
 _HIDDEN = 0.5  # grey: what samples show where the mask hides the image
 
@@ -140,7 +140,7 @@ def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, column
     """The learned graph on each of some images in [0, 1], as one uint8 image."""
     keypoints = model.locate(pictures)
     drawn = draw_graphs(pictures, keypoints, _drawn_edges(model))
-    return picture_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
+    return image_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
 
 
 def _drawn_edges(model: AutoLink) -> Float[Tensor, "K K"] | None:

@@ -93,7 +93,7 @@ def draw_graph(
     return canvas
 
 
-def picture_grid(
+def image_grid(
     rows: Sequence[Sequence[ndarray]],
     *,
     padding: int = 4,
@@ -108,7 +108,7 @@ def picture_grid(
     """
     pictures = [picture for row in rows for picture in row]
     if not pictures:
-        raise ValueError("picture_grid: rows is empty; give at least one picture")
+        raise ValueError("image_grid: rows is empty; give at least one picture")
     for picture in pictures:
         check_bytes(picture)
     cell_h = max(picture.shape[0] for picture in pictures)
@@ -179,7 +179,7 @@ def training_grid(
     for *pictures, overlay in zip(*columns, overlays, strict=True):
         size = (overlay.shape[1], overlay.shape[0])
         rows.append([_resized(picture, size) for picture in pictures] + [overlay])
-    return picture_grid(rows, labels=TRAINING_COLUMNS)
+    return image_grid(rows, labels=TRAINING_COLUMNS)
 
 
 def graph_on_mean_pose(
@@ -227,7 +227,7 @@ def painted_grid(
 
 def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128, padding: int = 4) -> Picture:
     """Rows of square uint8 pictures, all brought to one size, `padding` pixels apart."""
-    return picture_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows], padding=padding)
+    return image_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows], padding=padding)
 
 
 def _linked(edge_weights: Weights) -> list[int]:

@@ -135,7 +135,7 @@ def test_nothing_readable_is_an_error_that_writes_nothing(tmp_path: Path, run_fo
     [
         ((), ("Missing", "PATH...")),
         (("gone",), ("no file or folder gone",)),
-        (("empty",), ("no pictures", "empty")),
+        (("empty",), ("no images", "empty")),
         (("notes.txt",), ("notes.txt", "name", ".jpg")),
         (("1.png", "--out", "."), ("input", "--out")),
         (("1.png", "--model", "gone"), ("no run gone",)),

@@ -15,7 +15,7 @@ from PIL import Image
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.inference.generate import save_gan
-from autolink_gen.inference.landmark_regressor import LandmarkRegressor, graph_mark
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor, graph_fingerprint
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -46,8 +46,8 @@ def test_view_graph_says_which_keypoints_are_where_and_what_to_type(here: Path) 
     output = run("view-graph", "tiny", "--data", "pictures", "--clusters", 2)
     assert "cluster 0: keypoints 0, 2, 4\ncluster 1: keypoints 1, 3\n" in output
     assert_line_mentions(output, "cluster 1", "faintest")
-    assert "autolink-gen detect PICTURES --model tiny --clusters 2 --drop-cluster 1" in output
-    told = output.split("autolink-gen ")[1].splitlines()[0].replace("PICTURES", "pictures").split()
+    assert "autolink-gen detect IMAGES --model tiny --clusters 2 --drop-cluster 1" in output
+    told = output.split("autolink-gen ")[1].splitlines()[0].replace("IMAGES", "pictures").split()
     assert "wrote" in run(*told)
 
 
@@ -104,7 +104,9 @@ def test_several_clusters_are_left_out(here: Path) -> None:
 
 def test_a_regressor_looks_at_all_keypoints(here: Path) -> None:
     draw = np.random.default_rng(0)
-    regressor = LandmarkRegressor(("nose",), draw.normal(size=(11, 1, 2)), graph_mark(two_clusters().edge_weights), 3)
+    regressor = LandmarkRegressor(
+        ("nose",), draw.normal(size=(11, 1, 2)), graph_fingerprint(two_clusters().edge_weights), 3
+    )
     regressor.save(Path("nose.json"))
     run("detect", "pictures", "--regressor", "nose.json", "--out", "whole")
     run("detect", "pictures", "--regressor", "nose.json", "--out", "left", "--drop-cluster", 1)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from autolink_gen.cli.main import cli
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
-from autolink_gen.inference.detect_batches import detect_and_see, mean_colour
+from autolink_gen.inference.detect_batches import detect_with_colours, mean_colour
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -44,7 +44,9 @@ def evaluated(*arguments: object) -> tuple[str, dict[str, object]]:
 
 def leak_of(graph: AutoLink, paths: list[Path], **labels: list[str]) -> AppearanceLeak:
     pictures = [np.asarray(Image.open(path)) for path in paths]
-    return appearance_leak(detect_and_see(graph, pictures).keypoints, np.stack([*map(mean_colour, pictures)]), **labels)
+    return appearance_leak(
+        detect_with_colours(graph, pictures).keypoints, np.stack([*map(mean_colour, pictures)]), **labels
+    )
 
 
 def test_pictures_with_landmarks_hold_out_persons(tiny_graph: AutoLink) -> None:

@@ -37,7 +37,7 @@ def generate(*arguments: str, expect: int = 0) -> Result:
 
 def test_pictures_and_their_grid(here, tmp_path):
     output = generate("--seeds", "0,5", "--out", str(tmp_path)).output
-    assert f"wrote 16 pictures to {tmp_path}" in output
+    assert f"wrote 16 images to {tmp_path}" in output
     names = {path.name for path in tmp_path.iterdir()}
     assert {"pose0-seed0.png", "pose7-seed5.png", "grid.png"} <= names and len(names) == 17
     assert np.asarray(Image.open(tmp_path / "pose0-seed0.png")).shape == (64, 64, 3)
@@ -83,7 +83,7 @@ def test_poses_of_one_name_are_painted_into_files_of_their_own(here, tmp_path):
     output = generate("--from", str(tmp_path / "found.json"), "--seeds", "1", "--out", str(tmp_path / "out")).output
     names = {one.name for one in (tmp_path / "out").iterdir()}
     assert names == {"cat-0-seed1.png", "cat-0-seed1-2.png", "CAT-0-seed1-3.png", "grid.png"}
-    assert "wrote 3 pictures" in output
+    assert "wrote 3 images" in output
 
 
 def test_a_seed_paints_the_same_whatever_else_is_painted(here, tmp_path):
@@ -144,7 +144,7 @@ def test_a_call_paints_what_the_command_paints(here, tmp_path):
     edits = PoseEdits(moves=((1, 0.4, -0.2),))
     given = {"seeds": [3, 4], "edits": edits, "progress": no_progress}
     report = autolink_gen.generate("puppets", out=tmp_path / "call", **given)
-    assert len(report.files) == 17 and report.lines[0] == f"wrote 16 pictures to {tmp_path / 'call'}"
+    assert len(report.files) == 17 and report.lines[0] == f"wrote 16 images to {tmp_path / 'call'}"
     for file in report.files:
         assert file.read_bytes() == (tmp_path / "command" / file.name).read_bytes()
     grid = autolink_gen.generate("runs/gan/puppets", out=tmp_path / "one.png", **given)
@@ -185,7 +185,7 @@ def test_what_generate_refuses(here, arguments, things):
 
 def test_the_numbers_of_keypoints_are_shown_for_a_gan_run(here, tmp_path):
     shown = run_cli("view-graph", "runs/gan/puppets", "--out", str(tmp_path / "graph"))
-    assert "runs/gan/puppets/graph.safetensors (3 keypoints)" in shown.output
+    assert "runs/gan/puppets/graph.safetensors, 3 keypoints" in shown.output
     assert "laid on a circle" not in shown.output
     assert (tmp_path / "graph" / "graph.png").is_file()
 

@@ -22,7 +22,7 @@ from autolink_gen.evaluation.showcase import (
     spread_graphs,
 )
 from autolink_gen.evaluation.splits import Part, check_alike, overlap, read_part
-from autolink_gen.inference.detect_batches import detect_and_see
+from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.inference.landmark_regressor import FACE_NAMES
 from autolink_gen.models.autolink import AutoLink
 
@@ -60,7 +60,7 @@ def faces(seed: int, count: int, *, visible: ndarray | None = None) -> Annotatio
 def test_detection_batches_neighbours_of_one_size_and_keeps_the_order() -> None:
     graph = Corner()
     pictures = [grey(v, width=w) for v, w in ((0, 4), (51, 4), (102, 4), (153, 6), (204, 4))]
-    found = detect_and_see(graph, iter(pictures), batch_size=2).keypoints
+    found = detect_with_colours(graph, iter(pictures), batch_size=2).keypoints
     assert graph.batches == [(2, 3, 4, 4), (1, 3, 4, 4), (1, 3, 4, 6), (1, 3, 4, 4)]
     np.testing.assert_allclose(found[:, 0], [[0, 4], [0.2, 4], [0.4, 4], [0.6, 6], [0.8, 4]], atol=1e-6)
     assert found.dtype == np.float64
@@ -69,7 +69,7 @@ def test_detection_batches_neighbours_of_one_size_and_keeps_the_order() -> None:
 def test_what_is_found_comes_with_its_widths_and_colours() -> None:
     graph = tiny_graph().eval()
     pictures = np.random.default_rng(0).integers(0, 255, (5, 48, 48, 3), dtype=np.uint8)
-    found = detect_and_see(graph, iter(pictures), batch_size=2)
+    found = detect_with_colours(graph, iter(pictures), batch_size=2)
     keypoints, widths = graph.detect_with_widths(torch.from_numpy(pictures).permute(0, 3, 1, 2))
     assert np.allclose(found.keypoints, keypoints, atol=1e-5) and np.allclose(found.widths, widths, atol=1e-5)
     assert np.allclose(found.colours, pictures.mean(axis=(1, 2)) / 255)
@@ -78,14 +78,14 @@ def test_what_is_found_comes_with_its_widths_and_colours() -> None:
 
 def test_detection_without_pictures_is_an_error() -> None:
     with raises_mentioning(ValueError, ("no pictures", "no images"), "keypoints"):
-        detect_and_see(Corner(), [])
+        detect_with_colours(Corner(), [])
     with pytest.raises(ValueError, match="batch_size=0"):
-        detect_and_see(Corner(), [grey(0)], batch_size=0)
+        detect_with_colours(Corner(), [grey(0)], batch_size=0)
 
 
 def test_detection_takes_bytes_alone() -> None:
     with pytest.raises(ValueError, match=r"must be uint8 arrays \(H, W, 3\), got float32"):
-        detect_and_see(Corner(), [grey(200).astype(np.float32) / 255])
+        detect_with_colours(Corner(), [grey(200).astype(np.float32) / 255])
 
 
 def test_limited_part_is_spread_over_the_table(tmp_path: Path) -> None:

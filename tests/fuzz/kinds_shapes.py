@@ -12,7 +12,7 @@ from PIL import Image
 from autolink_gen.data.check import inspect_folder
 from autolink_gen.data.images import fit_square, read_image
 from autolink_gen.inference.cropping import middle_square
-from autolink_gen.inference.detect import SourcePicture, detect_pictures
+from autolink_gen.inference.detect import SourceImage, detect_images
 from autolink_gen.viz.graphs import draw_graph
 
 _SIDES = (1, 1, 2, 3, 5, 16, 63, 64, 65, 500, 3999, 40_000, 65_535)
@@ -43,7 +43,7 @@ def read(home: Path, file: Path) -> None:
     for fit in ("crop", "pad", "stretch"):
         assert fit_square(picture, size=32, fit=fit).size == (32, 32)
     pixels = np.asarray(picture)
-    (found,) = detect_pictures(tiny_graph(), [SourcePicture(file, 0, None, pixels)])
+    (found,) = detect_images(tiny_graph(), [SourceImage(file, 0, None, pixels)])
     drawn = draw_graph(pixels, found.keypoints, tiny_graph().edge_weights)
     assert max(drawn.shape) <= max(16_000, *pixels.shape)
     crop = middle_square(pixels)

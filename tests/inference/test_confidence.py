@@ -78,7 +78,9 @@ def animated(transfer: Transfer, frames: list[np.ndarray], *, usual: float | Non
 
 
 def known_width(transfer: Transfer, frames: list[np.ndarray]) -> float:
-    return usual_width(transfer.sight(marked_clip(5)[0][:1]).widths, transfer.sight(frames[1::3]).widths)
+    return usual_width(
+        transfer.detect_with_widths(marked_clip(5)[0][:1]).widths, transfer.detect_with_widths(frames[1::3]).widths
+    )
 
 
 @pytest.mark.parametrize("is_known", [False, True])
@@ -114,8 +116,8 @@ def test_the_pose_that_is_held_is_one_in_full_sight(transfer: Transfer, leave) -
     assert all(frame.held for frame in painted[lost:]) and lost > 7
     held = painted[-1].keypoints
     usual = known_width(transfer, frames)
-    judge = Judge(transfer.poses.numpy(), transfer.linked, usual=usual)
-    seen = enumerate(zip(*transfer.sight(frames), frames, strict=True))
+    judge = Judge(transfer.poses.numpy(), transfer.linked_indices, usual=usual)
+    seen = enumerate(zip(*transfer.detect_with_widths(frames), frames, strict=True))
     sure = [at for at, (pose, width, pixels) in seen if judge(pose, width=width, pixels=pixels) == Certainty.SURE]
     assert np.array_equal(held, painted[max(number for number in sure if number < lost)].keypoints)
     assert all(np.array_equal(frame.keypoints, held) for frame in painted[lost:])
@@ -152,7 +154,7 @@ def test_what_counts_as_usual_and_as_sure() -> None:
     pose = np.array([[-0.5, -0.5], [0.5, -0.5], [0.0, 0.5]])
     judge, seen = Judge(pose[None], np.arange(3), usual=0.4), marked_clip(0)[0][0]
     found = [judge(pose, width=width, pixels=seen) for width in (0.2, 0.47, 0.5, 0.56, float("nan"))]
-    assert found == [Certainty.SURE, Certainty.SURE, Certainty.SEEN, Certainty.LOST, Certainty.LOST]
+    assert found == [Certainty.SURE, Certainty.SURE, Certainty.UNSURE, Certainty.LOST, Certainty.LOST]
     assert judge(pose * 0.2, width=0.3, pixels=seen) == Certainty.LOST
     assert judge(pose * np.nan, width=0.3, pixels=seen) == Certainty.LOST
     assert judge(pose, width=0.3, pixels=np.full((64, 64, 3), 9, np.uint8)) == Certainty.LOST

@@ -14,10 +14,10 @@ from autolink_gen.data.images import ImageError
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import (
-    SourcePicture,
-    detect_pictures,
+    SourceImage,
+    detect_images,
     mean_pose,
-    picture_files,
+    read_image_files,
     video_frames,
 )
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
@@ -50,15 +50,15 @@ class Pictures(Dataset[Tensor]):
         return self.pictures[index]
 
 
-def _spot(width: int, height: int, x: int, y: int, *, side: int = 1) -> SourcePicture:
+def _spot(width: int, height: int, x: int, y: int, *, side: int = 1) -> SourceImage:
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[y : y + side, x : x + side] = 255
-    return SourcePicture(Path(f"{width}x{height}.png"), 0, None, pixels)
+    return SourceImage(Path(f"{width}x{height}.png"), 0, None, pixels)
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (100, 80), (65, 127), (257, 129)])
 def test_keypoints_are_in_pixels_of_the_original(width: int, height: int) -> None:
-    [found] = detect_pictures(BrightSpot(), [_spot(width, height, 20, 30)])
+    [found] = detect_images(BrightSpot(), [_spot(width, height, 20, 30)])
     assert (found.width_px, found.height_px) == (width, height)
     assert found.keypoints_px[0] == pytest.approx((20, 30), abs=0.01 if min(width, height) < 256 else 0.6)
     assert found.keypoints_px[1] == pytest.approx(((width - 1) / 2, (height - 1) / 2), abs=1e-6)
@@ -68,7 +68,7 @@ def test_keypoints_are_in_pixels_of_the_original(width: int, height: int) -> Non
 @pytest.mark.parametrize(("width", "height"), [(512, 512), (1024, 640), (1000, 700), (3000, 1001)])
 def test_large_pictures_are_shrunk_first_and_keypoints_stay_exact(width: int, height: int) -> None:
     model = BrightSpot()
-    [found] = detect_pictures(model, [_spot(width, height, 240, 320, side=60)])
+    [found] = detect_images(model, [_spot(width, height, 240, 320, side=60)])
     assert min(model.batches[0][2:]) < 256
     assert found.keypoints_px[0] == pytest.approx((240 + 29.5, 320 + 29.5), abs=0.2)
 
@@ -76,7 +76,7 @@ def test_large_pictures_are_shrunk_first_and_keypoints_stay_exact(width: int, he
 def test_pictures_of_mixed_sizes_keep_their_order() -> None:
     pictures = [_spot(64, 64, i, 5) if i % 2 else _spot(80, 64, i, 5) for i in range(10)]
     model = BrightSpot()
-    found = list(detect_pictures(model, iter(pictures), batch_size=4))
+    found = list(detect_images(model, iter(pictures), batch_size=4))
     assert [round(float(item.keypoints_px[0, 0])) for item in found] == list(range(10))
     assert [item.source for item in found] == pictures
     assert max(batch[0] for batch in model.batches) == 2
@@ -85,14 +85,14 @@ def test_pictures_of_mixed_sizes_keep_their_order() -> None:
 def test_batches_are_as_large_as_asked_and_the_stream_is_read_as_it_goes() -> None:
     read = 0
 
-    def stream() -> Iterator[SourcePicture]:
+    def stream() -> Iterator[SourceImage]:
         nonlocal read
         for i in range(10):
             read += 1
             yield _spot(64, 64, i, 0)
 
     model = BrightSpot()
-    found = detect_pictures(model, stream(), batch_size=4)
+    found = detect_images(model, stream(), batch_size=4)
     next(found)
     assert read == 4
     assert len(list(found)) == 9
@@ -102,7 +102,7 @@ def test_batches_are_as_large_as_asked_and_the_stream_is_read_as_it_goes() -> No
 def test_a_real_model_gives_what_its_detect_gives() -> None:
     model = tiny_graph().eval()
     pixels = np.random.default_rng(0).integers(0, 256, (90, 70, 3)).astype(np.uint8)
-    [found] = detect_pictures(model, [SourcePicture(Path("a.png"), 0, None, pixels)])
+    [found] = detect_images(model, [SourceImage(Path("a.png"), 0, None, pixels)])
     expected = model.detect(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
     assert found.keypoints == pytest.approx(expected.numpy(), abs=1e-5)
     assert found.keypoints_px[:, 0] == pytest.approx((expected[:, 0].numpy() + 1) / 2 * 69, abs=1e-3)
@@ -110,7 +110,7 @@ def test_a_real_model_gives_what_its_detect_gives() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
 def test_pictures_one_pixel_wide_are_survived(size: tuple[int, int]) -> None:
-    [found] = detect_pictures(BrightSpot(), [_spot(*size, 0, 0)])
+    [found] = detect_images(BrightSpot(), [_spot(*size, 0, 0)])
     assert np.isfinite(found.keypoints).all()
 
 
@@ -121,7 +121,7 @@ def test_long_pictures_take_no_memory(fit: str, size: tuple[int, int]) -> None:
     given = []
     detect = model.detect
     model.detect = lambda images: given.append(images.shape[2:]) or detect(images)
-    [found] = detect_pictures(model, [_spot(*size, 0, 0)])
+    [found] = detect_images(model, [_spot(*size, 0, 0)])
     assert np.isfinite(found.keypoints).all()
     assert max(given[0]) <= 16 * 64
     middle = (np.array(size) - 1) / 2  # a padded picture's keypoints may lie in what was padded
@@ -133,9 +133,9 @@ def test_long_pictures_take_no_memory(fit: str, size: tuple[int, int]) -> None:
 def test_keypoints_of_long_pictures_are_in_pixels_of_the_original(width: int, height: int, fit: str) -> None:
     model = BrightSpot()
     model.config = replace(model.config, fit=fit)
-    [found] = detect_pictures(model, [_spot(width, height, width // 3, height // 4, side=12)])
+    [found] = detect_images(model, [_spot(width, height, width // 3, height // 4, side=12)])
     assert found.keypoints_px[0] == pytest.approx((width // 3 + 5.5, height // 4 + 5.5), abs=0.2)
-    [middle] = detect_pictures(BrightSpot(), [_spot(width, height, width // 2 - 6, height // 2 - 6, side=12)])
+    [middle] = detect_images(BrightSpot(), [_spot(width, height, width // 2 - 6, height // 2 - 6, side=12)])
     assert middle.keypoints_px[0] == pytest.approx((width / 2 - 0.5, height / 2 - 0.5), abs=0.2)
 
 
@@ -145,7 +145,7 @@ def test_unreadable_pictures_go_to_the_caller_and_the_rest_is_read(tmp_path: Pat
         Image.new("RGB", (8, 6)).save(file)
     files[1].write_text("This is no picture.")
     bad: list[tuple[Path, str]] = []
-    pictures = picture_files(files, on_error=lambda path, error: bad.append((path, type(error).__name__)))
+    pictures = read_image_files(files, on_error=lambda path, error: bad.append((path, type(error).__name__)))
     assert [(picture.file, picture.pixels.shape) for picture in pictures] == [
         (files[0], (6, 8, 3)),
         (files[2], (6, 8, 3)),
@@ -179,12 +179,12 @@ def test_mean_pose_is_the_mean_over_pictures_spread_over_the_set() -> None:
     pose = mean_pose(BrightSpot(), Pictures(pictures), batch_size=4, progress=watched)
     assert pose[0] == pytest.approx((16 / 31.5 - 1, 10 / 31.5 - 1), abs=1e-5)
     assert counts == [4, 4, 1]
-    thirds = mean_pose(BrightSpot(), Pictures(pictures), max_pictures=3)
+    thirds = mean_pose(BrightSpot(), Pictures(pictures), max_images=3)
     assert thirds[0] == pytest.approx(pose[0], abs=1e-5)
 
 
 def test_wrong_batch_size_and_empty_sets_are_refused() -> None:
     with pytest.raises(ValueError, match="batch_size is 0"):
-        list(detect_pictures(BrightSpot(), [], batch_size=0))
+        list(detect_images(BrightSpot(), [], batch_size=0))
     with pytest.raises(ValueError, match="empty"):
         mean_pose(BrightSpot(), Pictures(torch.zeros(0, 3, 64, 64)))

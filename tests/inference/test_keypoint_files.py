@@ -10,14 +10,14 @@ from helpers.messages import raises_mentioning
 
 from autolink_gen.common.text import from_cell, printable
 from autolink_gen.inference import keypoint_files
-from autolink_gen.inference.detect import Detection, SourcePicture
+from autolink_gen.inference.detect import Detection, SourceImage
 from autolink_gen.inference.keypoint_files import KeypointFiles
 
 WEIGHTS = np.array([[0.0, 0.5, 0.1], [0.5, 0.0, 2.0], [0.1, 2.0, 0.0]])
 
 
 def _found(file: str, *, frame: int = 0, time_s: float | None = None) -> Detection:
-    source = SourcePicture(Path(file), frame, time_s, np.zeros((6, 8, 3), np.uint8))
+    source = SourceImage(Path(file), frame, time_s, np.zeros((6, 8, 3), np.uint8))
     return Detection(source, np.array([[0.0, 5.0], [1.23456, 2.0], [-1.5, 7.0 + frame]]))
 
 

@@ -8,7 +8,12 @@ import pytest
 import torch
 from helpers.messages import raises_mentioning
 
-from autolink_gen.inference.landmark_regressor import LandmarkRegressor, fit_landmarks, graph_mark, landmark_names
+from autolink_gen.inference.landmark_regressor import (
+    LandmarkRegressor,
+    fit_landmarks,
+    graph_fingerprint,
+    landmark_names,
+)
 
 
 def regressor_of(coefficients: np.ndarray) -> LandmarkRegressor:
@@ -100,7 +105,7 @@ def test_a_file_holds_all_of_it(keypoints, tmp_path):
     coefficients[:, 1] = np.nan
     regressor_of(coefficients).save(tmp_path / "map.json")
     loaded = LandmarkRegressor.load(tmp_path / "map.json")
-    assert (loaded.names, loaded.graph, loaded.num_pictures) == (("point_0", "point_1", "point_2"), "a graph", 3)
+    assert (loaded.names, loaded.graph, loaded.num_images) == (("point_0", "point_1", "point_2"), "a graph", 3)
     assert np.array_equal(loaded.coefficients, coefficients, equal_nan=True)
 
 
@@ -128,7 +133,7 @@ def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
 
 def test_it_is_for_the_keypoints_of_one_graph():
     weights = torch.rand(4, 4)
-    regressor = LandmarkRegressor(("nose",), np.zeros((9, 1, 2)), graph_mark(weights), 1)
+    regressor = LandmarkRegressor(("nose",), np.zeros((9, 1, 2)), graph_fingerprint(weights), 1)
     regressor.check_graph(weights, run="old")
     with raises_mentioning(ValueError, "another graph", "my run", "evaluate 'my run' --data"):
         regressor.check_graph(weights + 1, run="my run")

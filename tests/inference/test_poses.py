@@ -9,7 +9,7 @@ from helpers.messages import raises_mentioning
 from helpers.tiny_models import tiny_graph
 from PIL import Image
 
-from autolink_gen.inference.poses import PoseEdits, between, parse_edits, parse_seeds, read_poses, seeded_styles
+from autolink_gen.inference.poses import PoseEdits, parse_edits, parse_seeds, points_between, read_poses, seeded_styles
 from autolink_gen.models.autolink import AutoLink
 
 POSE = [[0.0, 0.5], [-1.0, 1.0], [0.25, -0.25]]
@@ -185,13 +185,13 @@ def test_a_seed_s_style_is_its_own():
 
 def test_the_way_between_passes_its_stops():
     stops = torch.tensor([[0.0], [2.0], [3.0]])
-    assert between(stops, 5).flatten().tolist() == [0, 1, 2, 2.5, 3]
-    assert between(stops[:1], 2).flatten().tolist() == [0, 0]
+    assert points_between(stops, 5).flatten().tolist() == [0, 1, 2, 2.5, 3]
+    assert points_between(stops[:1], 2).flatten().tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["nowhere.json", "nowhere.jpg"])
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, graph, name):
-    with pytest.raises(ValueError, match=rf"^there is no file .*{name}; give a picture"):
+    with pytest.raises(ValueError, match=rf"^there is no file .*{name}; give an image"):
         read_poses(tmp_path / name, graph)
 
 

@@ -116,4 +116,4 @@ def test_what_is_left_out_of_a_folder_is_said(tmp_path: Path, caplog: pytest.Log
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert len(find_sources([tmp_path], out=tmp_path / "out")) == 2
-    assert f"pictures and videos: 2 in {tmp_path}, left out: 2 x .heic (" in caplog.text
+    assert f"images and videos: 2 in {tmp_path}, left out: 2 x .heic (" in caplog.text

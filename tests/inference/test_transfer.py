@@ -169,16 +169,16 @@ def test_a_source_that_shows_nothing_is_an_error():
 
 
 def test_no_source_is_an_error():
-    with pytest.raises(ValueError, match="no source picture"):
+    with pytest.raises(ValueError, match="no source image"):
         next(iter(make().animate([], frames(1))))
 
 
 def test_pictures_and_poses_of_another_range_are_refused():
-    transfer, plain = make(), inspect.unwrap(Transfer.fitted)  # unwrapped: types are checked in tests alone
+    transfer, plain = make(), inspect.unwrap(Transfer.fit_images)  # unwrapped: types are checked in tests alone
     with pytest.raises(ValueError, match=r"must be uint8 arrays \(H, W, 3\), got float64"):
         plain(transfer, [frames(1)[0] / 255])
-    seen = transfer.seen(frames(1))
-    with pytest.raises(ValueError, match=r"pictures must lie in \[0, 1\], got values"):
+    seen = transfer.prepare_images(frames(1))
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\], got values"):
         transfer.look_at(seen * 255)
     look = transfer.look_at(seen)
     with pytest.raises(ValueError, match=r"keypoints must be \(x, y\) in \[-1, 1\], got 60"):

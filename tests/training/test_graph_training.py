@@ -290,7 +290,7 @@ def test_edges_that_never_learn_are_not_drawn(monkeypatch):
 
     shown = []
     monkeypatch.setattr(graph_training, "draw_graphs", lambda pictures, keypoints, edges: shown.append(edges) or [])
-    monkeypatch.setattr(graph_training, "picture_grid", lambda rows: torch.zeros(1, 1, 3, dtype=torch.uint8).numpy())
+    monkeypatch.setattr(graph_training, "image_grid", lambda rows: torch.zeros(1, 1, 3, dtype=torch.uint8).numpy())
     for drawing in ("points", "edges"):
         model = tiny_graph(drawing=drawing).eval()
         graph_training.graph_picture(model, torch.zeros(1, 3, 64, 64))

@@ -126,7 +126,7 @@ def test_tensors_that_need_gradients_are_drawn() -> None:
 def test_grid_places_pictures_of_unlike_sizes_and_rows_of_unlike_length() -> None:
     red, grey = np.zeros((10, 20, 3), np.uint8), np.full((6, 8), 50, np.uint8)
     red[..., 0] = 200
-    grid = viz.picture_grid([[red, grey], [grey]], padding=2)
+    grid = viz.image_grid([[red, grey], [grey]], padding=2)
     assert grid.shape == (2 + 2 * 12, 2 + 2 * 22, 3)
     assert (grid[2:12, 2:22] == (200, 0, 0)).all()
     assert (grid[4:10, 30:38] == 50).all()
@@ -135,7 +135,7 @@ def test_grid_places_pictures_of_unlike_sizes_and_rows_of_unlike_length() -> Non
 
 def test_grid_titles_are_written_above_their_columns() -> None:
     dark = np.zeros((60, 60, 3), np.uint8)
-    plain, titled = viz.picture_grid([[dark, dark]]), viz.picture_grid([[dark, dark]], labels=["a", "b"])
+    plain, titled = viz.image_grid([[dark, dark]]), viz.image_grid([[dark, dark]], labels=["a", "b"])
     head = len(titled) - len(plain)
     assert head > 0
     assert (titled[head:] == plain).all()
@@ -148,7 +148,7 @@ def test_long_titles_lose_their_middle_and_keep_apart() -> None:
     short = titles.shortened(f"{title} changed", 60, size_px=10)
     assert short.startswith("a_p") and "..." in short and short.endswith("ged")
     assert titles.shortened("pose0", 60, size_px=10) == "pose0"
-    heads = [viz.picture_grid([[dark, dark]], labels=[title, label])[:15] for label in (title, f"{title} changed")]
+    heads = [viz.image_grid([[dark, dark]], labels=[title, label])[:15] for label in (title, f"{title} changed")]
     for head in heads:
         assert (head < 128).any() and (head[:, 64:68] > 200).all(), "the gap between the columns stays white"
     assert (heads[0] != heads[1]).any()
@@ -156,7 +156,7 @@ def test_long_titles_lose_their_middle_and_keep_apart() -> None:
 
 def test_grid_names_are_written_to_the_left_of_their_rows() -> None:
     dark = np.zeros((60, 60, 3), np.uint8)
-    plain, named = viz.picture_grid([[dark], [dark]]), viz.picture_grid([[dark], [dark]], names=["", "row two"])
+    plain, named = viz.image_grid([[dark], [dark]]), viz.image_grid([[dark], [dark]], names=["", "row two"])
     margin = named.shape[1] - plain.shape[1]
     assert margin > 0
     assert (named[:, margin:] == plain).all()
@@ -166,7 +166,7 @@ def test_grid_names_are_written_to_the_left_of_their_rows() -> None:
 
 def test_an_empty_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="rows is empty"):
-        viz.picture_grid([[], []])
+        viz.image_grid([[], []])
 
 
 def test_pictures_of_a_model_become_bytes() -> None:
@@ -235,5 +235,5 @@ def test_keypoints_without_edges_are_left_out_and_clusters_named() -> None:
 def test_a_grid_of_floats_is_no_black_picture() -> None:
     grey = np.full((32, 32, 3), 0.5)
     with pytest.raises(ValueError, match=r"must be a uint8 array, got float64; .*255"):
-        viz.picture_grid([[grey]])
-    assert viz.picture_grid([[(255 * grey).round().astype(np.uint8)]]).max() == 255
+        viz.image_grid([[grey]])
+    assert viz.image_grid([[(255 * grey).round().astype(np.uint8)]]).max() == 255
