@@ -34,7 +34,7 @@ _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 @click.option("--remove", "removed", multiple=True, type=int, metavar="4", help="Draw no edges to a keypoint.")
 @click.option("--grid", type=click.Choice(_LAYOUTS), help="Write one image of them all, and no others.")
 @click.option("--out", metavar="DIR|FILE", type=click.Path(path_type=Path), default="generated", show_default=True,
-              help="Folder to write to, or the grid's or video's file.")  # fmt: skip
+              help="Folder to write to, or the grid's or video's file: MP4, MOV, WebM, GIF or WebP.")  # fmt: skip
 @overwrite_option
 @device_option
 def generate(
@@ -66,7 +66,7 @@ def generate(
       autolink-gen generate --seeds 0-7 --grid rows=seeds,cols=poses
       autolink-gen generate --from cat.jpg --style 3 --move 2:+0.1,0
       autolink-gen generate --from cat.jpg --style other_cat.jpg
-      autolink-gen generate --interpolate pose --style 5 --out moving.gif
+      autolink-gen generate --interpolate pose --style 5 --out moving.webp
     """
     styles = _styles(style, seeds, steps=steps, truncation=trunc)
     folder = verbs.RunFolder.find(run, kind="gan")

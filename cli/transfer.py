@@ -22,8 +22,8 @@ _PATH = click.Path(path_type=Path)
 @click.argument("source", type=_PATH)
 @click.argument("driver", type=_PATH)
 @click.option("-o", "--out", metavar="FILE", type=_PATH,
-              help="MP4, MOV, WebM or GIF, by the ending; without one, a folder of PNG; PNG or JPEG where the "
-              "driver is a image. "
+              help="MP4, MOV, WebM, GIF or WebP, by the ending; without one, a folder of PNG; PNG or JPEG where "
+              "the driver is an image. "
               "[default: SOURCE-DRIVER.mp4]")  # fmt: skip
 @model_option("transfer")
 @click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,

@@ -18,7 +18,7 @@ from autolink_gen.common.text import counted
 from autolink_gen.data.images import fit_square, read_image
 from autolink_gen.data.video.animated_images import is_video_or_animation, open_video
 from autolink_gen.data.video.base import Video
-from autolink_gen.data.video.writer import VideoWriter
+from autolink_gen.data.video.outputs import open_writer
 from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
@@ -249,7 +249,7 @@ class _Painter:
         reader: Video | None = None,
     ) -> str:
         count = 0
-        with VideoWriter(file, fps=fps) as writer:
+        with open_writer(file, fps=fps, expected_frames=total) as writer:
             for image, time_s in self.progress(images, total, "paint"):
                 writer.write(image, time_s=time_s)
                 count += 1

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autolink_gen.common.files import check_free, fitting_name
+from autolink_gen.data.video.outputs import MOVING_SUFFIXES
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-_VIDEO_SUFFIXES = (".mp4", ".mov", ".gif")
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Places:
 
     def video_file(self, what: str) -> Path:
         """The one video."""
-        return self._file(f"{what}.mp4", _VIDEO_SUFFIXES)
+        return self._file(f"{what}.mp4", MOVING_SUFFIXES)
 
     def video_files(self, source: Path) -> list[Path]:
         """A video a style."""
         defaults = [fitting_name(f"{source.stem}-{name}", ".mp4") for name in self.names]
         if len(defaults) == 1:
-            return [self._file(defaults[0], _VIDEO_SUFFIXES)]
+            return [self._file(defaults[0], MOVING_SUFFIXES)]
         files = [self._folder() / name for name in defaults]
         self._check_free(*files)
         return files

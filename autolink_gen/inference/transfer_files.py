@@ -8,8 +8,9 @@ from typing import Literal
 
 from autolink_gen.common.files import check_free
 from autolink_gen.common.progress import Progress, progress_bar
+from autolink_gen.data.video.outputs import MOVING_SUFFIXES
 from autolink_gen.data.video.stream import FrameStream
-from autolink_gen.data.video.writer import WRITABLE_SUFFIXES, FrameFolderWriter
+from autolink_gen.data.video.writer import FrameFolderWriter
 from autolink_gen.inference.transfer import Motion, Transfer, load_transfer
 from autolink_gen.inference.transfer_video import Look, TransferReport, transfer_video
 from autolink_gen.runs import RunFolder
@@ -119,10 +120,10 @@ def transfer_files(
     """Make what ``source`` shows do what ``driver`` does, and write that to ``out``.
 
     ``network`` is loaded, or a run by name, folder or file. ``source`` is an image or a video, ``driver`` a video, an
-    image or a folder of frames. ``out`` ends in .mp4, .mov, .webm or .gif; without an ending it is a folder of PNG; for
-    a driver that is an image it ends in .png or .jpg; None: SOURCE-DRIVER.mp4. ``relative`` adds the driver's movement
-    to the source's pose; None: but for a driver that is an image. Of a source video, ``source_frames`` frames give the
-    appearance. ``start_s`` and ``end_s`` are seconds into the driver. ``size`` is the width in pixels.
+    image or a folder of frames. ``out`` ends in .mp4, .mov, .webm, .gif or .webp; without an ending it is a folder of
+    PNG; for a driver that is an image it ends in .png or .jpg; None: SOURCE-DRIVER.mp4. ``relative`` adds the driver's
+    movement to the source's pose; None: but for a driver that is an image. Of a source video, ``source_frames`` frames
+    give the appearance. ``start_s`` and ``end_s`` are seconds into the driver. ``size`` is the width in pixels.
 
     Raises ValueError for a result that is there already without ``overwrite``, that has another ending or would replace
     an input, and if no pose can be made out in the driver. The report says what was made.
@@ -145,7 +146,7 @@ def transfer_files(
 
 def _result(out: Path | None, source: FrameStream, driver: FrameStream, *, overwrite: bool) -> Path:
     """Where to write; ValueError where that cannot be."""
-    endings = _IMAGE_SUFFIXES if driver.is_image else WRITABLE_SUFFIXES
+    endings = _IMAGE_SUFFIXES if driver.is_image else MOVING_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
     if file.suffix and file.suffix.lower() not in endings:
         instead = ", as the driver is an image" if driver.is_image else ", or have no ending, for a folder of PNG"

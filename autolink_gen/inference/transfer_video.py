@@ -10,6 +10,8 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.data.video.animated_writer import AnimatedImageWriter
+from autolink_gen.data.video.outputs import open_writer
 from autolink_gen.data.video.reader import TimedFrame, VideoError
 from autolink_gen.data.video.stream import FrameStream, most_at_once
 from autolink_gen.data.video.writer import FrameFolderWriter, ImageWriter, VideoWriter
@@ -201,12 +203,13 @@ def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
 
 def _writer(
     out: Path, driver: FrameStream, audio: Path | None, audio_start_s: float
-) -> VideoWriter | FrameFolderWriter | ImageWriter:
+) -> VideoWriter | AnimatedImageWriter | FrameFolderWriter | ImageWriter:
     if not out.suffix:
         return FrameFolderWriter(out)
     if driver.is_image:
         return ImageWriter(out)
-    return VideoWriter(out, fps=driver.fps, copy_audio_from=audio, audio_start_s=audio_start_s)
+    frames = driver.num_frames
+    return open_writer(out, fps=driver.fps, copy_audio_from=audio, audio_start_s=audio_start_s, expected_frames=frames)
 
 
 def _paint_frames(

@@ -14,6 +14,7 @@ from PIL import Image
 import autolink_gen
 from autolink_gen.cli.main import cli
 from autolink_gen.common.progress import no_progress
+from autolink_gen.data.video.animated_images import open_video
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference import generate as generate_module
@@ -105,12 +106,12 @@ def test_a_grid_of_changed_poses(here, tmp_path, layout):
 
 
 @pytest.mark.parametrize("what", ["style", "pose"])
-@pytest.mark.parametrize("ending", ["gif", "mp4"])
+@pytest.mark.parametrize("ending", ["gif", "mp4", "webp"])
 def test_videos_between_styles_and_poses(here, tmp_path, what, ending):
     file = tmp_path / f"way.{ending}"
     output = generate("--interpolate", what, "--frames", "5", "--out", str(file)).output
     assert f"wrote {file} (5 frames)" in output
-    assert len(list(VideoReader(file))) == 5
+    assert len(list(open_video(file))) == 5
 
 
 def test_the_pose_of_a_picture_a_video_and_numbers(here, tmp_path):
@@ -171,7 +172,7 @@ def test_the_style_of_a_picture(here, tmp_path, monkeypatch):
         (("--seeds", "x"), ("--seeds", "spans")),
         (("--move", "9:0,0"), ("no keypoint 9", "0 to 2")),
         (("--interpolate", "style", "--style", "1"), ("two styles", "--seeds 0-3")),
-        (("--interpolate", "pose", "--out", "a.png"), ("a.png", ".mp4, .mov, .gif")),
+        (("--interpolate", "pose", "--out", "a.png"), ("a.png", ".mp4, .mov", ".gif", ".webp")),
         (("--interpolate", "pose", "--grid", "rows=seeds,cols=poses"), ("--grid", "--interpolate")),
         (("--out", "a.png"), ("a.png", "folder", "several files")),
         (("--from", "none.json"), ("no file none.json",)),

@@ -73,6 +73,8 @@ def test_results_that_are_there_are_replaced_with_overwrite_alone(here, tmp_path
         assert (tmp_path / name).read_text() == "mine"
     assert "wrote out.gif (4 frames)" in run_cli("transfer", *named, *model, "--overwrite").output
     assert (tmp_path / "out.gif").read_bytes()[:3] == b"GIF"
+    assert "wrote out.webp (4 frames)" in run_cli("transfer", *usual, *model, "-o", "out.webp").output
+    assert (tmp_path / "out.webp").read_bytes()[8:12] == b"WEBP"
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "note.txt").touch()
     refused = run_cli("transfer", *usual, *model, "-o", "frames", "--overwrite", expect=1).output

@@ -29,7 +29,7 @@ _MAX_SIDE = 16_384  # pixels
 _LOOKAHEAD_BYTES, _ENCODER_BYTES = 2**28, 3
 _USUAL_LOOKAHEAD, _USUAL_LAG, _LOOKAHEAD_4K = 40, 25, 10
 _GIF_TICK = Fraction(1, 100)
-_MAX_HOLD_S = 600  # of the last frame: more of a GIF has no place in it, and elsewhere is a damaged time
+MAX_HOLD_S = 600  # of the last frame: more of a GIF has no place in it, and elsewhere is a damaged time
 _WEBM_CRF = 13  # so much higher than H.264's for about the same look
 
 
@@ -93,7 +93,7 @@ class VideoWriter:
     def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
         """Append a frame, shown from `time_s` seconds on, or 1 / fps after the last where none is given."""
         if self._container is None:
-            with self._disk_errors():
+            with disk_errors(self.path):
                 self._open(frame)
         if frame.shape[:2] != self._size:
             raise ValueError(
@@ -111,7 +111,7 @@ class VideoWriter:
         encodable = self._to_av_frame(frame)
         encodable.pts, encodable.time_base = pts, tick
         self._last_pts = pts
-        with self._disk_errors():
+        with disk_errors(self.path):
             self._mux(self._stream.encode(encodable))
             if self._audio is not None:
                 self._audio.mux_until(float(pts * tick))
@@ -181,10 +181,10 @@ class VideoWriter:
             raise ValueError(f"no frame was written to {self.path}; give at least one")
         tick = self._stream.codec_context.time_base
         last = self._last_pts * tick
-        hold, usual = min(round(self._end_s / tick) * tick - last, _MAX_HOLD_S), 1 / self.fps
+        hold, usual = min(round(self._end_s / tick) * tick - last, MAX_HOLD_S), 1 / self.fps
         is_usual = hold <= 0 or abs(hold - usual) <= 2 * tick
         end = last + (usual if is_usual else hold)
-        with self._disk_errors():
+        with disk_errors(self.path):
             self._mux(self._stream.encode(None))
             packet, self._waiting = self._waiting, None
             if not is_usual:  # the video ends where any frame does: this may be one that is shown before the last
@@ -207,13 +207,14 @@ class VideoWriter:
         if container is not None:
             container.close()
 
-    @contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (FFmpegError, OSError) as error:
-            remedy = remedy_for(error, self.path)
-            raise OSError(f"could not write {self.path}: {reason_of(error)}; {remedy}") from error
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn errors in writing a file into one OSError that names it, the reason and a remedy."""
+    try:
+        yield
+    except (FFmpegError, OSError) as error:
+        raise OSError(f"could not write {path}: {reason_of(error)}; {remedy_for(error, path)}") from error
 
 
 class ImageWriter:
