@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from autolink_gen.studies.benchmark import plan_benchmark, run_benchmark
     from autolink_gen.studies.jobs import WorkStoppedError
     from autolink_gen.studies.seed_runs import SeedRuns
+    from autolink_gen.studies.sweep import run_sweep
+    from autolink_gen.studies.sweep_axes import split_settings
+    from autolink_gen.studies.sweep_plan import plan_sweep
     from autolink_gen.training.importing import import_official
     from autolink_gen.training.launch import Launch
     from autolink_gen.training.painting_plans import GraphWish, plan_gan, plan_transfer
@@ -85,6 +88,7 @@ _MODULES = {
     "plan_benchmark": "studies.benchmark",
     "plan_gan": "training.painting_plans",
     "plan_graph": "training.plans",
+    "plan_sweep": "studies.sweep_plan",
     "plan_transfer": "training.painting_plans",
     "prepare_set": "data.published.prepare",
     "prepare_videos": "data.video.prepare",
@@ -94,7 +98,9 @@ _MODULES = {
     "resuming": "training.report",
     "run_ablation": "studies.ablate",
     "run_benchmark": "studies.benchmark",
+    "run_sweep": "studies.sweep",
     "sources_of": "inference.detect_files",
+    "split_settings": "studies.sweep_axes",
     "usable_device": "common.devices",
     "view_graph": "inference.view_graph",
     "without_text": "clusters",

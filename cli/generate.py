@@ -17,12 +17,13 @@ _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 
 @click.command()
 @model_option("gan")
-@click.option("--from", "source", metavar="PATH", type=click.Path(path_type=Path),
-              help="Pose: a image, a video, a keypoints.json or .csv. [default: eight in training]")  # fmt: skip
-@click.option("--style", metavar="IMAGE|SEED", help="Style: a seed, or a image to take it from.")
+@click.option("--from", "sources", metavar="PATH", multiple=True, type=click.Path(path_type=Path),
+              help="Pose: an image, a video, a keypoints.json or .csv; repeat it for several. "
+              "[default: eight in training]")  # fmt: skip
+@click.option("--style", metavar="IMAGE|SEED", help="Style: a seed, or an image to take it from.")
 @click.option("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True,
-              help="Steps to find the style of a image.")  # fmt: skip
+              help="Steps to find the style of an image.")  # fmt: skip
 @click.option("--trunc", type=click.FloatRange(min=0), default=1.0, show_default=True,
               help="Below 1: styles nearer to the mean one.")  # fmt: skip
 @click.option("--interpolate", type=click.Choice(["style", "pose"]),
@@ -40,7 +41,7 @@ _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 def generate(
     *,
     run: str | None,
-    source: Path | None,
+    sources: tuple[Path, ...],
     style: str | None,
     seeds: str | None,
     steps: int,
@@ -76,7 +77,7 @@ def generate(
     report = verbs.paint_files(
         gan,
         styles,
-        poses=source,
+        poses=sources,
         edits=verbs.parse_edits(moves=moves, swaps=swaps, removed=removed, num_keypoints=count),
         grid=grid,
         interpolate=interpolate,

@@ -105,5 +105,4 @@ def _next(folder: Path) -> str:
 
 def _score_puppets(run: "Run") -> None:
     """Print how much of the puppets' true skeleton was found."""
-    assert isinstance(run.usable, verbs.AutoLink)
     echo(*verbs.beside_untrained(run.usable, progress=progress_bar))

@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.cli.options import TrainingOptions, echo, ended_by_signals, study_options, training_options
 from autolink_gen.common.progress import progress_bar
 
@@ -37,18 +38,14 @@ def sweep(
       autolink-gen sweep --set optimiser.lr=1e-4,1e-3 --set edges.dropout=0,0.3 --steps 500 --seeds 2
       autolink-gen sweep --data faces68 --recipe cpu --set optimiser.lr=1e-5..1e-2 --trials 20
     """
-    from autolink_gen.studies.sweep import run_sweep
-    from autolink_gen.studies.sweep_axes import split_settings
-    from autolink_gen.studies.sweep_plan import plan_sweep
-
-    fixed, axes = split_settings(training.settings)
+    fixed, axes = verbs.split_settings(training.settings)
     choices = replace(replace(training, settings=()).choices(), settings=fixed)
-    plan = plan_sweep(choices, axes, num_seeds=num_seeds, sampler=sampler, trials=trials)
+    plan = verbs.plan_sweep(choices, axes, num_seeds=num_seeds, sampler=sampler, trials=trials)
     if training.dry_run:
         echo(*plan.lines())
         return
     with ended_by_signals():
-        report = run_sweep(plan, training.launch(plan.folder), storage=storage, tell=echo, progress=progress_bar)
+        report = verbs.run_sweep(plan, training.launch(plan.folder), storage=storage, tell=echo, progress=progress_bar)
     echo(*report.table.splitlines(), *(f"wrote {file}" for file in report.files))
     if report.best is not None:
         echo(f"best: {report.best.trial}, trained in {report.best.folders[0]}", f"next: {report.command}")

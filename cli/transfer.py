@@ -30,7 +30,7 @@ _PATH = click.Path(path_type=Path)
               help="Whose sound to keep.")  # fmt: skip
 @click.option("--relative/--absolute", default=None,
               help="Add the driver's movement to the source's pose, or take its pose. "
-              "[default: relative; where the driver is a image its pose, as large as the source is]")  # fmt: skip
+              "[default: relative; where the driver is an image its pose, as large as the source is]")  # fmt: skip
 @click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @click.option("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first with a clear pose.")  # fmt: skip
@@ -81,7 +81,7 @@ def transfer(
 ) -> None:
     """Make what SOURCE shows do what DRIVER does.
 
-    SOURCE is a image or a video, DRIVER a video, a image or a folder of frames. Rate and length are the
+    SOURCE is an image or a video, DRIVER a video, an image or a folder of frames. Rate and length are the
     driver's. Damaged frames are left out; frames in which no pose can be made out hold the last clear one. A file
     that is there already is replaced with --overwrite alone, a folder of frames must be new or empty.
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from torch import Tensor
+from torch import Tensor, nn
 
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.puppets.dataset import BONES, JOINT_NAMES, Puppets, PuppetSample
@@ -109,8 +109,9 @@ def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:
         return untrained.to(graph.edge_weights.device).eval()
 
 
-def beside_untrained(graph: AutoLink, *, progress: Progress = no_progress) -> list[str]:
+def beside_untrained(graph: nn.Module, *, progress: Progress = no_progress) -> list[str]:
     """Lines that tell how much of the puppets' skeleton a graph has found, beside a graph that was not trained."""
+    assert isinstance(graph, AutoLink)
     graph.eval()
     learned, untrained = (evaluate_puppets(each, progress=progress).scores for each in (graph, untrained_like(graph)))
     return compare(learned, untrained)

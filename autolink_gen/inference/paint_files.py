@@ -27,6 +27,7 @@ from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import draw_graph, image_grid, to_uint8
 
 Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
+AnyPath = str | os.PathLike[str]
 Between = Literal["style", "pose"]
 _FPS = 20
 _BATCH = 16
@@ -70,7 +71,7 @@ class PaintingReport:
 def generate(
     gan: Gan | str | os.PathLike[str],
     *,
-    poses: str | Path | None = None,
+    poses: AnyPath | Sequence[AnyPath] | None = None,
     seeds: Sequence[int] | None = None,
     style: int | str | Path | None = None,
     steps: int = 300,
@@ -85,11 +86,11 @@ def generate(
 ) -> PaintingReport:
     """Paint with a trained GAN, as the command ``generate`` does: move the skeleton, keep the style, or the reverse.
 
-    ``gan`` is loaded, or a run by name, folder or file. ``poses`` is an image, a video or a file of keypoints; None:
-    training poses that the GAN carries. Styles are those of ``seeds``, or ``style``: a seed, or an image whose style is
-    searched for in ``steps``. ``grid`` paints them all into one image, as does an ``out`` that ends in .png or .jpg;
-    ``interpolate`` paints a video of so many ``frames`` through all styles or poses. ``truncation`` below 1 keeps
-    styles nearer to the mean one. ``edits`` change the poses.
+    ``gan`` is loaded, or a run by name, folder or file. ``poses`` is an image, a video or a file of keypoints, or a
+    list of images and such files; None: training poses that the GAN carries. Styles are those of ``seeds``, or
+    ``style``: a seed, or an image whose style is searched for in ``steps``. ``grid`` paints them all into one image, as
+    does an ``out`` that ends in .png or .jpg; ``interpolate`` paints a video of so many ``frames`` through all styles
+    or poses. ``truncation`` below 1 keeps styles nearer to the mean one. ``edits`` change the poses.
 
     Raises ValueError for files that are there already without ``overwrite``, and for what does not go together.
     """
@@ -100,7 +101,7 @@ def generate(
     return paint_files(
         gan,
         _styles(seeds, style, steps=steps, truncation=truncation),
-        poses=None if poses is None else Path(poses),
+        poses=_paths(poses),
         edits=edits,
         grid=grid,
         interpolate=interpolate,
@@ -109,6 +110,11 @@ def generate(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _paths(poses: AnyPath | Sequence[AnyPath] | None) -> tuple[Path, ...]:
+    several = () if poses is None else (poses,) if isinstance(poses, str | os.PathLike) else poses
+    return tuple(Path(path) for path in several)
 
 
 def _styles(seeds: Sequence[int] | None, style: int | str | Path | None, *, steps: int, truncation: float) -> Styles:
@@ -128,7 +134,7 @@ def paint_files(
     gan: Gan,
     styles: Styles,
     *,
-    poses: Path | None,
+    poses: Sequence[Path],
     edits: PoseEdits | None,
     grid: Layout | None,
     interpolate: Between | None,
@@ -146,11 +152,12 @@ def paint_files(
     def painter() -> "_Painter":  # the search of an image's style takes long: the places are known to be free by then
         return _Painter(gan, edits, styles.names, styles.of(gan, progress=progress), progress)
 
-    if poses is not None and is_video_or_animation(poses):
+    if (video := next(filter(is_video_or_animation, poses), None)) is not None:
         if grid or interpolate:
             raise ValueError("--grid and --interpolate take images or tables of keypoints, not a video")
-        videos = places.video_files(poses)
-        return painter().video(poses, videos)
+        if len(poses) > 1:
+            raise ValueError(f"{video} is a video: give it alone, without other images")
+        return painter().video(video, places.video_files(video))
     pose_list = _poses(gan, poses)
     if interpolate:
         file = places.video_file(interpolate)
@@ -162,9 +169,9 @@ def paint_files(
     return painter().images(pose_list, files)
 
 
-def _poses(gan: Gan, source: Path | None) -> list[Pose]:
-    if source is not None:
-        return read_poses(source, gan.graph)
+def _poses(gan: Gan, paths: Sequence[Path]) -> list[Pose]:
+    if paths:
+        return [pose for path in paths for pose in read_poses(path, gan.graph)]
     if not len(gan.poses):
         raise ValueError("this model carries no poses of its own; give --from")
     return [Pose(f"pose{index}", keypoints.cpu()) for index, keypoints in enumerate(gan.poses)]

@@ -87,6 +87,18 @@ def test_poses_of_one_name_are_painted_into_files_of_their_own(here, tmp_path):
     assert "wrote 3 images" in output
 
 
+def test_several_files_give_poses_in_their_order(here, tmp_path):
+    for name in ("red", "blue"):
+        Image.new("RGB", (64, 64), name).save(tmp_path / f"{name}.png")
+    files = ("--from", str(tmp_path / "red.png"), "--from", str(tmp_path / "blue.png"))
+    generate(*files, "--seeds", "1", "--out", str(tmp_path / "out"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"red-seed1.png", "blue-seed1.png", "grid.png"}
+    with VideoWriter(tmp_path / "film.mp4", fps=5) as writer:
+        writer.write(np.full((64, 64, 3), 90, np.uint8))
+    refused = generate(*files, "--from", str(tmp_path / "film.mp4"), "--out", str(tmp_path / "other"), expect=1)
+    assert_line_mentions(refused, tmp_path / "film.mp4", "video", "alone")
+
+
 def test_a_seed_paints_the_same_whatever_else_is_painted(here, tmp_path):
     generate("--seeds", "3-5", "--out", str(tmp_path / "a"))
     generate("--style", "4", "--out", str(tmp_path / "b"))
@@ -186,7 +198,7 @@ def test_what_generate_refuses(here, arguments, things):
 
 def test_the_numbers_of_keypoints_are_shown_for_a_gan_run(here, tmp_path):
     shown = run_cli("view-graph", "runs/gan/puppets", "--out", str(tmp_path / "graph"))
-    assert "runs/gan/puppets/graph.safetensors, 3 keypoints" in shown.output
+    assert_line_mentions(shown, "runs/gan/puppets/graph.safetensors", "3 keypoints")
     assert "laid on a circle" not in shown.output
     assert (tmp_path / "graph" / "graph.png").is_file()
 

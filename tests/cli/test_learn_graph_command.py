@@ -28,7 +28,7 @@ def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
     assert lines[:2] == ["recipe: paper", f"run: {folder}"]
     assert f"wrote {folder}/model.safetensors: the weights to use\n" in result.output
     assert_line_mentions(result, f"{folder}/graph.png", "learned graph")
-    assert lines[-1] == f"next: autolink-gen view-graph {folder}; autolink-gen detect PICTURES --model {folder}"
+    assert lines[-1] == f"next: autolink-gen view-graph {folder}; autolink-gen detect IMAGES --model {folder}"
     assert load_graph_model(folder).config.num_keypoints == 3
     assert np.asarray(Image.open(folder / "graph.png")).std() > 20
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -209,7 +209,7 @@ def test_one_keypoint_by_its_option() -> None:
 
 
 def test_a_batch_that_devices_cannot_share() -> None:
-    with raises_mentioning(ValueError, "batch_size 3", "2 devices", "multiple of 2"):
+    with raises_mentioning(ValueError, "training.batch_size 3", "2 devices", "multiple of 2"):
         share_batch(3, 2)
     assert share_batch(6, 2) == 3
 
