@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from autolink_gen.inference.transfer_files import TransferFiles
     from autolink_gen.inference.transfer_video import Look
     from autolink_gen.inference.view_graph import view_graph
-    from autolink_gen.models.autolink import AutoLink
     from autolink_gen.pretrained.features import inspect_cache, put_weights
     from autolink_gen.recipes import parse_overrides
     from autolink_gen.runs import Kind, RunFolder
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from autolink_gen.training.report import ending, resuming
 
 _MODULES = {
-    "AutoLink": "models.autolink",
     "Choices": "training.plans",
     "ClusterChoice": "clusters",
     "ClusterError": "clusters",
