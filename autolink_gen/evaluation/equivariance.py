@@ -1,4 +1,4 @@
-"""Whether keypoints move with the picture: an error that needs no labels."""
+"""Whether keypoints move with the image: an error that needs no labels."""
 
 from dataclasses import dataclass
 
@@ -18,18 +18,18 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.pixels import from_pixels, to_pixels
 
-MAX_PICTURES = 200
-SHIFT = 1 / 8  # of the picture's size, at most
+MAX_IMAGES = 200
+SHIFT = 1 / 8  # of the image's size, at most
 DEGREES = 15.0
 
 
 @dataclass(frozen=True)
 class Equivariance:
-    """How far keypoints found in moved pictures lie from the moved keypoints, in percent of the picture's width.
+    """How far keypoints found in moved images lie from the moved keypoints, in percent of the image's width.
 
-    Pictures are shifted by up to an eighth of their size, turned by up to 15 degrees, and mirrored; a mirrored
-    picture's keypoints may have changed names, the same ones in all pictures, as those of left and right hands do.
-    ``unrelated_percent`` is the distance from another picture's keypoints, for comparison.
+    Images are shifted by up to an eighth of their size, turned by up to 15 degrees, and mirrored; a mirrored
+    image's keypoints may have changed names, the same ones in all images, as those of left and right hands do.
+    ``unrelated_percent`` is the distance from another image's keypoints, for comparison.
     """
 
     shifted_percent: float
@@ -41,60 +41,62 @@ class Equivariance:
 
 def equivariance(
     graph: AutoLink,
-    pictures: Dataset[Tensor],
+    dataset: Dataset[Tensor],
     *,
-    max_pictures: int = MAX_PICTURES,
+    max_images: int = MAX_IMAGES,
     batch_size: int = 32,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Equivariance:
-    """Measure it on at most ``max_pictures`` spread over a data set of uint8 pictures (3, S, S).
+    """Measure it on at most ``max_pictures`` spread over a data set of uint8 images (3, S, S).
 
-    Raises ValueError where the data set has fewer than two pictures.
+    Raises ValueError where the data set has fewer than two images.
     """
-    with needs("eval", "comparing with mirrored pictures"):
+    with needs("eval", "comparing with mirrored images"):
         from scipy.optimize import linear_sum_assignment
-    size = len(pictures)  # type: ignore[arg-type]
+    size = len(dataset)  # type: ignore[arg-type]
     if size < 2:
-        raise ValueError(f"there are {size} pictures, and keypoints are compared between two; give more")
-    count = min(size, max_pictures)
-    batches = spread_batches(pictures, count=count, batch_size=batch_size)
+        raise ValueError(f"there are {size} images, and keypoints are compared between two; give more")
+    count = min(size, max_images)
+    batches = spread_batches(dataset, count=count, batch_size=batch_size)
     parts: list[list[Tensor]] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for batch in progress(batches, -(-count // batch_size), "equivariance"):
             images = batch.to(graph.edge_weights.device)
-            found = graph.detect(images)
-            check_found(found, name="the model")
-            shifted = _distances(graph, images, found, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0))
-            turned = _distances(graph, images, found, RandomAffine(DEGREES, padding_mode="border", p=1.0))
+            keypoints = graph.detect(images)
+            check_found(keypoints, name="the model")
+            shifted = _distances(
+                graph, images, keypoints, RandomAffine(0.0, (SHIFT, SHIFT), padding_mode="border", p=1.0)
+            )
+            turned = _distances(graph, images, keypoints, RandomAffine(DEGREES, padding_mode="border", p=1.0))
             mirrored = graph.detect(images.flip(-1))
-            parts.append([part.cpu().double() for part in (found, shifted, turned, mirrored)])
-    found, shifted, turned, mirrored = (torch.cat(part) for part in zip(*parts, strict=True))
+            parts.append([tensor.cpu().double() for tensor in (keypoints, shifted, turned, mirrored)])
+    keypoints, shifted, turned, mirrored = (torch.cat(tensor) for tensor in zip(*parts, strict=True))
     back = mirrored * torch.tensor([-1, 1])
-    unrelated = (found - found.roll(1, 0)).norm(dim=-1)
-    # Which keypoint of mirrored pictures is which: one for each.
-    names = linear_sum_assignment(_mean_distances(found.numpy(), back.numpy()))[1]
-    as_named = back[:, torch.from_numpy(names)]
+    unrelated = (keypoints - keypoints.roll(1, 0)).norm(dim=-1)
+    # Which keypoint of mirrored images is which: one for each.
+    names = linear_sum_assignment(_mean_distances(keypoints.numpy(), back.numpy()))[1]
+    matched = back[:, torch.from_numpy(names)]
     return Equivariance(
         shifted_percent=_percent(shifted),
         turned_percent=_percent(turned),
-        mirrored_percent=_percent((found - as_named).norm(dim=-1)),
+        mirrored_percent=_percent((keypoints - matched).norm(dim=-1)),
         unrelated_percent=_percent(unrelated),
         num_pictures=count,
     )
 
 
 def _distances(
-    graph: AutoLink, images: Float[Tensor, "B 3 S S"], found: Float[Tensor, "B K 2"], move: RandomAffine
+    graph: AutoLink, images: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], move: RandomAffine
 ) -> Float[Tensor, "B K"]:
-    """How far the keypoints of pictures that were moved lie from the keypoints, moved likewise, in [-1, 1]."""
+    """How far the keypoints of images that were moved lie from the keypoints, moved likewise, in [-1, 1]."""
     moved = move(images)
     matrix = move.transform_matrix
     assert matrix is not None
     size = images.shape[-1]
-    wanted = from_pixels(transform_points(matrix.to(found), to_pixels(found, size=size)), size=size)
-    return (graph.detect(moved) - wanted).norm(dim=-1)
+    expected = from_pixels(transform_points(matrix.to(keypoints), to_pixels(keypoints, size=size)), size=size)
+    return (graph.detect(moved) - expected).norm(dim=-1)
 
 
 def _percent(distances: Float[Tensor, "N K"]) -> float:
@@ -102,7 +104,7 @@ def _percent(distances: Float[Tensor, "N K"]) -> float:
     return float(distances.mean()) / 2 * 100
 
 
-def _mean_distances(found: Float[ndarray, "N K 2"], mirrored: Float[ndarray, "N K 2"]) -> Float[ndarray, "K K"]:
-    """How far each keypoint lies from each of mirrored pictures, on the mean of all pictures."""
-    distances: ndarray = np.linalg.norm(found[:, :, None] - mirrored[:, None], axis=-1).mean(axis=0)
+def _mean_distances(keypoints: Float[ndarray, "N K 2"], mirrored: Float[ndarray, "N K 2"]) -> Float[ndarray, "K K"]:
+    """How far each keypoint lies from each of mirrored images, on the mean of all images."""
+    distances: ndarray = np.linalg.norm(keypoints[:, :, None] - mirrored[:, None], axis=-1).mean(axis=0)
     return distances

@@ -46,17 +46,17 @@ def evaluate(
     images to test on; None: those it was trained on. ``max_test`` limits them.
 
     A graph is scored by ``protocol`` on ``landmarks``, a table, after a fit on ``max_fit`` images of ``fit_data`` with
-    ``fit_landmarks``, or with ``hold_out`` on every Nth person of the training part; with ``few_shot`` also after fits
+    ``fit_landmarks``, or with ``hold_out`` on every Nth person of the training split; with ``few_shot`` also after fits
     on so many images, as (1, 10, "all"). Without landmarks it is measured how keypoints follow moved images. A GAN may
     be scored by another graph too, the ``witness``, and with Inception's ``fid_weights``.
 
     Nothing is written unless asked for: all results to the folder ``out``, or the scores to ``json``, images or a video
-    to ``picture``, the map from keypoints to landmarks to ``regressor``.
+    to ``image``, the map from keypoints to landmarks to ``regressor``.
 
     Raises ValueError for a setting of another kind of run, for data without what is needed, and for a file that is
     there already without ``overwrite``.
     """
-    opened = RunFolder.find(run)
+    run_folder = RunFolder.find(run)
     settings = EvaluationSettings(
         data=None if data is None else os.fspath(data),
         data_root=_path(data_root),
@@ -72,13 +72,13 @@ def evaluate(
         fid_weights=_path(fid_weights),
     )
     outputs = Outputs(_path(out), _path(json), _path(picture), _path(regressor), overwrite)
-    settings.check_kind(opened, regressor=outputs.regressor)
+    settings.check_kind(run_folder, regressor=outputs.regressor)
     device = device or best_device()
-    if opened.kind == "gan":
-        return evaluate_gan_run(opened, settings, outputs, device=device, progress=progress)
-    if opened.kind == "transfer":
-        return evaluate_transfer_run(opened, settings, outputs, device=device, progress=progress)
-    return evaluate_graph_run(opened, settings, outputs, device=device, batch_size=batch_size, progress=progress)
+    if run_folder.kind == "gan":
+        return evaluate_gan_run(run_folder, settings, outputs, device=device, progress=progress)
+    if run_folder.kind == "transfer":
+        return evaluate_transfer_run(run_folder, settings, outputs, device=device, progress=progress)
+    return evaluate_graph_run(run_folder, settings, outputs, device=device, batch_size=batch_size, progress=progress)
 
 
 def _path(path: AnyPath | None) -> Path | None:

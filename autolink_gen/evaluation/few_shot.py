@@ -1,4 +1,4 @@
-"""How good named landmarks become when few pictures are labelled."""
+"""How good named landmarks become when few images are labelled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ DRAWS = 10
 
 @dataclass(frozen=True)
 class FewShotScore:
-    """The error of landmarks fitted on so many pictures: mean and standard deviation over draws of these pictures.
+    """The error of landmarks fitted on so many images: mean and standard deviation over draws of these images.
 
-    In percent of the picture's eye distance where ``by_eyes``, else of its width. A landmark that none of the
-    pictures drawn shows is left out of that draw. With all pictures there is one draw and no deviation.
+    In percent of the image's eye distance where ``by_eyes``, else of its width. A landmark that none of the
+    images drawn shows is left out of that draw. With all images there is one draw and no deviation.
     """
 
     num_pictures: int
@@ -39,9 +39,9 @@ def few_shot(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> list[FewShotScore]:
-    """For each number of pictures, draw so many of the fit part, fit on them, and score on the whole test part.
+    """For each number of images, draw so many of the fit split, fit on them, and score on the whole test split.
 
-    Landmarks are in [0, 1]. A count of all pictures, or more, is one draw. Raises ValueError for a count below 1.
+    Landmarks are in [0, 1]. A count of all images, or more, is one draw. Raises ValueError for a count below 1.
     """
     if min(counts, default=1) < 1:
         raise ValueError(f"few-shot counts are {list(counts)}; each must be 1 or more")
@@ -55,13 +55,15 @@ def few_shot(
         rows = np.random.default_rng([seed, count, draw]).choice(len(fit.true), count, replace=False)
         errors.setdefault(count, []).append(_error(_rows(fit, rows), test, by_eyes=by_eyes))
     return [
-        FewShotScore(count, len(found), float(np.mean(found)) * 100, float(np.std(found)) * 100, by_eyes)
-        for count, found in errors.items()
+        FewShotScore(
+            count, len(draw_errors), float(np.mean(draw_errors)) * 100, float(np.std(draw_errors)) * 100, by_eyes
+        )
+        for count, draw_errors in errors.items()
     ]
 
 
 def fitted_regressor(fit: Annotations, *, names: tuple[str, ...], graph: str) -> LandmarkRegressor:
-    """The regressor of all pictures of a part, with landmarks in [0, 1]."""
+    """The regressor of all images of a split, with landmarks in [0, 1]."""
     coefficients = fit_landmarks(fit.detected, fit.true, labelled_landmarks(fit), widths=fit.widths)
     return LandmarkRegressor(names, coefficients, graph, len(fit.true))
 
@@ -72,10 +74,10 @@ def _error(fit: Annotations, test: Annotations, *, by_eyes: bool) -> float:
     distances = np.linalg.norm(predicted - test.true, axis=-1)
     if by_eyes:
         distances = distances / eye_distances(test)[:, None]
-    shown = labelled_landmarks(test) & ~np.isnan(distances)
-    return float(distances[shown].mean())
+    is_labelled = labelled_landmarks(test) & ~np.isnan(distances)
+    return float(distances[is_labelled].mean())
 
 
-def _rows(part: Annotations, rows: Int[ndarray, "n"]) -> Annotations:
-    visible, widths = (None if values is None else values[rows] for values in (part.visible, part.widths))
-    return Annotations(part.detected[rows], part.true[rows], visible, widths=widths)
+def _rows(split: Annotations, rows: Int[ndarray, "n"]) -> Annotations:
+    visible, widths = (None if values is None else values[rows] for values in (split.visible, split.widths))
+    return Annotations(split.detected[rows], split.true[rows], visible, widths=widths)

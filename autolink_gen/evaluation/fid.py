@@ -1,4 +1,4 @@
-"""How far a set of painted pictures is from a set of real ones: Frechet and kernel distances of their features."""
+"""How far a set of painted images is from a set of real ones: Frechet and kernel distances of their features."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ def vgg16_features(path: Path | None = None) -> Extractor:
     """
     network = load_features("vgg16", path, layers=["relu5_3"])
 
-    def extract(pictures: Tensor) -> Tensor:
-        (maps,) = network(to_signed(pictures))
+    def extract(images: Tensor) -> Tensor:
+        (maps,) = network(to_signed(images))
         return maps.mean(dim=(2, 3))
 
     return extract
@@ -44,10 +44,10 @@ def inception_features(path: Path) -> Extractor:
     """
     with needs("fid", "FID"):
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    found = file_sha256(path)
-    if not found.startswith(_INCEPTION_SHA256):
+    digest = file_sha256(path)
+    if not digest.startswith(_INCEPTION_SHA256):
         raise ValueError(
-            f"{path} does not hold the weights of FID's InceptionV3: its sha256 begins {found[:8]}, not "
+            f"{path} does not hold the weights of FID's InceptionV3: its sha256 begins {digest[:8]}, not "
             f"{_INCEPTION_SHA256}; give pt_inception-2015-12-05-{_INCEPTION_SHA256}.pth of torch-fidelity"
         )
     weights = read_torch_file(path, remedy="fetch it again")
@@ -59,8 +59,8 @@ def inception_features(path: Path) -> Extractor:
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(plain)
         )
 
-    def extract(pictures: Tensor) -> Tensor:
-        features: Tensor = network((pictures * 255).round().clamp(0, 255).to(torch.uint8))[0]
+    def extract(images: Tensor) -> Tensor:
+        features: Tensor = network((images * 255).round().clamp(0, 255).to(torch.uint8))[0]
         return features
 
     return extract
@@ -73,18 +73,18 @@ def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
 
 
 def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:
-    """Batches in [0, 1] of ``count`` pictures, or of all there are, evenly spread over a set of uint8 pictures.
+    """Batches in [0, 1] of ``count`` images, or of all there are, evenly spread over a set of uint8 images.
 
-    Raises ValueError for pictures of another type.
+    Raises ValueError for images of another type.
     """
     size = len(dataset)  # type: ignore[arg-type]
     count = min(count, size)
     indices = evenly(size, count)
     for start in range(0, count, batch_size):
-        pictures = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
-        if pictures.dtype != torch.uint8:
-            raise ValueError(f"the data set must yield uint8 pictures, got {pictures.dtype}; multiply [0, 1] by 255")
-        yield pictures.float() / 255
+        images = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
+        if images.dtype != torch.uint8:
+            raise ValueError(f"the data set must yield uint8 images, got {images.dtype}; multiply [0, 1] by 255")
+        yield images.float() / 255
 
 
 def check_installed() -> None:
@@ -93,34 +93,34 @@ def check_installed() -> None:
         import torchmetrics  # noqa: F401
 
 
-def frechet_distance(one: Features, other: Features) -> float:
+def frechet_distance(first: Features, second: Features) -> float:
     """The Frechet distance between two sets of features, each taken as normal (Heusel et al. 2017, eq. 6)."""
     with needs("eval", "the Frechet distance"):
         from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(feature=_Given(one.shape[1]))
+    metric = FrechetInceptionDistance(feature=_PrecomputedFeatures(first.shape[1]))
     metric.set_dtype(torch.float64)
-    metric.update(one, real=True)
-    metric.update(other, real=False)
+    metric.update(first, real=True)
+    metric.update(second, real=False)
     return float(metric.compute())
 
 
-def kernel_distance(one: Features, other: Features, *, seed: int = 0) -> float:
+def kernel_distance(first: Features, second: Features, *, seed: int = 0) -> float:
     """The squared maximum mean discrepancy under a cubic kernel (Binkowski et al. 2018), unbiased: may be below 0."""
     with needs("eval", "the kernel distance"):
         from torchmetrics.image.kid import KernelInceptionDistance
 
-    subset = min(len(one), len(other), _MAX_SUBSET)
+    subset = min(len(first), len(second), _MAX_SUBSET)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # that it keeps all features, which are here already
         torch.manual_seed(seed)
-        metric = KernelInceptionDistance(feature=_Given(one.shape[1]), subset_size=subset, subsets=20)
-        metric.update(one, real=True)
-        metric.update(other, real=False)
+        metric = KernelInceptionDistance(feature=_PrecomputedFeatures(first.shape[1]), subset_size=subset, subsets=20)
+        metric.update(first, real=True)
+        metric.update(second, real=False)
         return float(metric.compute()[0])
 
 
-class _Given(nn.Identity):
+class _PrecomputedFeatures(nn.Identity):
     """Stands where the metrics want a network: the features are there already."""
 
     def __init__(self, num_features: int) -> None:

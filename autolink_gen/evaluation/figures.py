@@ -37,7 +37,7 @@ class GridReport:
     file: Path
 
     def __str__(self) -> str:
-        return f"model: {self.run}\nwrote {self.file}: the graph on {self.num_images} pictures of {self.data}"
+        return f"model: {self.run}\nwrote {self.file}: the graph on {self.num_images} images of {self.data}"
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ def draw_grid(
     ``overwrite``, for too many images, and where nothing says which data they are.
     """
     if rows * cols > _MAX_CELLS:
-        raise ValueError(f"{rows} rows of {cols} are more than {_MAX_CELLS} pictures; give fewer")
+        raise ValueError(f"{rows} rows of {cols} are more than {_MAX_CELLS} images; give fewer")
     if out is not None and out.suffix.lower() not in _ENDINGS:
         raise ValueError(f"--out: {out} must end in {' or '.join(_ENDINGS[:2])}")
-    opened = RunFolder.find(run, kind="graph")
-    file = out or opened.output("figure.png")
+    run_folder = RunFolder.find(run, kind="graph")
+    file = out or run_folder.output("figure.png")
     check_free(file, overwrite=overwrite)
-    source = EvaluationSettings(data=data, data_root=data_root).on_data_of(opened).source
-    graph = load_graph_model(opened, device=device or best_device())
+    source = EvaluationSettings(data=data, data_root=data_root).on_data_of(run_folder).source
+    graph = load_graph_model(run_folder, device=device or best_device())
     images = source.images("test", size=max(look.size, graph.config.input_size), fit=graph.config.fit)
     batches = _random_batches(len(images), rows * cols, seed=seed)  # type: ignore[arg-type]
     tiles: list[ndarray] = []
@@ -92,13 +92,13 @@ def draw_grid(
         batch = torch.stack([images[index] for index in indices]).float() / 255
         tiles += _overlays(graph, batch, look)
     write_picture(file, image_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
-    return GridReport(opened, source.text, len(tiles), file)
+    return GridReport(run_folder, source.text, len(tiles), file)
 
 
 def _random_batches(num_images: int, count: int, *, seed: int) -> list[list[int]]:
     """Batches of indices of images, each drawn at most once."""
-    chosen = np.random.default_rng(seed).permutation(num_images)[:count].tolist()
-    return [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
+    indices = np.random.default_rng(seed).permutation(num_images)[:count].tolist()
+    return [indices[i : i + _BATCH] for i in range(0, len(indices), _BATCH)]
 
 
 def _overlays(graph: AutoLink, images: Float[Tensor, "B 3 S S"], look: GridLook) -> list[UInt8[ndarray, "s s 3"]]:
@@ -107,9 +107,9 @@ def _overlays(graph: AutoLink, images: Float[Tensor, "B 3 S S"], look: GridLook)
     keypoints = graph.detect(images)
     weights = graph.edge_weights.detach()
     scaled = weights / weights.max().clamp_min(1e-12) + look.offset
-    drawn = edge_map(keypoints, scaled, sigma2=look.sigma2, size=look.size)
+    edge_maps = edge_map(keypoints, scaled, sigma2=look.sigma2, size=look.size)
     small = F.interpolate(images, (look.size, look.size), mode="bilinear", antialias=True)
-    tiles = blend_edges(small, drawn)
+    tiles = blend_edges(small, edge_maps)
     if not look.points:
         return list(tiles)
     places = keypoints.cpu().double().numpy()

@@ -1,4 +1,4 @@
-"""How good a GAN is: its pictures beside real ones, and whether they keep the structure and the style asked for."""
+"""How good a GAN is: its images beside real ones, and whether they keep the structure and the style asked for."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -27,10 +27,10 @@ _BATCH = 25
 
 
 class Structure(NamedTuple):
-    """How well pictures keep the poses asked for.
+    """How well images keep the poses asked for.
 
-    ``percent``: the median over pictures of the mean distance of the keypoints detected in what was painted from
-    those asked for, in % of the width; ``shuffled_percent``: the same from another picture's.
+    ``percent``: the median over images of the mean distance of the keypoints detected in what was painted from
+    those asked for, in % of the width; ``shuffled_percent``: the same from another image's.
     """
 
     percent: float
@@ -47,10 +47,10 @@ class GanScores:
     """The scores of a GAN on N poses, a style each.
 
     ``structure`` by the keypoints of the graph that is painted on, ``witness`` by those of another graph, which the
-    GAN has not seen: there, the keypoints asked for are those in the real pictures that the poses are of.
-    ``style_same``, ``style_other``: mean LPIPS between two pictures in different poses, of one style and of two.
+    GAN has not seen: there, the keypoints asked for are those in the real images that the poses are of.
+    ``style_same``, ``style_other``: mean LPIPS between two images in different poses, of one style and of two.
     ``diversity``: mean LPIPS between two styles on one pose. ``distances``: Frechet and kernel distances to real
-    pictures by name, each beside that of ``real_...``, other real pictures.
+    images by name, each beside that of ``real_...``, other real images.
     """
 
     num_pictures: int
@@ -67,15 +67,15 @@ class GanScores:
         distances = values.pop("distances")
         for name, score in {"structure": values.pop("structure"), "witness": values.pop("witness")}.items():
             if score is not None:
-                parts = {"percent": score.percent, "shuffled_percent": score.shuffled_percent, "ratio": score.ratio}
-                values |= {f"{name}_{part}": value for part, value in parts.items()}
+                by_suffix = {"percent": score.percent, "shuffled_percent": score.shuffled_percent, "ratio": score.ratio}
+                values |= {f"{name}_{suffix}": value for suffix, value in by_suffix.items()}
         return {**values, **distances}
 
 
-class _Painted(NamedTuple):
+class _PaintedImages(NamedTuple):
     """Images in [0, 1]: in the style of each pose, in another style, and on another pose."""
 
-    asked: Tensor
+    original: Tensor
     restyled: Tensor
     reposed: Tensor
 
@@ -92,40 +92,40 @@ def evaluate_gan(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> GanScores:
-    """Score a GAN on the poses of ``count`` real pictures, or of all there are.
+    """Score a GAN on the poses of ``count`` real images, or of all there are.
 
-    ``others`` are the training pictures, whose distance to ``real`` is the floor; ``extractors`` gives the name of
+    ``others`` are the training images, whose distance to ``real`` is the floor; ``extractors`` gives the name of
     each kind of features, as in ``fd_NAME``; ``perceptual`` is LPIPS; ``witness`` is a graph that the GAN has not
-    seen. Raises ValueError for fewer than two pictures.
+    seen. Raises ValueError for fewer than two images.
     """
     count = min(count, len(real))  # type: ignore[arg-type]
     if count < 2:
-        raise ValueError(f"{count} picture is too few to evaluate a GAN on: give at least 2")
+        raise ValueError(f"{count} image is too few to evaluate a GAN on: give at least 2")
     keypoints = _detect(gan.graph, spread_batches(real, count=count))
     z = torch.randn(2, count, gan.style_size, generator=torch.Generator().manual_seed(seed))
     batches = list(progress(_paint(gan, keypoints, z.to(keypoints)), -(-count // _BATCH), "paint"))
-    painted = _Painted(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-    structure = structure_of(painted.asked, keypoints, graph=gan.graph)
-    witnessed = None
+    painted = _PaintedImages(*(torch.cat(tensors) for tensors in zip(*batches, strict=True)))
+    structure = structure_of(painted.original, keypoints, graph=gan.graph)
+    witness_structure = None
     if witness is not None:
-        seen = _detect(witness, spread_batches(real, count=count))
-        witnessed = structure_of(painted.asked, seen, graph=witness)
+        witness_keypoints = _detect(witness, spread_batches(real, count=count))
+        witness_structure = structure_of(painted.original, witness_keypoints, graph=witness)
     same, other, diversity = _style_distances(painted, perceptual)
     distances = {}
     for name, extract in extractors.items():
         steps = -(-count // _BATCH)
-        wanted = progress(spread_batches(real, count=count, batch_size=_BATCH), steps, f"{name} of real pictures")
-        reference = features_of(iter(wanted), extract)
-        sets = {"": _batches(painted.asked)}
+        real_batches = progress(spread_batches(real, count=count, batch_size=_BATCH), steps, f"{name} of real images")
+        reference = features_of(iter(real_batches), extract)
+        sets = {"": _batches(painted.original)}
         if others is not None:
             sets["real_"] = spread_batches(others, count=count, batch_size=_BATCH)
-        for prefix, pictures in sets.items():
-            watched = progress(pictures, steps, f"{prefix}{name}")
-            features = features_of(iter(watched), extract)
+        for prefix, images in sets.items():
+            painted_batches = progress(images, steps, f"{prefix}{name}")
+            features = features_of(iter(painted_batches), extract)
             frechet, kernel = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
             distances[prefix + frechet] = frechet_distance(reference, features)
             distances[prefix + kernel] = kernel_distance(reference, features)
-    return GanScores(count, structure, witnessed, same, other, diversity, distances)
+    return GanScores(count, structure, witness_structure, same, other, diversity, distances)
 
 
 def structure_of(painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: AutoLink) -> Structure:
@@ -135,16 +135,16 @@ def structure_of(painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N 
     """
     detected, linked = _detect(graph, _batches(painted)), linked_keypoints(graph.edge_weights)
     both = []
-    for wanted in (keypoints, keypoints[elsewhere(len(keypoints))]):
-        distances = (detected - wanted)[:, linked].norm(dim=-1).mean(dim=1)
+    for target in (keypoints, keypoints[elsewhere(len(keypoints))]):
+        distances = (detected - target)[:, linked].norm(dim=-1).mean(dim=1)
         both.append(float(distances.median()) / 2 * 100)
     return Structure(*both)
 
 
 def elsewhere(count: int) -> Int64[Tensor, "N"]:
-    """For each of ``count`` pictures another one, drawn at random, but always the same.
+    """For each of ``count`` images another one, drawn at random, but always the same.
 
-    Not its neighbour: neighbours in a data set are often pictures of one person in nearly one pose.
+    Not its neighbour: neighbours in a data set are often images of one person in nearly one pose.
     """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     others = torch.empty_like(order)
@@ -152,29 +152,31 @@ def elsewhere(count: int) -> Int64[Tensor, "N"]:
     return others
 
 
-def _style_distances(painted: _Painted, perceptual: Distance) -> tuple[float, float, float]:
+def _style_distances(painted: _PaintedImages, perceptual: Distance) -> tuple[float, float, float]:
     with torch.no_grad():
         same, other, diversity = (
-            torch.cat([perceptual(a, b).flatten() for a, b in zip(_batches(one), _batches(two), strict=True)]).mean()
-            for one, two in (
-                (painted.asked, painted.reposed),
+            torch.cat(
+                [perceptual(a, b).flatten() for a, b in zip(_batches(first), _batches(second), strict=True)]
+            ).mean()
+            for first, second in (
+                (painted.original, painted.reposed),
                 (painted.restyled, painted.reposed),
-                (painted.asked, painted.restyled),
+                (painted.original, painted.restyled),
             )
         )
     return float(same), float(other), float(diversity)
 
 
-def _paint(gan: Gan, keypoints: Tensor, z: Tensor) -> Iterator[_Painted]:
-    moved = keypoints[elsewhere(len(keypoints))]
+def _paint(gan: Gan, keypoints: Tensor, z: Tensor) -> Iterator[_PaintedImages]:
+    other_poses = keypoints[elsewhere(len(keypoints))]
     for start in range(0, len(keypoints), _BATCH):
-        part = slice(start, start + _BATCH)
-        pairs = ((keypoints, z[0]), (keypoints, z[1]), (moved, z[0]))
-        yield _Painted(*(gan.generate(points[part], styles[part]).cpu() for points, styles in pairs))
+        rows = slice(start, start + _BATCH)
+        pairs = ((keypoints, z[0]), (keypoints, z[1]), (other_poses, z[0]))
+        yield _PaintedImages(*(gan.generate(points[rows], styles[rows]).cpu() for points, styles in pairs))
 
 
-def _batches(pictures: Tensor) -> Iterator[Tensor]:
-    return iter(pictures.split(_BATCH))
+def _batches(images: Tensor) -> Iterator[Tensor]:
+    return iter(images.split(_BATCH))
 
 
 def _detect(graph: AutoLink, batches: Iterator[Tensor]) -> Tensor:

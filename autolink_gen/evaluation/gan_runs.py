@@ -67,7 +67,7 @@ class GanEvaluation(Evaluation):
 
 
 def evaluate_gan_run(
-    run: RunFolder, asked: EvaluationSettings, outputs: Outputs, *, device: str, progress: Progress
+    run: RunFolder, requested: EvaluationSettings, outputs: Outputs, *, device: str, progress: Progress
 ) -> GanEvaluation:
     """Score a GAN on held-out images, and write what is asked for. Raises ValueError as `evaluate` does."""
     files = ResultFiles(
@@ -76,9 +76,9 @@ def evaluate_gan_run(
         outputs,
         endings={"json": ".json", "picture": ".png"},
         images=_IMAGE_ENDINGS,
-        settings=asked.to_dict(),
+        settings=requested.to_dict(),
     )
-    settings, gan = asked.on_data_of(run), load_gan(run, device=device)
+    settings, gan = requested.on_data_of(run), load_gan(run, device=device)
     witness = None
     if settings.witness is not None:
         witness = load_graph_model(RunFolder.find(settings.witness, kind="graph"), device=device)
@@ -98,32 +98,32 @@ def evaluate_gan_run(
         count=settings.max_test or _MAX_IMAGES,
         progress=progress,
     )
-    which = "training" if held_out is None else "held-out"
-    note = f"model: {run}{without_text(gan.graph)}; {which} pictures of {source.text}"
+    split = "training" if held_out is None else "held-out"
+    note = f"model: {run}{without_text(gan.graph)}; {split} images of {source.text}"
     report = GanEvaluation(model=str(run.path), data=source.text, notes=(note,), gan=scores)
     files.write_scores(report)
     if (file := files.place("picture")) is not None:
         write_picture(file, _grid(gan, real))
-        files.written.append((file, "above real pictures with their graph, below a row a style on their poses"))
+        files.written.append((file, "above real images with their graph, below a row a style on their poses"))
     return replace(report, files=tuple(files.written))
 
 
 def gan_lines(scores: GanScores) -> list[str]:
     """The scores of a GAN in words."""
     few = "; distances grow where there are fewer than 500" if scores.num_pictures < 500 else ""
-    lines = [f"{scores.num_pictures} pictures, a style and a pose each{few}"]
+    lines = [f"{scores.num_pictures} images, a style and a pose each{few}"]
     for name, value in scores.distances.items():
         if not name.startswith("real_"):
             floor = scores.distances.get(f"real_{name}")
-            remark = f" (training pictures {floor:.4g})" if floor is not None else ""
+            remark = f" (training images {floor:.4g})" if floor is not None else ""
             if value < 0:
-                remark += "; below 0 is chance, no difference was found: more pictures tell more"
+                remark += "; below 0 is chance, no difference was found: more images tell more"
             lines.append(f"{name}: {value:.4g}{remark}")
-    kept = {"structure": scores.structure, "structure by the witness": scores.witness}
+    structures = {"structure": scores.structure, "structure by the witness": scores.witness}
     lines += [
         f"{name}: keypoints {score.percent:.2f} % of the width from those asked for, "
         f"{score.shuffled_percent:.2f} % from shuffled ones (ratio {score.ratio:.2f})"
-        for name, score in kept.items()
+        for name, score in structures.items()
         if score is not None
     ]
     return [

@@ -87,7 +87,7 @@ class GraphEvaluation(Evaluation):
 def _landmark_lines(report: LandmarkReport, names: Sequence[str]) -> list[str]:
     """The scores on landmarks, each by its name where it has one."""
     what, scale = IN_TABLES[report.protocol]
-    name, length = ("NME", "eye distance") if report.by_eyes else ("mean distance", "picture's width")
+    name, length = ("NME", "eye distance") if report.by_eyes else ("mean distance", "image's width")
     mean_pose = f"mean pose {report.error_mean_pose_percent:.1f} %"
     mean_error = f"{name}: {report.error_percent:.2f} % of the {length} ({mean_pose})"
     return [
@@ -95,7 +95,7 @@ def _landmark_lines(report: LandmarkReport, names: Sequence[str]) -> list[str]:
         f"(mean pose {scale * report.score_mean_pose:.2f})",
         *([] if math.isclose(scale * report.score, report.error_percent) else [mean_error]),
         f"PCK@{report.pck_threshold:g} of the {length}: {report.pck_percent:.1f} %",
-        f"mean absolute error of a coordinate: {report.mae_percent:.2f} % of the picture's size",
+        f"mean absolute error of a coordinate: {report.mae_percent:.2f} % of the image's size",
         f"{name} of each landmark, in %:",
         *_each_landmark(report, names),
     ]
@@ -105,8 +105,8 @@ def _each_landmark(report: LandmarkReport, names: Sequence[str]) -> list[str]:
     errors = report.per_landmark_percent
     if means := report.parts_percent():
         return [
-            f"  {part} {first}-{last}, mean {mean:.1f}: {_row(errors[first : last + 1])}"
-            for (part, first, last), mean in zip(FACE_PARTS, means, strict=True)
+            f"  {region} {first}-{last}, mean {mean:.1f}: {_row(errors[first : last + 1])}"
+            for (region, first, last), mean in zip(FACE_PARTS, means, strict=True)
         ]
     if names:
         return [f"  {landmark}: {error:.1f}" for landmark, error in zip(names, errors, strict=True)]
@@ -120,13 +120,13 @@ def _row(errors: Sequence[float]) -> str:
 
 def _leak_lines(leak: AppearanceLeak) -> list[str]:
     lines = [
-        f"appearance leak: keypoints alone tell {100 * leak.appearance_leak:.1f} % of the variance of a picture's mean "
-        f"colour (another picture's {100 * leak.appearance_leak_shuffled:.1f} %; the less, the better), "
-        f"{leak.appearance_leak_pictures} pictures"
+        f"appearance leak: keypoints alone tell {100 * leak.appearance_leak:.1f} % of the variance of an image's mean "
+        f"colour (another image's {100 * leak.appearance_leak_shuffled:.1f} %; the less, the better), "
+        f"{leak.appearance_leak_pictures} images"
     ]
     if leak.class_leak is not None and leak.class_leak_shuffled is not None and leak.class_share is not None:
         lines.append(
-            f"  and the class of {100 * leak.class_leak:.1f} % of the pictures (another picture's "
+            f"  and the class of {100 * leak.class_leak:.1f} % of the images (another image's "
             f"{100 * leak.class_leak_shuffled:.1f} %; the largest class has {100 * leak.class_share:.1f} %)"
         )
     return lines
@@ -134,22 +134,22 @@ def _leak_lines(leak: AppearanceLeak) -> list[str]:
 
 def _few_shot_lines(scores: Sequence[FewShotScore]) -> list[str]:
     by_eyes = any(score.by_eyes for score in scores)
-    length = "eye distance" if by_eyes else "picture's width"
+    length = "eye distance" if by_eyes else "image's width"
     return [
-        f"landmarks by a map for few labelled pictures (ridge), as --regressor has it, mean error in % of the {length} "
+        f"landmarks by a map for few labelled images (ridge), as --regressor has it, mean error in % of the {length} "
         f"± deviation over draws:",
         *(f"  {_few_shot_line(score)}" for score in scores),
     ]
 
 
 def _few_shot_line(score: FewShotScore) -> str:
-    pictures = f"{counted(score.num_pictures, 'picture'):<14}{score.mean_percent:6.2f}"
-    return f"{pictures} ± {score.deviation_percent:.2f} ({score.draws} draws)" if score.draws > 1 else pictures
+    text = f"{counted(score.num_pictures, 'image'):<14}{score.mean_percent:6.2f}"
+    return f"{text} ± {score.deviation_percent:.2f} ({score.draws} draws)" if score.draws > 1 else text
 
 
 def _equivariance_line(error: Equivariance) -> str:
     return (
-        f"keypoints of {error.num_pictures} moved pictures, off in % of the width: shifted "
+        f"keypoints of {error.num_pictures} moved images, off in % of the width: shifted "
         f"{error.shifted_percent:.1f}, turned {error.turned_percent:.1f}, mirrored {error.mirrored_percent:.1f} "
-        f"(another picture's {error.unrelated_percent:.1f})"
+        f"(another image's {error.unrelated_percent:.1f})"
     )

@@ -17,25 +17,30 @@ from autolink_gen.data.published.sets import PUPPETS
 from autolink_gen.data.puppets.dataset import JOINT_NAMES
 from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.evaluation import leak
-from autolink_gen.evaluation.equivariance import MAX_PICTURES, equivariance
+from autolink_gen.evaluation.equivariance import MAX_IMAGES, equivariance
 from autolink_gen.evaluation.few_shot import FewShotScore, few_shot, fitted_regressor
 from autolink_gen.evaluation.graph_reports import GraphEvaluation
 from autolink_gen.evaluation.graph_splits import notes_on_splits, read_splits, trained_on_note
 from autolink_gen.evaluation.landmarks import Annotations, labelled_landmarks, predict
+from autolink_gen.evaluation.leak_samples import (
+    LeakSamples,
+    samples_of_annotations,
+    samples_of_images,
+    samples_of_puppets,
+)
 from autolink_gen.evaluation.outputs import Outputs, Result, ResultFiles, graphs_beside
 from autolink_gen.evaluation.puppets import PuppetResults, PuppetScores, evaluate_puppets, untrained_like
 from autolink_gen.evaluation.report import (
     LandmarkReport,
     check_protocol,
     default_protocol,
+    image_errors,
     landmark_errors,
-    picture_errors,
     report_landmarks,
 )
-from autolink_gen.evaluation.seen import Seen, see_annotated, see_pictures, see_puppets
 from autolink_gen.evaluation.settings import EvaluationSettings
 from autolink_gen.evaluation.showcase import Predictions, best_and_worst, from_normalised, spread_graphs
-from autolink_gen.evaluation.splits import Part, annotate, overlap
+from autolink_gen.evaluation.splits import AnnotatedSplit, annotate, overlap
 from autolink_gen.inference.landmark_regressor import graph_fingerprint, landmark_names
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import named_as
@@ -45,13 +50,13 @@ _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """What was scored with labels: parts with landmarks in [0, 1] and their names, what was seen, the report's part."""
+class _LabelledScores:
+    """The results of a graph on labelled images, and the splits they come from."""
 
     fit: Annotations
     test: Annotations
     names: tuple[str, ...]
-    seen: Seen
+    samples: LeakSamples
     predictions: Predictions
     by_eyes: bool = False
     notes: tuple[str, ...] = ()
@@ -64,7 +69,7 @@ class _Scored:
 
 def evaluate_graph_run(
     run: RunFolder,
-    asked: EvaluationSettings,
+    requested: EvaluationSettings,
     outputs: Outputs,
     *,
     device: str,
@@ -72,7 +77,7 @@ def evaluate_graph_run(
     progress: Progress,
 ) -> GraphEvaluation:
     """Score a graph, and write what is asked for. Raises ValueError as `evaluate` does."""
-    settings = asked.on_data_of(run, default=PUPPETS)
+    settings = requested.on_data_of(run, default=PUPPETS)
     is_labelled = isinstance(settings.source, PuppetSource) or outputs.regressor is not None or settings.has_landmarks()
     endings: dict[Result, str] = {"json": ".json"}
     if is_labelled:
@@ -114,18 +119,18 @@ def _score_unlabelled(
     batch_size: int,
     progress: Progress,
 ) -> GraphEvaluation:
-    most = min(leak.MAX_PICTURES, settings.max_test or leak.MAX_PICTURES)
-    seen = see_pictures(
-        graph, images, source=settings.source, max_pictures=most, batch_size=batch_size, progress=progress
+    max_images = min(leak.MAX_IMAGES, settings.max_test or leak.MAX_IMAGES)
+    samples = samples_of_images(
+        graph, images, source=settings.source, max_images=max_images, batch_size=batch_size, progress=progress
     )
-    told, notes = _leak(seen)
+    appearance_leak, notes = _leak(samples)
     report = GraphEvaluation(
         model=str(run.path),
         data=settings.source.text,
         notes=(f"model: {run}", "no landmarks: scored without", *notes),
-        leak=told,
+        leak=appearance_leak,
         equivariance=equivariance(
-            graph, images, max_pictures=_most(settings), batch_size=batch_size, progress=progress
+            graph, images, max_images=_max_images(settings), batch_size=batch_size, progress=progress
         ),
     )
     files.write_scores(report)
@@ -145,13 +150,13 @@ def _score_labelled(
     on_puppets = isinstance(settings.source, PuppetSource)
     score = _score_puppets if on_puppets else _score_landmarks
     scored = score(run, graph, settings, batch_size=batch_size, progress=progress)
-    told, leak_notes = _leak(scored.seen)
+    appearance_leak, leak_notes = _leak(scored.samples)
     few, few_notes = _few_shot(scored, settings.few_shot, progress=progress)
     report = GraphEvaluation(
         model=str(run.path),
         data=settings.source.text,
         notes=(f"model: {run}", *scored.notes, *leak_notes, *few_notes),
-        leak=told,
+        leak=appearance_leak,
         few_shot=few,
         landmarks=scored.landmarks,
         landmark_names=scored.landmark_names,
@@ -159,7 +164,7 @@ def _score_labelled(
         puppets=scored.puppets,
         untrained=scored.untrained,
         equivariance=equivariance(
-            graph, images, max_pictures=_most(settings), batch_size=batch_size, progress=progress
+            graph, images, max_images=_max_images(settings), batch_size=batch_size, progress=progress
         ),
     )
     _write_regressor(graph, scored, files)
@@ -168,31 +173,31 @@ def _score_labelled(
     return report
 
 
-def _most(settings: EvaluationSettings) -> int:
-    return min(MAX_PICTURES, settings.max_test or MAX_PICTURES)
+def _max_images(settings: EvaluationSettings) -> int:
+    return min(MAX_IMAGES, settings.max_test or MAX_IMAGES)
 
 
 def _score_landmarks(
     run: RunFolder, graph: AutoLink, settings: EvaluationSettings, *, batch_size: int, progress: Progress
-) -> _Scored:
-    fit_part, test_part = read_splits(settings)
-    num_fitted, num_keypoints = overlap(fit_part, test_part), graph.config.num_keypoints
-    split_notes = notes_on_splits(fit_part, test_part, num_fitted=num_fitted, num_keypoints=num_keypoints)
+) -> _LabelledScores:
+    fit_split, test_split = read_splits(settings)
+    num_fitted, num_keypoints = overlap(fit_split, test_split), graph.config.num_keypoints
+    split_notes = notes_on_splits(fit_split, test_split, num_fitted=num_fitted, num_keypoints=num_keypoints)
     notes = [trained_on_note(run, settings), *split_notes]
-    num_landmarks, names = test_part.table.points.shape[1], test_part.table.names
+    num_landmarks, names = test_split.table.points.shape[1], test_split.table.names
     protocol = settings.protocol or default_protocol(settings.source.text, num_landmarks)
     check_protocol(protocol, num_landmarks, names=names)
     fit, test = (
-        annotate(graph, part, batch_size=batch_size, label=label, progress=progress)
-        for label, part in (("fit", fit_part), ("test", test_part))
+        annotate(graph, split, batch_size=batch_size, label=label, progress=progress)
+        for label, split in (("fit", fit_split), ("test", test_split))
     )
     report = report_landmarks(fit, test, protocol=protocol)
-    return _Scored(
+    return _LabelledScores(
         fit,
         test,
         tuple(names or landmark_names(num_landmarks)),
-        see_annotated(test_part, test),
-        _landmark_predictions(test_part, fit, test, report),
+        samples_of_annotations(test_split, test),
+        _landmark_predictions(test_split, fit, test, report),
         by_eyes=report.by_eyes,
         notes=tuple(note for note in notes if note),
         landmarks=report,
@@ -203,51 +208,51 @@ def _score_landmarks(
 
 def _score_puppets(
     run: RunFolder, graph: AutoLink, settings: EvaluationSettings, *, batch_size: int, progress: Progress
-) -> _Scored:
+) -> _LabelledScores:
     settings.check_puppets()
     numbers = {"num_fit": settings.max_fit, "num_test": settings.max_test}
-    given = {name: number for name, number in numbers.items() if number is not None}
+    limits = {name: number for name, number in numbers.items() if number is not None}
     learned, untrained = (
-        evaluate_puppets(model, batch_size=batch_size, progress=progress, **given)
+        evaluate_puppets(model, batch_size=batch_size, progress=progress, **limits)
         for model in (graph, untrained_like(graph))
     )
     size = graph.config.input_size
-    fit, test = (replace(part, true=from_normalised(part.true, size=size)) for part in (learned.fit, learned.test))
-    return _Scored(
+    fit, test = (replace(split, true=from_normalised(split.true, size=size)) for split in (learned.fit, learned.test))
+    return _LabelledScores(
         fit,
         test,
         tuple(JOINT_NAMES),
-        see_puppets(learned.fit, learned.test),
+        samples_of_puppets(learned.fit, learned.test),
         _puppet_predictions(learned),
         puppets=learned.scores,
         untrained=untrained.scores,
     )
 
 
-def _leak(seen: Seen) -> tuple[leak.AppearanceLeak | None, list[str]]:
+def _leak(samples: LeakSamples) -> tuple[leak.AppearanceLeak | None, list[str]]:
     """How much of the colours, and of the classes, follows from keypoints; a note where too few images tell."""
-    if len(seen) < leak.MIN_PICTURES:
-        return None, [f"appearance leak: not measured on {counted(len(seen), 'picture')}, it takes {leak.MIN_PICTURES}"]
-    return leak.appearance_leak(seen.keypoints, seen.colours, classes=seen.classes, groups=seen.groups), []
+    if len(samples) < leak.MIN_IMAGES:
+        return None, [f"appearance leak: not measured on {counted(len(samples), 'image')}, it takes {leak.MIN_IMAGES}"]
+    return leak.appearance_leak(samples.keypoints, samples.colours, classes=samples.classes, groups=samples.groups), []
 
 
 def _few_shot(
-    scored: _Scored, counts: tuple[int | None, ...] | None, *, progress: Progress
+    scored: _LabelledScores, counts: tuple[int | None, ...] | None, *, progress: Progress
 ) -> tuple[tuple[FewShotScore, ...] | None, list[str]]:
     """How good landmarks become on few images, None: all; and a note where there are not so many."""
     if counts is None:
         return None, []
-    most = len(scored.fit.true)
-    too_many = ", ".join(str(count) for count in counts if count and count > most)
-    notes = [f"few-shot: {too_many} are more than the {most} pictures to fit on"] if too_many else []
-    numbers = [most if count is None else count for count in counts]
+    num_images = len(scored.fit.true)
+    too_many = ", ".join(str(count) for count in counts if count and count > num_images)
+    notes = [f"few-shot: {too_many} are more than the {num_images} images to fit on"] if too_many else []
+    numbers = [num_images if count is None else count for count in counts]
     return tuple(few_shot(scored.fit, scored.test, numbers, by_eyes=scored.by_eyes, progress=progress)), notes
 
 
 # ---- what is written ----
 
 
-def _write_regressor(graph: AutoLink, scored: _Scored, files: ResultFiles) -> None:
+def _write_regressor(graph: AutoLink, scored: _LabelledScores, files: ResultFiles) -> None:
     """Write the map from keypoints to named landmarks, where it is asked for."""
     if (file := files.place("regressor")) is not None:
         fitted_regressor(scored.fit, names=scored.names, graph=graph_fingerprint(graph.edge_weights)).save(file)
@@ -260,19 +265,21 @@ def _write_images(graph: AutoLink, predictions: Predictions, files: ResultFiles)
         files.written.append((file, "the best and the worst (green: true, red: predicted), and their graphs"))
         graphs = graphs_beside(file)
         write_picture(graphs, spread_graphs(predictions, graph.edge_weights))
-        files.written.append((graphs, "the graph on an even choice of the test pictures"))
+        files.written.append((graphs, "the graph on an even choice of the test images"))
 
 
-def _landmark_predictions(part: Part, fit: Annotations, test: Annotations, report: LandmarkReport) -> Predictions:
+def _landmark_predictions(
+    split: AnnotatedSplit, fit: Annotations, test: Annotations, report: LandmarkReport
+) -> Predictions:
     predicted = predict(fit, test)
     errors = landmark_errors(predicted, test, by_eyes=report.by_eyes)
     return Predictions(
-        picture=part.picture,
+        read_image=split.image,
         keypoints=test.detected,
         predicted=predicted,
         true=test.true,
         visible=labelled_landmarks(test),
-        errors_percent=picture_errors(errors) * 100,
+        errors_percent=image_errors(errors) * 100,
     )
 
 
@@ -281,7 +288,7 @@ def _puppet_predictions(results: PuppetResults) -> Predictions:
     joints: Float[ndarray, "N P 2"] = np.stack([sample.joints for sample in results.samples]).astype(np.float64)
     distances = np.linalg.norm(results.predicted_joints - joints, axis=-1)
     return Predictions(
-        picture=lambda index: results.samples[index].picture,
+        read_image=lambda index: results.samples[index].picture,
         keypoints=results.test.detected,
         predicted=from_normalised(results.predicted_joints, size=size),
         true=from_normalised(joints, size=size),

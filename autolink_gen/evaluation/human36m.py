@@ -12,7 +12,7 @@ PAIRS = (
     (1, 6), (2, 7), (3, 8), (4, 9), (5, 10),
     (17, 25), (18, 26), (19, 27), (20, 28), (21, 28), (22, 30), (23, 31),
 )  # fmt: skip
-SETTLED = 10  # swapping ends when at most so many pictures would change
+SETTLED = 10  # swapping ends when at most so many images would change
 MAX_ROUNDS = 100
 OUTLIER_SD = 3.0
 
@@ -20,8 +20,8 @@ OUTLIER_SD = 3.0
 def fit_without_sides(detected: Float[ndarray, "N K 2"], true: Float[ndarray, "N 32 2"]) -> Float[ndarray, "D 32 2"]:
     """Coefficients of a regression without bias that may call left right.
 
-    Fit; swap left and right in the truth of pictures that fit better so; repeat until at most 10 would
-    change; drop the pictures whose error is beyond mean + 3 standard deviations; fit again.
+    Fit; swap left and right in the truth of images that fit better so; repeat until at most 10 would
+    change; drop the images whose error is beyond mean + 3 standard deviations; fit again.
     """
     # Differs: the official loop has no end of its own, and least squares need not lower these mean distances.
     for _ in range(MAX_ROUNDS):
@@ -30,10 +30,10 @@ def fit_without_sides(detected: Float[ndarray, "N K 2"], true: Float[ndarray, "N
         if swapped is None:
             break
         true = swapped
-    errors = _picture_errors(predicted, true)
-    # Differs: the official `<` would drop every picture of a perfect fit.
-    kept = errors <= errors.mean() + OUTLIER_SD * errors.std(ddof=min(1, len(errors) - 1))
-    return fit_regression(detected[kept], true[kept])
+    errors = _image_errors(predicted, true)
+    # Differs: the official `<` would drop every image of a perfect fit.
+    is_inlier = errors <= errors.mean() + OUTLIER_SD * errors.std(ddof=min(1, len(errors) - 1))
+    return fit_regression(detected[is_inlier], true[is_inlier])
 
 
 def error_without_sides(predicted: Float[ndarray, "N 32 2"], true: Float[ndarray, "N 32 2"]) -> float:
@@ -43,7 +43,7 @@ def error_without_sides(predicted: Float[ndarray, "N 32 2"], true: Float[ndarray
         if swapped is None:
             break
         true = swapped
-    return float(_picture_errors(predicted, true).mean())
+    return float(_image_errors(predicted, true).mean())
 
 
 def swap_sides(true: Float[ndarray, "N 32 2"]) -> Float[ndarray, "N 32 2"]:
@@ -57,16 +57,16 @@ def swap_sides(true: Float[ndarray, "N 32 2"]) -> Float[ndarray, "N 32 2"]:
 def _swap_where_nearer(
     true: Float[ndarray, "N 32 2"], predicted: Float[ndarray, "N 32 2"]
 ) -> Float[ndarray, "N 32 2"] | None:
-    """The truth with the pictures swapped that are then nearer to the prediction; None where they are few.
+    """The truth with the images swapped that are then nearer to the prediction; None where they are few.
 
-    Kept on purpose: as in the official code the last ten at most stay as they are, in either part.
+    Kept on purpose: as in the official code the last ten at most stay as they are, in either split.
     """
     swapped = swap_sides(true)
-    nearer = _picture_errors(predicted, true) > _picture_errors(predicted, swapped)
+    nearer = _image_errors(predicted, true) > _image_errors(predicted, swapped)
     if nearer.sum() <= SETTLED:
         return None
     return np.where(nearer[:, None, None], swapped, true)
 
 
-def _picture_errors(predicted: Float[ndarray, "N 32 2"], true: Float[ndarray, "N 32 2"]) -> Float[ndarray, " N"]:
+def _image_errors(predicted: Float[ndarray, "N 32 2"], true: Float[ndarray, "N 32 2"]) -> Float[ndarray, " N"]:
     return np.linalg.norm(predicted - true, axis=-1).mean(axis=1)

@@ -25,7 +25,7 @@ class Outputs:
     regressor: Path | None = None
     overwrite: bool = False
 
-    def given(self, result: Result) -> Path | None:
+    def file_of(self, result: Result) -> Path | None:
         """The file that was named for a result."""
         places: dict[Result, Path | None] = {"json": self.json, "picture": self.picture, "regressor": self.regressor}
         return places[result]
@@ -55,21 +55,23 @@ class ResultFiles:
             raise SettingError(f"--picture: {outputs.picture} must end in {' or '.join(images[:2])}")
         self.written: list[tuple[Path, str]] = []
         self._with_graphs = with_graphs
-        self._given = {name: place for name in endings if (place := outputs.given(name)) is not None}
-        self._own: dict[Result, Path] = {}
+        self._named_files = {name: place for name in endings if (place := outputs.file_of(name)) is not None}
+        self._default_files: dict[Result, Path] = {}
         if outputs.out is not None:
-            self._own = {n: outputs.out / (label + end) for n, end in endings.items() if n not in self._given}
+            self._default_files = {
+                n: outputs.out / (label + end) for n, end in endings.items() if n not in self._named_files
+            }
             self._note = ResultNote.of(outputs.out / f"{label}-settings.json", run, settings)
         self._check(overwrite=outputs.overwrite)
 
     def place(self, result: Result) -> Path | None:
         """Where to write a result, None: nowhere; the settings are noted first."""
-        if result in self._given:
-            return self._given[result]
-        if result not in self._own:
+        if result in self._named_files:
+            return self._named_files[result]
+        if result not in self._default_files:
             return None
         self._note.write()
-        return self._own[result]
+        return self._default_files[result]
 
     def write_scores(self, report: Evaluation) -> None:
         """Write the scores where they are asked for; where that fails, they are logged lest they are lost."""
@@ -82,13 +84,18 @@ class ResultFiles:
             raise
 
     def _check(self, *, overwrite: bool) -> None:
-        for result, place in self._given.items():
+        for result, place in self._named_files.items():
             check_free(*self._files(result, place), overwrite=overwrite, option=f"--{result}")
-        taken = [file for result, place in self._own.items() for file in self._files(result, place) if file.exists()]
+        taken = [
+            file
+            for result, place in self._default_files.items()
+            for file in self._files(result, place)
+            if file.exists()
+        ]
         if taken and not overwrite and not self._note.is_there:
             raise ValueError(
                 f"{taken[0]} is there already, of other weights or settings (see {self._note.file.name}): name another "
-                f"place by {', '.join(f'--{result}' for result in self._own)}, or --overwrite to replace it"
+                f"place by {', '.join(f'--{result}' for result in self._default_files)}, or --overwrite to replace it"
             )
 
     def _files(self, result: Result, place: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.models.autolink import FROZEN, AutoLink
 from autolink_gen.viz.graphs import strong_edges
 
-# Distances here are in percent of the picture's width, which is 2 in normalised coordinates.
+# Distances here are in percent of the image's width, which is 2 in normalised coordinates.
 STRONG = 0.1  # a strong edge has at least this share of the largest weight: what detect and view-graph draw
 BONE_RADIUS_PERCENT = 4.0
 MIN_LENGTH_PERCENT = 5.0
@@ -32,7 +32,7 @@ _PERCENT = 2 / 100
 class PuppetScores:
     """How well a graph model knows the puppets.
 
-    `joint_error_percent`: mean distance of regressed from true joints, in percent of the picture's width, on
+    `joint_error_percent`: mean distance of regressed from true joints, in percent of the image's width, on
     `num_test` puppets after a fit on `num_fit` others; `mean_pose_error_percent`: that of their mean pose.
     `bone_share`: how many of the `num_strong_edges` strong edges lie along bones, `bone_coverage`: how many
     bones of arms and legs have strong edges along them; both in [0, 1].
@@ -79,8 +79,8 @@ def evaluate_puppets(
     puppets = Puppets(image_size=graph.config.input_size, seed=seed, length=num_fit + num_test, split="test")
     samples: list[PuppetSample] = []
     indices = progress(range(len(puppets)), len(puppets), "puppets")
-    pictures = _keep(map(puppets.annotated, indices), samples)
-    keypoints, widths, colours = detect_with_colours(graph, pictures, batch_size=batch_size)
+    images = _collect(map(puppets.annotated, indices), samples)
+    keypoints, widths, colours = detect_with_colours(graph, images, batch_size=batch_size)
     joints = np.stack([sample.joints for sample in samples]).astype(np.float64)
     fit, test = (
         Annotations(keypoints[rows], joints[rows], colours=colours[rows], widths=widths[rows])
@@ -113,7 +113,7 @@ def beside_untrained(graph: nn.Module, *, progress: Progress = no_progress) -> l
     """Lines that tell how much of the puppets' skeleton a graph has found, beside a graph that was not trained."""
     assert isinstance(graph, AutoLink)
     graph.eval()
-    learned, untrained = (evaluate_puppets(each, progress=progress).scores for each in (graph, untrained_like(graph)))
+    learned, untrained = (evaluate_puppets(model, progress=progress).scores for model in (graph, untrained_like(graph)))
     return compare(learned, untrained)
 
 
@@ -126,17 +126,17 @@ def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:
     error, error_untrained = learned.joint_error_percent, untrained.joint_error_percent
     lines = [
         f"{learned.num_test} unseen puppets, fitted on {learned.num_fit} others:",
-        f"  joint error: {error:.2f} % of the picture's width "
+        f"  joint error: {error:.2f} % of the image's width "
         f"(untrained {error_untrained:.2f} %, mean pose {learned.mean_pose_error_percent:.2f} %)",
     ]
     for text, name in shares:
-        ours, theirs = (100 * getattr(scores, name) for scores in (learned, untrained))
-        lines.append(f"  {text}: {ours:.0f} % (untrained {theirs:.0f} %)")
+        share, untrained_share = (100 * getattr(scores, name) for scores in (learned, untrained))
+        lines.append(f"  {text}: {share:.0f} % (untrained {untrained_share:.0f} %)")
     counts = f"{learned.num_strong_edges} (untrained {untrained.num_strong_edges})"
     return [*lines, f"  strong edges, at least {100 * STRONG:.0f} % of the largest weight: {counts}"]
 
 
-def _keep(items: Iterable[PuppetSample], samples: list[PuppetSample]) -> Iterator[ndarray]:
+def _collect(items: Iterable[PuppetSample], samples: list[PuppetSample]) -> Iterator[ndarray]:
     for sample in items:
         samples.append(sample)
         yield sample.picture
@@ -187,7 +187,7 @@ def bone_coverage(
 def follows(segments: Float[ndarray, "E 2 2"], lines: Float[ndarray, "B 2 2"]) -> Bool[ndarray, " E"]:
     """Which segments run along some of the lines; ends are (x, y) in [-1, 1].
 
-    At least three quarters of the points on such a segment are within 4 % of the picture's width of a line
+    At least three quarters of the points on such a segment are within 4 % of the image's width of a line
     that runs within 30 degrees of it. So one straight edge may be a whole limb over a slightly bent knee, and
     an edge across a limb does not count, however short it is.
     """
@@ -206,13 +206,13 @@ def _is_dot(segments: Float[ndarray, "E 2 2"]) -> Bool[ndarray, " E"]:
 
 def bone_segments(joints: Float[ndarray, "13 2"]) -> Float[ndarray, "B 2 2"]:
     """The ends of a puppet's bones: `BONES`, which has the trunk's outline alone, and neck and spine."""
-    neck, pelvis = (joints[_indices(part)].mean(axis=0) for part in ("shoulder", "hip"))
+    neck, pelvis = (joints[_indices(joint)].mean(axis=0) for joint in ("shoulder", "hip"))
     middle = np.array([[joints[0], neck], [neck, pelvis]])
     return np.concatenate([joints[np.array(BONES)], middle])
 
 
-def _indices(part: str) -> list[int]:
-    return [index for index, name in enumerate(JOINT_NAMES) if name.endswith(part)]
+def _indices(joint: str) -> list[int]:
+    return [index for index, name in enumerate(JOINT_NAMES) if name.endswith(joint)]
 
 
 def _segment_distances(points: Float[ndarray, "E S 2"], lines: Float[ndarray, "B 2 2"]) -> Float[ndarray, "E S B"]:

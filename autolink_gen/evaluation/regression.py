@@ -15,7 +15,7 @@ def fit_regression(
     """Least squares from keypoints in [-1, 1] to landmarks: coefficients for each coordinate.
 
     Keypoints are mapped to [0, 1] first. D is 2K, and 2K + 1 with `bias`. Each coordinate is fitted over the
-    pictures where it is `labelled` (None: all); the coefficients of one labelled nowhere are NaN.
+    images where it is `labelled` (None: all); the coefficients of one labelled nowhere are NaN.
     Differs: the official code inverts the normal equations and adds a ridge when that fails; numpy's `lstsq`
     gives the same where the keypoints are independent, and the smallest solution where they are not.
     """
@@ -23,7 +23,7 @@ def fit_regression(
     targets = true.reshape(len(true), -1)
     mask = np.ones(targets.shape, dtype=bool) if labelled is None else labelled.reshape(targets.shape)
     coefficients = np.full((features.shape[1], targets.shape[1]), np.nan)
-    # Coordinates labelled in the same pictures are solved together: mostly that is all of them.
+    # Coordinates labelled in the same images are solved together: mostly that is all of them.
     patterns, pattern_of = np.unique(mask, axis=1, return_inverse=True)
     for index, rows in enumerate(patterns.T):
         columns = pattern_of.reshape(-1) == index
@@ -44,7 +44,7 @@ def apply_regression(
     if len(coefficients) not in (2 * num_keypoints, 2 * num_keypoints + 1):
         raise ValueError(
             f"the regression was fitted on {len(coefficients) // 2} keypoints and is applied to "
-            f"{num_keypoints}; use the same model for both parts"
+            f"{num_keypoints}; use the same model for both splits"
         )
     features = _features(detected, bias=len(coefficients) % 2 == 1)
     return np.tensordot(features, coefficients, axes=1)

@@ -17,7 +17,7 @@ from autolink_gen.evaluation.landmarks import (
     PROTOCOLS,
     Annotations,
     blind,
-    eye_normalised,
+    eye_relative_distances,
     labelled_landmarks,
     landmark_distances,
     nme,
@@ -39,18 +39,18 @@ IN_TABLES = {
 # Landmarks in [0, 1] times this are in the unit of the protocol.
 PROTOCOL_SCALES = {"deepfashion": 255.0, "taichi": 255.0}
 PCK_OF_EYES, PCK_OF_WIDTH = 0.1, 0.05
-# Facial parts among the usual 68 landmarks: name, first, last.
+# Facial regions among the usual 68 landmarks: name, first, last.
 FACE_PARTS = (("jaw", 0, 16), ("brows", 17, 26), ("nose", 27, 35), ("eyes", 36, 47), ("mouth", 48, 67))
 
 
 @dataclass(frozen=True)
 class LandmarkReport:
-    """Scores of one model on one test part.
+    """Scores of one model on one test split.
 
-    `score` is the protocol's own, `score_mean_pose` that of a detector that looks at no picture. The errors,
-    mean distance, the mean pose's, and each landmark's (NaN: never visible), are in percent of the picture's
+    `score` is the protocol's own, `score_mean_pose` that of a detector that looks at no image. The errors,
+    mean distance, the mean pose's, and each landmark's (NaN: never visible), are in percent of the image's
     eye distance where `by_eyes`, else of its width; `pck_percent` is the share of landmarks within
-    `pck_threshold` of that length. `mae_percent` of the coordinates is always of the picture's size.
+    `pck_threshold` of that length. `mae_percent` of the coordinates is always of the image's size.
     """
 
     protocol: str
@@ -73,8 +73,10 @@ class LandmarkReport:
         name = "nme" if values.pop("by_eyes") else "mean_distance"
         for key in ("percent", "mean_pose_percent"):
             values[f"{name}_{key}"] = values.pop(f"error_{key}")
-        parts = self.parts_percent()
-        values["parts_percent"] = {part: error for (part, _, _), error in zip(FACE_PARTS, parts, strict=False)}
+        region_errors = self.parts_percent()
+        values["parts_percent"] = {
+            region: error for (region, _, _), error in zip(FACE_PARTS, region_errors, strict=False)
+        }
         values["per_landmark_percent"] = [None if math.isnan(e) else e for e in self.per_landmark_percent]
         return values
 
@@ -86,11 +88,12 @@ class LandmarkReport:
 
 
 def default_protocol(data: str, num_landmarks: int) -> str:
-    """The protocol of a named set; of other pictures, by the number of their landmarks."""
+    """The protocol of a named set; of other images, by the number of their landmarks."""
     entry = SETS.get(data)
-    own = entry.protocol if isinstance(entry, PictureSet) else None
-    if own and (PROTOCOLS[own] is not nme or num_landmarks in EYES):  # other landmarks than the set's may be given
-        return own
+    protocol = entry.protocol if isinstance(entry, PictureSet) else None
+    # Other landmarks than the set's may be given.
+    if protocol and (PROTOCOLS[protocol] is not nme or num_landmarks in EYES):
+        return protocol
     return {5: "celeba_wild", 68: "faces68"}.get(num_landmarks, "cub")
 
 
@@ -118,24 +121,24 @@ def check_protocol(protocol: str, num_landmarks: int | None = None, *, names: Se
 def _check_eyes(protocol: str, num_landmarks: int, names: Sequence[str]) -> None:
     """ValueError where names say that the landmarks by which errors are divided are no eyes."""
     eyes = {number for eye in EYES[num_landmarks] for number in range(num_landmarks)[eye]}
-    named = {number for number, name in enumerate(names) if "eye" in name.lower() and "brow" not in name.lower()}
-    if named and not eyes <= named:
-        wrong = min(eyes - named)
+    eye_columns = {number for number, name in enumerate(names) if "eye" in name.lower() and "brow" not in name.lower()}
+    if eye_columns and not eyes <= eye_columns:
+        landmark = min(eyes - eye_columns)
         raise ValueError(
             f"protocol {protocol} measures by the distance of the eyes, which are {', '.join(map(str, sorted(eyes)))} "
-            f"of {num_landmarks} landmarks, and {wrong} is {shown(names[wrong])}; put the columns into that order, or "
-            f"choose cub"
+            f"of {num_landmarks} landmarks, and {landmark} is {shown(names[landmark])}; put the columns into that "
+            f"order, or choose cub"
         )
 
 
 def report_landmarks(fit: Annotations, test: Annotations, *, protocol: str) -> LandmarkReport:
-    """Fit on one part, score on the other; both with landmarks in [0, 1].
+    """Fit on one split, score on the other; both with landmarks in [0, 1].
 
     Raises ValueError for an unknown protocol, or for what the protocol cannot do without.
     """
     check_protocol(protocol)
     score, scale = PROTOCOLS[protocol], PROTOCOL_SCALES.get(protocol, 1.0)
-    scaled = [replace(part, true=part.true * scale) for part in (fit, test)]
+    scaled = [replace(split, true=split.true * scale) for split in (fit, test)]
     by_eyes = score is nme
     predicted = predict(fit, test)
     errors = landmark_errors(predicted, test, by_eyes=by_eyes)
@@ -160,9 +163,9 @@ def report_landmarks(fit: Annotations, test: Annotations, *, protocol: str) -> L
 
 def landmark_errors(predicted: Float[ndarray, "N P 2"], test: Annotations, *, by_eyes: bool) -> Float[ndarray, "N P"]:
     """Distance of landmarks in [0, 1] from predictions, in eye distances or widths; NaN: not visible."""
-    return eye_normalised(predicted, test) if by_eyes else landmark_distances(predicted, test)
+    return eye_relative_distances(predicted, test) if by_eyes else landmark_distances(predicted, test)
 
 
-def picture_errors(errors: Float[ndarray, "N P"]) -> Float[ndarray, " N"]:
-    """The mean error of each picture; NaN for one without a visible landmark."""
+def image_errors(errors: Float[ndarray, "N P"]) -> Float[ndarray, " N"]:
+    """The mean error of each image; NaN for one without a visible landmark."""
     return per_landmark(errors.T)

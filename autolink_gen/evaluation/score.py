@@ -9,14 +9,14 @@ from autolink_gen.data.sources.puppets import PuppetSource
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.puppets import evaluate_puppets
 from autolink_gen.evaluation.report import IN_TABLES, default_protocol, report_landmarks
-from autolink_gen.evaluation.splits import annotate, check_alike, find_folders, overlap, read_part
+from autolink_gen.evaluation.splits import annotate, check_alike, find_folders, overlap, read_split
 from autolink_gen.models.autolink import AutoLink
 
 _logger = logging.getLogger(__name__)
 
 
 def check_scorable(source: Source) -> None:
-    """ValueError for pictures that :func:`score_graph` cannot score, as there are no landmarks."""
+    """ValueError for images that :func:`score_graph` cannot score, as there are no landmarks."""
     if not isinstance(source, PuppetSource):
         for folder in find_folders(source):
             find_landmarks_csv(folder)
@@ -25,11 +25,11 @@ def check_scorable(source: Source) -> None:
 def score_graph(graph: AutoLink, source: Source, *, progress: Progress = no_progress) -> tuple[str, float]:
     """What the number is, and the number: the joint error of puppets, or the error of landmarks, in percent.
 
-    Raises ValueError for pictures without landmarks.
+    Raises ValueError for images without landmarks.
     """
     if isinstance(source, PuppetSource):
         return "joint error, % of the width", evaluate_puppets(graph, progress=progress).scores.joint_error_percent
-    fit, test = _annotated(graph, source, progress)
+    fit, test = _annotate_splits(graph, source, progress)
     report = report_landmarks(fit, test, protocol=default_protocol(source.text, test.true.shape[1]))
     name = "NME, % of the eye distance" if report.by_eyes else "mean distance, % of the width"
     return name, report.error_percent
@@ -38,20 +38,20 @@ def score_graph(graph: AutoLink, source: Source, *, progress: Progress = no_prog
 def published_score(graph: AutoLink, source: Source, *, progress: Progress = no_progress) -> tuple[str, float]:
     """What the number is, and the number, as the paper's Tables 1 and 2 have it: the set's own protocol, in its unit.
 
-    Raises ValueError for pictures without landmarks.
+    Raises ValueError for images without landmarks.
     """
     if isinstance(source, PuppetSource):
         return score_graph(graph, source, progress=progress)
-    fit, test = _annotated(graph, source, progress)
+    fit, test = _annotate_splits(graph, source, progress)
     protocol = default_protocol(source.text, test.true.shape[1])
     name, scale = IN_TABLES[protocol]
     return name, scale * report_landmarks(fit, test, protocol=protocol).score
 
 
-def _annotated(graph: AutoLink, source: Source, progress: Progress) -> tuple[Annotations, Annotations]:
-    parts = [read_part(folder) for folder in find_folders(source)]
-    check_alike(*parts)
-    if number := overlap(*parts):
-        _logger.warning("%d of the %d test pictures are fitted on as well: the score flatters", number, len(parts[1]))
-    fit, test = (annotate(graph, part, progress=progress) for part in parts)
+def _annotate_splits(graph: AutoLink, source: Source, progress: Progress) -> tuple[Annotations, Annotations]:
+    splits = [read_split(folder) for folder in find_folders(source)]
+    check_alike(*splits)
+    if number := overlap(*splits):
+        _logger.warning("%d of the %d test images are fitted on as well: the score flatters", number, len(splits[1]))
+    fit, test = (annotate(graph, split, progress=progress) for split in splits)
     return fit, test

@@ -61,14 +61,16 @@ class EvaluationSettings:
         """
         if self.data is not None:
             return replace(self, hold_out=self.hold_out or None)
-        own = run.data()
-        if own is None:
+        run_data = run.data()
+        if run_data is None:
             if default is None:
                 raise ValueError("the weights alone do not say what they were trained on; give --data")
             return replace(self, data=default, hold_out=self.hold_out or None)
-        hold_out = own.hold_out if self.hold_out is None else self.hold_out
-        root = self.data_root or (own.root if own.name != PUPPETS else None)
-        return replace(self, data=own.name, data_root=root, classes=own.classes or None, hold_out=hold_out or None)
+        hold_out = run_data.hold_out if self.hold_out is None else self.hold_out
+        root = self.data_root or (run_data.root if run_data.name != PUPPETS else None)
+        return replace(
+            self, data=run_data.name, data_root=root, classes=run_data.classes or None, hold_out=hold_out or None
+        )
 
     @cached_property
     def source(self) -> Source:
@@ -86,10 +88,10 @@ class EvaluationSettings:
         """SettingError for what puppets, which are in no files, cannot be asked for."""
         for name in _OF_FILES:
             if isinstance(self.source, PuppetSource) and getattr(self, name) is not None:
-                raise SettingError(f"{_option(name)} is for pictures on disk; leave it out with puppets")
+                raise SettingError(f"{_option(name)} is for images on disk; leave it out with puppets")
 
     def check_hold_out(self) -> None:
-        """SettingError for what does not go together with people held out of the training part."""
+        """SettingError for what does not go together with people held out of the training split."""
         for name in _OF_SPLITS:
             if self.hold_out and getattr(self, name) is not None:
                 raise SettingError(f"--hold-out splits the training images: leave {_option(name)} out")
@@ -98,7 +100,7 @@ class EvaluationSettings:
     def trial(self) -> str:
         """What a trial, on fewer or other images, has behind the name of its results, which replace no others."""
         limits = {"hold": self.hold_out, "fit": self.max_fit, "test": self.max_test}
-        return "".join(f"-{part}{limit}" for part, limit in limits.items() if limit is not None)
+        return "".join(f"-{name}{limit}" for name, limit in limits.items() if limit is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """What was set, as plain values; the data by a name that holds in any working folder."""

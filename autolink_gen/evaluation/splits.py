@@ -1,4 +1,4 @@
-"""Annotated pictures on disk: where a fit part and a test part lie, and what a model detects on them."""
+"""Annotated images on disk: where a fit split and a test split lie, and what a model detects on them."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.models.autolink import AutoLink
 
 
-class OnePartError(ValueError):
-    """Evaluation needs pictures to fit on and others to test on, and there is one part only."""
+class MissingSplitError(ValueError):
+    """Evaluation needs images to fit on and others to test on, and there is only one split."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Annotated pictures: `paths` in the order of the `table` that was read from `table_path`."""
+class AnnotatedSplit:
+    """Annotated images: `paths` in the order of the `table` that was read from `table_path`."""
 
     folder: Path
     table_path: Path
@@ -37,16 +37,16 @@ class Part:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def picture(self, index: int) -> ndarray:
-        """One picture, uint8 (H, W, 3)."""
+    def image(self, index: int) -> ndarray:
+        """One image, uint8 (H, W, 3)."""
         return np.asarray(read_image(self.paths[index]))
 
 
 def find_folders(source: Source, *, fit_data: Path | None = None) -> tuple[Path, Path]:
-    """The folders of the fit part and of the test part.
+    """The folders of the fit split and of the test split.
 
-    Without `fit_data` the fit part is the set's own, or its train split; of a folder called test or val it is the
-    folder train beside it, and the other way round. Raises OnePartError where that leaves one of the two open.
+    Without `fit_data` the fit split is the set's own, or its train split; of a folder called test or val it is the
+    folder train beside it, and the other way round. Raises MissingSplitError where that leaves one of the two open.
     """
     test = source.folder("test").absolute()
     if fit_data is not None:
@@ -59,64 +59,67 @@ def find_folders(source: Source, *, fit_data: Path | None = None) -> tuple[Path,
     else:
         test = held_out_beside(test) or test
     if fit == test or not fit.is_dir():
-        raise OnePartError(
-            f"{test} holds one part and evaluation needs two, with landmarks: call it test and put a folder train "
+        raise MissingSplitError(
+            f"{test} holds one split and evaluation needs two, with landmarks: call it test and put a folder train "
             f"beside it"
         )
     return fit, test
 
 
-def read_part(folder: Path, *, landmarks: Path | None = None, limit: int | None = None) -> Part:
-    """The pictures of a folder with their landmarks, from `landmarks` or else the table that goes with it.
+def read_split(folder: Path, *, landmarks: Path | None = None, limit: int | None = None) -> AnnotatedSplit:
+    """The images of a folder with their landmarks, from `landmarks` or else the table that goes with it.
 
-    With a `limit` so many pictures are taken, evenly spread over the table. Raises ValueError for a table or
-    pictures that are missing, and for a limit below 1.
+    With a `limit` so many images are taken, evenly spread over the table. Raises ValueError for a table or
+    images that are missing, and for a limit below 1.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"the number of pictures is limited to {limit}; give 1 or more")
+        raise ValueError(f"the number of images is limited to {limit}; give 1 or more")
     table_path = find_landmarks_csv(folder) if landmarks is None else landmarks
-    return _part(folder, table_path, read_landmarks_csv(table_path), limit)
+    return _split(folder, table_path, read_landmarks_csv(table_path), limit)
 
 
 def read_held_out(
     source: Source, *, every: int, fit_limit: int | None = None, test_limit: int | None = None
-) -> tuple[Part, Part]:
-    """The training part in two: the images of most people to fit on, and those of every Nth person to test on.
+) -> tuple[AnnotatedSplit, AnnotatedSplit]:
+    """The training split in two: the images of most people to fit on, and those of every Nth person to test on.
 
     Raises ValueError where nothing names the people, or fewer than two, and for `every` below 2.
     """
     folder, table_path = people_table(source)
     table = read_landmarks_csv(table_path)
-    held = held_out_rows(table, every, table_path=table_path)
-    fit, test = (_rows(table, [row for row, out in enumerate(held) if out == wanted]) for wanted in (False, True))
-    return _part(folder, table_path, fit, fit_limit), _part(folder, table_path, test, test_limit)
+    held_out = held_out_rows(table, every, table_path=table_path)
+    fit, test = (
+        _take_rows(table, [row for row, is_held_out in enumerate(held_out) if is_held_out == is_test])
+        for is_test in (False, True)
+    )
+    return _split(folder, table_path, fit, fit_limit), _split(folder, table_path, test, test_limit)
 
 
-def _part(folder: Path, table_path: Path, table: LandmarkTable, limit: int | None) -> Part:
+def _split(folder: Path, table_path: Path, table: LandmarkTable, limit: int | None) -> AnnotatedSplit:
     if limit is not None and limit < len(table):
-        table = _rows(table, evenly(len(table), limit, with_last=True))
-    return Part(folder, table_path, table, tuple(match_pictures(table, folder)))
+        table = _take_rows(table, evenly(len(table), limit, with_last=True))
+    return AnnotatedSplit(folder, table_path, table, tuple(match_pictures(table, folder)))
 
 
-def check_alike(fit: Part, test: Part) -> None:
-    """ValueError where the landmarks of two parts differ in number, in name or in order."""
-    counts = [part.table.points.shape[1] for part in (fit, test)]
+def check_alike(fit: AnnotatedSplit, test: AnnotatedSplit) -> None:
+    """ValueError where the landmarks of two splits differ in number, in name or in order."""
+    counts = [split.table.points.shape[1] for split in (fit, test)]
     if counts[0] != counts[1]:
         raise ValueError(
-            f"{fit.table_path} has {counts[0]} landmarks a picture and {test.table_path} has {counts[1]}; give the "
+            f"{fit.table_path} has {counts[0]} landmarks an image and {test.table_path} has {counts[1]}; give the "
             f"same ones in both"
         )
     pairs = zip(fit.table.names, test.table.names, strict=False)
-    for number, (one, other) in enumerate(pairs):
-        if one != other:
+    for number, (fit_name, test_name) in enumerate(pairs):
+        if fit_name != test_name:
             raise ValueError(
-                f"landmark {number} is {shown(one)} in {fit.table_path} and {shown(other)} in {test.table_path}; put "
-                f"the columns of both into one order"
+                f"landmark {number} is {shown(fit_name)} in {fit.table_path} and {shown(test_name)} in "
+                f"{test.table_path}; put the columns of both into one order"
             )
 
 
-def overlap(fit: Part, test: Part) -> int:
-    """How many pictures of the test part are in the fit part as well, as the same file or as one of equal content."""
+def overlap(fit: AnnotatedSplit, test: AnnotatedSplit) -> int:
+    """How many images of the test split are in the fit split as well, as the same file or as one of equal content."""
     fitted = {path.resolve() for path in fit.paths}
     others = [path for path in test.paths if path.resolve() not in fitted]
     sizes = {path.stat().st_size for path in others}
@@ -130,7 +133,7 @@ def _digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
+def _take_rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
     return LandmarkTable(
         files=tuple(table.files[row] for row in rows),
         persons=tuple(table.persons[row] for row in rows),
@@ -142,17 +145,17 @@ def _rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
 
 def annotate(
     graph: AutoLink,
-    part: Part,
+    split: AnnotatedSplit,
     *,
     batch_size: int = 32,
-    label: str = "pictures",
+    label: str = "images",
     progress: Progress = no_progress,
 ) -> Annotations:
-    """Detect keypoints on all pictures of a part and put them beside the landmarks, in [0, 1], with what else is seen.
+    """Detect keypoints on all images of a split and put them beside the landmarks, in [0, 1], with what else is seen.
 
-    Raises ImageError for a picture that cannot be read.
+    Raises ImageError for an image that cannot be read.
     """
-    pictures: Iterator[ndarray] = (part.picture(i) for i in progress(range(len(part)), len(part), label))
-    found = detect_with_colours(graph, pictures, batch_size=batch_size)
-    points, visible = part.table.points, part.table.visible
-    return Annotations(found.keypoints, points, visible, colours=found.colours, widths=found.widths)
+    images: Iterator[ndarray] = (split.image(i) for i in progress(range(len(split)), len(split), label))
+    detections = detect_with_colours(graph, images, batch_size=batch_size)
+    points, visible = split.table.points, split.table.visible
+    return Annotations(detections.keypoints, points, visible, colours=detections.colours, widths=detections.widths)

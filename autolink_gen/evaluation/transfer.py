@@ -18,7 +18,7 @@ from autolink_gen.ops.keypoints import linked_keypoints
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 METHODS = ("network", "network_nearest", "copy", "nearest")
-_SOURCE_PART = 4  # a clip's first quarter lends its appearance, the rest is painted
+_SOURCE_SHARE = 4  # a clip's first quarter lends its appearance, the rest is painted
 _BATCH = 16
 
 
@@ -67,7 +67,7 @@ class TransferScores:
         """The mean over clips, by method."""
         columns = {method: zip(*(clip.scores[method] for clip in self.clips), strict=True) for method in METHODS}
         count = len(self.clips)
-        return {method: FrameScores(*(sum(column) / count for column in found)) for method, found in columns.items()}
+        return {method: FrameScores(*(sum(column) / count for column in scores)) for method, scores in columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -83,13 +83,13 @@ def _plain(scores: dict[str, FrameScores]) -> dict[str, dict[str, float]]:
     return {method: values._asdict() for method, values in scores.items()}
 
 
-class Painted(NamedTuple):
+class PaintedClip(NamedTuple):
     """One clip's frames in [0, 1]: the true ones, and what each method shows in their place."""
 
     name: str
     source: Float[Tensor, "3 S S"]
     true: Float[Tensor, "T 3 S S"]
-    shown: dict[str, Tensor]
+    by_method: dict[str, Tensor]
 
 
 def evaluate_transfer(
@@ -98,7 +98,7 @@ def evaluate_transfer(
     *,
     perceptual: Distance,
     source_frames: int = 8,
-    keep: Callable[[Painted], object] = lambda painted: None,
+    keep: Callable[[PaintedClip], object] = lambda painted: None,
     progress: Progress = no_progress,
 ) -> TransferScores:
     """Score a network on clips: their names and frames in [0, 1]; ``perceptual`` is LPIPS, ``keep`` sees each clip.
@@ -116,46 +116,49 @@ def evaluate_transfer(
     for index, (name, frames) in enumerate(progress(clips, len(clips), "clips")):
         painted = _paint_clip(model, name, frames, poses[index], source_frames=source_frames)
         keep(painted)
-        asked = poses[index][-len(painted.true) :]
+        target_poses = poses[index][-len(painted.true) :]
         scores = {
-            method: _score(model, shown, painted.true, asked, perceptual) for method, shown in painted.shown.items()
+            method: _score(model, frames_of_method, painted.true, target_poses, perceptual)
+            for method, frames_of_method in painted.by_method.items()
         }
         reports.append(ClipReport(name, len(painted.true), scores))
         crossed.append(_cross(model, frames[:1], poses[index][:1], poses[(index + 1) % len(clips)]))
-    own, copied = (sum(column) / len(column) for column in zip(*crossed, strict=True))
-    return TransferScores(reports, own, copied)
+    moved_distance, copy_distance = (sum(column) / len(column) for column in zip(*crossed, strict=True))
+    return TransferScores(reports, moved_distance, copy_distance)
 
 
-def _paint_clip(model: Transfer, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> Painted:
-    start = max(1, len(frames) // _SOURCE_PART)
+def _paint_clip(model: Transfer, name: str, frames: Tensor, poses: Tensor, *, source_frames: int) -> PaintedClip:
+    start = max(1, len(frames) // _SOURCE_SHARE)
     pool = torch.tensor(evenly(start, source_frames))
     nearest = pool[_distances(model.graph, poses[start:, None], poses[pool][None]).argmin(dim=1)]
-    asked = poses[start:].split(_BATCH)
+    target_poses = poses[start:].split(_BATCH)
     first = model.look_at(frames[:1].to(poses))
-    near = (model.look_at(frames[lent].to(poses)) for lent in nearest.split(_BATCH))
-    shown = {
-        "network": torch.cat([model.paint(part, first) for part in asked]).to(frames),
-        "network_nearest": torch.cat([model.paint(part, look) for part, look in zip(asked, near, strict=True)]),
+    nearest_looks = (model.look_at(frames[indices].to(poses)) for indices in nearest.split(_BATCH))
+    by_method = {
+        "network": torch.cat([model.paint(batch, first) for batch in target_poses]).to(frames),
+        "network_nearest": torch.cat(
+            [model.paint(batch, look) for batch, look in zip(target_poses, nearest_looks, strict=True)]
+        ),
         "copy": frames[:1].expand(len(nearest), -1, -1, -1),
         "nearest": frames[nearest],
     }
-    shown["network_nearest"] = shown["network_nearest"].to(frames)
-    return Painted(name, frames[0], frames[start:], shown)
+    by_method["network_nearest"] = by_method["network_nearest"].to(frames)
+    return PaintedClip(name, frames[0], frames[start:], by_method)
 
 
-def _score(model: Transfer, shown: Tensor, true: Tensor, poses: Tensor, perceptual: Distance) -> FrameScores:
+def _score(model: Transfer, frames: Tensor, true: Tensor, poses: Tensor, perceptual: Distance) -> FrameScores:
     with needs("eval", "SSIM"):
         from torchmetrics.functional.image import structural_similarity_index_measure
 
-    squared = (shown - true).square().mean().clamp_min(1e-10)
-    parts = zip(shown.split(_BATCH), true.split(_BATCH), strict=True)
+    squared = (frames - true).square().mean().clamp_min(1e-10)
+    pairs = zip(frames.split(_BATCH), true.split(_BATCH), strict=True)
     with torch.no_grad():
-        lpips = torch.cat([perceptual(a, b).flatten() for a, b in parts])
-    similarity = structural_similarity_index_measure(shown, true, data_range=1.0)
+        lpips = torch.cat([perceptual(a, b).flatten() for a, b in pairs])
+    similarity = structural_similarity_index_measure(frames, true, data_range=1.0)
     assert isinstance(similarity, Tensor)
-    detected = _detect(model.graph, shown)
+    detected = _detect(model.graph, frames)
     return FrameScores(
-        l1=float((shown - true).abs().mean()),
+        l1=float((frames - true).abs().mean()),
         psnr=float(-10 * squared.log10()),
         ssim=float(similarity),
         lpips=float(lpips.mean()),
@@ -166,9 +169,11 @@ def _score(model: Transfer, shown: Tensor, true: Tensor, poses: Tensor, perceptu
 def _cross(model: Transfer, source: Tensor, source_pose: Tensor, driver: Tensor) -> tuple[float, float]:
     """The distance in % of the width of what was painted from the driver's poses, and that of the source itself."""
     look = model.look_at(source.to(driver))
-    detected = _detect(model.graph, torch.cat([model.paint(asked, look) for asked in driver.split(_BATCH)]))
-    own, copied = (_distances(model.graph, found, driver).mean() for found in (detected, source_pose))
-    return float(own) / 2 * 100, float(copied) / 2 * 100
+    detected = _detect(model.graph, torch.cat([model.paint(batch, look) for batch in driver.split(_BATCH)]))
+    moved_distance, copy_distance = (
+        _distances(model.graph, keypoints, driver).mean() for keypoints in (detected, source_pose)
+    )
+    return float(moved_distance) / 2 * 100, float(copy_distance) / 2 * 100
 
 
 def _detect(graph: AutoLink, frames: Tensor) -> Float[Tensor, "T K 2"]:
@@ -176,7 +181,7 @@ def _detect(graph: AutoLink, frames: Tensor) -> Float[Tensor, "T K 2"]:
 
 
 def _distances(
-    graph: AutoLink, one: Float[Tensor, "*#shape K 2"], other: Float[Tensor, "*#shape K 2"]
+    graph: AutoLink, first: Float[Tensor, "*#shape K 2"], second: Float[Tensor, "*#shape K 2"]
 ) -> Float[Tensor, "*shape"]:
     """The mean distance of keypoints, in units of [-1, 1], without those that have no edges to paint on."""
-    return (one - other)[..., linked_keypoints(graph.edge_weights), :].norm(dim=-1).mean(dim=-1)
+    return (first - second)[..., linked_keypoints(graph.edge_weights), :].norm(dim=-1).mean(dim=-1)

@@ -17,7 +17,7 @@ from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.evaluation.outputs import Outputs, ResultFiles
 from autolink_gen.evaluation.reports import Evaluation
 from autolink_gen.evaluation.settings import EvaluationSettings
-from autolink_gen.evaluation.transfer import METHODS, FrameScores, Painted, TransferScores, evaluate_transfer
+from autolink_gen.evaluation.transfer import METHODS, FrameScores, PaintedClip, TransferScores, evaluate_transfer
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.pretrained.features import load_lpips
 from autolink_gen.runs import RunFolder
@@ -75,7 +75,7 @@ class TransferEvaluation(Evaluation):
 
 
 def evaluate_transfer_run(
-    run: RunFolder, asked: EvaluationSettings, outputs: Outputs, *, device: str, progress: Progress
+    run: RunFolder, requested: EvaluationSettings, outputs: Outputs, *, device: str, progress: Progress
 ) -> TransferEvaluation:
     """Score a network on held-out clips, and write what is asked for. Raises ValueError as `evaluate` does."""
     files = ResultFiles(
@@ -84,16 +84,16 @@ def evaluate_transfer_run(
         outputs,
         endings={"json": ".json", "picture": ".mp4"},
         images=_VIDEO_ENDINGS,
-        settings=asked.to_dict(),
+        settings=requested.to_dict(),
     )
-    settings, network = asked.on_data_of(run), load_transfer(run, device=device)
+    settings, network = requested.on_data_of(run), load_transfer(run, device=device)
     clips = _read_clips(run, network, settings, progress=progress)
-    shown: list[Painted] = []
+    painted_clips: list[PaintedClip] = []
     scores = evaluate_transfer(
         network,
         clips,
         perceptual=load_lpips(),
-        keep=lambda painted: shown.append(painted) if len(shown) < _SHOWN_CLIPS else None,
+        keep=lambda painted: painted_clips.append(painted) if len(painted_clips) < _SHOWN_CLIPS else None,
         progress=progress,
     )
     source = settings.source
@@ -101,7 +101,7 @@ def evaluate_transfer_run(
     report = TransferEvaluation(model=str(run.path), data=source.text, notes=(note,), transfer=scores)
     files.write_scores(report)
     if (file := files.place("picture")) is not None:
-        _write_video(file, shown)
+        _write_video(file, painted_clips)
         files.written.append((file, f"a row a clip; source, true frame, {', '.join(METHODS)}"))
     return replace(report, files=tuple(files.written))
 
@@ -123,19 +123,19 @@ def _read_clips(
     return read
 
 
-def _write_video(file: Path, shown: Sequence[Painted]) -> None:
+def _write_video(file: Path, painted_clips: Sequence[PaintedClip]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(file, fps=_FPS) as writer:
-        for image in _video_frames(shown):
+        for image in _video_frames(painted_clips):
             writer.write(image)
 
 
-def _video_frames(shown: Sequence[Painted]) -> Iterator[UInt8[ndarray, "_ _ 3"]]:
+def _video_frames(painted_clips: Sequence[PaintedClip]) -> Iterator[UInt8[ndarray, "_ _ 3"]]:
     """Frame after frame, as long as the longest clip; the others stay at their last."""
-    for number in range(max(len(painted.true) for painted in shown)):
+    for number in range(max(len(painted.true) for painted in painted_clips)):
         rows = []
-        for painted in shown:
-            at = min(number, len(painted.true) - 1)
-            tiles = [painted.source, painted.true[at], *(painted.shown[name][at] for name in METHODS)]
+        for painted in painted_clips:
+            index = min(number, len(painted.true) - 1)
+            tiles = [painted.source, painted.true[index], *(painted.by_method[name][index] for name in METHODS)]
             rows.append(to_uint8(torch.stack(tiles)))
         yield even_grid(rows)

@@ -62,7 +62,7 @@ def test_named_set_prints_scores_and_writes_them(faces: Path, home: Path) -> Non
 
     assert result.exit_code == 0, result.output
     assert "model: runs/graph/tiny (newest)" in result.output
-    assert f"fit: 20 pictures of {faces / 'faces68' / 'train'}, landmarks of" in result.output
+    assert f"fit: 20 images of {faces / 'faces68' / 'train'}, landmarks of" in result.output
     scores = json.loads((home / "out" / "scores.json").read_text())
     assert (scores["protocol"], scores["num_fit"], scores["num_test"]) == ("faces68", 20, 7)
     assert scores["nme_percent"] == pytest.approx(100 * scores["score"])
@@ -106,8 +106,8 @@ def test_few_labelled_pictures_and_the_map_that_detect_takes(faces: Path, home: 
     assert result.exit_code == 0, result.output
     few = json.loads(Path("scores.json").read_text())["few_shot"]
     assert [(score["num_pictures"], score["draws"]) for score in few] == [(1, 10), (5, 10), (20, 1)]
-    assert "few-shot: 70 are more than the 20 pictures to fit on" in result.output
-    assert f"1 picture{few[0]['mean_percent']:>11.2f} ± {few[0]['deviation_percent']:.2f} (10 draws)" in result.output
+    assert "few-shot: 70 are more than the 20 images to fit on" in result.output
+    assert f"1 image{few[0]['mean_percent']:>13.2f} ± {few[0]['deviation_percent']:.2f} (10 draws)" in result.output
     file = home / "runs/graph/tiny/evaluation/faces68-regressor.json"
     assert f"wrote {file.relative_to(home)}: landmarks from keypoints" in result.output
 
@@ -143,8 +143,8 @@ def test_folder_takes_its_sibling_to_fit_on(faces: Path) -> None:
     for folder in (test, train, faces / "faces68"):
         result = evaluate("tiny", "--data", folder, *places, "--overwrite")
         assert result.exit_code == 0, result.output
-        assert f"fit: 20 pictures of {train}," in result.output
-        assert f"test: 7 pictures of {test}," in result.output
+        assert f"fit: 20 images of {train}," in result.output
+        assert f"test: 7 images of {test}," in result.output
     assert Path("best.png").is_file()
     assert not Path("runs/graph/tiny/evaluation").exists()
 
@@ -235,7 +235,7 @@ def test_pictures_without_landmarks_are_moved(faces: Path, home: Path) -> None:
     assert_line_mentions(result, "appearance leak", ("7 pictures", "7 images"), 10)
     assert not Path("runs/graph/tiny/evaluation").exists()
     both = evaluate("tiny", "--data", f"{folder}+{faces / 'faces68' / 'train'}", "--json", "both.json")
-    assert "keypoints of 40 moved pictures" in both.output, "as many of each"
+    assert "keypoints of 40 moved images" in both.output, "as many of each"
     assert json.loads(Path("both.json").read_text())["appearance_leak_pictures"] == 40
     asked = evaluate("tiny", "--data", folder, "--few-shot", "5")
     assert asked.exit_code == 1 and "no landmarks for" in asked.output

@@ -81,7 +81,7 @@ def test_folders_of_classes_are_told_apart(tiny_graph: AutoLink) -> None:
     leak = leak_of(tiny_graph, [path for part in paths.values() for path in part], classes=names)
     assert (scores["class_leak"], scores["class_share"]) == (pytest.approx(leak.class_leak), pytest.approx(1 / 3))
     assert scores["class_leak_shuffled"] == pytest.approx(leak.class_leak_shuffled)
-    assert f"and the class of {100 * scores['class_leak']:.1f} % of the pictures" in said
+    assert f"and the class of {100 * scores['class_leak']:.1f} % of the images" in said
 
     Path("runs/graph/tiny/config.yaml").write_text(
         f"data: {{name: {Path('animals').absolute()}, classes: [cat, wild]}}"

@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_grid_of_overlays(home: Path) -> None:
     result = figure("tiny", "--data", "dark", "--rows", 2, "--cols", 2, "--size", 64, "--no-points")
     assert result.exit_code == 0, result.output
-    assert "wrote runs/graph/tiny/figure.png: the graph on 3 pictures of dark\n" in result.output
+    assert "wrote runs/graph/tiny/figure.png: the graph on 3 images of dark\n" in result.output
     picture = np.asarray(Image.open("runs/graph/tiny/figure.png"))
     assert picture.shape == (2 * 66 + 2, 2 * 66 + 2, 3)
     first = picture[2:66, 2:66]

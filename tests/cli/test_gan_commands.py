@@ -174,7 +174,7 @@ def test_scores_of_a_gan(here, monkeypatch):
     monkeypatch.setattr(gan_runs, "vgg16_features", lambda: lambda x: network(x)[-1].mean((2, 3)))
     monkeypatch.setattr(gan_runs, "load_lpips", Squares)
     output = run_cli("evaluate", "puppets", "--max-test", "12", "--witness", "puppets-k3").output
-    assert "held-out pictures of puppets" in output
+    assert "held-out images of puppets" in output
     assert "structure: keypoints" in output and "fd_vgg16: " in output
     assert_line_mentions(output, "structure", "witness", "keypoints")
     values = json.loads(Path("runs/gan/puppets/evaluation/gan.json").read_text())

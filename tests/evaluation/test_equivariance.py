@@ -84,9 +84,9 @@ def test_the_same_seed_gives_the_same_number():
 
 
 def test_one_picture_is_not_enough():
-    with pytest.raises(ValueError, match="there are 1 pictures"):
+    with pytest.raises(ValueError, match="there are 1 images"):
         measured(Finder(), count=1)
 
 
 def test_pictures_are_spread_over_the_set():
-    assert equivariance(Finder(), Dots(30), max_pictures=7).num_pictures == 7
+    assert equivariance(Finder(), Dots(30), max_images=7).num_pictures == 7

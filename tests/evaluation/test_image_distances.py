@@ -73,7 +73,7 @@ def test_a_set_of_floats_is_refused():
         def __getitem__(self, index):
             return super().__getitem__(index) / 255
 
-    with pytest.raises(ValueError, match=r"must yield uint8 pictures, got torch.float32"):
+    with pytest.raises(ValueError, match=r"must yield uint8 images, got torch.float32"):
         next(spread_batches(Shares(), count=5))
 
 

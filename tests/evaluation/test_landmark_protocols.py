@@ -16,7 +16,7 @@ from autolink_gen.evaluation.landmarks import (
     apply_regression,
     blind,
     eye_distances,
-    eye_normalised,
+    eye_relative_distances,
     fit_regression,
     mean_distance,
     nme,
@@ -133,7 +133,7 @@ def test_nme_and_mean_distance_by_hand() -> None:
     test = one_keypoint(true, eye_distance=np.array([0.5, 0.25]))
     # Distances 0.1, 0 and 0, 0.5; in eye distances 0.2, 0 and 0, 2.
     assert nme(fit, test) == pytest.approx((0.2 + 0 + 0 + 2) / 4)
-    errors = eye_normalised(predict(fit, test), test)
+    errors = eye_relative_distances(predict(fit, test), test)
     np.testing.assert_allclose(per_landmark(errors), [0.1, 1.0], atol=1e-12)
     assert share_within(errors, 0.1) == 0.5
     assert share_within(errors, 0.21) == 0.75
@@ -147,13 +147,13 @@ def test_invisible_landmarks_count_nowhere() -> None:
     true = np.array([[[0.5, 0.6], [9.0, 9.0]], [[0.5, 0.5], [0.5, 0.4]]])
     test = one_keypoint(true, visible=visible, eye_distance=np.ones(2))
     assert nme(fit, test) == pytest.approx((0.1 + 0 + 0.5) / 3)
-    np.testing.assert_allclose(per_landmark(eye_normalised(predict(fit, test), test)), [0.05, 0.5], atol=1e-12)
+    np.testing.assert_allclose(per_landmark(eye_relative_distances(predict(fit, test), test)), [0.05, 0.5], atol=1e-12)
 
 
 def test_landmark_that_no_test_picture_shows_has_no_score() -> None:
     fit = one_keypoint(np.full((3, 2, 2), 0.5))
     test = one_keypoint(np.full((1, 2, 2), 0.5), visible=np.array([[1, 0]]), eye_distance=np.ones(1))
-    scores = per_landmark(eye_normalised(predict(fit, test), test))
+    scores = per_landmark(eye_relative_distances(predict(fit, test), test))
     assert scores[0] == pytest.approx(0, abs=1e-12)
     assert np.isnan(scores[1])
 
@@ -209,7 +209,7 @@ def test_eye_distance_that_cannot_be_known_is_an_error() -> None:
     points = np.random.default_rng(0).random((3, 5, 2))
     visible = np.ones((3, 5))
     visible[1, 0] = 0
-    with pytest.raises(ValueError, match=r"1 pictures \(the first is number 1\) lack an eye"):
+    with pytest.raises(ValueError, match=r"1 images \(the first is number 1\) lack an eye"):
         eye_distances(one_keypoint(points, visible=visible))
 
 
@@ -305,7 +305,7 @@ def test_annotations_are_float64_and_bool() -> None:
     ("fields", "message"),
     [
         ({"detected": np.zeros((0, 3, 2)), "true": np.zeros((0, 4, 2))}, "detected has the shape"),
-        ({"true": np.zeros((3, 4, 2))}, "detected has 2 pictures and true 3"),
+        ({"true": np.zeros((3, 4, 2))}, "detected has 2 images and true 3"),
         ({"visible": np.ones((2, 5), bool)}, "visible has the shape"),
         ({"eye_distance": np.ones(3)}, "eye_distance has the shape"),
         ({"eye_distance": np.array([1.0, 0.0])}, "eye_distance goes down to 0.0"),

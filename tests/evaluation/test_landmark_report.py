@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from autolink_gen.evaluation.landmarks import Annotations, nme
-from autolink_gen.evaluation.report import check_protocol, default_protocol, picture_errors, report_landmarks
+from autolink_gen.evaluation.report import check_protocol, default_protocol, image_errors, report_landmarks
 from autolink_gen.evaluation.showcase import (
     Predictions,
     best_and_worst,
@@ -21,7 +21,7 @@ from autolink_gen.evaluation.showcase import (
     from_normalised,
     spread_graphs,
 )
-from autolink_gen.evaluation.splits import Part, check_alike, overlap, read_part
+from autolink_gen.evaluation.splits import AnnotatedSplit, check_alike, overlap, read_split
 from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.inference.landmark_regressor import FACE_NAMES
 from autolink_gen.models.autolink import AutoLink
@@ -94,12 +94,12 @@ def test_limited_part_is_spread_over_the_table(tmp_path: Path) -> None:
         Image.fromarray(grey(index)).save(tmp_path / f"{index}.png")
         rows.append(f"{index}.png,0.{index},0.5")
     (tmp_path / "landmarks.csv").write_text("\n".join(rows))
-    part = read_part(tmp_path, limit=3)
+    part = read_split(tmp_path, limit=3)
     assert part.table.files == ("0.png", "4.png", "8.png")
     assert part.table.points[:, 0, 0].tolist() == [0.0, 0.4, 0.8]
-    assert [int(part.picture(index)[0, 0, 0]) for index in range(len(part))] == [0, 4, 8]
+    assert [int(part.image(index)[0, 0, 0]) for index in range(len(part))] == [0, 4, 8]
     with pytest.raises(ValueError, match="limited to 0"):
-        read_part(tmp_path, limit=0)
+        read_split(tmp_path, limit=0)
 
 
 def test_report_agrees_with_the_protocol_and_is_json() -> None:
@@ -163,7 +163,7 @@ def test_eyes_are_where_the_protocol_looks_for_them() -> None:
     check_protocol("faces68", 68, names=FACE_NAMES[68])
 
 
-def write_table(folder: Path, header: str, *, grey_from: int, count: int = 3) -> Part:
+def write_table(folder: Path, header: str, *, grey_from: int, count: int = 3) -> AnnotatedSplit:
     """Flat pictures, each brighter than the one before, and a table of zeros for them."""
     folder.mkdir()
     columns = header.count(",")
@@ -171,7 +171,7 @@ def write_table(folder: Path, header: str, *, grey_from: int, count: int = 3) ->
     (folder / "landmarks.csv").write_text(f"{header}\n{rows}")
     for row in range(count):
         Image.fromarray(grey(grey_from + row)).save(folder / f"{row}.png")
-    return read_part(folder)
+    return read_split(folder)
 
 
 def test_parts_must_have_the_same_landmarks_in_the_same_order(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_default_protocol_goes_by_the_number_of_landmarks() -> None:
 
 
 def test_picture_errors_pass_over_what_is_not_visible() -> None:
-    errors = picture_errors(np.array([[1.0, np.nan], [2.0, 4.0], [np.nan, np.nan]]))
+    errors = image_errors(np.array([[1.0, np.nan], [2.0, 4.0], [np.nan, np.nan]]))
     np.testing.assert_array_equal(errors, [1.0, 3.0, np.nan])
 
 
@@ -227,7 +227,7 @@ def shaded_predictions(asked: list[int], errors_percent: list[float]) -> Predict
     count = len(errors_percent)
     points = np.full((count, 2, 2), 0.5)
     return Predictions(
-        picture=picture,
+        read_image=picture,
         keypoints=np.zeros((count, 2, 2)),
         predicted=points,
         true=points,

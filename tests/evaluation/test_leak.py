@@ -11,7 +11,7 @@ from PIL import Image
 from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
-from autolink_gen.evaluation.seen import see_pictures, see_puppets
+from autolink_gen.evaluation.leak_samples import samples_of_images, samples_of_puppets
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -101,10 +101,10 @@ def test_the_same_pictures_give_the_same_numbers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"keypoints": poses(9), "colours": np.zeros((9, 3))}, "keypoints are of 9 pictures; give 10"),
+        ({"keypoints": poses(9), "colours": np.zeros((9, 3))}, "keypoints are of 9 images; give 10"),
         ({"colours": np.zeros((19, 3))}, r"colours has the shape \(19, 3\)"),
         ({"groups": ["one", "other"] * 10}, "groups names 2 groups"),
-        ({"classes": ["cat"] * 3}, "classes has 3 entries for 20 pictures"),
+        ({"classes": ["cat"] * 3}, "classes has 3 entries for 20 images"),
         ({"keypoints": np.full((20, 4, 2), np.nan)}, "keypoints .*not finite"),
     ],
 )
@@ -145,25 +145,25 @@ def test_folders_of_a_set_are_classes(tmp_path: Path) -> None:
     for name, bright in (("cat", 0), ("dog", 150)):
         write_pictures(tmp_path / "animals" / name, 12, bright=bright)
     pictures = open_source(tmp_path / "animals").images(size=32)
-    seen = see_pictures(Bright(), pictures, source=open_source(tmp_path / "animals"))
+    seen = samples_of_images(Bright(), pictures, source=open_source(tmp_path / "animals"))
     assert seen.classes == ("cat",) * 12 + ("dog",) * 12 and seen.groups is None
     assert seen.colours == pytest.approx(seen.keypoints[:, [0, 0, 1], [0, 1, 1]], abs=1e-3)
     leak = appearance_leak(seen.keypoints, seen.colours, classes=seen.classes)
     assert leak.appearance_leak > 0.99 and leak.class_leak == 1 and leak.class_share == 0.5
     chosen = open_source(tmp_path / "animals", classes=["dog", "cat"]).images(size=32)
-    seen = see_pictures(Bright(), chosen, source=open_source(tmp_path / "animals"), max_pictures=12)
+    seen = samples_of_images(Bright(), chosen, source=open_source(tmp_path / "animals"), max_images=12)
     assert seen.classes == ("dog",) * 6 + ("cat",) * 6 and len(seen) == 12
 
 
 def test_one_class_and_pictures_outside_of_classes_are_none(tmp_path: Path) -> None:
     write_pictures(tmp_path / "animals" / "cat", 12)
     animals = open_source(tmp_path / "animals")
-    seen = see_pictures(Bright(), animals.images(size=32), source=animals)
+    seen = samples_of_images(Bright(), animals.images(size=32), source=animals)
     assert seen.classes is None and seen.groups is None
     write_pictures(tmp_path / "mixed" / "dog", 12)
     Image.new("RGB", (32, 32)).save(tmp_path / "mixed" / "alone.png")
     mixed = open_source(tmp_path / "mixed")
-    seen = see_pictures(Bright(), mixed.images(size=32), source=mixed)
+    seen = samples_of_images(Bright(), mixed.images(size=32), source=mixed)
     assert seen.classes is None
 
 
@@ -171,7 +171,7 @@ def test_clips_of_a_set_are_groups(tmp_path: Path) -> None:
     for clip in range(6):
         write_pictures(tmp_path / "taichi" / f"clip{clip}", 3, seed=clip)
     pictures = open_source("taichi", root=tmp_path).images(size=32)
-    seen = see_pictures(Bright(), pictures, source=open_source("taichi"))
+    seen = samples_of_images(Bright(), pictures, source=open_source("taichi"))
     assert seen.classes is None and seen.groups is not None and len(set(seen.groups)) == 6
 
 
@@ -180,8 +180,8 @@ def test_puppets_are_taken_from_both_parts() -> None:
         Annotations(poses(count, seed=count), np.zeros((count, 1, 2)), colours=np.full((count, 3), 0.01 * count))
         for count in (30, 10)
     ]
-    seen = see_puppets(*parts, max_pictures=20)
+    seen = samples_of_puppets(*parts, max_images=20)
     assert seen.colours[:, 0].tolist() == [0.3] * 15 + [0.1] * 5
     assert (seen.keypoints[1] == parts[0].detected[2]).all()
     with pytest.raises(ValueError, match="no colours"):
-        see_puppets(Annotations(parts[0].detected, parts[0].true), parts[1])
+        samples_of_puppets(Annotations(parts[0].detected, parts[0].true), parts[1])

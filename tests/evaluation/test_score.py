@@ -36,10 +36,10 @@ def parts(count: int, *, noise: float) -> tuple[Annotations, Annotations]:
 )
 def test_the_number_is_that_of_the_papers_table(data, count, perfect, scale, monkeypatch) -> None:
     graph = tiny_graph(4)
-    monkeypatch.setattr(score, "_annotated", lambda *given: parts(count, noise=0.0))
+    monkeypatch.setattr(score, "_annotate_splits", lambda *given: parts(count, noise=0.0))
     assert published_score(graph, open_source(data))[1] == pytest.approx(perfect, abs=1e-6)
     fit, test = parts(count, noise=0.05)
-    monkeypatch.setattr(score, "_annotated", lambda *given: (fit, test))
+    monkeypatch.setattr(score, "_annotate_splits", lambda *given: (fit, test))
     protocol = {"celeba-wild": "celeba_wild", "celeba-aligned": "celeba_aligned", "cub-001": "cub",
                 "human36m": "h36m"}.get(data, data)  # fmt: skip
     unit = 255 if protocol in ("deepfashion", "taichi") else 1

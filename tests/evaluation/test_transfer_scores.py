@@ -93,7 +93,7 @@ def test_every_clip_is_shown_and_the_report_is_plain(clips):
     assert [painted.name for painted in seen] == ["a", "b"]
     assert torch.equal(seen[0].source, clips[0][1][0])
     assert torch.equal(seen[0].true, clips[0][1][3:])
-    assert all(shown.shape == seen[0].true.shape for shown in seen[0].shown.values())
+    assert all(shown.shape == seen[0].true.shape for shown in seen[0].by_method.values())
     values = report.to_dict()
     assert values["mean"]["network"].keys() == {"l1", "psnr", "ssim", "lpips", "akd_graph"}
     assert values["clips"][1]["name"] == "b" and values["clips"][1]["scores"]["copy"]["l1"] > 0

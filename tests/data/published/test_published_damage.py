@@ -7,7 +7,7 @@ import pytest
 from helpers.messages import raises_mentioning
 from helpers.published_trees import BUILDERS, H36M_ACTIVITY, prepare
 
-from autolink_gen.evaluation.splits import read_part
+from autolink_gen.evaluation.splits import read_split
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
@@ -19,7 +19,7 @@ def test_one_bad_picture_is_left_out_with_its_landmarks(tmp_path: Path) -> None:
     (home / "img/WOMEN/train_1.jpg").write_text("no picture")
     train = prepare("deepfashion", tmp_path)[0]
     assert (train.total, len(train.errors)) == (2, 1) and "train_1.jpg" in train.errors[0]
-    assert len(read_part(train.folder)) == 2
+    assert len(read_split(train.folder)) == 2
     for number in (0, 2):
         (home / f"img/WOMEN/train_{number}.jpg").write_text("no picture")
     shutil.rmtree(tmp_path / "prepared")

@@ -16,7 +16,7 @@ from autolink_gen.data.landmarks import find_landmarks_csv, read_landmarks_csv
 from autolink_gen.data.published.prepare import download_set, is_prepared
 from autolink_gen.data.published.sets import SETS, PictureSet
 from autolink_gen.data.source import open_source
-from autolink_gen.evaluation.splits import find_folders, read_part
+from autolink_gen.evaluation.splits import find_folders, read_split
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
 
@@ -61,7 +61,7 @@ def test_the_prepared_set_is_found_by_its_name(name: str, tmp_path: Path) -> Non
     if name != "flowers":
         fit, test = find_folders(open_source(name, root=tmp_path))
         assert fit.name == ("fit" if "fit" in COUNTS[name] else "train") and test.name == "test"
-        assert len(read_part(fit)) == COUNTS[name][fit.name] and len(read_part(test)) == COUNTS[name]["test"]
+        assert len(read_split(fit)) == COUNTS[name][fit.name] and len(read_split(test)) == COUNTS[name]["test"]
 
 
 @pytest.mark.parametrize("name", [name for name in COUNTS if name != "taichi"])
