@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from autolink_gen.data.published.facts import describe_set, entry_of, list_sets
     from autolink_gen.data.published.places import existing_root
     from autolink_gen.data.published.prepare import download_set, prepare_set
-    from autolink_gen.data.published.sets import PictureSet
+    from autolink_gen.data.published.sets import ImageSet
     from autolink_gen.data.puppets.videos import write_puppet_videos
     from autolink_gen.data.shards.writer import pack_pictures
     from autolink_gen.data.video.prepare import prepare_videos, report_lines
@@ -52,7 +52,7 @@ _MODULES = {
     "Kind": "runs",
     "Launch": "training.launch",
     "Look": "inference.transfer_video",
-    "PictureSet": "data.published.sets",
+    "ImageSet": "data.published.sets",
     "RunFolder": "runs",
     "SeedRuns": "studies.seed_runs",
     "SettingError": "evaluation.settings",

@@ -17,7 +17,7 @@ def train_step(model: AutoLink, optimizer: torch.optim.Optimizer, images: Tensor
     """Seconds of one step with an L1 loss on the pictures."""
     start = time.perf_counter()
     result = model(images, model.random_mask(len(images)))
-    loss = (result.pictures - images).abs().mean()
+    loss = (result.images - images).abs().mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

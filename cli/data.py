@@ -172,7 +172,7 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     """
     with naming_option("NAME", ValueError):
         entry = verbs.entry_of(name)
-    if not isinstance(entry, verbs.PictureSet) or not entry.layouts:
+    if not isinstance(entry, verbs.ImageSet) or not entry.layouts:
         raise click.UsageError(f"{name} needs no preparing: give it to --data as it is")
     base, _ = verbs.existing_root(name, data_root, make=download)
     if download:

@@ -1,1 +1,1 @@
-"""Pictures, annotations and videos: how they are found, read and checked."""
+"""Images, annotations and videos: how they are found, read and checked."""

@@ -1,4 +1,4 @@
-"""What is in a folder of pictures and videos: sizes, modes, unreadable files, near-duplicates."""
+"""What is in a folder of images and videos: sizes, modes, unreadable files, near-duplicates."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted
 from autolink_gen.common.tolerance import are_too_many
 from autolink_gen.data.folders import check_folder, count_suffixes, is_image, list_images, walk_files
-from autolink_gen.data.found import left_out
 from autolink_gen.data.images import ImageError, ImageHeader, read_header, read_image
+from autolink_gen.data.listing import unread_files
 from autolink_gen.data.video.check import VideoReport, inspect_videos
 from autolink_gen.data.video.reader import is_video
 
@@ -48,9 +48,9 @@ class Unreadable:
 class FolderReport:
     """What `inspect_folder` found; sizes in pixels as stored, before any turning that EXIF data ask for.
 
-    `num_small` counts pictures with a side under 64 pixels. Each group of `near_duplicates` begins with the
-    picture that the others resemble; None where they were not looked for. Sizes are None where nothing could
-    be read. `other_files` are neither pictures nor videos; `left_out` are those of them that hold some in a form that
+    `num_small` counts images with a side under 64 pixels. Each group of `near_duplicates` begins with the
+    image that the others resemble; None where they were not looked for. Sizes are None where nothing could
+    be read. `other_files` are neither images nor videos; `left_out` are those of them that hold some in a form that
     is not read: how many of which suffix, and the remedy.
     """
 
@@ -80,8 +80,8 @@ class FolderReport:
     @property
     def ends_training(self) -> bool:
         """Whether more cannot be read than training passes over."""
-        num_pictures = self.num_readable + len(self.unreadable)
-        return are_too_many(len(self.unreadable), num_pictures) or are_too_many(
+        num_images = self.num_readable + len(self.unreadable)
+        return are_too_many(len(self.unreadable), num_images) or are_too_many(
             len(self.unreadable_videos), len(self.videos)
         )
 
@@ -117,7 +117,7 @@ def _damage_lines(videos: Sequence[VideoReport]) -> list[str]:
     if not damaged:
         return []
     total = sum(video.bad_frames for video in damaged)
-    lines = [f"  {one.path}: {one.bad_frames} of {one.bad_frames + one.num_frames}" for one in damaged]
+    lines = [f"  {video.path}: {video.bad_frames} of {video.bad_frames + video.num_frames}" for video in damaged]
     return [f"{'damaged frames':<16} {total}, which are passed over", *lines]
 
 
@@ -142,12 +142,12 @@ def _counts(counts: dict[str, int]) -> str:
 def inspect_folder(
     folder: str | Path, *, near_duplicates: bool = True, progress: Progress = no_progress
 ) -> FolderReport:
-    """Decode every picture and every video below a folder and report on them.
+    """Decode every image and every video below a folder and report on them.
 
     `progress(items, total, label)` may wrap what is gone through, to show how far it is.
 
     Raises:
-        ValueError: the folder is missing or holds neither a picture nor a video.
+        ValueError: the folder is missing or holds neither an image nor a video.
     """
     folder = check_folder(folder)
     files = list(walk_files(folder))
@@ -172,7 +172,7 @@ def inspect_folder(
         num_readable=len(readable),
         suffixes=count_suffixes(paths),
         other_files=count_suffixes(others),
-        left_out=left_out(others),
+        left_out=unread_files(others),
         unreadable=tuple(unreadable),
         widths=_spread([header.width for header in headers]),
         heights=_spread([header.height for header in headers]),
@@ -184,18 +184,18 @@ def inspect_folder(
 
 
 def _groups(paths: list[Path], thumbnails: list[np.ndarray], progress: Progress) -> tuple[tuple[Path, ...], ...]:
-    found = find_near_duplicates(np.array(thumbnails), progress=progress) if thumbnails else []
-    return tuple(tuple(paths[index] for index in group) for group in found)
+    groups = find_near_duplicates(np.array(thumbnails), progress=progress) if thumbnails else []
+    return tuple(tuple(paths[index] for index in group) for group in groups)
 
 
 def find_near_duplicates(
     thumbnails: UInt8[np.ndarray, "N 16 16"], *, progress: Progress = no_progress
 ) -> list[list[int]]:
-    """Group pictures that look the same, given as small grey thumbnails; groups of two or more, as indices.
+    """Group images that look the same, given as small grey thumbnails; groups of two or more, as indices.
 
     Two look the same when at most 6 of 64 bits differ between their difference hashes (is a pixel darker than
     its right neighbour) and their thumbnails differ by at most 6 grey levels on average. A group is what
-    resembles its first member: frames of a film do not all chain into one. Time grows with N^2: about a
+    resembles its first member: frames of a video do not all chain into one. Time grows with N^2: about a
     second for 10,000.
     """
     # For signs a, b of 64 bits, a.b = 64 - 2 * distance: a matrix product compares all pairs.

@@ -1,4 +1,4 @@
-"""Which files below a folder are pictures."""
+"""Which files below a folder are images."""
 
 import os
 import re
@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".t
 _DEVELOP = "develop it with the camera maker's program, darktable or RawTherapee, and save JPEG or PNG"
 _CONVERT = "convert it (`magick mogrify -format png`)"
 _DRAW = "draw it as pixels (`rsvg-convert`, Inkscape) and save PNG"
-# Pictures that are not read here: the suffix, and what makes one that is.
+# Images that are not read here: the suffix, and what makes one that is.
 UNREADABLE_IMAGE_SUFFIXES = (
     *((suffix, "convert it (`magick mogrify -format jpg`), or have the telephone save \"most compatible\" files")
       for suffix in (".heic", ".heif", ".hif")),
@@ -33,13 +33,13 @@ UNREADABLE_IMAGE_SUFFIXES = (
 
 def walk_files(folder: str | Path) -> Iterator[Path]:
     """Every file below a folder, in no order; skips hidden files and folders, follows each link once."""
-    seen: set[Path] = set()
+    visited: set[Path] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = Path(parent).resolve()
-        if real in seen:
+        if real in visited:
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         yield from (Path(parent, name) for name in files if not name.startswith("."))
 
@@ -78,31 +78,31 @@ def check_folder(folder: str | Path) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise ValueError(f"{folder} is a file, not a folder; give the folder that holds the pictures")
+        raise ValueError(f"{folder} is a file, not a folder; give the folder that holds the images")
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     raise ValueError(f"there is no folder {folder}: {above} exists, the rest does not; check the spelling")
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The pictures below a folder, at any depth, sorted by path.
+    """The images below a folder, at any depth, sorted by path.
 
-    A picture is a file with one of `IMAGE_SUFFIXES`, in upper or lower case; hidden files do not count.
+    An image is a file with one of `IMAGE_SUFFIXES`, in upper or lower case; hidden files do not count.
 
     Raises:
-        ValueError: the folder is missing, is a file, or holds no picture.
+        ValueError: the folder is missing, is a file, or holds no image.
     """
     return split_images(folder)[0]
 
 
 def split_images(folder: str | Path) -> tuple[list[Path], list[Path]]:
-    """The pictures below a folder, as `list_images` gives them, and the other files, in no order; raises as it does."""
+    """The images below a folder, as `list_images` gives them, and the other files, in no order; raises as it does."""
     folder = check_folder(folder)
     images: list[Path] = []
     others: list[Path] = []
     for path in walk_files(folder):
         (images if is_image(path) else others).append(path)
     if not images:
-        raise ValueError(_no_pictures(folder, others))
+        raise ValueError(_no_images(folder, others))
     return sorted(images), others
 
 
@@ -126,13 +126,13 @@ def beside_hidden(folder: Path) -> str:
     return f"it holds {hidden} file(s), which are hidden or lie in hidden folders: their names begin with a dot"
 
 
-def _no_pictures(folder: Path, files: list[Path]) -> str:
-    wanted = ", ".join(IMAGE_SUFFIXES)
+def _no_images(folder: Path, files: list[Path]) -> str:
+    suffixes = ", ".join(IMAGE_SUFFIXES)
     if not files:
-        return f"no pictures in {folder}: {beside_hidden(folder)}; put {wanted} files there or give another folder"
+        return f"no images in {folder}: {beside_hidden(folder)}; put {suffixes} files there or give another folder"
     kinds = {path.suffix.lower() for path in files}
     remedy = next((why for suffix, why in UNREADABLE_IMAGE_SUFFIXES if suffix in kinds), "unpack or convert them")
     return (
-        f"no pictures in {folder}: looked for {wanted} at any depth and found {len(files)} other file(s) "
+        f"no images in {folder}: looked for {suffixes} at any depth and found {len(files)} other file(s) "
         f"({kinds_of(files)}); {remedy}, or give another folder"
     )

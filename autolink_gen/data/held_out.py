@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from autolink_gen.data.folders import split_images
-from autolink_gen.data.found import tell
 from autolink_gen.data.identity import public_data
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT
-from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
+from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_images, read_landmarks_csv
+from autolink_gen.data.listing import log_listing
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.folder import SourceOfFiles
 
@@ -42,16 +42,16 @@ def held_out_rows(table: LandmarkTable, every: int, *, table_path: Path) -> list
     """
     if every < 2:
         raise ValueError(f"hold_out={every} leaves nobody to learn from; give 2 or more, 5 for every fifth person")
-    if nameless := sum(not person for person in table.persons):
+    if nameless := sum(not person for person in table.people):
         raise ValueError(
             f"{table_path} has no person for {nameless} of {len(table)} images, and hold_out leaves people out: fill "
             f"the column person, or leave hold_out out"
         )
-    people = sorted(set(table.persons))
+    people = sorted(set(table.people))
     if len(people) < 2:
         raise ValueError(f"{table_path} has one person alone, and hold_out leaves people out: leave it out")
     held = frozenset(people[::every])
-    return [person in held for person in table.persons]
+    return [person in held for person in table.people]
 
 
 def training_files(source: Source, *, every: int = 0) -> set[tuple[str, int]]:
@@ -68,7 +68,7 @@ def training_files(source: Source, *, every: int = 0) -> set[tuple[str, int]]:
             if every:
                 table = read_landmarks_csv(find_landmarks_csv(folder))
                 held = held_out_rows(table, every, table_path=folder)
-                pairs = zip(match_pictures(table, folder), held, strict=True)
+                pairs = zip(match_images(table, folder), held, strict=True)
                 paths = [path for path, is_held in pairs if not is_held]
             files |= {(str(path.relative_to(folder)), path.stat().st_size) for path in paths}
     return files
@@ -86,14 +86,14 @@ def open_people(source: Source, *, every: int, held_out: bool, size: int, fit: F
     table = read_landmarks_csv(table_path)
     held = held_out_rows(table, every, table_path=table_path)
     images = ImageFolder(folder, image_size=size, fit=fit)
-    tell(images.found)
-    chosen = {
-        path for path, is_held in zip(match_pictures(table, images.folder), held, strict=True) if is_held == held_out
+    log_listing(images.listing)
+    selected = {
+        path for path, is_held in zip(match_images(table, images.folder), held, strict=True) if is_held == held_out
     }
-    rows = [index for index, path in enumerate(images.paths) if path in chosen]
-    people = {person for person, is_held in zip(table.persons, held, strict=True) if is_held == held_out}
+    rows = [index for index, path in enumerate(images.paths) if path in selected]
+    people = {person for person, is_held in zip(table.people, held, strict=True) if is_held == held_out}
     logger.info(
         "%s: %d images of %d of %d people", "held out" if held_out else "without those held out", len(rows),
-        len(people), len(set(table.persons)),
+        len(people), len(set(table.people)),
     )  # fmt: skip
     return Subset(images, rows)

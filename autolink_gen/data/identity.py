@@ -28,7 +28,7 @@ def public_address(address: str) -> str:
     scheme, mark, rest = address.partition("://")
     if not mark:
         return address
-    rest = _BRACES.sub(lambda braces: _each_public(braces[0]), rest)
+    rest = _BRACES.sub(lambda braces: _public_options(braces[0]), rest)
     rest = rest.partition("#")[0]
     place, _, query = rest.partition("?")
     host, slash, path = place.partition("/")
@@ -44,10 +44,10 @@ def public_data(data: str) -> str:
 
 def public_text(text: str) -> str:
     """A message with every address in it as :func:`public_address` has it, whoever wrote it there."""
-    return _IN_TEXT.sub(lambda found: public_data(found[0]), text) if "://" in text else text
+    return _IN_TEXT.sub(lambda match: public_data(match[0]), text) if "://" in text else text
 
 
-def _each_public(braces: str) -> str:
+def _public_options(braces: str) -> str:
     """Braces whose options are addresses' ends, each with a query of its own."""
     if "?" not in braces:
         return braces
@@ -61,10 +61,10 @@ def _public_query(query: str) -> str:
         return f"?{query}"
     pairs = parse_qsl(query, keep_blank_values=True)
     is_azure = any(name.lower() == "sig" for name, _ in pairs)
-    left = sorted(pair for pair in pairs if not _signs(pair[0], is_azure=is_azure))
-    if not left:
+    unsigned = sorted(pair for pair in pairs if not _signs(pair[0], is_azure=is_azure))
+    if not unsigned:
         return ""
-    return f"?{_HIDDEN}={hashlib.sha256(repr(left).encode(errors='surrogateescape')).hexdigest()[:12]}"
+    return f"?{_HIDDEN}={hashlib.sha256(repr(unsigned).encode(errors='surrogateescape')).hexdigest()[:12]}"
 
 
 def _signs(name: str, *, is_azure: bool) -> bool:

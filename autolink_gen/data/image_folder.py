@@ -1,4 +1,4 @@
-"""Pictures kept in memory once decoded, and a folder of them."""
+"""Images kept in memory once decoded, and a folder of them."""
 
 import logging
 import mmap
@@ -17,24 +17,24 @@ from autolink_gen.common.files import expanded
 from autolink_gen.common.text import printable, typed
 from autolink_gen.common.tolerance import MAX_BAD_SHARE, Tolerance
 from autolink_gen.data.folders import split_images
-from autolink_gen.data.found import found_pictures
 from autolink_gen.data.images import CACHE_BYTES, FIT, ImageError, check_fit, fit_square, read_image
+from autolink_gen.data.listing import image_listing
 
 logger = logging.getLogger(__name__)
 
 _UNSEEN, _CACHED, _BAD = 0, 1, 2
 
 
-class CachedPictures(Dataset[Tensor], ABC):
-    """Pictures that can be read by number, as uint8 tensors (3, image_size, image_size), RGB.
+class CachedImages(Dataset[Tensor], ABC):
+    """Images that can be read by number, as uint8 tensors (3, image_size, image_size), RGB.
 
-    Decoded pictures are kept in memory, up to `cache_bytes` bytes; forked loader workers share that memory. A
-    picture that cannot be read is logged once and replaced by the next readable one. A subclass says how one is
+    Decoded images are kept in memory, up to `cache_bytes` bytes; forked loader workers share that memory. An
+    image that cannot be read is logged once and replaced by the next readable one. A subclass says how one is
     read and what it is called.
 
     Raises:
         ValueError: an argument is out of range.
-        ValueError: when read, if more than `max_bad_share` of the pictures (and more than one) are unreadable.
+        ValueError: when read, if more than `max_bad_share` of the images (and more than one) are unreadable.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class CachedPictures(Dataset[Tensor], ABC):
 
     @abstractmethod
     def _decode(self, index: int) -> Image.Image:
-        """The picture in RGB, its sides at least `image_size` pixels where the stored ones are; else ImageError."""
+        """The image in RGB, its sides at least `image_size` pixels where the stored ones are; else ImageError."""
 
     @abstractmethod
     def name_of(self, index: int) -> str:
-        """What to call a picture in messages."""
+        """What to call an image in messages."""
 
     @abstractmethod
     def _where_and_remedy(self) -> tuple[str, str]:
-        """Where the pictures lie, and what to do where many are unreadable."""
+        """Where the images lie, and what to do where many are unreadable."""
 
     def __len__(self) -> int:
         return self.count
@@ -74,23 +74,23 @@ class CachedPictures(Dataset[Tensor], ABC):
     def __getitem__(self, index: int) -> UInt8[Tensor, "3 S S"]:
         count = self.count
         if not -count <= index < count:
-            raise IndexError(f"picture {index} of {count}")
+            raise IndexError(f"image {index} of {count}")
         if self._cached is None:  # unpickled in a spawned worker
             worker = get_worker_info()
             self._make_memory(self.cache_bytes // (worker.num_workers if worker else 1))
         for offset in range(count):
-            picture = self._picture((index + offset) % count)
-            if picture is not None:
-                return torch.from_numpy(picture)
+            image = self._read((index + offset) % count)
+            if image is not None:
+                return torch.from_numpy(image)
         raise ValueError(self._tolerance().message())
 
     @property
     def bad_indices(self) -> list[int]:
-        """The pictures found unreadable so far, here or in a forked worker."""
+        """The images found unreadable so far, here or in a forked worker."""
         return [] if self._cached is None else np.flatnonzero(self._state == _BAD).tolist()
 
-    def _picture(self, index: int) -> np.ndarray | None:
-        """The decoded picture (3, S, S), the caller's own copy, or None where it is bad."""
+    def _read(self, index: int) -> np.ndarray | None:
+        """The decoded image (3, S, S), the caller's own copy, or None where it is bad."""
         if self._state[index] == _CACHED:
             return self._cached[index].copy()
         if self._state[index] == _BAD:
@@ -101,23 +101,23 @@ class CachedPictures(Dataset[Tensor], ABC):
             self._count_bad(index, error)
             return None
         square = np.asarray(fit_square(image, size=self.image_size, fit=self.fit))
-        picture = np.ascontiguousarray(square.transpose(2, 0, 1))
+        pixels = np.ascontiguousarray(square.transpose(2, 0, 1))
         if index < len(self._cached):
-            self._cached[index] = picture
+            self._cached[index] = pixels
             self._state[index] = _CACHED
             return self._cached[index].copy()
-        return picture
+        return pixels
 
     def _count_bad(self, index: int, error: ImageError) -> None:
         self._state[index] = _BAD
         self._tolerance().check(error)
-        logger.warning("%s; the next readable picture takes its place", error)
+        logger.warning("%s; the next readable image takes its place", error)
 
     def _tolerance(self) -> Tolerance:
         """What was found so far: it lies in memory that forked workers share."""
         bad, (where, remedy) = self.bad_indices, self._where_and_remedy()
         names = [self.name_of(index) for index in bad[:5]]
-        return Tolerance(self.count, self.max_bad_share, f"pictures in {where}", remedy, len(bad), names)
+        return Tolerance(self.count, self.max_bad_share, f"images in {where}", remedy, len(bad), names)
 
     def _make_memory(self, cache_bytes: int) -> None:
         """Reserve the cache; pages take memory once written, and forked workers write into the same ones."""
@@ -130,11 +130,11 @@ class CachedPictures(Dataset[Tensor], ABC):
         return {**self.__dict__, "_state": None, "_cached": None}
 
 
-class ImageFolder(CachedPictures):
-    """The pictures below a folder; `paths` holds the files in the order of the indices, `found` what lies beside them.
+class ImageFolder(CachedImages):
+    """The images below a folder; `paths` holds the files in the order of the indices, `found` what lies beside them.
 
     Raises:
-        ValueError: the folder is missing or holds no picture, and as `CachedPictures` does.
+        ValueError: the folder is missing or holds no image, and as `CachedImages` does.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class ImageFolder(CachedPictures):
     ) -> None:
         self.folder = expanded(folder)
         self.paths, others = split_images(self.folder)
-        self.found = found_pictures(self.folder, len(self.paths), others)
+        self.listing = image_listing(self.folder, len(self.paths), others)
         super().__init__(
             len(self.paths), image_size=image_size, fit=fit, cache_bytes=cache_bytes, max_bad_share=max_bad_share
         )

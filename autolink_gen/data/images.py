@@ -1,4 +1,4 @@
-"""Pictures: decoded from a file or from bytes, upright, in RGB; made square."""
+"""Images: decoded from a file or from bytes, upright, in RGB; made square."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from PIL import Image
 from autolink_gen.common.files import BadFileError, reading, reason_of
 from autolink_gen.common.limits import max_pixels
 from autolink_gen.common.text import printable, typed
-from autolink_gen.data.decoding.decoder import TooManyPixelsError, check_file_size, decode_picture, picture_header
+from autolink_gen.data.decoding.decoder import TooManyPixelsError, check_file_size, decode_file, image_header
 from autolink_gen.data.folders import IMAGE_SUFFIXES, list_images
 
 __all__ = [
@@ -43,7 +43,7 @@ _EMPTY = "the file is empty (0 bytes)"
 
 
 class ImageError(BadFileError):
-    """A picture that cannot be read; the message names the file, the reason and the remedy.
+    """An image that cannot be read; the message names the file, the reason and the remedy.
 
     `reason` is the reason alone.
     """
@@ -52,7 +52,7 @@ class ImageError(BadFileError):
 
 
 def image_error(name: str | Path, reason: str, *, remedy: str) -> ImageError:
-    """The error of a picture, given its name, why it cannot be read and what to do."""
+    """The error of an image, given its name, why it cannot be read and what to do."""
     error = ImageError(f"cannot read {printable(str(name))}: {reason}; {remedy}")
     error.reason = reason
     return error
@@ -68,19 +68,19 @@ class ImageHeader:
 
 
 def read_header(path: str | Path) -> ImageHeader:
-    """Read size and mode without decoding the picture; ImageError when the file is no picture."""
+    """Read size and mode without decoding the image; ImageError when the file is no image."""
     path = Path(path)
     with _decoding(path, remedy=_remedy(path)), _no_warnings(), open_ordinary(path) as handle:
-        size, mode = picture_header(handle, max_pixels=max_pixels())
+        size, mode = image_header(handle, max_pixels=max_pixels())
         return ImageHeader(*size, mode)
 
 
 def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int | None = None) -> Image.Image:
-    """Decode a picture of any mode into RGB, upright as its EXIF orientation says.
+    """Decode an image of any mode into RGB, upright as its EXIF orientation says.
 
     Transparency is laid over white, 16-bit grey is scaled to 8 bits, colour profiles are not applied.
     With `min_side` (pixels) a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as both sides stay
-    at least twice `min_side`; without it the picture has the size of the file. A file is what its content says,
+    at least twice `min_side`; without it the image has the size of the file. A file is what its content says,
     whatever its name: JPEG, PNG, WebP, BMP, AVIF, the first page of a TIFF, or the first frame of a GIF.
 
     Raises:
@@ -89,13 +89,13 @@ def read_image(path: str | Path, *, min_side: int | None = None, max_pixels: int
     """
     path = Path(path)
     with _decoding(path, remedy=_remedy(path)), open_ordinary(path) as handle:
-        return _decoded(handle, path, min_side=min_side, most=max_pixels, remedy=_shrink(path))
+        return _decode(handle, path, min_side=min_side, most=max_pixels, remedy=_shrink(path))
 
 
 def decode_image(
     content: bytes, name: str, *, remedy: str, min_side: int | None = None, max_pixels: int | None = None
 ) -> Image.Image:
-    """Decode a picture from the bytes of its file, as `read_image` does.
+    """Decode an image from the bytes of its file, as `read_image` does.
 
     Raises:
         ImageError: as `read_image` does, with `name` for the file and with `remedy`.
@@ -103,11 +103,11 @@ def decode_image(
     if not content:
         raise image_error(name, _EMPTY, remedy=remedy)
     with _decoding(name, remedy=remedy):
-        return _decoded(BytesIO(content), name, min_side=min_side, most=max_pixels, remedy=remedy)
+        return _decode(BytesIO(content), name, min_side=min_side, most=max_pixels, remedy=remedy)
 
 
 def to_array(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-    """An RGB picture as an array, filled strip by strip: at once, Pillow makes two copies of it on the way."""
+    """An RGB image as an array, filled strip by strip: at once, Pillow makes two copies of it on the way."""
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP_PX // width)
@@ -118,7 +118,7 @@ def to_array(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def read_content(path: Path) -> bytes:
-    """All bytes of a picture's file; ImageError where it cannot be read, or is too large for a picture."""
+    """All bytes of an image's file; ImageError where it cannot be read, or is too large for an image."""
     with _decoding(path, remedy=_remedy(path)), open_ordinary(path) as handle:
         check_file_size(path.stat().st_size, max_pixels=max_pixels())
         return handle.read()
@@ -140,13 +140,13 @@ def open_ordinary(path: Path) -> BinaryIO:
         raise image_error(path, "permission denied", remedy=_remedy(path)) from error
 
 
-def _decoded(
+def _decode(
     handle: BinaryIO | BytesIO, name: str | Path, *, min_side: int | None, most: int | None, remedy: str
 ) -> Image.Image:
     most = max_pixels() if most is None else most
     try:
         with _no_warnings():
-            return decode_picture(handle, min_side=min_side, max_pixels=most)
+            return decode_file(handle, min_side=min_side, max_pixels=most)
     except TooManyPixelsError as error:
         raise image_error(name, str(error), remedy=remedy) from error
 
@@ -155,7 +155,7 @@ def _decoded(
 def _decoding(name: str | Path, *, remedy: str) -> Iterator[None]:
     """Make an ImageError of whatever a decoder raises."""
     try:
-        with reading(name, "picture", remedy=remedy):
+        with reading(name, "image", remedy=remedy):
             yield
     except ImageError:
         raise
@@ -166,7 +166,7 @@ def _decoding(name: str | Path, *, remedy: str) -> Iterator[None]:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Silence PIL on big pictures and odd metadata: `read_image` has a limit of its own."""
+    """Silence PIL on big images and odd metadata: `read_image` has a limit of its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -181,9 +181,9 @@ def _shrink(path: Path) -> str:
 
 
 def fit_square(image: Image.Image, *, size: int, fit: FIT = "crop") -> Image.Image:
-    """Resize an RGB picture to (size, size) pixels, antialiased.
+    """Resize an RGB image to (size, size) pixels, antialiased.
 
-    "crop" takes the central square, "pad" keeps the whole picture between bars of middle grey, "stretch"
+    "crop" takes the central square, "pad" keeps the whole image between bars of middle grey, "stretch"
     ignores the aspect ratio.
 
     Raises:
@@ -206,11 +206,11 @@ def fit_square(image: Image.Image, *, size: int, fit: FIT = "crop") -> Image.Ima
 
 
 def _resize(image: Image.Image, size: tuple[int, int], *, box: tuple[int, int, int, int]) -> Image.Image:
-    # Bilinear, as the models resize what they detect on; the gap only saves time on large pictures.
+    # Bilinear, as the models resize what they detect on; the gap only saves time on large images.
     return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 
 def check_fit(fit: str) -> None:
-    """ValueError unless `fit` is one of the three ways to make a picture square."""
+    """ValueError unless `fit` is one of the three ways to make an image square."""
     if fit not in get_args(FIT):
         raise ValueError(f"fit is {fit!r}; it must be one of {', '.join(get_args(FIT))}")

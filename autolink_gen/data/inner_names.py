@@ -23,7 +23,7 @@ def inner_name(name: object, where: str) -> str:
         raise BadFileError(f"{printable(where)}: the name of a file was expected, not {shown(name)}; fetch it again")
     if fault := _fault(name):
         raise BadFileError(
-            f"{printable(where)}: '{shown(name)}' {fault}; it must name a file inside the folder of the pictures"
+            f"{printable(where)}: '{shown(name)}' {fault}; it must name a file inside the folder of the images"
         )
     return name
 
@@ -39,7 +39,7 @@ def _fault(name: str) -> str:
         "leads out of its folder": ".." in parts,
         "is longer than a name may be": _num_bytes(name) > _MAX_BYTES or max(map(_num_bytes, parts)) > _MAX_PART_BYTES,
     }
-    return next((fault for fault, found in faults.items() if found), "")
+    return next((fault for fault, is_found in faults.items() if is_found), "")
 
 
 def _num_bytes(text: str) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 from autolink_gen.common.files import reading
 from autolink_gen.data.decoding.decoder import upright_rgb
 from autolink_gen.data.images import read_image, to_array
-from autolink_gen.ops.ranges import unit_pictures
+from autolink_gen.ops.ranges import unit_images
 
 OneImage = str | PathLike[str] | Image.Image | ndarray | Tensor
 Images = OneImage | Sequence[OneImage]
@@ -50,14 +50,14 @@ def image_batches(images: object) -> Iterator[Shaped[Tensor, "B 3 H W"]]:
 
 def image_tensors(images: object) -> Iterator[Shaped[Tensor, "3 H W"]]:
     """Each image by itself, uint8 or floats in [0, 1]. Raises ValueError for what is no image."""
-    several = [images] if is_one(images) else images
-    if not isinstance(several, Sequence | ndarray | Tensor):
+    items = [images] if is_one(images) else images
+    if not isinstance(items, Sequence | ndarray | Tensor):
         raise ValueError(f"images must be {_KINDS}, got {type(images).__name__}")
-    if isinstance(several, ndarray | Tensor):
-        check_shape(several)
-    if not len(several):
+    if isinstance(items, ndarray | Tensor):
+        check_shape(items)
+    if not len(items):
         raise ValueError(f"images are empty: give at least one of {_KINDS}")
-    for number, image in enumerate(several):
+    for number, image in enumerate(items):
         yield _tensor(image, name="images" if is_one(images) else f"images[{number}]")
 
 
@@ -73,14 +73,14 @@ def to_pixels_of_size(image: Shaped[Tensor, "3 H W"], size: int | None) -> UInt8
     return to_array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype, one.device) != (other.shape, other.dtype, other.device)
+def _differ(first: Tensor, second: Tensor) -> bool:
+    return (first.shape, first.dtype, first.device) != (second.shape, second.dtype, second.device)
 
 
 def _tensor(image: object, *, name: str) -> Tensor:
     if isinstance(image, Tensor):
         check_shape(image, name=name)
-        return image if image.dtype == torch.uint8 else unit_pictures(image, name=name)
+        return image if image.dtype == torch.uint8 else unit_images(image, name=name)
     if isinstance(image, Image.Image):
         image = _pil_pixels(image, name=name)
     elif isinstance(image, str | PathLike):
@@ -104,21 +104,21 @@ def _pil_pixels(image: Image.Image, *, name: str) -> UInt8[ndarray, "H W 3"]:
 
 def check_shape(images: ndarray | Tensor, *, name: str = "images") -> None:
     """ValueError unless a tensor is (3, H, W) or (B, 3, H, W), or an array (H, W, 3) or (B, H, W, 3)."""
-    first = isinstance(images, Tensor)
+    channels_first = isinstance(images, Tensor)
     shape = tuple(images.shape)
-    one = shape[1:] if len(shape) == 4 else shape
-    if len(one) == 3 and one[0 if first else 2] == 3 and min(one) >= 1:
+    image_shape = shape[1:] if len(shape) == 4 else shape
+    if len(image_shape) == 3 and image_shape[0 if channels_first else 2] == 3 and min(image_shape) >= 1:
         return
-    if len(one) == 3 and one[2 if first else 0] == 3:
-        move = f"{name}.movedim(-1, -3)" if first else f"np.moveaxis({name}, -3, -1)"
-        remedy = f"channels come {'first' if first else 'last'}: {move}"
-    elif len(one) == 3 and one[0 if first else 2] == 4:
+    if len(image_shape) == 3 and image_shape[2 if channels_first else 0] == 3:
+        move = f"{name}.movedim(-1, -3)" if channels_first else f"np.moveaxis({name}, -3, -1)"
+        remedy = f"channels come {'first' if channels_first else 'last'}: {move}"
+    elif len(image_shape) == 3 and image_shape[0 if channels_first else 2] == 4:
         remedy = "leave the fourth channel out, or give a PIL image, whose transparency is laid over white"
-    elif len(one) == 2 or (len(one) == 3 and one[0 if first else 2] == 1):
+    elif len(image_shape) == 2 or (len(image_shape) == 3 and image_shape[0 if channels_first else 2] == 1):
         remedy = "a grey image becomes so by " + (
-            "grey.expand(3, -1, -1)" if first else "np.stack([grey] * 3, axis=-1)"
+            "grey.expand(3, -1, -1)" if channels_first else "np.stack([grey] * 3, axis=-1)"
         )
     else:
         remedy = "give images of three channels, of one pixel at least"
-    wanted = "(3, H, W) or (B, 3, H, W)" if first else "(H, W, 3) or (B, H, W, 3)"
-    raise ValueError(f"{name} must be {wanted}, got {shape}; {remedy}")
+    expected = "(3, H, W) or (B, 3, H, W)" if channels_first else "(H, W, 3) or (B, H, W, 3)"
+    raise ValueError(f"{name} must be {expected}, got {shape}; {remedy}")

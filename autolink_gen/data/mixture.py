@@ -10,18 +10,18 @@ class Mixture(Dataset[Tensor]):
     """The items of several data sets, of each as many as of any other: a smaller one comes round again.
 
     `[i]` is of set i modulo their number. One after the other instead, a few videos, of which 100,000 frames are drawn
-    an epoch, would leave thousands of pictures a share of three in a hundred.
+    an epoch, would leave thousands of images a share of three in a hundred.
     """
 
-    def __init__(self, parts: Sequence[Dataset[Tensor]]) -> None:
-        self.parts = list(parts)
-        self.lengths = [len(part) for part in self.parts]  # type: ignore[arg-type]
+    def __init__(self, datasets: Sequence[Dataset[Tensor]]) -> None:
+        self.datasets = list(datasets)
+        self.lengths = [len(dataset) for dataset in self.datasets]  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return len(self.parts) * max(self.lengths)
+        return len(self.datasets) * max(self.lengths)
 
     def __getitem__(self, index: int) -> Tensor:
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
-        within, part = divmod(index, len(self.parts))
-        return self.parts[part][within % self.lengths[part]]
+        within, number = divmod(index, len(self.datasets))
+        return self.datasets[number][within % self.lengths[number]]

@@ -284,11 +284,11 @@ def _landmark_predictions(
 
 
 def _puppet_predictions(results: PuppetResults) -> Predictions:
-    size = results.samples[0].picture.shape[0]
+    size = results.samples[0].image.shape[0]
     joints: Float[ndarray, "N P 2"] = np.stack([sample.joints for sample in results.samples]).astype(np.float64)
     distances = np.linalg.norm(results.predicted_joints - joints, axis=-1)
     return Predictions(
-        read_image=lambda index: results.samples[index].picture,
+        read_image=lambda index: results.samples[index].image,
         keypoints=results.test.detected,
         predicted=from_normalised(results.predicted_joints, size=size),
         true=from_normalised(joints, size=size),

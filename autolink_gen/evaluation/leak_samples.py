@@ -74,8 +74,8 @@ def samples_of_annotations(
         raise ValueError("the annotations have no colours; annotate keeps them")
     rows = _spread(len(split), max_images)
     keypoints, colours = annotations.detected[rows], annotations.colours[rows]
-    if any(split.table.persons):
-        return LeakSamples(keypoints, colours, groups=_as_groups([split.table.persons[row] for row in rows]))
+    if any(split.table.people):
+        return LeakSamples(keypoints, colours, groups=_as_groups([split.table.people[row] for row in rows]))
     names = [_first_folder(split.paths[row], split.folder) for row in rows]
     return LeakSamples(keypoints, colours, classes=_as_classes(names))
 

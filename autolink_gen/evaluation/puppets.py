@@ -139,7 +139,7 @@ def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:
 def _collect(items: Iterable[PuppetSample], samples: list[PuppetSample]) -> Iterator[ndarray]:
     for sample in items:
         samples.append(sample)
-        yield sample.picture
+        yield sample.image
 
 
 def joint_error_percent(fit: Annotations, test: Annotations) -> float:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from autolink_gen.common.text import shown
-from autolink_gen.data.published.sets import SETS, PictureSet
+from autolink_gen.data.published.sets import SETS, ImageSet
 from autolink_gen.evaluation.human36m import NUM_LANDMARKS
 from autolink_gen.evaluation.landmarks import (
     EYES,
@@ -90,7 +90,7 @@ class LandmarkReport:
 def default_protocol(data: str, num_landmarks: int) -> str:
     """The protocol of a named set; of other images, by the number of their landmarks."""
     entry = SETS.get(data)
-    protocol = entry.protocol if isinstance(entry, PictureSet) else None
+    protocol = entry.protocol if isinstance(entry, ImageSet) else None
     # Other landmarks than the set's may be given.
     if protocol and (PROTOCOLS[protocol] is not nme or num_landmarks in EYES):
         return protocol

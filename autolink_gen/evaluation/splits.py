@@ -13,7 +13,7 @@ from autolink_gen.common.spread import evenly
 from autolink_gen.common.text import shown
 from autolink_gen.data.held_out import held_out_rows, people_table
 from autolink_gen.data.images import read_image
-from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
+from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_images, read_landmarks_csv
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.folder import held_out_beside
 from autolink_gen.evaluation.landmarks import Annotations
@@ -98,7 +98,7 @@ def read_held_out(
 def _split(folder: Path, table_path: Path, table: LandmarkTable, limit: int | None) -> AnnotatedSplit:
     if limit is not None and limit < len(table):
         table = _take_rows(table, evenly(len(table), limit, with_last=True))
-    return AnnotatedSplit(folder, table_path, table, tuple(match_pictures(table, folder)))
+    return AnnotatedSplit(folder, table_path, table, tuple(match_images(table, folder)))
 
 
 def check_alike(fit: AnnotatedSplit, test: AnnotatedSplit) -> None:
@@ -136,7 +136,7 @@ def _digest(path: Path) -> bytes:
 def _take_rows(table: LandmarkTable, rows: Sequence[int]) -> LandmarkTable:
     return LandmarkTable(
         files=tuple(table.files[row] for row in rows),
-        persons=tuple(table.persons[row] for row in rows),
+        people=tuple(table.people[row] for row in rows),
         points=table.points[rows],
         visible=table.visible[rows],
         names=table.names,

@@ -13,7 +13,7 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
-from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, from_signed, unit_pictures
+from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, from_signed, unit_images
 from autolink_gen.pretrained.features import load_lpips
 from autolink_gen.viz.graphs import painted_grid
 
@@ -144,7 +144,7 @@ class Gan(nn.Module):
         ``steps`` of Adam from the mean style, on LPIPS and a little squared error. The weights that LPIPS needs
         are fetched if they are missing; ValueError where that fails, and for images or keypoints in another range.
         """
-        images = unit_pictures(images)
+        images = unit_images(images)
         if keypoints is None:
             keypoints = self.graph.detect_unchecked(images)
         else:

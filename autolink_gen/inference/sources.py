@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from autolink_gen.common.files import fitting_name
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, natural_key, walk_files
-from autolink_gen.data.found import Found, left_out, tell
+from autolink_gen.data.listing import Listing, log_listing, unread_files
 from autolink_gen.data.video.reader import VIDEO_SUFFIXES, is_video
 
 
@@ -65,12 +65,12 @@ def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, Pur
             listed = [file for file in listed if _real(out) not in _real(file).parents]
         files = [file for file in listed if is_image(file) or is_video(file)]
         others = (file for file in listed if not (is_image(file) or is_video(file)))
-        if files and (odd := left_out(others)):
-            tell(Found("images and videos", str(path), len(files), odd))
+        if files and (odd := unread_files(others)):
+            log_listing(Listing("images and videos", str(path), len(files), odd))
         return [(file, PurePosixPath(prefix, file.relative_to(path).as_posix())) for file in files]
     if is_image(path) or is_video(path):
         return [(path, PurePosixPath(path.name))]
-    if odd := left_out([path]):
+    if odd := unread_files([path]):
         raise ValueError(f"{path} is of a kind that is not read here: {odd[0][2]}")
     raise ValueError(
         f"{path} is by its name neither an image ({', '.join(IMAGE_SUFFIXES)}) "
@@ -112,8 +112,8 @@ def _distinct(names: list[PurePosixPath], files: list[Path]) -> list[PurePosixPa
 def _nothing(paths: Sequence[Path]) -> str:
     places = ", ".join(str(path) for path in paths)
     listed = (file for path in paths if path.is_dir() for file in walk_files(path))
-    if odd := left_out(file for file in listed if not (is_image(file) or is_video(file))):
-        return f"nothing that can be read: {Found('images and videos', places, 0, odd).line}"
+    if odd := unread_files(file for file in listed if not (is_image(file) or is_video(file))):
+        return f"nothing that can be read: {Listing('images and videos', places, 0, odd).line}"
     return (
         f"no images or videos in {places}: looked for {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)} at any "
         f"depth (the output folder does not count); give another folder"

@@ -23,7 +23,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.graph_analysis import cluster_keypoints
 from autolink_gen.models.transfer import SourceMaps, TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, from_signed, to_signed, unit_pictures
+from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, from_signed, to_signed, unit_images
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz.graphs import to_uint8
 
@@ -229,8 +229,8 @@ class Transfer(nn.Module):
 
         Their ``keypoints`` are detected unless given. Raises ValueError for images in another range.
         """
-        images = unit_pictures(images, name="images")
-        fine = None if fine is None else unit_pictures(fine, name="fine")
+        images = unit_images(images, name="images")
+        fine = None if fine is None else unit_images(fine, name="fine")
         keypoints = self.graph.detect(images) if keypoints is None else keypoints
         maps = self.network.appearance(to_signed(images), self.edge_maps(keypoints))
         return Appearance(maps if fine is None else maps._replace(images=to_signed(fine)), keypoints)

@@ -39,7 +39,7 @@ def structure_loss(painted: Float[Tensor, " K"], real: Float[Tensor, " K"]) -> F
     return F.relu(painted - real.detach()).mean()
 
 
-def gradient_penalty(logits: Float[Tensor, " B"], pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
+def gradient_penalty(logits: Float[Tensor, " B"], images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
     """The mean over images of the squared norm of the gradient of their logits (AutoLink eq. 9, times 2/gamma).
 
     On real images it is R1, on painted ones R2 (Mescheder et al. 2018). ``pictures`` must require gradients,
@@ -47,5 +47,5 @@ def gradient_penalty(logits: Float[Tensor, " B"], pictures: Float[Tensor, "B 3 H
 
     Differs: the paper prints the gradient without its norm.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), pictures, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean()

@@ -94,19 +94,19 @@ class ConvFeatures(nn.Module):
         # Kernels in this order are 5 to 10 % faster on a CPU, whatever the images' own order.
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, pictures: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
         """Images in [-1, 1] -> one map (B, C_l, H_l, W_l) >= 0 a layer, in the network's order.
 
         The ImageNet mean and deviation are taken off inside. Raises ValueError for images that are too
         small.
         """
-        if min(pictures.shape[-2:]) < self.smallest_side:
+        if min(images.shape[-2:]) < self.smallest_side:
             raise ValueError(
-                f"pictures of {pictures.shape[-2]}x{pictures.shape[-1]} pixels are too small for "
+                f"images of {images.shape[-2]}x{images.shape[-1]} pixels are too small for "
                 f"{type(self).__name__}: give at least {self.smallest_side} pixels a side, or set `resize`"
             )
         maps = []
-        values = torch.addcmul(self.shift, pictures, self.scale)
+        values = torch.addcmul(self.shift, images, self.scale)
         for index, layer in enumerate(self.features):
             values = layer(values)
             if index in self._taps:
@@ -242,43 +242,43 @@ class PerceptualLoss(nn.Module):
         if distance not in ("l1", "mse"):
             raise ValueError(f"distance is {distance!r}: use 'l1' or 'mse'")
         if resize is not None and resize < 1:
-            raise ValueError(f"resize is {resize}: use a positive number of pixels, or None for the picture's own size")
+            raise ValueError(f"resize is {resize}: use a positive number of pixels, or None for the image's own size")
         self.features = features
         self.distance = distance
         self.resize = resize
         self.unit_length = unit_length
 
-    def forward(self, pictures: Float[Tensor, "B 3 H W"], targets: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
+    def forward(self, images: Float[Tensor, "B 3 H W"], targets: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
         """Images and targets in [0, 1] -> scalar loss >= 0; only `pictures` receives gradients."""
-        return self.distance_to(pictures, self.target_features(targets))
+        return self.distance_to(images, self.target_features(targets))
 
     def target_features(self, targets: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
         """Feature maps of targets in [0, 1], without a graph: compute once, compare often."""
         with torch.no_grad():
             return self._features_of(targets)
 
-    def distance_to(self, pictures: Float[Tensor, "B 3 H W"], target_features: FeatureMaps) -> Float[Tensor, ""]:
+    def distance_to(self, images: Float[Tensor, "B 3 H W"], target_features: FeatureMaps) -> Float[Tensor, ""]:
         """Loss of images in [0, 1] against maps that `target_features` gave."""
         measure = F.l1_loss if self.distance == "l1" else F.mse_loss
-        maps = self._features_of(pictures)
+        maps = self._features_of(images)
         terms = [measure(ours, theirs) for ours, theirs in zip(maps, target_features, strict=True)]
         return torch.stack(terms).sum()
 
-    def _features_of(self, pictures: Tensor) -> FeatureMaps:
-        return feature_maps(self.features, to_signed(pictures), size=self.resize, unit_length=self.unit_length)
+    def _features_of(self, images: Tensor) -> FeatureMaps:
+        return feature_maps(self.features, to_signed(images), size=self.resize, unit_length=self.unit_length)
 
 
 def feature_maps(
-    network: nn.Module, pictures: Float[Tensor, "B 3 H W"], *, size: int | None, unit_length: bool
+    network: nn.Module, images: Float[Tensor, "B 3 H W"], *, size: int | None, unit_length: bool
 ) -> FeatureMaps:
     """A network's maps of images in [-1, 1], brought to ``size`` pixels a side first, in single precision at least.
 
     ``unit_length`` scales each position to length 1 over the channels.
     """
-    if size is not None and pictures.shape[-2:] != (size, size):
-        pictures = F.interpolate(pictures, size=(size, size), mode="bilinear", align_corners=False)
+    if size is not None and images.shape[-2:] != (size, size):
+        images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
     # Under autocast the maps come in half precision, of whose sums and small differences little would be left.
-    maps = tuple(single(values) for values in network(pictures))
+    maps = tuple(single(values) for values in network(images))
     return tuple(F.normalize(values, dim=1, eps=1e-6) for values in maps) if unit_length else maps
 
 

@@ -24,7 +24,7 @@ from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
 from autolink_gen.ops.masking import random_block_mask
-from autolink_gen.ops.ranges import to_signed, unit_pictures
+from autolink_gen.ops.ranges import to_signed, unit_images
 from autolink_gen.ops.resizing import Squares, fit_square, resized
 from autolink_gen.viz.graphs import draw_graph
 
@@ -106,12 +106,12 @@ class AutoLinkConfig:
 class Reconstruction(NamedTuple):
     """What one training pass yields; images about in [-1, 1], keypoints (x, y) in [-1, 1].
 
-    ``pictures`` are the whole batch under its first masks, then under its second, and so on.
+    ``images`` are the whole batch under its first masks, then under its second, and so on.
     """
 
     keypoints: Float[Tensor, "B K 2"]
     edge_map: Float[Tensor, "B 1 S S"]
-    pictures: Float[Tensor, "N 3 S S"]
+    images: Float[Tensor, "N 3 S S"]
     moved_keypoints: Float[Tensor, "M K 2"]
 
 
@@ -268,10 +268,10 @@ class AutoLink(WithQuickCopy):
         """
         if isinstance(images, Tensor):
             check_shape(images)
-            return self.detect_unchecked(unit_pictures(images))
+            return self.detect_unchecked(unit_images(images))
         device = self.alpha.device
         batches = image_batches(images)
-        return torch.cat([self.detect_unchecked(unit_pictures(batch.to(device))) for batch in batches])
+        return torch.cat([self.detect_unchecked(unit_images(batch.to(device))) for batch in batches])
 
     def draw(
         self, images: Images, *, threshold: float = 0.1, size: int | None = None
@@ -307,7 +307,7 @@ class AutoLink(WithQuickCopy):
         self, images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
-        square, scale, shift = self._square(unit_pictures(images))
+        square, scale, shift = self._square(unit_images(images))
         detector: Any = self._quick[0] if self._quick else self.detector
         heatmaps = detector.heatmaps(to_signed(square.to(self.alpha)))
         keypoints = detector.keypoints(heatmaps)

@@ -14,7 +14,7 @@ class HeatmapDetector(nn.Module):
 
     span = 1.0  # of the image: the share from the first to the last position of a heatmap
 
-    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K H H"]:
+    def heatmaps(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K H H"]:
         """Unnormalised heatmaps of images in [-1, 1]; each detector makes its own."""
         raise NotImplementedError
 
@@ -22,9 +22,9 @@ class HeatmapDetector(nn.Module):
         """Keypoints (x, y) in [-1, 1] of heatmaps."""
         return soft_argmax(heatmaps)
 
-    def forward(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
+    def forward(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K 2"]:
         """Keypoints (x, y) in [-1, 1] of images in [-1, 1]."""
-        return self.keypoints(self.heatmaps(pictures))
+        return self.keypoints(self.heatmaps(images))
 
 
 class Detector(HeatmapDetector):
@@ -48,6 +48,6 @@ class Detector(HeatmapDetector):
         """The convolution that makes the heatmaps."""
         return self.layers[-1]
 
-    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
+    def heatmaps(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
         """Unnormalised heatmaps of images in [-1, 1]."""
-        return self.layers(pictures)
+        return self.layers(images)

@@ -68,13 +68,13 @@ class Discriminator(nn.Module):
         start_convolutions(self)
 
     def forward(
-        self, pictures: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"] | None = None
+        self, images: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"] | None = None
     ) -> Float[Tensor, " B"]:
         """Logits of images in [-1, 1]; edge maps are looked at only where ``config.sees_edges``."""
         if self.config.sees_edges:
             assert edge_maps is not None
-            pictures = torch.cat([pictures, power(edge_maps, self.config.edge_power)], dim=1)
-        x = self.blocks(self.from_picture(pictures))
+            images = torch.cat([images, power(edge_maps, self.config.edge_power)], dim=1)
+        x = self.blocks(self.from_picture(images))
         if self.config.minibatch_std:
             x = with_minibatch_std(x)
         logits: Tensor = self.head(x)

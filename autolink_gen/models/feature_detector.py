@@ -42,7 +42,7 @@ def usable_maps(features: FeatureNames, num_maps: int | None, *, size: int) -> l
     maps = network.geometry_of(network.default_layers, size)
     smallest = 1 + sum(place.side > size // _FINEST for place in maps)
     if num_maps is not None and not smallest <= num_maps <= len(maps):
-        finer = f": its first {smallest - 1} are finer than a quarter of the picture" if smallest > 1 else ""
+        finer = f": its first {smallest - 1} are finer than a quarter of the image" if smallest > 1 else ""
         raise ValueError(f"features_maps must be from {smallest} to {len(maps)} for {features}, got {num_maps}{finer}")
     return maps[smallest - 1 : num_maps]
 
@@ -95,13 +95,13 @@ class FeatureDetector(HeatmapDetector):
         """
         self.features.fill(rounded(weights))
 
-    def maps(self, pictures: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
+    def maps(self, images: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
         """The frozen network's maps of images in [-1, 1], each position of length 1 over the channels."""
-        return feature_maps(self.features, pictures, size=self.size, unit_length=True)
+        return feature_maps(self.features, images, size=self.size, unit_length=True)
 
-    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K H H"]:
+    def heatmaps(self, images: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K H H"]:
         """Unnormalised heatmaps of images in [-1, 1], or of the ``maps`` of them."""
-        maps = (self.maps(pictures) if maps is None else maps)[self.first_map :]
+        maps = (self.maps(images) if maps is None else maps)[self.first_map :]
         parts = [lateral(values) for lateral, values in zip(self.laterals, maps, strict=True)]
         joined: Tensor | None = None
         by_side = itertools.groupby(zip(reversed(self._sides), reversed(parts), strict=True), key=lambda pair: pair[0])
@@ -117,6 +117,6 @@ class FeatureDetector(HeatmapDetector):
         """Keypoints (x, y) in [-1, 1] of heatmaps, whose outer positions lie inside the image."""
         return soft_argmax(heatmaps) * self.span + self.shift
 
-    def forward(self, pictures: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K 2"]:
+    def forward(self, images: Float[Tensor, "B 3 S S"], maps: FeatureMaps | None = None) -> Float[Tensor, "B K 2"]:
         """Keypoints (x, y) in [-1, 1] of images in [-1, 1], or of the ``maps`` of them."""
-        return self.keypoints(self.heatmaps(pictures, maps))
+        return self.keypoints(self.heatmaps(images, maps))

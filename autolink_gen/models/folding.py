@@ -14,7 +14,7 @@ from autolink_gen.models.blocks import NEGATIVE_SLOPE, Down, HalvingConv2d, Resi
 from autolink_gen.models.detector import Detector, HeatmapDetector
 from autolink_gen.models.feature_detector import FeatureDetector
 
-Network = TypeVar("Network", bound=nn.Module)
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 def fold_detector(detector: Detector) -> "FoldedDetector":
@@ -38,7 +38,7 @@ def fold_feature_detector(detector: FeatureDetector) -> FeatureDetector:
     return folded.to(memory_format=torch.channels_last).requires_grad_(requires_grad=False).eval()
 
 
-def fold_blocks(network: Network) -> Network:
+def fold_blocks(network: NetworkT) -> NetworkT:
     """A copy of a network whose down and up blocks are folded, with equal results up to rounding, in eval mode.
 
     Batch norms go into the convolutions before them, and the mean of 2x2 pixels too. As in `fold_detector`, the
@@ -73,9 +73,9 @@ class FoldedDetector(HeatmapDetector):
         super().__init__()
         self.layers = layers.to(memory_format=torch.channels_last)
 
-    def heatmaps(self, pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
+    def heatmaps(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B K S/4 S/4"]:
         """Unnormalised heatmaps of images in [-1, 1]."""
-        heatmaps: Tensor = self.layers(pictures.contiguous(memory_format=torch.channels_last))
+        heatmaps: Tensor = self.layers(images.contiguous(memory_format=torch.channels_last))
         return heatmaps.contiguous()
 
 

@@ -97,8 +97,8 @@ class Generator(nn.Module):
             x = x + self.start
         for block in self.blocks:
             x = block(x, style)
-        pictures: Tensor = self.to_picture(x)
-        return pictures
+        images: Tensor = self.to_picture(x)
+        return images
 
 
 def _start_edges(layers: nn.Sequential) -> None:

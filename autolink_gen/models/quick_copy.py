@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-Network = TypeVar("Network", bound="WithQuickCopy")  # Self would not do: the type checks at run time refuse it
+NetworkT = TypeVar("NetworkT", bound="WithQuickCopy")  # Self would not do: the type checks at run time refuse it
 
 
 class WithQuickCopy(nn.Module):
@@ -23,13 +23,13 @@ class WithQuickCopy(nn.Module):
         """A quicker copy of the part; each kind of network makes its own."""
         raise NotImplementedError
 
-    def prepare_for_inference(self: Network) -> Network:
+    def prepare_for_inference(self: NetworkT) -> NetworkT:
         """Switch to eval mode and use a quicker copy from now on."""
         self.eval()
         self._quick = [self.fold()]
         return self
 
-    def train(self: Network, mode: bool = True) -> Network:
+    def train(self: NetworkT, mode: bool = True) -> NetworkT:
         """Set training mode, or eval mode, and drop the quicker copy."""
         self._quick = []
         return super().train(mode)
@@ -39,6 +39,6 @@ class WithQuickCopy(nn.Module):
         self._quick = []
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
-    def _apply(self: Network, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Network:
+    def _apply(self: NetworkT, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkT:
         self._quick = []  # .to, .half and the like: its batch norms' statistics are in the weights by now
         return super()._apply(fn, recurse)

@@ -10,7 +10,7 @@ FARTHEST = 32.0  # of half the image's width from its middle: what lies farther 
 _SLACK = 0.1  # enlarging by bicubic interpolation leads so far out of the range
 
 
-def unit_pictures(images: object, *, name: str = "images") -> Float[Tensor, "..."]:
+def unit_images(images: object, *, name: str = "images") -> Float[Tensor, "..."]:
     """Images in [0, 1] as floats: floats as they are, uint8 divided by 255.
 
     One look at the smallest and the largest value, for which the device is waited for. Raises ValueError for what is
@@ -53,19 +53,19 @@ def _check_unit(images: Tensor, name: str) -> None:
     if low >= -_SLACK and high <= 1 + _SLACK:  # written so that NaN does not pass
         return
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
-        raise ValueError(f"{name} hold values that are no finite numbers; mend or leave out those pictures")
+        raise ValueError(f"{name} hold values that are no finite numbers; mend or leave out those images")
     if high > 4:
         remedy = "divide by 255, or give them as uint8"
     elif low >= -1 - _SLACK and high <= 1 + _SLACK:
-        remedy = "pictures in [-1, 1] become so by (images + 1) / 2"
+        remedy = "images in [-1, 1] become so by (images + 1) / 2"
     else:
         remedy = "take any mean and deviation back, or clamp(0, 1)"
     raise ValueError(f"{name} must lie in [0, 1], got values from {low:.4g} to {high:.4g}; {remedy}")
 
 
-def check_bytes(picture: ndarray, *, name: str = "picture") -> None:
+def check_bytes(image: ndarray, *, name: str = "image") -> None:
     """ValueError for an image that is no array of uint8."""
-    kind = picture.dtype if isinstance(picture, ndarray) else type(picture).__name__
+    kind = image.dtype if isinstance(image, ndarray) else type(image).__name__
     if kind != np.uint8:
         raise ValueError(
             f"{name} must be a uint8 array, got {kind}; floats in [0, 1] become so by "

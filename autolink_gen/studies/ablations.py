@@ -65,7 +65,7 @@ ABLATIONS: dict[str, Ablation] = {
         ],
     ),
     "masking": _grid(
-        "Share of the picture that is masked, and blocks to a side (AutoLink, Table 5)",
+        "Share of the image that is masked, and blocks to a side (AutoLink, Table 5)",
         "blocks to a side",
         "share masked",
         [

@@ -9,7 +9,7 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted
 from autolink_gen.config import GraphRunConfig, build, explained_yaml
 from autolink_gen.data.identity import public_data
-from autolink_gen.data.published.sets import SETS, Figure, PictureSet
+from autolink_gen.data.published.sets import SETS, ImageSet, PublishedScore
 from autolink_gen.evaluation.score import check_scorable, published_score
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import merge, read_recipe
@@ -126,12 +126,12 @@ def _write(plan: BenchmarkPlan, results: Results, max_minutes: float | None) -> 
     return BenchmarkReport(found, table, (file,))
 
 
-def _entry(data: str) -> PictureSet | None:
+def _entry(data: str) -> ImageSet | None:
     entry = SETS.get(data)
-    return entry if isinstance(entry, PictureSet) else None
+    return entry if isinstance(entry, ImageSet) else None
 
 
-def _figure(data: str, count: int) -> Figure | None:
+def _figure(data: str, count: int) -> PublishedScore | None:
     entry = _entry(data)
     figures = entry.figures if entry else ()
     return next((figure for figure in figures if figure.num_keypoints in (count, None)), None)

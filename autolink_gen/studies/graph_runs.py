@@ -66,7 +66,7 @@ def common_settings(config: GraphRunConfig, recipe: str, max_minutes: float | No
     length = config.training
     limit = f", {max_minutes:g} minutes at most" if max_minutes else ""
     names = f"{to_markdown(public_data(config.data.name))}, recipe {to_markdown(recipe)}"
-    return f"{names}, {length.steps} steps of {length.batch_size} pictures{limit}"
+    return f"{names}, {length.steps} steps of {length.batch_size} images{limit}"
 
 
 def claim_folder(

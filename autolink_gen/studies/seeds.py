@@ -29,7 +29,7 @@ from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.locks import LOCK_NAME, locked_run
 from autolink_gen.training.run_data import source_of
 
-_MAX_PICTURES = 256
+_MAX_IMAGES = 256
 _BATCH = 16
 # Settings of the best run that say nothing of what was asked for; how long it is does.
 _OF_NO_ACCOUNT = MAY_CHANGE - {"training.steps"} | {"training.seed"}
@@ -39,7 +39,7 @@ SEEDS_NAME = "seeds.json"
 
 @dataclass(frozen=True)
 class SeedLoss:
-    """The reconstruction loss (AutoLink eq. 6) of the run with a seed, on pictures and masks that all seeds share."""
+    """The reconstruction loss (AutoLink eq. 6) of the run with a seed, on images and masks that all seeds share."""
 
     seed: int
     loss: float
@@ -50,33 +50,33 @@ def compare_seeds(
 ) -> list[SeedLoss]:
     """The loss of each run, which differ in their seed alone, the best first.
 
-    At most 256 held-out pictures are repainted, or training pictures where nothing is held out.
+    At most 256 held-out images are repainted, or training images where nothing is held out.
     """
     size, fit = config.model.input_size, config.model.fit
     source, every = source_of(config.data), config.data.hold_out
-    pictures: Dataset[Tensor] | None
+    images: Dataset[Tensor] | None
     if every:
-        pictures = open_people(source, every=every, held_out=True, size=size, fit=fit)
+        images = open_people(source, every=every, held_out=True, size=size, fit=fit)
     else:
-        pictures = source.held_out(size=size, fit=fit)
-    if pictures is None:
-        pictures = open_images(source, hold_out=every, size=size, fit=fit, seed=0)
+        images = source.held_out(size=size, fit=fit)
+    if images is None:
+        images = open_images(source, hold_out=every, size=size, fit=fit, seed=0)
     loss_of = make_loss(config.perceptual)
     found = [
-        SeedLoss(seed, _loss(folder, loss_of, pictures))
+        SeedLoss(seed, _loss(folder, loss_of, images))
         for folder, seed in progress(list(zip(folders, seeds, strict=True)), len(folders), "compare")
     ]
     return sorted(found, key=lambda one: one.loss if math.isfinite(one.loss) else math.inf)
 
 
 @torch.no_grad()
-def _loss(folder: Path, loss_of: PerceptualLoss, pictures: Dataset[Tensor]) -> float:
+def _loss(folder: Path, loss_of: PerceptualLoss, images: Dataset[Tensor]) -> float:
     model = load_graph_model(folder)
     total, count = 0.0, 0
-    for number, batch in enumerate(spread_batches(pictures, count=_MAX_PICTURES, batch_size=_BATCH)):
+    for number, batch in enumerate(spread_batches(images, count=_MAX_IMAGES, batch_size=_BATCH)):
         mask = model.random_mask(len(batch), generator=step_generator(0, number, stream=_MASKS))
         targets = batch if loss_of.resize else resized(batch, model.config.image_size)
-        repainted = from_signed(model(to_signed(batch), mask).pictures)
+        repainted = from_signed(model(to_signed(batch), mask).images)
         total += float(loss_of(repainted, targets)) * len(batch)
         count += len(batch)
     return total / count

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from autolink_gen.common.text import printable
-from autolink_gen.data.published.sets import Figure
+from autolink_gen.data.published.sets import PublishedScore
 from autolink_gen.studies.ablations import Ablation
 from autolink_gen.studies.jobs import Outcome
 
@@ -47,7 +47,9 @@ def _written(score: Score | None, seeds: int) -> str:
     return f"{score[0]:.2f} ± {score[1]:.2f}" if seeds > 1 else f"{score[0]:.2f}"
 
 
-def benchmark_table(data: str, num_keypoints: int, results: Mapping[str, Outcome], published: Figure | None) -> str:
+def benchmark_table(
+    data: str, num_keypoints: int, results: Mapping[str, Outcome], published: PublishedScore | None
+) -> str:
     """What the seeds gave, by their names, their mean and deviation, and the published figure beside it."""
     values = [outcome.score for outcome in results.values()]
     mean = _written((float(np.mean(values)), float(np.std(values))), len(values))

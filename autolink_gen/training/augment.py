@@ -32,12 +32,12 @@ class Augment(nn.Module):
         )
 
     def forward(
-        self, pictures: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"], *, seed: int
+        self, images: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"], *, seed: int
     ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
         """Images about in [0, 1] and edge maps, changed as ``seed`` says; grey fills what is laid bare."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            coloured = to_signed(self.colours(pictures.clamp(0, 1)))  # what is laid bare is 0, which is grey so
+            coloured = to_signed(self.colours(images.clamp(0, 1)))  # what is laid bare is 0, which is grey so
             both = self.places(torch.cat([coloured, edge_maps], dim=1))
         # Maps are moved beside images, which may need gradients, and need none themselves.
         return from_signed(both[:, :3]), both[:, 3:].detach()
@@ -85,17 +85,17 @@ class Recolour(nn.Module):
         self.strength = strength
 
     @torch.no_grad()
-    def forward(self, pictures: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
+    def forward(self, images: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
         """Images in [0, 1], each in other colours, as ``seed`` says."""
-        count, strength = len(pictures), self.strength
+        count, strength = len(images), self.strength
         generator = torch.Generator().manual_seed(seed)
         mix = torch.eye(3) + 0.35 * strength * torch.randn(count, 3, 3, generator=generator)
         mix = mix / mix.sum(2, keepdim=True).clamp_min(0.4)  # greys stay grey, as a rule
         contrast = 1 + strength * (0.6 * torch.rand(count, 1, 1, generator=generator) - 0.4)
         sign = 1 - 2 * (torch.rand(count, 1, 1, generator=generator) < strength / 2).float()
         brightness = strength * (0.5 * torch.rand(count, 1, 1, 1, generator=generator) - 0.25)
-        mixed = torch.einsum("nij,njhw->nihw", (sign * contrast * mix).to(pictures), to_signed(pictures))
-        return from_signed((mixed + brightness.to(pictures)).clamp(-1, 1))
+        mixed = torch.einsum("nij,njhw->nihw", (sign * contrast * mix).to(images), to_signed(images))
+        return from_signed((mixed + brightness.to(images)).clamp(-1, 1))
 
 
 class VaryPairs(nn.Module):

@@ -108,16 +108,16 @@ def open_images(source: Source, *, hold_out: int, size: int, fit: FIT, seed: int
     return dataset
 
 
-def to_float(pictures: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu") -> Float[Tensor, "B 3 S S"]:
+def to_float(images: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu") -> Float[Tensor, "B 3 S S"]:
     """Images in [0, 1], channels last in memory, which convolutions on a CPU prefer."""
-    return pictures.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
+    return images.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 def flip_some(
-    pictures: Shaped[Tensor, "B *rest S S"], *, probability: float, generator: torch.Generator
+    images: Shaped[Tensor, "B *rest S S"], *, probability: float, generator: torch.Generator
 ) -> Shaped[Tensor, "B *rest S S"]:
     """Mirror each image, or each group of images as a whole, with the given probability."""
     if probability == 0:
-        return pictures
-    flipped = torch.rand(len(pictures), generator=generator) < probability
-    return torch.where(flipped.to(pictures.device).view(-1, *[1] * (pictures.ndim - 1)), pictures.flip(-1), pictures)
+        return images
+    flipped = torch.rand(len(images), generator=generator) < probability
+    return torch.where(flipped.to(images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)

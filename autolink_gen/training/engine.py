@@ -22,11 +22,11 @@ from autolink_gen.training.guards import RunningStatistics, count_step, stopping
 from autolink_gen.training.launch import Launch, share_batch
 from autolink_gen.training.optimisers import make_average
 from autolink_gen.training.run_log import RunLog
-from autolink_gen.training.run_progress import Progress
+from autolink_gen.training.run_progress import TrainingProgress
 from autolink_gen.training.run_state import restore, state_of, weights_of
 from autolink_gen.training.saves import Save, first_not_finite_of, rotate, save_name, step_folders, write_save
 from autolink_gen.training.stop_signals import Signals
-from autolink_gen.training.workers import LostWorkerError, lost_pictures, lost_worker
+from autolink_gen.training.workers import LostWorkerError, lost_images, lost_worker
 
 log = logging.getLogger(__name__)
 _TIME_LIMIT = "the time limit"
@@ -66,7 +66,7 @@ class Run:
             self.critic, self.critic_optimiser = fabric.setup(*critic)
         self.on_save, self.measure = on_save, measure
         self.folder = launch.folder
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.metrics: dict[str, float] = {}
         self.stopped_by: str | None = None
         self._log: RunLog | None = None
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def grid_is_due(self) -> bool:
-        """Whether pictures are drawn at this save: now and then, and at the end, but not where a run must stop soon."""
+        """Whether images are drawn at this save: now and then, and at the end, but not where a run must stop soon."""
         step, length = self.progress.step, self.length
         if self.stopped_by is not None:
             return self.stopped_by == _TIME_LIMIT
@@ -189,14 +189,14 @@ class Run:
         """Save what is done where the next batch cannot be had; the error to raise."""
         step, signalled = self.progress.step, self.stopped_by or self._signals.stop
         if self._saved_at != step and self.fabric.world_size == 1:
-            self.stopped_by = signalled or "pictures that cannot be read"
+            self.stopped_by = signalled or "images that cannot be read"
             try:
                 self.save()
-            except (ValueError, OSError) as other:  # of the pictures that users look at, as a rule: they are gone too
+            except (ValueError, OSError) as other:  # of the images that users look at, as a rule: they are gone too
                 log.warning("%s", reason_of(other))
         if isinstance(error, LostWorkerError):
             return lost_worker(error, step, last_save=self._last_save(), signalled=signalled, workers=workers)
-        return lost_pictures(error, step, last_save=self._last_save())
+        return lost_images(error, step, last_save=self._last_save())
 
     def _not_finite(self) -> str | None:
         """The name of a tensor that holds a number that is not finite."""

@@ -26,7 +26,7 @@ from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.run_data import source_of
 from autolink_gen.training.structure import StructureTerm
 
-MIN_PICTURES = 8
+MIN_IMAGES = 8
 
 
 def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
@@ -47,7 +47,7 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         mapping_lr = config.optimiser.mapping_lr
         special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
         adversary = make_adversary(config.model, config.adversarial)
-        first = torch.stack([dataset[index] for index in range(MIN_PICTURES)]).to(fabric.device)
+        first = torch.stack([dataset[index] for index in range(MIN_IMAGES)]).to(fabric.device)
         check_found(graph.detect(first), name=config.graph.run or "the graph")
         samples = GanSamples(dataset, graph, config)
         quality = Quality(dataset, held_out, samples, config, folder=launch.folder)
@@ -133,9 +133,9 @@ def _open(source: Source, config: GanRunConfig, graph: AutoLink) -> Dataset[Tens
     size, seed = config.model.image_size, config.training.seed
     dataset = open_images(source, hold_out=config.data.hold_out, size=size, fit=graph.config.fit, seed=seed)
     count = len(dataset)  # type: ignore[arg-type]
-    if count < MIN_PICTURES:
+    if count < MIN_IMAGES:
         raise ValueError(
-            f"{count} pictures in {config.data.name} are too few to train a GAN on: give at least {MIN_PICTURES}; "
+            f"{count} images in {config.data.name} are too few to train a GAN on: give at least {MIN_IMAGES}; "
             f"some thousand are good, and below one thousand --augment helps"
         )
     return dataset

@@ -44,16 +44,16 @@ class GanSamples:
 
     def __init__(self, dataset: Dataset[Tensor], graph: AutoLink, config: GanRunConfig) -> None:
         self.dataset, self.graph, self.config = dataset, graph, config
-        self._pictures: Tensor | None = None
+        self._images: Tensor | None = None
 
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
         generator = run.usable
         assert isinstance(generator, Generator)
-        pictures, poses = self._examples()
+        images, poses = self._examples()
         gan = Gan(self.graph, generator, poses)
         if run.grid_is_due:
-            grid = styles_on_poses(gan, pictures, self.styles(self.num_styles, stream=Stream.GRID_STYLES))
+            grid = styles_on_poses(gan, images, self.styles(self.num_styles, stream=Stream.GRID_STYLES))
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
             write_picture(run.folder / "grid.png", grid, follow_links=False)
         # Last: weights of the step of the save mean that all is done.
@@ -68,19 +68,19 @@ class GanSamples:
         """Batches in [0, 1] of ``count`` painted images: poses of training images, and as many styles."""
         device, z = self.graph.edge_weights.device, self.styles(count, stream=Stream.MEASURED_STYLES)
         start = 0
-        for pictures in spread_batches(self.dataset, count=count, batch_size=_BATCH):
-            keypoints = self.graph.detect(pictures.to(device))
+        for images in spread_batches(self.dataset, count=count, batch_size=_BATCH):
+            keypoints = self.graph.detect(images.to(device))
             maps = self.graph.edge_map(keypoints, self.config.model.image_size)
             with torch.no_grad():
-                painted = generator(maps, z[start : start + len(pictures)].to(device))
+                painted = generator(maps, z[start : start + len(images)].to(device))
                 yield from_signed(painted).clamp(0, 1)
-            start += len(pictures)
+            start += len(images)
 
     def _examples(self) -> tuple[Tensor, Tensor]:
-        if self._pictures is None:
+        if self._images is None:
             batches = spread_batches(self.dataset, count=self.num_poses, batch_size=self.num_poses)
-            self._pictures = next(batches).to(self.graph.edge_weights.device)
-        return self._pictures, self.graph.detect(self._pictures)
+            self._images = next(batches).to(self.graph.edge_weights.device)
+        return self._images, self.graph.detect(self._images)
 
 
 class Quality:
@@ -108,7 +108,7 @@ class Quality:
         self._extract: Extractor | None = None
         self._real: Tensor | None = None
         self._curve = Curve(
-            folder, CURVE_NAME, marks={"training_pictures": "training pictures", "untrained": "untrained"}
+            folder, CURVE_NAME, marks={"training_pictures": "training images", "untrained": "untrained"}
         )
 
     def begin(self, run: Run) -> None:
@@ -127,11 +127,11 @@ class Quality:
             return
         floor = None
         if self.has_held_out:
-            floor = self._distance(spread_batches(self.dataset, count=self.count), "fd_vgg16 of real pictures")
+            floor = self._distance(spread_batches(self.dataset, count=self.count), "fd_vgg16 of real images")
         untrained = None if run.progress.step else self._distance(self._painted(run), "fd_vgg16 before training")
         self._curve.begin(
             pictures=self.count,
-            against="held-out pictures" if self.has_held_out else "training pictures",
+            against="held-out images" if self.has_held_out else "training images",
             training_pictures=floor,
             untrained=untrained,
         )
@@ -146,7 +146,7 @@ class Quality:
         return value
 
     def _leave_out(self, error: ValueError) -> None:
-        log.warning("the distance to real pictures is not measured: %s", error)
+        log.warning("the distance to real images is not measured: %s", error)
         self.count = 0
 
     def _painted(self, run: Run) -> Iterator[Tensor]:
@@ -158,7 +158,7 @@ class Quality:
         self._extract = self._extract or vgg16_features()
         if self._real is None:
             real = spread_batches(self.held_out, count=self.count)
-            self._real = features_of(self._bar(real, "features of held-out pictures"), self._extract)
+            self._real = features_of(self._bar(real, "features of held-out images"), self._extract)
         return frechet_distance(self._real, features_of(self._bar(batches, label), self._extract))
 
     def _bar(self, batches: Iterator[Tensor], label: str) -> Iterator[Tensor]:

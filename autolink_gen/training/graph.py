@@ -61,9 +61,9 @@ def _loop(run: Run, config: GraphRunConfig, model: AutoLink, dataset: Dataset[Te
     batches = run.batches(dataset, workers=config.data.workers)
     for step in run.steps():
         generator = step_generator(config.training.seed, step, rank=run.fabric.global_rank)
-        pictures = to_float(next(batches), device=run.fabric.device)
-        pictures = flip_some(pictures, probability=config.data.flip, generator=generator)
-        views = loss_of.views(pictures, generator=generator)
+        images = to_float(next(batches), device=run.fabric.device)
+        images = flip_some(images, probability=config.data.flip, generator=generator)
+        views = loss_of.views(images, generator=generator)
         model.sigma2 = thickness_at(step, config)
         rate = set_learning_rate(run.optimiser, config.optimiser, step=step, steps=config.training.steps)
         with run.fabric.autocast():
@@ -97,7 +97,7 @@ class Samples:
 
     def __init__(self, dataset: Dataset[Tensor], config: GraphRunConfig) -> None:
         self.dataset, self.config = dataset, config
-        self._pictures: Tensor | None = None
+        self._images: Tensor | None = None
 
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``graph.png`` and, when it is time, ``samples/step-XXXXXXXX.png``."""
@@ -105,17 +105,17 @@ class Samples:
         assert isinstance(usable, AutoLink)
         usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
         if run.grid_is_due:
-            self._write_pictures(run, usable)
+            self._write_images(run, usable)
         # Last: weights of the step of the save mean that all is done.
         save_model(run.folder / WEIGHTS_NAME, usable, step=run.progress.step)
 
-    def _write_pictures(self, run: Run, model: AutoLink) -> None:
+    def _write_images(self, run: Run, model: AutoLink) -> None:
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            pictures = self._first_pictures().to(model.alpha.device)
-            write_picture(run.folder / "graph.png", graph_picture(model, pictures), follow_links=False)
-            few = pictures[: self.num_samples]
+            images = self._first_images().to(model.alpha.device)
+            write_picture(run.folder / "graph.png", graph_image(model, images), follow_links=False)
+            few = images[: self.num_samples]
             mask = model.random_mask(
                 len(few), generator=step_generator(self.config.training.seed, 0, stream=Stream.SAMPLE_MASKS)
             )
@@ -123,23 +123,23 @@ class Samples:
             few = resized(few, self.config.model.image_size)
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
             masked = few * mask + _HIDDEN * (1 - mask)
-            grid = training_grid(few, masked, from_signed(result.pictures), result.edge_map, overlays)
+            grid = training_grid(few, masked, from_signed(result.images), result.edge_map, overlays)
             write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
         model.train(was_training)
 
-    def _first_pictures(self) -> Float[Tensor, "B 3 S S"]:
-        if self._pictures is None:
-            self._pictures = to_float(torch.stack([self.dataset[i] for i in self._spread()]))
-        return self._pictures
+    def _first_images(self) -> Float[Tensor, "B 3 S S"]:
+        if self._images is None:
+            self._images = to_float(torch.stack([self.dataset[i] for i in self._spread()]))
+        return self._images
 
     def _spread(self) -> list[int]:
         return evenly(len(self.dataset), self.num_graphs)  # type: ignore[arg-type]
 
 
-def graph_picture(model: AutoLink, pictures: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:
+def graph_image(model: AutoLink, images: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:
     """The learned graph on each of some images in [0, 1], as one uint8 image."""
-    keypoints = model.locate(pictures)
-    drawn = draw_graphs(pictures, keypoints, _drawn_edges(model))
+    keypoints = model.locate(images)
+    drawn = draw_graphs(images, keypoints, _drawn_edges(model))
     return image_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
 
 

@@ -19,11 +19,11 @@ PaintingConfig = TypeVar("PaintingConfig", bound=GanRunConfig | TransferRunConfi
 
 
 def check_size(size: int, graph: AutoLink) -> None:
-    """ValueError where pictures of ``size`` pixels are to be painted and the graph was learned at another size."""
+    """ValueError where images of ``size`` pixels are to be painted and the graph was learned at another size."""
     theirs = graph.config.image_size
     if size != theirs:
         raise ValueError(
-            f"the graph was learned on pictures of {theirs} pixels and the run is to paint {size}: leave "
+            f"the graph was learned on images of {theirs} pixels and the run is to paint {size}: leave "
             f"--image-size out, or learn a graph at that size (autolink-gen learn-graph --image-size {size})"
         )
 

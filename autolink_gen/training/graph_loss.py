@@ -25,7 +25,7 @@ class Views(NamedTuple):
     ``kept_edges``: 1 for edges to draw. Each is None where the settings ask for none.
     """
 
-    pictures: Float[Tensor, "B 3 I I"]
+    images: Float[Tensor, "B 3 I I"]
     masks: Float[Tensor, "N 1 S S"]
     recoloured: Float[Tensor, "B 3 I I"] | None
     moved: Moved | None
@@ -60,18 +60,18 @@ class GraphLoss:
         else:
             ours.fill(rounded(ours.state_dict()))
 
-    def views(self, pictures: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
+    def views(self, images: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
         """What a step with these images is shown; ``generator`` is on the CPU."""
         views = self.config.views
 
         def seed() -> int:
             return int(torch.randint(2**62, (), generator=generator))
 
-        masks = self.model.random_mask(views.masks * len(pictures), generator=generator)
-        moved = self.move(pictures, seed=seed()) if views.consistency else None
-        recoloured = self.recolour(pictures, seed=seed()) if views.recolour else None
-        kept_edges = self._kept_edges(generator).to(pictures.device) if self.config.edges.dropout else None
-        return Views(pictures, masks, recoloured, moved, kept_edges)
+        masks = self.model.random_mask(views.masks * len(images), generator=generator)
+        moved = self.move(images, seed=seed()) if views.consistency else None
+        recoloured = self.recolour(images, seed=seed()) if views.recolour else None
+        kept_edges = self._kept_edges(generator).to(images.device) if self.config.edges.dropout else None
+        return Views(images, masks, recoloured, moved, kept_edges)
 
     def _kept_edges(self, generator: torch.Generator) -> Float[Tensor, "K K"]:
         count = self.config.model.num_keypoints
@@ -91,13 +91,13 @@ class GraphLoss:
         return loss
 
     def _repaint(self, network: nn.Module, views: Views) -> tuple[Reconstruction, Tensor]:
-        pictures, times = views.pictures, self.config.views.masks
-        signed = to_signed(pictures)
+        images, times = views.images, self.config.views.masks
+        signed = to_signed(images)
         moved = None if views.moved is None else to_signed(views.moved.images)
         recoloured = None if views.recoloured is None else to_signed(views.recoloured)
         given = {"looked_at": recoloured, "kept_edges": views.kept_edges}
         if self.shares_features:
-            targets = self.perceptual.target_features(pictures)
+            targets = self.perceptual.target_features(images)
             detector = self.model.detector
             assert isinstance(detector, FeatureDetector)
             known = targets[: len(detector.features.layers)]
@@ -107,9 +107,9 @@ class GraphLoss:
             result = network(signed, views.masks, moved, maps=shown, **given)
         else:
             result = network(signed, views.masks, moved, **given)
-            like = pictures if self.config.perceptual.resize else resized(pictures, self.config.model.image_size)
+            like = images if self.config.perceptual.resize else resized(images, self.config.model.image_size)
             targets = self.perceptual.target_features(like)
-        return result, self.perceptual.distance_to(from_signed(result.pictures.float()), _repeated(targets, times))
+        return result, self.perceptual.distance_to(from_signed(result.images.float()), _repeated(targets, times))
 
 
 def make_loss(config: PerceptualConfig) -> PerceptualLoss:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from autolink_gen.training.run_progress import Progress
+from autolink_gen.training.run_progress import TrainingProgress
 
 _SHARE = 1 / 20  # of the steps of late that may be skipped
 _ADVICE = (
@@ -50,7 +50,7 @@ class RunningStatistics:
         return not floats or bool(torch.isfinite(torch.stack(torch._foreach_norm(floats, ord=math.inf))).all())
 
 
-def count_step(progress: Progress, skipped: list[str], *, penalised: bool, most: int) -> str | None:
+def count_step(progress: TrainingProgress, skipped: list[str], *, penalised: bool, most: int) -> str | None:
     """Count a step of which these parts, none as a rule, were skipped; why the run has to end, None where it goes on.
 
     ``most`` steps in a row end it, so many penalties in a row (``penalised``: the step had one), and more than one

@@ -8,7 +8,7 @@ from autolink_gen.common.text import shown
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """What a run has done; saved and restored with it."""
 
     step: int = 0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from autolink_gen.training.optimisers import load_moments
-from autolink_gen.training.run_progress import Progress
+from autolink_gen.training.run_progress import TrainingProgress
 
 if TYPE_CHECKING:
     from autolink_gen.training.engine import Run
@@ -50,7 +50,7 @@ def restore(run: "Run", weights: dict[str, Tensor], state: dict[str, Any]) -> No
         run.average.load_state_dict(state["average"])
     if state.get("loss_scale"):
         run.fabric.strategy.precision.load_state_dict(state["loss_scale"])
-    run.progress = Progress(**state["progress"])
+    run.progress = TrainingProgress(**state["progress"])
     torch.set_rng_state(state["rng"])
     if torch.cuda.is_available() and state["cuda_rng"]:
         torch.cuda.set_rng_state_all(state["cuda_rng"])

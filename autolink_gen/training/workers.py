@@ -1,4 +1,4 @@
-"""Processes that read pictures for training: what they fail over, and what is said when one of them is killed."""
+"""Processes that read images for training: what they fail over, and what is said when one of them is killed."""
 
 import copy
 import errno
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from autolink_gen.common.files import reason_of
 
 _LOST = "DataLoader worker (pid"  # how torch begins when it finds that a worker has ended
-# What torch says, as a rule in the last line of a worker's traceback, when it can hand over no more pictures.
+# What torch says, as a rule in the last line of a worker's traceback, when it can hand over no more images.
 _NO_SHARED_MEMORY = re.compile(
     r"unable to allocate shared memory|shared memory.*No space left on device|out of shared memory|Bus error"
 )
@@ -26,11 +26,11 @@ _NO_FILES = re.compile(r"Too many open files|received \d+ items of ancdata")
 
 
 class LostWorkerError(OSError):
-    """A process that reads pictures was killed; the message says which."""
+    """A process that reads images was killed; the message says which."""
 
 
 class ShortageError(LostWorkerError):
-    """What such processes hand pictures over by is used up; the message says what, `remedy` what to do about it."""
+    """What such processes hand images over by is used up; the message says what, `remedy` what to do about it."""
 
     def __init__(self, message: str, *, remedy: str) -> None:
         super().__init__(message)
@@ -81,10 +81,10 @@ def collate(items: list[Any]) -> Any:
 def lost_worker(
     error: LostWorkerError, step: int, *, last_save: str, signalled: str | None, workers: int
 ) -> LostWorkerError:
-    """What to say of a process that reads pictures and was killed; ``signalled``: by what all of them were."""
+    """What to say of a process that reads images and was killed; ``signalled``: by what all of them were."""
     if isinstance(error, ShortageError) and not signalled:
         return LostWorkerError(f"{error} at step {step}; {last_save}: repeat the command to go on, {error.remedy}")
-    what = f"a process that reads pictures was killed at step {step}"
+    what = f"a process that reads images was killed at step {step}"
     if signalled:  # which reached that process too
         return LostWorkerError(f"{what}, by {signalled}; {last_save}: repeat the command to go on")
     less = f"with less memory by fewer such processes, --set data.workers={workers // 2}"
@@ -92,20 +92,19 @@ def lost_worker(
     return LostWorkerError(f"{what}, {why}; {last_save}: repeat the command to go on, {less}")
 
 
-def lost_pictures(error: ValueError | OSError, step: int, *, last_save: str) -> ValueError | OSError:
-    """What to say of pictures that cannot be read in the middle of a run."""
+def lost_images(error: ValueError | OSError, step: int, *, last_save: str) -> ValueError | OSError:
+    """What to say of images that cannot be read in the middle of a run."""
     kind = OSError if isinstance(error, OSError) else ValueError
     why = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         why = f"{error.filename}: {reason_of(error)}"
     return kind(
-        f"{why}; training stopped at step {step}, {last_save}: when the pictures can be read, repeat the command to go "
-        f"on"
+        f"{why}; training stopped at step {step}, {last_save}: when the images can be read, repeat the command to go on"
     )
 
 
 def ignore_interrupts(worker: int) -> None:
-    """Let a process that reads pictures leave signals that reach it too to the main one, which ends in order."""
+    """Let a process that reads images leave signals that reach it too to the main one, which ends in order."""
     for name in ("SIGINT", "SIGHUP", "SIGUSR1"):  # Ctrl-C, a terminal that is closed, a save that is asked for
         if (number := getattr(signal, name, None)) is not None:  # not on Windows
             signal.signal(number, signal.SIG_IGN)
@@ -165,10 +164,10 @@ def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
 def _shortage(error: BaseException) -> ShortageError | None:
     """What a loader of several processes is short of; None where it is something else."""
     said, number = str(error), getattr(error, "errno", None)
-    fewer = "with fewer processes that read pictures, --set data.workers=0 for none"
+    fewer = "with fewer processes that read images, --set data.workers=0 for none"
     if number == errno.ENOSPC or _NO_SHARED_MEMORY.search(said):
         remedy = f"{fewer}, or with more of it: in a container, `docker run --shm-size=1g`"
-        return ShortageError("the shared memory (/dev/shm), by which pictures are handed over, is full", remedy=remedy)
+        return ShortageError("the shared memory (/dev/shm), by which images are handed over, is full", remedy=remedy)
     if number == errno.EMFILE or _NO_FILES.search(said):
         remedy = f"{fewer}, or with more files allowed: `ulimit -n 65536`"
         return ShortageError("more files are open than a process may have (Too many open files)", remedy=remedy)

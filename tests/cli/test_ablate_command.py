@@ -85,7 +85,7 @@ def test_a_table_of_other_settings_is_not_replaced(here: Path) -> None:
     refused = variants("--steps", 2, "--fresh", "--storage", "sqlite:///other.db")
     assert refused.exit_code == 1 and "name another storage" in refused.output
     anew = variants("--steps", 2, "--fresh")
-    assert anew.output.count("after 2 steps") == 2 and "2 steps of 2 pictures" in (folder / "table.md").read_text()
+    assert anew.output.count("after 2 steps") == 2 and "2 steps of 2 images" in (folder / "table.md").read_text()
     assert (folder.with_name(f"{folder.name}.old1") / "table.md").read_bytes() == before[0]
 
 

@@ -11,7 +11,7 @@ from helpers.messages import assert_line_mentions, assert_mentions, one_line
 from PIL import Image
 
 from autolink_gen.cli.main import cli
-from autolink_gen.data.published.sets import Figure
+from autolink_gen.data.published.sets import PublishedScore
 from autolink_gen.studies.jobs import Outcome
 from autolink_gen.studies.tables import benchmark_table
 
@@ -54,7 +54,7 @@ def test_seeds_become_a_table_beside_the_published_figure(root: Path) -> None:
     assert row[1:] == ["7.72", "6.11"] and " ± " in row[0] and float(row[0].split()[0]) > 5
     seeds = [float(part.split()[1]) for part in table.splitlines()[6].split(", ")]
     assert np.mean(seeds) == pytest.approx(float(row[0].split()[0]), abs=0.011)
-    assert table.endswith("\nceleba-wild, recipe cpu, 1 steps of 2 pictures\n")
+    assert table.endswith("\nceleba-wild, recipe cpu, 1 steps of 2 images\n")
     again = benchmark(*words)
     assert "run seed" not in again.output and table in again.output
     other = benchmark(*words, "--steps", 2)
@@ -86,7 +86,7 @@ def test_the_table_says_what_is_known() -> None:
     one = benchmark_table("faces68", 8, {"seed0": Outcome(14.0, "NME", 5)}, None)
     assert "| here, 1 seed |" in one and "| 14.00 | - | - |" in one
     two = benchmark_table(
-        "cub-all", 4, {"a": Outcome(10.0, "NME", 5), "b": Outcome(12.0, "NME", 5)}, Figure(None, None, 11.3)
+        "cub-all", 4, {"a": Outcome(10.0, "NME", 5), "b": Outcome(12.0, "NME", 5)}, PublishedScore(None, None, 11.3)
     )
     assert "| 11.00 ± 1.00 | - | 11.3 |" in two and two.endswith("a 10.00, b 12.00\n")
 

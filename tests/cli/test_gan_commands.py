@@ -162,7 +162,7 @@ def test_three_pictures_are_too_few(here, tmp_path):
     for index in range(3):
         Image.new("RGB", (64, 64)).save(tmp_path / f"{index}.png")
     refused = train("--data", str(tmp_path), "--graph", "puppets-k3", "--name", "few", expect=1)
-    assert "3 pictures" in refused.output and "give at least 8" in refused.output
+    assert "3 images" in refused.output and "give at least 8" in refused.output
     assert not Path("runs/gan/few").exists()
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from autolink_gen.cli.options import train_and_report
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.run_progress import Progress
+from autolink_gen.training.run_progress import TrainingProgress
 
 
 def end(folder: Path, stopped_by: str | None, *, skipped: int = 0) -> tuple[Result, list[object]]:
@@ -17,7 +17,7 @@ def end(folder: Path, stopped_by: str | None, *, skipped: int = 0) -> tuple[Resu
     run = SimpleNamespace(
         fabric=SimpleNamespace(is_global_zero=True),
         stopped_by=stopped_by,
-        progress=Progress(step=3, skipped_steps=skipped),
+        progress=TrainingProgress(step=3, skipped_steps=skipped),
         first_step=0,
         length=SimpleNamespace(steps=9),
     )

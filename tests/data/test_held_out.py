@@ -21,7 +21,7 @@ PERSONS = ("Dora", "Ada", "Finn", "Cleo", "Ben", "Egon", "Ada", "Finn")
 def table_of(*persons: str) -> LandmarkTable:
     files = tuple(f"{number}.png" for number in range(len(persons)))
     points = np.full((len(persons), 1, 2), 0.5)
-    return LandmarkTable(files=files, persons=persons, points=points, visible=np.ones((len(persons), 1), dtype=bool))
+    return LandmarkTable(files=files, people=persons, points=points, visible=np.ones((len(persons), 1), dtype=bool))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_training_reads_none_of_the_persons_held_out(faces: Path) -> None:
 def test_evaluation_parts_the_table_in_the_same_way(faces: Path) -> None:
     fit, test = read_held_out(open_source("faces68", root=faces), every=3)
     assert [path.name for path in test.paths] == ["0.png", "1.png", "6.png"]
-    assert test.table.points[:, 0, 0].tolist() == [0.1, 0.2, 0.7] and set(test.table.persons) == {"Dora", "Ada"}
+    assert test.table.points[:, 0, 0].tolist() == [0.1, 0.2, 0.7] and set(test.table.people) == {"Dora", "Ada"}
     assert [path.name for path in fit.paths] == ["2.png", "3.png", "4.png", "5.png", "7.png"]
     fit, test = read_held_out(open_source("faces68", root=faces), every=3, fit_limit=2, test_limit=1)
     assert [path.name for path in fit.paths] == ["2.png", "7.png"] and len(test) == 1

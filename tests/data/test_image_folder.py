@@ -180,7 +180,7 @@ def test_too_many_bad_files_stop_with_names_and_the_remedy(tmp_path: Path) -> No
     for number in (3, 7, 9):
         _text(tmp_path / f"{number:02}.png")
 
-    with pytest.raises(ValueError, match=r"2 of the 20 pictures in .*03\.png.*07\.png") as error:
+    with pytest.raises(ValueError, match=r"2 of the 20 images in .*03\.png.*07\.png") as error:
         _red(ImageFolder(tmp_path, image_size=8))
     assert "autolink-gen data check" in str(error.value)
     assert len(_red(ImageFolder(tmp_path, image_size=8, max_bad_share=0.15))) == 20
@@ -188,7 +188,7 @@ def test_too_many_bad_files_stop_with_names_and_the_remedy(tmp_path: Path) -> No
 
 def test_a_folder_with_nothing_readable_says_so(tmp_path: Path) -> None:
     _text(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="1 of the 1 pictures"):
+    with pytest.raises(ValueError, match="1 of the 1 images"):
         ImageFolder(tmp_path, image_size=8)[0]
 
 

@@ -252,7 +252,7 @@ def test_read_header_tells_the_stored_size_and_mode(tmp_path: Path) -> None:
 
     header = read_header(tmp_path / "a.png")
     assert (header.width, header.height, header.mode) == (7, 5, "LA")
-    with pytest.raises(ImageError, match="no picture"):
+    with pytest.raises(ImageError, match="no image"):
         read_header(_text(tmp_path / "b.png"))
 
 

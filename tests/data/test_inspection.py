@@ -108,7 +108,7 @@ def test_progress_sees_every_picture(folder: Path) -> None:
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no pictures in"):
+    with pytest.raises(ValueError, match="no images in"):
         inspect_folder(tmp_path)
 
 

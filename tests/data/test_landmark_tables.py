@@ -9,7 +9,7 @@ from helpers.messages import raises_mentioning
 
 from autolink_gen.common.files import BadFileError
 from autolink_gen.common.text import to_cell
-from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_pictures, read_landmarks_csv
+from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_images, read_landmarks_csv
 
 GOOD = "file,person,x0,y0,x1,y1\na.jpg,Ann,0.1,0.2,0.3,0.4\nb.jpg,Bob,0.5,0.6,1.0,0.0\n"
 
@@ -24,7 +24,7 @@ def test_a_table_is_read_as_it_stands(tmp_path: Path) -> None:
     table = read_landmarks_csv(str(_table(tmp_path, GOOD)))
 
     assert len(table) == 2
-    assert table.files == ("a.jpg", "b.jpg") and table.persons == ("Ann", "Bob")
+    assert table.files == ("a.jpg", "b.jpg") and table.people == ("Ann", "Bob")
     assert table.points.tolist() == [[[0.1, 0.2], [0.3, 0.4]], [[0.5, 0.6], [1.0, 0.0]]]
     assert table.visible.all() and table.visible.shape == (2, 2)
 
@@ -32,7 +32,7 @@ def test_a_table_is_read_as_it_stands(tmp_path: Path) -> None:
 def test_columns_may_stand_in_any_order_and_person_may_lack(tmp_path: Path) -> None:
     table = read_landmarks_csv(_table(tmp_path, "\ufeffy1, x1 ,y0,x0,file\n0.4,0.3,0.2,0.1,a.jpg\n\n"))
 
-    assert table.persons == ("",)
+    assert table.people == ("",)
     assert table.points.tolist() == [[[0.1, 0.2], [0.3, 0.4]]]
 
 
@@ -106,7 +106,7 @@ def test_tables_are_read_as_spreadsheets_save_them(tmp_path: Path, content: str,
     assert table.points.tolist() == EXPECTED and table.visible.all()
     for name in "ab":
         (tmp_path / f"{name}.jpg").touch()
-    assert match_pictures(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    assert match_images(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_a_relative_folder_has_its_table_beside_it(tmp_path: Path, monkeypatch: 
 def test_pictures_are_matched_in_the_order_of_the_table(tmp_path: Path) -> None:
     table = read_landmarks_csv(_table(tmp_path, GOOD))
     (tmp_path / "b.jpg").touch()
-    with pytest.raises(ValueError, match=r"1 of the 2 pictures .* are not in .*a\.jpg.*; give the folder"):
-        match_pictures(table, tmp_path)
+    with pytest.raises(ValueError, match=r"1 of the 2 images .* are not in .*a\.jpg.*; give the folder"):
+        match_images(table, tmp_path)
 
     (tmp_path / "a.jpg").touch()
-    assert match_pictures(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    assert match_images(table, tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_the_real_table_of_faces_is_read(shared_dir: Path) -> None:
 
     assert isinstance(table, LandmarkTable)
     assert table.points.shape == (426, 68, 2) and table.visible.all()
-    assert len(set(table.persons)) == 35
-    assert len(match_pictures(table, folder)) == 426
+    assert len(set(table.people)) == 35
+    assert len(match_images(table, folder)) == 426
     # A left eye (42-47) is right of a right eye (36-41), and both are above the mouth (48-67).
     assert (table.points[:, 42:48, 0].mean(axis=1) > table.points[:, 36:42, 0].mean(axis=1)).all()
     assert (table.points[:, 48:, 1].mean(axis=1) > table.points[:, 36:48, 1].mean(axis=1)).all()

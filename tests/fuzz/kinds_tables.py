@@ -19,10 +19,10 @@ from scipy.io import savemat
 from structures import change_csv, change_json, change_tar, inside_tar
 
 from autolink_gen.common.progress import no_progress
-from autolink_gen.data.landmarks import match_pictures, read_landmarks_csv
+from autolink_gen.data.landmarks import match_images, read_landmarks_csv
 from autolink_gen.data.published.prepare import prepare_set
-from autolink_gen.data.published.sets import SETS, PictureSet
-from autolink_gen.data.shards.reader import ShardPictures, read_members
+from autolink_gen.data.published.sets import SETS, ImageSet
+from autolink_gen.data.shards.reader import ShardImages, read_members
 
 _SETS = ("celeba-aligned", "celeba-wild", "human36m", "deepfashion", "taichi", "cub-001", "flowers")
 _PICTURES = (".jpg", ".png")
@@ -96,11 +96,11 @@ def lay_sets(home: Path) -> None:
             path.write_bytes(content)
 
 
-def _entry(home: Path, file: Path) -> tuple[str, PictureSet, Path]:
+def _entry(home: Path, file: Path) -> tuple[str, ImageSet, Path]:
     root = home / file.relative_to(home).parts[0]
     name = "celeba-wild" if root.name == _H5 else root.name
     entry = SETS[name]
-    assert isinstance(entry, PictureSet)
+    assert isinstance(entry, ImageSet)
     return name, entry, root
 
 
@@ -149,7 +149,7 @@ def read_table(home: Path, file: Path) -> None:
     table = read_landmarks_csv(file)
     assert not np.isinf(table.points).any()
     assert table.points.shape[:2] == table.visible.shape
-    for path in match_pictures(table, home):
+    for path in match_images(table, home):
         assert path.resolve().is_relative_to(home.resolve()), path
 
 
@@ -203,7 +203,7 @@ def read_shard(home: Path, file: Path) -> None:
     size = file.stat().st_size
     for member in read_members(file, name=str(file)):
         assert member.offset + member.size <= size
-    pictures = ShardPictures(file, image_size=8, cache_bytes=1000)
+    pictures = ShardImages(file, image_size=8, cache_bytes=1000)
     assert pictures[0].shape == (3, 8, 8)
 
 

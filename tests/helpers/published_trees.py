@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from autolink_gen.data.published.prepare import PreparedPart, prepare_set
-from autolink_gen.data.published.sets import SETS, PictureSet
+from autolink_gen.data.published.prepare import PreparedSplit, prepare_set
+from autolink_gen.data.published.sets import SETS, ImageSet
 
 WHITE_BOX = (10, 20, 30, 40)  # left, top, width, height of the bird
 H36M_ACTIVITY = "Walking 1.54138969"
@@ -161,8 +161,8 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def prepare(name: str, root: Path, *, size: int = 16, overwrite: bool = False) -> list[PreparedPart]:
+def prepare(name: str, root: Path, *, size: int = 16, overwrite: bool = False) -> list[PreparedSplit]:
     """Make a tree ready."""
     entry = SETS[name]
-    assert isinstance(entry, PictureSet)
+    assert isinstance(entry, ImageSet)
     return prepare_set(name, entry, root, size=size, overwrite=overwrite)

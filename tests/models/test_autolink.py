@@ -68,7 +68,7 @@ def test_parity_with_the_official_forward_pass(shared_dir: Path, count):
         repainted = model.reconstruct(images, mask, result.keypoints)
     for ours, name in ((result.keypoints.flip(-1), "keypoints_row_col"), (result.edge_map, "edge_map")):
         torch.testing.assert_close(ours, torch.tensor(stored[name]), rtol=0, atol=1e-4)
-    for ours in (result.pictures, repainted):
+    for ours in (result.images, repainted):
         torch.testing.assert_close(ours, torch.tensor(stored["reconstruction"]), rtol=0, atol=1e-4)
     torch.testing.assert_close(model.detect(images / 2 + 0.5), result.keypoints, rtol=0, atol=1e-5)
 
@@ -109,9 +109,9 @@ def test_shapes_and_gradients_at_every_size(image_size):
     result = model(images, model.random_mask(2))
     assert result.keypoints.shape == (2, 4, 2)
     assert result.edge_map.shape == (2, 1, image_size, image_size)
-    assert result.pictures.shape == images.shape
+    assert result.images.shape == images.shape
     assert model.detector.heatmaps(images).shape[-1] == image_size // 4
-    result.pictures.square().mean().backward()
+    result.images.square().mean().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     assert model.raw_edge_weights.grad.abs().max() > 0
     assert model.detector.layers[0].body[0].weight.grad.abs().max() > 0
@@ -133,9 +133,9 @@ def test_the_variants_of_the_ablation(changes):
     model = small(**changes)
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     result = model(images, model.random_mask(2))
-    assert result.edge_map.shape == (2, 1, 64, 64) and result.pictures.shape == images.shape
+    assert result.edge_map.shape == (2, 1, 64, 64) and result.images.shape == images.shape
     torch.testing.assert_close(model.edge_map(result.keypoints, 64), result.edge_map)
-    result.pictures.square().mean().backward()
+    result.images.square().mean().backward()
     learning = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all(model.get_parameter(name).grad is not None for name in learning)
     assert all(p.grad.abs().max() > 0 for name, p in model.named_parameters() if name == "log_thickness")

@@ -5,21 +5,21 @@ import pytest
 import torch
 from helpers.messages import raises_mentioning
 
-from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, unit_pictures
+from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, unit_images
 
 
 def test_pictures_in_range_are_taken_as_they_are():
     pictures = torch.rand(2, 3, 5, 4) * 1.1 - 0.05  # as enlarging leaves them
-    assert unit_pictures(pictures) is pictures
-    assert unit_pictures(torch.empty(0, 3, 5, 4)).shape == (0, 3, 5, 4)
+    assert unit_images(pictures) is pictures
+    assert unit_images(torch.empty(0, 3, 5, 4)).shape == (0, 3, 5, 4)
 
 
 def test_half_precision_is_taken_in_full():
-    assert unit_pictures(torch.full((1, 3, 2, 2), 0.5, dtype=torch.half)).dtype == torch.float32
+    assert unit_images(torch.full((1, 3, 2, 2), 0.5, dtype=torch.half)).dtype == torch.float32
 
 
 def test_bytes_become_shares_of_white():
-    found = unit_pictures(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
+    found = unit_images(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
     torch.testing.assert_close(found, torch.tensor([[[0.0, 0.2, 1.0]]]))
 
 
@@ -38,7 +38,7 @@ def test_bytes_become_shares_of_white():
 )
 def test_other_pictures_are_refused_with_a_remedy(pictures, things):
     with raises_mentioning(ValueError, "mine", *things):
-        unit_pictures(pictures, name="mine")
+        unit_images(pictures, name="mine")
 
 
 def test_keypoints_may_leave_the_picture_and_not_be_in_pixels():

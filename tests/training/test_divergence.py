@@ -22,7 +22,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.guards import count_step
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.run_progress import Progress
+from autolink_gen.training.run_progress import TrainingProgress
 from autolink_gen.training.run_state import state_of, weights_of
 from autolink_gen.training.saves import DivergedError, find_newest, read_newest, step_folders, write_save
 
@@ -133,7 +133,7 @@ def test_skipped_steps_are_counted_beyond_a_save(tmp_path, monkeypatch):
         train_graph(config(steps=20, max_bad_steps=2, save_every=5), launch(tmp_path / "run"))
 
 
-def count(progress: Progress, *, bad: bool, penalised: bool, most: int = 5) -> str | None:
+def count(progress: TrainingProgress, *, bad: bool, penalised: bool, most: int = 5) -> str | None:
     parts = ["the critic's loss with its gradient penalty"] if bad else []
     reason = count_step(progress, parts, penalised=penalised, most=most)
     progress.step += 1
@@ -142,7 +142,7 @@ def count(progress: Progress, *, bad: bool, penalised: bool, most: int = 5) -> s
 
 @pytest.mark.parametrize(("every", "stops_at"), [(1, 4), (8, 32), (64, 256)])
 def test_a_penalty_that_never_works_ends_the_run_however_seldom_it_is(every, stops_at):
-    progress = Progress()
+    progress = TrainingProgress()
     for step in range(stops_at + 1):
         is_penalised = step % every == 0
         reason = count(progress, bad=is_penalised, penalised=is_penalised)
@@ -151,14 +151,14 @@ def test_a_penalty_that_never_works_ends_the_run_however_seldom_it_is(every, sto
 
 
 def test_single_steps_of_a_long_run_do_not_end_it():
-    progress = Progress()
+    progress = TrainingProgress()
     assert all(count(progress, bad=step % 25 == 0, penalised=False) is None for step in range(2000))
     assert progress.skipped_steps == 80 and len(progress.recent_skips) == 8, "those of the last 200"
 
 
 def test_progress_of_old_is_read():
     old = {"step": 3, "best_loss": 1.5, "best_step": 2, "skipped_steps": 1, "bad_in_a_row": 0, "recent_losses": [2.0]}
-    progress = Progress(**old)
+    progress = TrainingProgress(**old)
     assert (progress.step, progress.recent_skips, progress.bad_penalties) == (3, [], 0)
 
 

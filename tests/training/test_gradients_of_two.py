@@ -39,7 +39,7 @@ def gradients_of_graph(rank: int, *, spread: bool = False) -> dict[str, Tensor]:
     graph, draw = make_graph(), step_generator(3, 0, rank=rank)
     pictures = torch.rand(2, 3, 64, 64, generator=draw, dtype=torch.float64) * 2 - 1
     forward: nn.Module = DistributedDataParallel(graph) if spread else graph
-    repainted = forward(pictures, graph.random_mask(2, generator=draw)).pictures
+    repainted = forward(pictures, graph.random_mask(2, generator=draw)).images
     loss = PerceptualLoss(RandomFeatures().double(), distance="l1")
     loss((repainted + 1) / 2, (pictures + 1) / 2).backward()
     return {name: parameter.grad.clone() for name, parameter in graph.named_parameters()}

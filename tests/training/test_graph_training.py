@@ -293,5 +293,5 @@ def test_edges_that_never_learn_are_not_drawn(monkeypatch):
     monkeypatch.setattr(graph_training, "image_grid", lambda rows: torch.zeros(1, 1, 3, dtype=torch.uint8).numpy())
     for drawing in ("points", "edges"):
         model = tiny_graph(drawing=drawing).eval()
-        graph_training.graph_picture(model, torch.zeros(1, 3, 64, 64))
+        graph_training.graph_image(model, torch.zeros(1, 3, 64, 64))
     assert shown[0] is None and shown[1].shape == (3, 3)

@@ -44,8 +44,8 @@ def test_every_mask_gives_its_own_picture_from_the_same_keypoints():
         both = model(pictures, masks, moved)
         first, second = model(pictures, masks[:2]), model(pictures, masks[2:])
         alone = model.detector(moved)
-    assert both.pictures.shape == (4, 3, 64, 64) and both.moved_keypoints.shape == (1, 4, 2)
-    torch.testing.assert_close(both.pictures, torch.cat([first.pictures, second.pictures]))
+    assert both.images.shape == (4, 3, 64, 64) and both.moved_keypoints.shape == (1, 4, 2)
+    torch.testing.assert_close(both.images, torch.cat([first.images, second.images]))
     torch.testing.assert_close(both.keypoints, first.keypoints)
     torch.testing.assert_close(both.moved_keypoints, alone)
     assert first.moved_keypoints.shape == (0, 4, 2)
@@ -110,7 +110,7 @@ def test_detector_alone_is_shown_other_colours():
     config = tiny({"views": {"recolour": 1.0}})
     pictures = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     views = GraphLoss(config, AutoLink(config.model)).views(pictures, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(views.pictures, pictures)
+    assert torch.equal(views.images, pictures)
     changes = (views.recoloured - pictures).abs().mean((1, 2, 3))
     assert bool((changes > 0.01).all()) and views.recoloured.min() >= 0 and views.recoloured.max() <= 1
     model = AutoLink(config.model).eval()
@@ -118,7 +118,7 @@ def test_detector_alone_is_shown_other_colours():
         signed, recoloured = (2 * images - 1 for images in (pictures, views.recoloured))
         result = model(signed, views.masks, looked_at=recoloured)
         assert torch.equal(result.keypoints, model.locate(views.recoloured))
-        assert torch.equal(result.pictures, model.reconstruct(signed, views.masks, result.keypoints))
+        assert torch.equal(result.images, model.reconstruct(signed, views.masks, result.keypoints))
 
 
 def test_recolouring_makes_negatives_of_half_the_pictures():

@@ -1,6 +1,6 @@
-"""AVIF files within bounds: the primary picture, by FFmpeg's decoder of AV1, which can be told the largest size.
+"""AVIF files within bounds: the primary image, by FFmpeg's decoder of AV1, which can be told the largest size.
 
-Differs: Pillow's decoder believes the picture and not the header, and takes up to 16,384 x 16,384 pixels.
+Differs: Pillow's decoder believes the image and not the header, and takes up to 16,384 x 16,384 pixels.
 """
 
 import os
@@ -18,13 +18,13 @@ from autolink_gen.data.video.frame_pixels import Display
 from autolink_gen.data.video.limits import TooLargeFramesError, check_frame_size, file_options, limit_decoder
 
 _COST = 3  # the frames of the decoder, the RGB, and the same for what can be seen through
-_TOLD: set[str] = set()  # a thing is said of the first picture alone: pictures are read again and again
-_DEFAULT, _DEPENDENT = 1, 1 << 19  # dispositions: the primary picture, a tile of one
+_TOLD: set[str] = set()  # a thing is said of the first image alone: images are read again and again
+_DEFAULT, _DEPENDENT = 1, 1 << 19  # dispositions: the primary image, a tile of one
 _FRAME_HEADER, _FRAME = 3, 6  # kinds of the parts of AV1, section 6.2.2 of its specification
 
 
 def avif_header(handle: BinaryIO | BytesIO, *, max_pixels: int) -> tuple[tuple[int, int], str]:
-    """Width and height as stored, and "RGB" or "RGBA"; ValueError where it is no picture that is read here."""
+    """Width and height as stored, and "RGB" or "RGBA"; ValueError where it is no image that is read here."""
     with _opened(handle, max_pixels=max_pixels) as (_, streams):
         context = streams[0].codec_context
         return (context.width, context.height), "RGBA" if len(streams) == 2 else "RGB"
@@ -33,7 +33,7 @@ def avif_header(handle: BinaryIO | BytesIO, *, max_pixels: int) -> tuple[tuple[i
 def decode_avif(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     """Decode an AVIF into RGB, upright, transparency over white; TooManyPixelsError, ValueError or what FFmpeg raises.
 
-    Of an animation it is the first frame. A picture put together from tiles is refused in words.
+    Of an animation it is the first frame. An image put together from tiles is refused in words.
     """
     with _opened(handle, max_pixels=max_pixels) as (container, streams):
         size = streams[0].codec_context.width, streams[0].codec_context.height
@@ -45,9 +45,9 @@ def decode_avif(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
             check_frame_size(frames[0].width, frames[0].height, limit=max_pixels // _COST)
             if (frames[0].width, frames[0].height) != size:
                 raise ValueError(
-                    f"its picture has {frames[0].width} x {frames[0].height} pixels, and not what its header says"
+                    f"its image has {frames[0].width} x {frames[0].height} pixels, and not what its header says"
                 )
-            name = Path(str(getattr(handle, "name", "an AVIF picture")))
+            name = Path(str(getattr(handle, "name", "an AVIF image")))
             display = Display(streams[0], name, logged=_TOLD, has_square_pixels=True)
             return Image.fromarray(display.pixels(frames[0], alpha=frames[1] if len(frames) > 1 else None))
         except TooLargeFramesError as error:
@@ -64,15 +64,15 @@ def _opened(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Iterator[tuple[An
     with av.open(handle, metadata_errors="replace", options=options) as container:
         streams = [stream for stream in container.streams.video if stream.codec_context is not None]
         if not streams:
-            raise ValueError("there is no picture in it")
+            raise ValueError("there is no image in it")
         chosen = _chosen(streams)
         if not chosen[0].codec_context.width or not chosen[0].codec_context.height:
-            raise ValueError("it does not say how large its picture is")
+            raise ValueError("it does not say how large its image is")
         yield container, chosen
 
 
 def _chosen(streams: list[Any]) -> list[Any]:
-    """The primary picture, and what it is seen through where there is one."""
+    """The primary image, and what it is seen through where there is one."""
     if any(int(stream.disposition) & _DEPENDENT for stream in streams):
         raise ValueError("it is put together from tiles, which is not read here; convert it to PNG or JPEG")
     first = next((stream for stream in streams if int(stream.disposition) & _DEFAULT), streams[0])
@@ -92,7 +92,7 @@ def _first_frames(container: Any, streams: list[Any]) -> list[Any]:
             found[packet.stream.index] = frame
         if len(found) == len(streams):
             return [found[stream.index] for stream in streams]
-    raise ValueError("its picture cannot be decoded")
+    raise ValueError("its image cannot be decoded")
 
 
 def _num_frames(content: bytes) -> int:

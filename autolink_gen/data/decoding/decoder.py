@@ -1,4 +1,4 @@
-"""How strangers' picture files are decoded within bounds of memory and time: six formats and GIF, no other plugin.
+"""How strangers' image files are decoded within bounds of memory and time: six formats and GIF, no other plugin.
 
 Differs from `PIL.Image.open`: that asks every plugin it has about a file, whatever its name (EPS runs Ghostscript),
 and lets a header ask for any memory and any time.
@@ -29,11 +29,11 @@ __all__ = [
     "UPRIGHT",
     "TooManyPixelsError",
     "check_file_size",
-    "decode_picture",
+    "decode_file",
+    "image_header",
     "laid_over_white",
-    "open_picture",
+    "open_image",
     "over_white",
-    "picture_header",
     "upright_rgb",
 ]
 
@@ -46,15 +46,15 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_REDUCED_SHARE = 16  # so many more pixels may a JPEG have of which a reduced picture alone is decoded
+_REDUCED_SHARE = 16  # so many more pixels may a JPEG have of which a reduced image alone is decoded
 _TILE_PX, _STRIP_PX = 2**20, 2**16
 _BLOCK_BYTES = 2**16
-# Which pictures count more often, for the memory or the time they take.
+# Which images count more often, for the memory or the time they take.
 _COSTS = {
-    "webp": 2,  # two canvases, the frame and the picture
+    "webp": 2,  # two canvases, the frame and the image
     "bmp_rle": 8,  # decoded in Python
 }
-_START_OF_SCAN, _END_OF_PICTURE = 0xDA, 0xD9
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _ORIENTATION = 0x0112
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # TIFF's
 _XMP_ORIENTATION = r'tiff:Orientation(="|>)([0-9])'
@@ -68,12 +68,12 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
 
 
 def _tiff(file: Any) -> Image.Image:
-    from autolink_gen.data.decoding.tiff import TiffPicture  # its plugin is imported for such a file alone
+    from autolink_gen.data.decoding.tiff import TiffImage  # its plugin is imported for such a file alone
 
-    return TiffPicture(file)
+    return TiffImage(file)
 
 
-# A GIF goes by a picture's name often enough, as browsers save it, and has a small decoder; its first frame counts.
+# A GIF goes by an image's name often enough, as browsers save it, and has a small decoder; its first frame counts.
 _OPENERS: dict[bytes, Callable[[Any], Image.Image]] = {
     b"\xff\xd8\xff": _Jpeg,
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
@@ -88,8 +88,8 @@ _AVIF_BRANDS, _HEIC_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"h
 _HEAD_BYTES = 64
 
 
-def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
-    """Open a picture, whose pixels are not decoded yet; ValueError where it is none, or a file too large for one."""
+def open_image(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
+    """Open an image, whose pixels are not decoded yet; ValueError where it is none, or a file too large for one."""
     num_bytes = handle.seek(0, 2)
     check_file_size(num_bytes, max_pixels=max_pixels)
     head = _head(handle)
@@ -97,9 +97,9 @@ def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     if _is_avif(head):
         raise ValueError("it is an AVIF, of which no part is opened by itself")
     if _brands(head) & _HEIC_BRANDS:
-        raise ValueError("it is a HEIC picture, which is not read here: convert it to JPEG or PNG")
+        raise ValueError("it is a HEIC image, which is not read here: convert it to JPEG or PNG")
     if opener is None or (head.startswith(b"RIFF") and head[8:12] != b"WEBP"):
-        raise ValueError("its content is no picture that is known here, whatever its name says")
+        raise ValueError("its content is no image that is known here, whatever its name says")
     if opener is WebPImagePlugin.WebPImageFile:
         return opener(handle)  # reads all of it at once
     bounded = BoundedFile(handle)
@@ -108,13 +108,13 @@ def open_picture(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     return image
 
 
-def picture_header(handle: BinaryIO | BytesIO, *, max_pixels: int) -> tuple[tuple[int, int], str]:
-    """Width and height as stored, and PIL's name of the mode, with no pixel decoded; raises as `open_picture` does."""
+def image_header(handle: BinaryIO | BytesIO, *, max_pixels: int) -> tuple[tuple[int, int], str]:
+    """Width and height as stored, and PIL's name of the mode, with no pixel decoded; raises as `open_image` does."""
     if _is_avif(_head(handle)):
         from autolink_gen.data.decoding.avif import avif_header
 
         return avif_header(handle, max_pixels=max_pixels)
-    image = open_picture(handle, max_pixels=max_pixels)
+    image = open_image(handle, max_pixels=max_pixels)
     return getattr(image, "stored_size", image.size), image.mode
 
 
@@ -135,16 +135,16 @@ def _brands(head: bytes) -> set[bytes]:
     return {head[place : place + 4] for place in (8, *range(16, min(end, len(head)) - 3, 4)) if place < end}
 
 
-def decode_picture(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
-    """Decode a picture into RGB, upright; see `read_image`. Raises TooManyPixelsError, or whatever a decoder does.
+def decode_file(handle: BinaryIO | BytesIO, *, min_side: int | None, max_pixels: int) -> Image.Image:
+    """Decode an image into RGB, upright; see `read_image`. Raises TooManyPixelsError, or whatever a decoder does.
 
-    Memory peaks at 10 bytes for each of the pixels allowed, whatever the picture's mode.
+    Memory peaks at 10 bytes for each of the pixels allowed, whatever the image's mode.
     """
     if _is_avif(_head(handle)):
         from autolink_gen.data.decoding.avif import decode_avif  # FFmpeg is imported for such a file alone
 
         return decode_avif(handle, max_pixels=max_pixels)
-    image = open_picture(handle, max_pixels=max_pixels)
+    image = open_image(handle, max_pixels=max_pixels)
     if image.format == "TIFF":
         return _decode_tiff(image, max_pixels=max_pixels)
     full_size = image.size
@@ -187,7 +187,7 @@ def _codec(image: Image.Image) -> str:
 
 
 def _check_scans(image: _Jpeg, full_size: tuple[int, int], scans: tuple[int, int], *, max_pixels: int) -> None:
-    """A JPEG of several scans keeps the coefficients of the whole picture in memory, however much it is reduced."""
+    """A JPEG of several scans keeps the coefficients of the whole image in memory, however much it is reduced."""
     (num_scans, first_components), full = scans, full_size[0] * full_size[1]
     if "progressive" not in image.info and num_scans < 2 and first_components >= image.layers:
         return
@@ -212,7 +212,7 @@ def _count_scans(handle: BinaryIO | BytesIO) -> tuple[int, int]:
         kind = block[found.end() - 1]
         handle.seek(place + found.end())
         length = handle.read(3)
-        if kind == _END_OF_PICTURE or len(length) < 3:
+        if kind == _END_OF_IMAGE or len(length) < 3:
             break
         if kind == _START_OF_SCAN:
             num_scans += 1
@@ -222,7 +222,7 @@ def _count_scans(handle: BinaryIO | BytesIO) -> tuple[int, int]:
 
 
 def _orientation(info: dict[Any, Any]) -> int:
-    """How a picture is to be turned as its metadata say, 1 to 8; 1 where they are damaged.
+    """How an image is to be turned as its metadata say, 1 to 8; 1 where they are damaged.
 
     Differs: Pillow's own reader copies the data of all entries, which may be the same megabytes for 65,535 of them.
     """
@@ -264,7 +264,7 @@ def _exif_orientation(exif: bytes) -> int | None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """The picture in RGB, transparency over white; made in tiles, so that no second whole copy is in memory."""
+    """The image in RGB, transparency over white; made in tiles, so that no second whole copy is in memory."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     result = Image.new("RGB", image.size)
@@ -288,7 +288,7 @@ def _tile_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def over_white(layer: UInt8[ndarray, "H W 4"]) -> UInt8[ndarray, "H W 3"]:
-    """The RGB of a see-through RGBA layer that lies on white, as those of pictures and of videos do."""
+    """The RGB of a see-through RGBA layer that lies on white, as those of images and of videos do."""
     return laid_over_white(layer[..., :3], layer[..., 3])
 
 

@@ -1,4 +1,4 @@
-"""What a stranger's picture may ask of the machine: how many bytes of a file, how many reads, how many pixels."""
+"""What a stranger's image may ask of the machine: how many bytes of a file, how many reads, how many pixels."""
 
 from io import BytesIO
 from typing import BinaryIO
@@ -14,7 +14,7 @@ _LEAST_FILE_BYTES = 2**26
 
 
 class TooManyPixelsError(ValueError):
-    """A picture whose decoding would take more memory than the limit on pixels allows."""
+    """An image whose decoding would take more memory than the limit on pixels allows."""
 
 
 class BoundedFile:
@@ -49,7 +49,7 @@ def check_file_size(num_bytes: int, *, max_pixels: int) -> None:
 
 
 def too_many(size: tuple[int, int], limit: int, *, note: str = "") -> TooManyPixelsError:
-    """The error of a picture of a size, given the limit on its pixels."""
+    """The error of an image of a size, given the limit on its pixels."""
     return TooManyPixelsError(
         f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note} ({PIXELS_VARIABLE} raises it)"
     )

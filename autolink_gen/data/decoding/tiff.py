@@ -1,4 +1,4 @@
-"""TIFF files within bounds: the first picture, of the compressions and pixels that photographs have."""
+"""TIFF files within bounds: the first image, of the compressions and pixels that photographs have."""
 
 import math
 import struct
@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, TiffImagePlugin
 
 from autolink_gen.data.decoding.limits import MAX_PASSES, BoundedFile, too_many
 
-_COST = 2  # pixels of 16 bits in one strip, and the picture
+_COST = 2  # pixels of 16 bits in one strip, and the image
 _BLOCK_BYTES = 2**16  # that Pillow reads at once, of each strip
 _MAX_STRIPS = 100_000
 _COMPRESSIONS = {
@@ -30,10 +30,10 @@ _SIZES = {
 _START_OF_SCAN = b"\xff\xda"
 
 
-class TiffPicture(TiffImagePlugin.TiffImageFile):
-    """A TIFF whose first picture alone is looked at, as it lies in the file.
+class TiffImage(TiffImagePlugin.TiffImageFile):
+    """A TIFF whose first image alone is looked at, as it lies in the file.
 
-    Differs: Pillow's looks through all pictures and all metadata at the end of decoding, and turns the picture.
+    Differs: Pillow's looks through all images and all metadata at the end of decoding, and turns the image.
     """
 
     def load_end(self) -> None:
@@ -42,17 +42,17 @@ class TiffPicture(TiffImagePlugin.TiffImageFile):
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Width and height before the picture is turned."""
+        """Width and height before the image is turned."""
         return self.tag_v2[_WIDTH], self.tag_v2[_HEIGHT]
 
     @property
     def orientation(self) -> int:
-        """How the picture is to be turned, 1 to 8 as in EXIF; 1 where nothing sensible is said."""
+        """How the image is to be turned, 1 to 8 as in EXIF; 1 where nothing sensible is said."""
         value = self.tag_v2.get(_ORIENTATION, 1)
         return value if isinstance(value, int) else 1
 
 
-def check_tiff(image: TiffPicture, file: BoundedFile, *, max_pixels: int) -> None:
+def check_tiff(image: TiffImage, file: BoundedFile, *, max_pixels: int) -> None:
     """TooManyPixelsError, or ValueError in words, for a TIFF that is not decoded: it would take too much, or who knows.
 
     What its strips or tiles promise is compared with the length of the file.
@@ -80,8 +80,8 @@ def check_tiff(image: TiffPicture, file: BoundedFile, *, max_pixels: int) -> Non
     file.allow_decoding(num_bytes + _BLOCK_BYTES * len(places))
 
 
-def _whole_size(image: TiffPicture) -> tuple[int, int]:
-    """Width and height of all strips or tiles together, what lies beyond the picture's edges included."""
+def _whole_size(image: TiffImage) -> tuple[int, int]:
+    """Width and height of all strips or tiles together, what lies beyond the image's edges included."""
     tags = image.tag_v2
     width, height = tags[_WIDTH], tags[_HEIGHT]
     if _TILE_PLACES in tags:
@@ -107,7 +107,7 @@ def _check_scans(file: BoundedFile, strips: Iterable[tuple[int, int]]) -> None:
             raise ValueError("a part of it is a JPEG of too many scans")
 
 
-def _check_directory(file: BoundedFile, image: TiffPicture) -> None:
+def _check_directory(file: BoundedFile, image: TiffImage) -> None:
     """ValueError where two readers could see other sizes: tags that come twice, or as no plain numbers."""
     order = "<" if image.tag_v2.prefix == b"II" else ">"
     file.seek(image.tag_v2.offset)
@@ -119,7 +119,7 @@ def _check_directory(file: BoundedFile, image: TiffPicture) -> None:
         raise ValueError("its directory says a thing twice, or not in numbers")
 
 
-def upright_levels(image: TiffPicture, rgb: Image.Image) -> Image.Image:
-    """The picture with black at 0, which Pillow does not see to where a grey has 16 bits."""
+def upright_levels(image: TiffImage, rgb: Image.Image) -> Image.Image:
+    """The image with black at 0, which Pillow does not see to where a grey has 16 bits."""
     is_turned = image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC, 0) == _WHITE_IS_0
     return ImageChops.invert(rgb) if is_turned else rgb

@@ -1,4 +1,4 @@
-"""The files in which published sets list their pictures: text, CSV and JSON of strangers, bounded and checked."""
+"""List files of published sets: untrusted text, CSV and JSON, bounded and checked."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path) -> Any:
-    """What a JSON file holds; BadFileError where it is none."""
+    """The content of a JSON file; BadFileError where it is none."""
     content = read_bytes(file)
     with reading(file, "JSON", remedy=_REMEDY):
         return json.loads(content)
@@ -56,26 +56,26 @@ def row_of(file: Path, number: int) -> str:
 
 
 def names_in(file: Path) -> list[str]:
-    """The names of pictures that begin the lines of a list."""
+    """The image names at the beginning of a list's lines."""
     lines = enumerate(read_text(file).splitlines(), start=1)
     return [inner_name(line.split()[0], row_of(file, number)) for number, line in lines if line.strip()]
 
 
 def numbers_by_name(file: Path, *, columns: int) -> dict[str, list[float]]:
-    """Rows of a name and so many numbers, below a count and headings; BadFileError for a row that is neither."""
-    found = {}
+    """Rows of a name and `columns` numbers, below a count and headings; BadFileError for any other row."""
+    numbers = {}
     for number, line in enumerate(read_text(file).splitlines(), start=1):
         words = line.split()
         if len(words) == columns + 1 and are_numbers(words[1:]):
-            found[inner_name(words[0], row_of(file, number))] = [float(word) for word in words[1:]]
-        elif words and (found or Path(words[0]).suffix):  # above the pictures no word is a file's name
+            numbers[inner_name(words[0], row_of(file, number))] = [float(word) for word in words[1:]]
+        elif words and (numbers or Path(words[0]).suffix):  # above the images no word is a file's name
             raise BadFileError(
                 f"{row_of(file, number)}: a name and {columns} numbers were expected, not "
                 f"'{shown(line.strip(), most=60)}'; {_REMEDY}"
             )
-    if not found:
+    if not numbers:
         raise BadFileError(f"{file} has no rows of a name and {columns} numbers; it is damaged or another file")
-    return found
+    return numbers
 
 
 def rows_of(file: Path, *, columns: int) -> list[list[str]]:
@@ -101,7 +101,7 @@ def floats(words: Sequence[str], file: Path) -> list[float]:
     return [float(word) for word in words]
 
 
-def whole(word: str, file: Path) -> int:
+def whole_number(word: str, file: Path) -> int:
     """A word as a whole number; BadFileError where it is none."""
     if not _WHOLE.fullmatch(word):
         raise BadFileError(f"{file}: {shown(word)} should be a whole number; {_REMEDY}")

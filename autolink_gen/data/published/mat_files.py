@@ -1,4 +1,4 @@
-"""Arrays of numbers in MATLAB files of version 5, read by hand: other readers crash on damaged ones.
+"""Numeric arrays of MATLAB 5 files, read without a library: others crash on damaged files.
 
 A stranger's file may declare more than it holds, or unpack to more than there is room for; sizes are never trusted.
 """
@@ -28,14 +28,14 @@ _COMPLEX = 0x0800
 
 
 class _Element(NamedTuple):
-    """One element of a file: its kind, which is that of its numbers where it holds some, and its bytes."""
+    """One data element: its type code and its bytes."""
 
     kind: int
     content: memoryview
 
 
 def read_mat(file: Path, name: str) -> ndarray:
-    """The array of numbers of that name; BadFileError where the file is no MATLAB file with it, or is too large."""
+    """The numeric array `name`; BadFileError where the file is too large or has no such array."""
     remedy = "unpack or fetch it again"
     content = read_bytes(file, most=_MAX_FILE_BYTES, remedy=remedy)
     with reading(file, f"MATLAB file with the variable {name}", remedy=remedy):
@@ -45,19 +45,19 @@ def read_mat(file: Path, name: str) -> ndarray:
         for number, element in enumerate(_variables(content, order)):
             if number == _MAX_VARIABLES:
                 raise ValueError(f"it has more than {_MAX_VARIABLES} variables")
-            if (found := _array(element.content, name, order)) is not None:
-                return found
+            if (array := _array(element.content, name, order)) is not None:
+                return array
         raise ValueError(f"it has no {name}")
 
 
 def _variables(content: bytes, order: str) -> Iterator[_Element]:
     """The variables of a file, unpacked."""
-    left = _MAX_BYTES
+    bytes_left = _MAX_BYTES
     for element in _elements(memoryview(content)[_HEADER_BYTES:], order, aligned=False):
         if element.kind == _COMPRESSED:
-            inside = zlib.decompressobj().decompress(element.content, left)
-            left -= len(inside)
-            if left <= 0:
+            inside = zlib.decompressobj().decompress(element.content, bytes_left)
+            bytes_left -= len(inside)
+            if bytes_left <= 0:
                 raise ValueError(f"it unpacks to more than {_MAX_BYTES:,} bytes")
             yield from _elements(memoryview(inside), order, aligned=False)
         else:
@@ -65,7 +65,7 @@ def _variables(content: bytes, order: str) -> Iterator[_Element]:
 
 
 def _elements(content: memoryview, order: str, *, aligned: bool) -> Iterator[_Element]:
-    """The elements that follow each other, inside a variable `aligned` to 8 bytes; ValueError where one is cut off."""
+    """Successive elements, `aligned` to 8 bytes inside a variable; ValueError where one is cut off."""
     while len(content) >= _TAG_BYTES:
         kind, length = struct.unpack_from(f"{order}II", content)
         start = _TAG_BYTES

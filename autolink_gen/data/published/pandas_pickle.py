@@ -1,4 +1,4 @@
-"""Columns of a table that pandas has pickled, read without executing anything the file asks for, and without pandas."""
+"""Columns of a pickled pandas table, read without pandas and without executing the pickle."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -38,7 +38,7 @@ def read_frame(file: Path, columns: Sequence[str]) -> dict[str, ndarray]:
 
 
 def _header(inside: list[Any], columns: Sequence[str]) -> list[str] | None:
-    """The names of all columns: the first array of texts that has those wanted."""
+    """The names of all columns: the first array of strings that contains `columns`."""
     looked_at: set[int] = set()  # a list may be that of a million arrays
     for node in filter(is_array, inside):
         raw = node.states[-1][-1] if node.states else None
@@ -52,27 +52,27 @@ def _header(inside: list[Any], columns: Sequence[str]) -> list[str] | None:
     return None
 
 
-def _columns(inside: list[Any], names: list[str], wanted: Sequence[str]) -> dict[str, ndarray]:
-    """The values of the wanted columns, from all blocks."""
+def _columns(inside: list[Any], names: list[str], columns: Sequence[str]) -> dict[str, ndarray]:
+    """The values of `columns`, from all blocks."""
     values: dict[str, ndarray] = {}
     arrays: dict[int, Any] = {}
     for node in inside:
-        found = _block(node, arrays)
-        if found is None:
+        nodes = _block_nodes(node, arrays)
+        if nodes is None:
             continue
-        array_node, places_node = found
+        array_node, places_node = nodes
         places = np.arange(len(names))[_places(places_node)]
-        chosen = [(row, names[place]) for row, place in enumerate(places) if names[place] in wanted]
-        if all(name in values for _, name in chosen):
+        rows = [(row, names[place]) for row, place in enumerate(places) if names[place] in columns]
+        if all(name in values for _, name in rows):
             continue
         block = np.atleast_2d(to_array(array_node, convert=_value))
-        for row, name in chosen:
+        for row, name in rows:
             values.setdefault(name, block[row])
     return values
 
 
-def _block(node: Any, arrays: dict[int, Any]) -> tuple[Call, Any] | None:
-    """What holds columns of one kind (columns, N), and their places in the table; None where a node is no block.
+def _block_nodes(node: Any, arrays: dict[int, Any]) -> tuple[Call, Any] | None:
+    """The nodes of a block's values (columns, N) and of its places in the table; None where a node is no block.
 
     ``arrays`` remembers what was found in values, which may be those of a million nodes.
     """

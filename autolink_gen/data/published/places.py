@@ -1,4 +1,4 @@
-"""Where the files of named sets lie: the data root, and the folders of each set in it."""
+"""The data root and the folders of named sets in it."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from autolink_gen.common.lines import LinesError
 from autolink_gen.common.text import typed
 from autolink_gen.data.folders import is_image
 from autolink_gen.data.published.prepare import PREPARED, find_layout, is_prepared
-from autolink_gen.data.published.sets import PictureSet
+from autolink_gen.data.published.sets import ImageSet
 from autolink_gen.data.published.trees import found_lines
 from autolink_gen.data.video.reader import is_video
 from autolink_gen.recipes import read_settings
@@ -19,7 +19,7 @@ ROOT_VARIABLE = "AUTOLINK_GEN_DATA"
 
 
 def data_root(root: Path | None = None) -> tuple[Path, str] | None:
-    """The folder of the named sets, and what names it: `root`, the environment or the settings; None if nothing does.
+    """The data root and where it is configured: `root`, the environment or the settings; None if nowhere.
 
     Raises:
         ValueError: the settings cannot be read.
@@ -34,8 +34,8 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
     content = read_settings(settings) if settings.stat().st_size else {}
     if not isinstance(content.get("data_root", ""), str):
         raise ValueError(f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it")
-    named = content.get("data_root")
-    return (expanded(named), str(settings)) if named else None
+    folder = content.get("data_root")
+    return (expanded(folder), str(settings)) if folder else None
 
 
 def settings_file() -> Path:
@@ -44,25 +44,25 @@ def settings_file() -> Path:
 
 
 def existing_root(name: str, root: Path | None = None, *, make: bool = False) -> tuple[Path, str]:
-    """The data root for the set `name`, and what names it.
+    """The data root for the set `name`, and where it is configured.
 
     Raises:
         ValueError: nothing names one, or there is no such folder and `make` is False.
     """
-    located = data_root(root)
-    if located is None:
+    root_and_source = data_root(root)
+    if root_and_source is None:
         raise ValueError(
             f"--data {name} is a set of files and nothing says where they are; give --data-root DIR, the "
             f"folder that holds {name}/, or set {ROOT_VARIABLE}, or write "
             f"`data_root: DIR` in {settings_file()}"
         )
-    base, named_by = located
+    base, named_by = root_and_source
     if not base.is_dir() and not make:
         raise ValueError(f"the data root {base} (from {named_by}) is no folder; give the folder that holds {name}/")
     return base, named_by
 
 
-def folder_of_set(name: str, entry: PictureSet, *, root: Path | None, split: str) -> Path:
+def folder_of_set(name: str, entry: ImageSet, *, root: Path | None, split: str) -> Path:
     """The folder of a split of a named set.
 
     Raises:
@@ -73,7 +73,7 @@ def folder_of_set(name: str, entry: PictureSet, *, root: Path | None, split: str
     if prepared.is_dir() and is_prepared(name, base):
         return prepared
     if not entry.train:
-        return _stand_in(name, entry, base, split)
+        return _training_folder(name, entry, base, split)
     homes = [base / folder for folder in (name, *entry.homes)]
     for home in (*homes, base):
         # Any folder of folders looks like a set whose clips lie right in it: ask for its name as well.
@@ -90,8 +90,8 @@ def folder_of_set(name: str, entry: PictureSet, *, root: Path | None, split: str
     )
 
 
-def _stand_in(name: str, entry: PictureSet, base: Path, split: str) -> Path:
-    """The training part, for a fit part that the set does not have; ValueError where nothing is prepared."""
+def _training_folder(name: str, entry: ImageSet, base: Path, split: str) -> Path:
+    """The training split, in place of a fit split that the set lacks; ValueError where nothing is prepared."""
     train = base / PREPARED / name / "train"
     if split == "fit" and train.is_dir() and is_prepared(name, base):
         return train
@@ -102,13 +102,13 @@ def _stand_in(name: str, entry: PictureSet, base: Path, split: str) -> Path:
     )
 
 
-def _has_files(folder: Path, entry: PictureSet) -> bool:
+def _has_files(folder: Path, entry: ImageSet) -> bool:
     fits = is_video if entry.videos else is_image
     return folder.is_dir() and any(fits(path) for path in folder.glob("*/" * entry.depth + "*"))
 
 
-def expected_tree(entry: PictureSet, split: str, *, name: str = "") -> str:
-    """The folders that a split of a set may lie in, a line each, below the folder `name` where one is given."""
+def expected_tree(entry: ImageSet, split: str, *, name: str = "") -> str:
+    """The folders that may hold a split of a set, one a line, below the folder `name` where given."""
     level = f"<{entry.level}>/" * entry.depth
     folders = ("" if candidate == "." else f"{candidate}/" for candidate in entry.candidates(split))
     home = f"{name}/" if name else ""
@@ -116,7 +116,7 @@ def expected_tree(entry: PictureSet, split: str, *, name: str = "") -> str:
 
 
 def subfolder(folder: Path, name: str) -> Path:
-    """The class or part of that name in a folder, or the folder for ""; ValueError, which lists all, for no such."""
+    """The subfolder `name`, or the folder itself for ""; ValueError, which lists all, where it is missing."""
     if not name or (folder / name).is_dir():
         return folder / name
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())

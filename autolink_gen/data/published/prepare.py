@@ -1,4 +1,4 @@
-"""Published sets made ready: each part a folder of small square pictures with a table of landmarks beside it."""
+"""Prepares published sets: each split becomes a folder of small square images and a landmark table."""
 
 import csv
 import io
@@ -24,10 +24,10 @@ from autolink_gen.common.tolerance import Tolerance
 from autolink_gen.data.images import ImageError, read_header, read_image
 from autolink_gen.data.inner_names import inner_name
 from autolink_gen.data.published.list_files import read_bytes
-from autolink_gen.data.published.readers import Annotated, Box, located
-from autolink_gen.data.published.sets import Layout, PictureSet
+from autolink_gen.data.published.readers import AnnotatedImage, Box, find_file
+from autolink_gen.data.published.sets import ImageSet, Layout
 from autolink_gen.data.published.trees import missing_from, tree_error
-from autolink_gen.data.published.written_files import PartFiles
+from autolink_gen.data.published.written_files import SplitFiles
 from autolink_gen.data.video.prepare import MAX_SIZE, MIN_SIZE
 
 PREPARED = "prepared"  # the folder of the data root where sets made ready lie
@@ -39,10 +39,10 @@ _QUALITY = 95
 
 
 @dataclass(frozen=True)
-class PreparedPart:
-    """What became of one part: pictures written now, those that were there, and why others could not be read.
+class PreparedSplit:
+    """The result for one split: images written, images kept, and errors of the others.
 
-    `removed` pictures were there and are no longer in the set's lists.
+    `removed` images were there and are no longer in the set's lists.
     """
 
     name: str
@@ -58,9 +58,9 @@ class PreparedPart:
         return self.written + self.were_there
 
     def lines(self, *, published: int | None) -> list[str]:
-        """The part in words, beside the `published` number of its images where that is known."""
-        kept = f", {self.were_there} of them there before" if self.were_there else ""
-        lines = [f"{self.name}: {counted(self.total, 'image')} in {self.folder}{kept}"]
+        """The report as lines; `published` is the published number of images, where known."""
+        before = f", {self.were_there} of them there before" if self.were_there else ""
+        lines = [f"{self.name}: {counted(self.total, 'image')} in {self.folder}{before}"]
         if published is not None:
             differs = f"published: {published:,}; this is another selection"
             lines.append(f"  {'as published' if self.total == published else differs}")
@@ -71,218 +71,218 @@ class PreparedPart:
         return lines
 
 
-def find_layout(name: str, entry: PictureSet, base: Path) -> tuple[Path, Layout]:
-    """The set's folder in a data root, or the root itself, and the form it has; ValueError with both trees if none."""
+def find_layout(name: str, entry: ImageSet, base: Path) -> tuple[Path, Layout]:
+    """The set's folder in a data root, or the root itself, and its layout; ValueError if none fits."""
     homes = [home for folder in (name, *entry.homes) if (home := base / folder).is_dir()]
     for home in (*homes, base):
         for layout in entry.layouts:
-            if not missing_from(home, layout.tree, located):
+            if not missing_from(home, layout.tree, find_file):
                 return home, layout
     trees = [layout.tree for layout in entry.layouts]
-    raise tree_error(name, trees, homes[0] if homes else base, located, homes=(*entry.homes, name))
+    raise tree_error(name, trees, homes[0] if homes else base, find_file, homes=(*entry.homes, name))
 
 
 def prepare_set(
     name: str,
-    entry: PictureSet,
+    entry: ImageSet,
     base: Path,
     *,
     size: int = 128,
     overwrite: bool = False,
     progress: Progress = no_progress,
-) -> list[PreparedPart]:
-    """Write the parts of a published set below `base`/prepared/`name`, as JPEG of (size, size) pixels.
+) -> list[PreparedSplit]:
+    """Write the splits of a published set below `base`/prepared/`name`, as JPEG of (size, size) pixels.
 
-    Pictures are stretched, as in the authors' code. Those that are there are kept, so that an interrupted call may be
+    Images are stretched, as in the authors' code. Those that are there are kept, so that an interrupted call may be
     repeated, but for those that an earlier call wrote and that are in the set's lists no more. One that cannot be read
-    is left out. Nothing that others put there is removed. With `overwrite` pictures of another size are made anew, and
+    is left out. Nothing that others put there is removed. With `overwrite` images of another size are made anew, and
     tables of landmarks replaced that nothing is known of.
 
     Raises:
-        ValueError: the set is not below `base` in a published form, pictures are there that were made otherwise or
-            by others, or more than 5 % of the pictures (and more than one) cannot be read.
+        ValueError: the set is not below `base` in a published form, images are there that were made otherwise or
+            by others, or more than 5 % of the images (and more than one) cannot be read.
         OSError: they cannot be written.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"--size is {size}; it must be {MIN_SIZE} to {MAX_SIZE} pixels")
     home, layout = find_layout(name, entry, base)
-    parts = layout.read(home, progress)
-    for part, pictures in parts.items():
-        _check(f"{name}, part {part}", pictures, home)
+    splits = layout.read(home, progress)
+    for split, images in splits.items():
+        _check(f"{name}, split {split}", images, home)
     target = base / PREPARED / name
     files = {
-        part: PartFiles(target / part, [f"{picture.name}.jpg" for picture in pictures])
-        for part, pictures in parts.items()
+        split: SplitFiles(target / split, [f"{image.name}.jpg" for image in images]) for split, images in splits.items()
     }
     _claim(target, files, size=size, overwrite=overwrite)
-    for of_part in files.values():
-        of_part.check()
-    prepared = [_prepare_part(part, parts[part], files[part], entry.names, size, progress) for part in parts]
-    _note(target, size, complete=True)
+    for split_files in files.values():
+        split_files.check()
+    prepared = [_prepare_split(split, splits[split], files[split], entry.names, size, progress) for split in splits]
+    _write_state(target, size, complete=True)
     return prepared
 
 
-def _claim(target: Path, files: dict[str, PartFiles], *, size: int, overwrite: bool) -> None:
-    """Note the size that is made now; ValueError where another was, or tables lie there that nothing is known of."""
-    found = _state(target)
-    is_ours = (target / _STATE_NAME).is_file() or any(of_part.manifest.is_file() for of_part in files.values())
-    check_free(*(_table_file(target / part) for part in files), overwrite=overwrite or is_ours, option="--data-root")
-    if found and found.get("size") != size:
+def _claim(target: Path, files: dict[str, SplitFiles], *, size: int, overwrite: bool) -> None:
+    """Record the size; ValueError where another was prepared before, or unknown tables are in the way."""
+    state = _read_state(target)
+    is_ours = (target / _STATE_NAME).is_file() or any(split_files.manifest.is_file() for split_files in files.values())
+    check_free(*(_table_file(target / split) for split in files), overwrite=overwrite or is_ours, option="--data-root")
+    if state and state.get("size") != size:
         if not overwrite:
             raise ValueError(
-                f"{target} holds pictures of {shown(found.get('size'))} pixels, not {size}; give --overwrite to make "
+                f"{target} holds images of {shown(state.get('size'))} pixels, not {size}; give --overwrite to make "
                 "them anew, or move that folder away"
             )
         write_text_atomically(
-            target / _STATE_NAME, json.dumps({**found, "complete": False}) + "\n", remedy=_REMEDY, follow_links=False
+            target / _STATE_NAME, json.dumps({**state, "complete": False}) + "\n", remedy=_REMEDY, follow_links=False
         )
-        for of_part in files.values():
-            of_part.remove_all()
-    _note(target, size, complete=False)
+        for split_files in files.values():
+            split_files.remove_all()
+    _write_state(target, size, complete=False)
 
 
 def is_prepared(name: str, base: Path) -> bool:
-    """Whether a set was made ready, to the end."""
-    return bool(_state(base / PREPARED / name).get("complete"))
+    """Whether a set is completely prepared."""
+    return bool(_read_state(base / PREPARED / name).get("complete"))
 
 
-def _state(target: Path) -> dict[str, Any]:
+def _read_state(target: Path) -> dict[str, Any]:
     try:
         with reading(target / _STATE_NAME, "note", remedy="repeat the command"):
-            found = json.loads(read_bytes(target / _STATE_NAME, most=_MAX_STATE_BYTES))
+            state = json.loads(read_bytes(target / _STATE_NAME, most=_MAX_STATE_BYTES))
     except BadFileError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return state if isinstance(state, dict) else {}
 
 
-def _note(target: Path, size: int, *, complete: bool) -> None:
+def _write_state(target: Path, size: int, *, complete: bool) -> None:
     text = json.dumps({"size": size, "complete": complete}) + "\n"
     write_text_atomically(target / _STATE_NAME, text, remedy=_REMEDY, follow_links=False)
 
 
-def _check(part: str, pictures: Sequence[Annotated], home: Path) -> None:
-    """ValueError where the lists of a part name no picture, or one twice, or give landmarks of no sense."""
-    if not pictures:
-        raise ValueError(f"the lists in {home} name no pictures for {part}; see that they are whole")
-    for picture in pictures:
-        inner_name(picture.name, str(home))
-        if from_cell(to_cell(picture.name)) != picture.name:  # it would be another one in the table of landmarks
-            raise ValueError(
-                f"{home}: '{shown(picture.name)}' has characters that cannot be shown; rename that picture"
-            )
-    name, count = Counter(picture.name for picture in pictures).most_common(1)[0]
+def _check(split: str, images: Sequence[AnnotatedImage], home: Path) -> None:
+    """ValueError where a split has no images, one image twice, or impossible landmarks."""
+    if not images:
+        raise ValueError(f"the lists in {home} name no images for {split}; see that they are whole")
+    for image in images:
+        inner_name(image.name, str(home))
+        if from_cell(to_cell(image.name)) != image.name:  # it would be another one in the table of landmarks
+            raise ValueError(f"{home}: '{shown(image.name)}' has characters that cannot be shown; rename that image")
+    name, count = Counter(image.name for image in images).most_common(1)[0]
     if count > 1:
-        raise ValueError(f"{home} lists {name} {count} times for {part}; its lists are damaged")
-    counts = Counter(len(picture.points) for picture in pictures if picture.points is not None)
+        raise ValueError(f"{home} lists {name} {count} times for {split}; its lists are damaged")
+    counts = Counter(len(image.points) for image in images if image.points is not None)
     usual = counts.most_common(1)[0][0] if counts else 0
-    for picture in pictures:
-        if picture.points is None:
+    for image in images:
+        if image.points is None:
             continue
-        if len(picture.points) != usual:
+        if len(image.points) != usual:
             raise ValueError(
-                f"{home}: {picture.name} has {len(picture.points)} landmarks and others {usual}; its lists are damaged"
+                f"{home}: {image.name} has {len(image.points)} landmarks and others {usual}; its lists are damaged"
             )
-        if picture.length and np.nanmax(np.abs(picture.points), initial=0) > 2 * picture.length:
+        if image.length and np.nanmax(np.abs(image.points), initial=0) > 2 * image.length:
             raise ValueError(
-                f"{home}: landmarks of {picture.name} go up to {np.nanmax(picture.points):g}, and they are in units of "
-                f"which the picture has {picture.length:g}; give them as `autolink-gen data info` says"
+                f"{home}: landmarks of {image.name} go up to {np.nanmax(image.points):g}, and they are in units of "
+                f"which the image has {image.length:g}; give them as `autolink-gen data info` says"
             )
 
 
-def _prepare_part(
-    part: str, pictures: Sequence[Annotated], files: PartFiles, names: tuple[str, ...], size: int, progress: Progress
-) -> PreparedPart:
+def _prepare_split(
+    split: str,
+    images: Sequence[AnnotatedImage],
+    files: SplitFiles,
+    names: tuple[str, ...],
+    size: int,
+    progress: Progress,
+) -> PreparedSplit:
     folder = files.folder
     files.note()
-    work = partial(_prepare, folder=folder, size=size)
-    found: list[tuple[Annotated, _Outcome]] = []
+    work = partial(_prepare_image, folder=folder, size=size)
+    results: list[tuple[AnnotatedImage, _Outcome]] = []
     errors: list[str] = []
-    tolerance = Tolerance(len(pictures), what=f"pictures of {part}")
-    for picture, outcome in zip(pictures, progress(_each(work, pictures), len(pictures), part), strict=True):
+    tolerance = Tolerance(len(images), what=f"images of {split}")
+    for image, outcome in zip(images, progress(_map_in_threads(work, images), len(images), split), strict=True):
         if outcome.error:
             errors.append(outcome.error)
-            tolerance.add(picture.name, outcome.error)
+            tolerance.add(image.name, outcome.error)
         else:
-            found.append((picture, outcome))
-    if any(outcome.points is not None for _, outcome in found):
-        write_text_atomically(_table_file(folder), _table(found, names), remedy=_REMEDY, follow_links=False)
-    written = sum(outcome.written for _, outcome in found)
+            results.append((image, outcome))
+    if any(outcome.points is not None for _, outcome in results):
+        write_text_atomically(_table_file(folder), _landmark_table(results, names), remedy=_REMEDY, follow_links=False)
+    written = sum(outcome.written for _, outcome in results)
     removed = files.remove_others(set(files.listed))
-    return PreparedPart(part, folder, written, len(found) - written, removed, tuple(errors))
+    return PreparedSplit(split, folder, written, len(results) - written, removed, tuple(errors))
 
 
-def _each(work: "partial[_Outcome]", pictures: Sequence[Annotated]) -> Iterator["_Outcome"]:
-    """Threads suffice: decoding and resizing leave the interpreter free."""
+def _map_in_threads(work: "partial[_Outcome]", images: Sequence[AnnotatedImage]) -> Iterator["_Outcome"]:
+    """Map `work` in threads, which suffice: decoding and resizing release the interpreter."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         ahead = 1000  # at once: a set has hundreds of thousands
-        for start in range(0, len(pictures), ahead):
-            yield from pool.map(work, pictures[start : start + ahead])
+        for start in range(0, len(images), ahead):
+            yield from pool.map(work, images[start : start + ahead])
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """`points` are in [0, 1] of what was written."""
+    """The result for one image; `points` are fractions, in [0, 1], of the written image."""
 
     written: bool
     points: Float[ndarray, "P 2"] | None = None
     error: str = ""
 
 
-def _prepare(picture: Annotated, *, folder: Path, size: int) -> _Outcome:
-    target = folder / f"{picture.name}.jpg"
+def _prepare_image(image: AnnotatedImage, *, folder: Path, size: int) -> _Outcome:
+    target = folder / f"{image.name}.jpg"
     try:
         if target.is_file():
-            original = _size_of(picture)
-            return _Outcome(False, _points(picture, original, _inside(picture, original)))
-        image = _pixels(picture)
-        box = _inside(picture, image.size)
-        small = image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+            original = _size_of(image)
+            return _Outcome(False, _landmarks_in_box(image, original, _clip_box(image, original)))
+        pixels = _pixels(image)
+        box = _clip_box(image, pixels.size)
+        small = pixels.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
         # Without the care for a power cut, which would cost more than all else.
         with whole(target, remedy=_REMEDY, sync=False) as temporary, temporary.open("xb") as file:
             small.save(file, format="JPEG", quality=_QUALITY)
-        return _Outcome(True, _points(picture, image.size, box))
+        return _Outcome(True, _landmarks_in_box(image, pixels.size, box))
     except (ImageError, BadFileError) as error:
         return _Outcome(False, error=str(error))
 
 
-def _size_of(picture: Annotated) -> tuple[int, int]:
-    if isinstance(picture.source, Path):
-        header = read_header(picture.source)
+def _size_of(image: AnnotatedImage) -> tuple[int, int]:
+    if isinstance(image.source, Path):
+        header = read_header(image.source)
         return header.width, header.height
-    height, width = picture.source().shape[:2]
+    height, width = image.source().shape[:2]
     return width, height
 
 
-def _pixels(picture: Annotated) -> Image.Image:
-    """The whole picture, RGB, the background black where there is a mask."""
-    image = read_image(picture.source) if isinstance(picture.source, Path) else Image.fromarray(picture.source())
-    if picture.mask is None:
-        return image
-    mask = read_image(picture.mask).convert("L").resize(image.size, Image.Resampling.NEAREST)
-    shown = np.asarray(mask)[..., None] >= _BLACK_BELOW
-    return Image.fromarray(np.where(shown, np.asarray(image), 0).astype(np.uint8))
+def _pixels(image: AnnotatedImage) -> Image.Image:
+    """The whole image, RGB, the background black where there is a mask."""
+    pixels = read_image(image.source) if isinstance(image.source, Path) else Image.fromarray(image.source())
+    if image.mask is None:
+        return pixels
+    mask = read_image(image.mask).convert("L").resize(pixels.size, Image.Resampling.NEAREST)
+    is_object = np.asarray(mask)[..., None] >= _BLACK_BELOW
+    return Image.fromarray(np.where(is_object, np.asarray(pixels), 0).astype(np.uint8))
 
 
-def _inside(picture: Annotated, size: tuple[int, int]) -> Box:
-    """The part of a box that is in the picture; the whole picture where there is no box."""
+def _clip_box(image: AnnotatedImage, size: tuple[int, int]) -> Box:
+    """The box clipped to the image; the whole image where there is no box."""
     width, height = size
-    box = picture.box
+    box = image.box
     if box is None:
         return 0.0, 0.0, float(width), float(height)
     left, top, right, bottom = box
     inside = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
     if inside[2] - inside[0] < 1 or inside[3] - inside[1] < 1:
-        raise BadFileError(
-            f"the box {shown(box)} of {picture.name} is not in the picture; see that the lists are whole"
-        )
+        raise BadFileError(f"the box {shown(box)} of {image.name} is not in the image; see that the lists are whole")
     return inside
 
 
-def _points(picture: Annotated, size: tuple[int, int], box: Box) -> Float[ndarray, "P 2"] | None:
-    """The landmarks in [0, 1] of the box."""
-    if picture.points is None:
+def _landmarks_in_box(image: AnnotatedImage, size: tuple[int, int], box: Box) -> Float[ndarray, "P 2"] | None:
+    """The landmarks as fractions of the box."""
+    if image.points is None:
         return None
-    pixels = picture.points if picture.length is None else picture.points / picture.length * np.array(size)
+    pixels = image.points if image.length is None else image.points / image.length * np.array(size)
     return (pixels - np.array(box[:2])) / (np.array(box[2:]) - np.array(box[:2]))
 
 
@@ -290,9 +290,9 @@ def _table_file(folder: Path) -> Path:
     return folder.with_name(f"landmarks_{folder.name}.csv")
 
 
-def _table(found: Iterable[tuple[Annotated, _Outcome]], names: tuple[str, ...]) -> str:
-    """Landmarks in the form that :mod:`autolink_gen.data.landmarks` reads."""
-    rows = [(picture.name, outcome.points) for picture, outcome in found if outcome.points is not None]
+def _landmark_table(results: Iterable[tuple[AnnotatedImage, _Outcome]], names: tuple[str, ...]) -> str:
+    """A landmark table, in the form that :mod:`autolink_gen.data.landmarks` reads."""
+    rows = [(image.name, outcome.points) for image, outcome in results if outcome.points is not None]
     count = len(rows[0][1])
     heads = [f"{name}_{axis}" for name in names for axis in "xy"]
     text = io.StringIO()
@@ -304,8 +304,8 @@ def _table(found: Iterable[tuple[Annotated, _Outcome]], names: tuple[str, ...]) 
     return text.getvalue()
 
 
-def download_set(entry: PictureSet, base: Path) -> None:
-    """Fetch a set that torchvision knows into a data root; ValueError where it knows none, or the transfer fails."""
+def download_set(entry: ImageSet, base: Path) -> None:
+    """Download a set with torchvision into a data root; ValueError where it has none, or the transfer fails."""
     if entry.torchvision is None:
         raise ValueError(f"torchvision has no download of this set; get it from {entry.where}")
     import torchvision.datasets

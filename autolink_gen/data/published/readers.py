@@ -1,7 +1,7 @@
-"""How published sets write their pictures, splits and landmarks down: a reader for each form of annotation.
+"""Readers of published sets' annotations: one for each form of lists, splits and landmarks.
 
-A reader takes the set's folder and gives its parts: ``train`` to learn from, ``fit`` to fit the map to landmarks on
-where that is another part, ``test``. Nothing is decoded here; :mod:`autolink_gen.data.published.prepare` does that.
+A reader takes the set's folder and gives its splits: ``train`` to learn from, ``fit`` to fit the map to landmarks on
+where that is another split, ``test``. Nothing is decoded here; :mod:`autolink_gen.data.published.prepare` does that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from autolink_gen.data.published.list_files import (
     row_of,
     rows_by_number,
     rows_of,
-    whole,
+    whole_number,
 )
 from autolink_gen.data.published.mat_files import read_mat
 from autolink_gen.data.published.pandas_pickle import read_frame
@@ -40,17 +40,17 @@ _CUB_CLASSES = (1, 2, 3)
 _MOST_FLOWERS = 99_999
 
 Box = tuple[float, float, float, float]
-Parts = dict[str, list["Annotated"]]
+Splits = dict[str, list["AnnotatedImage"]]
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """One picture of a published set.
+class AnnotatedImage:
+    """One annotated image of a published set.
 
     `name` is what to call it, without ending; `source` its file, or what gives its pixels (H, W, 3). `box` (left, top,
     right, bottom) in pixels is what to take of it, `mask` a file whose zeros become black. `points` (P, 2) are its
-    landmarks (x, y), NaN where unlabelled, in pixels of the whole picture, or where `length` is given in fractions of
-    that length, to which the whole picture's width and height are scaled.
+    landmarks (x, y), NaN where unlabelled, in pixels of the whole image, or where `length` is given in fractions of
+    that length, to which the whole image's width and height are scaled.
     """
 
     name: str
@@ -61,41 +61,44 @@ class Annotated:
     mask: Path | None = None
 
 
-def located(home: Path, name: str) -> Path:
-    """Where a file or folder of a set lies: in its folder, or in one of CelebA's own inside; else where it should."""
+def find_file(home: Path, name: str) -> Path:
+    """The path of a set's file or folder, also inside CelebA's own folders; the expected path where it is missing."""
     return next((path for folder in _IN_FOLDERS if (path := home / folder / name).exists()), home / name)
 
 
 # ---- CelebA ----
 
 
-def read_celeba(home: Path, progress: Progress, *, pictures: str, landmarks: str, boxes: str | None = None) -> Parts:
-    """CelebA, aligned or in the wild: training pictures without MAFL's, which are the parts fit and test.
+def read_celeba(home: Path, progress: Progress, *, images: str, landmarks: str, boxes: str | None = None) -> Splits:
+    """CelebA, aligned or in the wild: training images without MAFL's, which are the splits fit and test.
 
-    Training pictures are those of MAFL/celebA_training.txt, or the train partition, or all. With `boxes` only pictures
+    Training images are those of MAFL/celebA_training.txt, or the train partition, or all. With `boxes` only images
     whose face takes at least 30 % of the area are kept.
     """
-    points = numbers_by_name(located(home, landmarks), columns=10)
-    mafl = {part: names_in(home / "MAFL" / f"{file}.txt") for part, file in (("fit", "training"), ("test", "testing"))}
-    known = {name for names in mafl.values() for name in names}
-    names = {"train": [name for name in _celeba_training(home, points) if name not in known], **mafl}
-    folder = located(home, pictures)
-    large = None if boxes is None else _with_large_faces(home, folder, located(home, boxes), names, progress)
-    parts: Parts = {}
-    for part, wanted in names.items():
-        kept = [name for name in wanted if large is None or name in large]
-        if missing := [name for name in kept if name not in points]:
+    points = numbers_by_name(find_file(home, landmarks), columns=10)
+    mafl = {
+        split: names_in(home / "MAFL" / f"{file}.txt") for split, file in (("fit", "training"), ("test", "testing"))
+    }
+    mafl_names = {name for names in mafl.values() for name in names}
+    names = {"train": [name for name in _celeba_training(home, points) if name not in mafl_names], **mafl}
+    folder = find_file(home, images)
+    large = None if boxes is None else _with_large_faces(home, folder, find_file(home, boxes), names, progress)
+    splits: Splits = {}
+    for split, split_names in names.items():
+        kept_names = [name for name in split_names if large is None or name in large]
+        if missing := [name for name in kept_names if name not in points]:
             raise ValueError(
-                f"{located(home, landmarks)} has no row for {shown(missing[0])}, which is in the part {part}"
+                f"{find_file(home, landmarks)} has no row for {shown(missing[0])}, which is in the split {split}"
             )
-        parts[part] = [
-            Annotated(Path(name).stem, folder / name, np.reshape(points[name], (5, 2)).astype(float)) for name in kept
+        splits[split] = [
+            AnnotatedImage(Path(name).stem, folder / name, np.reshape(points[name], (5, 2)).astype(float))
+            for name in kept_names
         ]
-    return parts
+    return splits
 
 
 def _celeba_training(home: Path, points: Mapping[str, Sequence[float]]) -> list[str]:
-    theirs, partition = home / "MAFL" / "celebA_training.txt", located(home, "list_eval_partition.txt")
+    theirs, partition = home / "MAFL" / "celebA_training.txt", find_file(home, "list_eval_partition.txt")
     if theirs.is_file():
         return names_in(theirs)
     if partition.is_file():
@@ -106,63 +109,65 @@ def _celeba_training(home: Path, points: Mapping[str, Sequence[float]]) -> list[
 def _with_large_faces(
     home: Path, folder: Path, boxes: Path, names: Mapping[str, Sequence[str]], progress: Progress
 ) -> set[str]:
-    """The pictures whose face takes 30 % of the area or more (AutoLink sec. 4.1)."""
+    """The images whose face covers at least 30 % of the area (AutoLink sec. 4.1)."""
     faces = numbers_by_name(boxes, columns=4)
     file = home / "list_imsize_celeba.txt"  # made by the authors; headers say the same, more slowly
     sizes = numbers_by_name(file, columns=2) if file.is_file() else {}
-    wanted = [name for part in names.values() for name in part]
-    found = set()
-    for name in progress(wanted, len(wanted), "sizes"):
+    all_names = [name for split in names.values() for name in split]
+    large = set()
+    for name in progress(all_names, len(all_names), "sizes"):
         if name not in faces:
-            raise ValueError(f"{boxes} has no row for {shown(name)}; give the file that belongs to these pictures")
+            raise ValueError(f"{boxes} has no row for {shown(name)}; give the file that belongs to these images")
         if name in sizes:
             area = sizes[name][0] * sizes[name][1]
         else:
             header = read_header(folder / name)
             area = header.width * header.height
         if faces[name][2] * faces[name][3] >= _MIN_FACE_SHARE * area:
-            found.add(name)
-    return found
+            large.add(name)
+    return large
 
 
 # ---- people ----
 
 
-def read_human36m(home: Path, progress: Progress, *, masked: bool) -> Parts:
+def read_human36m(home: Path, progress: Progress, *, masked: bool) -> Splits:
     """Human3.6M in the tree of the authors' code: subjects 1, 5, 6, 7, 8, 9 to train, 11 to test, six activities.
 
     With `masked` the background is black. Landmarks, 32 in [0, 1], are stored as (row, column) like all of that code's.
     """
-    parts: Parts = {}
-    for part, subjects in (("train", _H36M_TRAIN), ("test", _H36M_TEST)):
+    splits: Splits = {}
+    for split, subjects in (("train", _H36M_TRAIN), ("test", _H36M_TEST)):
         folders = [
             folder
             for subject in subjects
             for folder in sorted((home / f"S{subject}" / "WithBackground").iterdir())
             if folder.name.startswith(_H36M_ACTIVITIES)
         ]
-        found = progress(folders, len(folders), part)
-        parts[part] = [_human36m(frame, masked=masked) for folder in found for frame in sorted(folder.glob("*.jpg"))]
-    return parts
+        with_progress = progress(folders, len(folders), split)
+        splits[split] = [
+            _human36m(frame, masked=masked) for folder in with_progress for frame in sorted(folder.glob("*.jpg"))
+        ]
+    return splits
 
 
-def _human36m(frame: Path, *, masked: bool) -> Annotated:
+def _human36m(frame: Path, *, masked: bool) -> AnnotatedImage:
     folder, subject = frame.parent.name, frame.parents[2]
     table = subject / "Landmarks" / folder / f"{frame.stem}.mat"
     points = _points(read_mat(table, "keypoints_2d"), str(table))
     # BackgroudMask: so it is spelled in the tree.
     mask = subject / "BackgroudMask" / folder / f"{frame.stem}.png" if masked else None
     name = f"{subject.name}/{folder}/{frame.stem}"
-    return Annotated(name, frame, points[:, ::-1], length=1.0, mask=mask)
+    return AnnotatedImage(name, frame, points[:, ::-1], length=1.0, mask=mask)
 
 
-def read_deepfashion(home: Path, progress: Progress) -> Parts:
+def read_deepfashion(home: Path, progress: Progress) -> Splits:
     """DeepFashion: names of files in the second column of data_*.csv, landmarks, in 255ths, in data_*.json."""
-    return {part: _deepfashion(home, part) for part in ("train", "test")}
+    return {split: _deepfashion(home, split) for split in ("train", "test")}
 
 
-def _deepfashion(home: Path, part: str) -> list[Annotated]:
-    table, landmarks = home / f"data_{part}.csv", home / f"data_{part}.json"
+def _deepfashion(home: Path, split: str) -> list[AnnotatedImage]:
+    table, landmarks = home / f"data_{split}.csv", home / f"data_{split}.json"
     names = [
         inner_name(row[1].strip(), row_of(table, number))
         for number, row in enumerate(read_csv(table)[1:], start=2)
@@ -173,10 +178,10 @@ def _deepfashion(home: Path, part: str) -> list[Annotated]:
         raise BadFileError(f"{landmarks} must be a list of objects with keypoints [[x, y], ...]")
     points = [_points(_keypoints(row), row_of(landmarks, number)) for number, row in enumerate(rows, start=1)]
     if len(names) != len(points):
-        raise ValueError(f"{table} names {len(names)} pictures and {landmarks} has {len(points)} rows; they must agree")
+        raise ValueError(f"{table} names {len(names)} images and {landmarks} has {len(points)} rows; they must agree")
     return [
-        Annotated(_without_ending(name), home / "img" / name, found, length=255.0)
-        for name, found in zip(names, points, strict=True)
+        AnnotatedImage(_without_ending(name), home / "img" / name, landmarks_of_image, length=255.0)
+        for name, landmarks_of_image in zip(names, points, strict=True)
     ]
 
 
@@ -185,7 +190,7 @@ def _keypoints(row: Any) -> Any:
 
 
 def _points(value: Any, where: str) -> Float[ndarray, "P 2"]:
-    """Landmarks as a file gives them, NaN or a finite number each; BadFileError for anything else."""
+    """Landmarks from a file's value, each finite or NaN; BadFileError for anything else."""
     with reading(where, "row of landmarks", remedy="it must be a list of objects with keypoints [[x, y], ...]"):
         points = np.array(value, dtype=float)
         if points.ndim != 2 or points.shape[1] != 2:
@@ -199,24 +204,24 @@ def _without_ending(name: str) -> str:
     return Path(name).with_suffix("").as_posix()
 
 
-def read_taichi(home: Path, progress: Progress) -> Parts:
+def read_taichi(home: Path, progress: Progress) -> Splits:
     """Tai-Chi's evaluation frames, 5000 to fit on and 300 to test on, with 18 landmarks in 255ths, -1 unlabelled."""
-    parts: Parts = {}
-    for part, name in (("fit", "train"), ("test", "test")):
+    splits: Splits = {}
+    for split, name in (("fit", "train"), ("test", "test")):
         table = home / "landmark" / f"taichi_{name}_gt.pkl"
         frame = read_frame(table, ("file_name", "value"))
         folder = home / "eval_images" / "taichi-256" / name
         if len(frame["file_name"]) != len(frame["value"]):
             raise BadFileError(f"{table}: its columns have different lengths; fetch it again")
-        parts[part] = []
+        splits[split] = []
         for number, (name_read, value) in enumerate(zip(frame["file_name"], frame["value"], strict=True), start=1):
             where = row_of(table, number)
-            file, points = inner_name(name_read, where), _unlabelled(value, where)
-            parts[part].append(Annotated(_without_ending(file), folder / file, points, length=255.0))
-    return parts
+            file, points = inner_name(name_read, where), _mark_unlabelled(value, where)
+            splits[split].append(AnnotatedImage(_without_ending(file), folder / file, points, length=255.0))
+    return splits
 
 
-def _unlabelled(value: Any, where: str) -> Float[ndarray, "P 2"]:
+def _mark_unlabelled(value: Any, where: str) -> Float[ndarray, "P 2"]:
     with reading(where, "row of landmarks", remedy="fetch it again"):
         points = _points(np.array(value, dtype=float).reshape(-1, 2), where)
     points[(points == -1).any(axis=1)] = np.nan
@@ -226,14 +231,14 @@ def _unlabelled(value: Any, where: str) -> Float[ndarray, "P 2"]:
 # ---- birds and flowers ----
 
 
-def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts:
+def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Splits:
     """CUB-200-2011 by its own split, each bird cut out by the square around its box.
 
-    With `test_class` the first three classes are learned from, as SCOPS has it, and that one of them is the test part.
-    Differs: the authors first trim pictures to multiples of 16 pixels, which moves a box by up to 7.
+    With `test_class` the first three classes are learned from, as SCOPS has it, and that one of them is the test split.
+    Differs: the authors first trim images to multiples of 16 pixels, which moves a box by up to 7.
     """
     files = {
-        number: inner_name(name, f"{home / 'images.txt'}, picture {number}")
+        number: inner_name(name, f"{home / 'images.txt'}, image {number}")
         for number, (name,) in rows_by_number(home / "images.txt", columns=1).items()
     }
     lists = ("image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
@@ -241,49 +246,49 @@ def read_cub(home: Path, progress: Progress, *, test_class: int | None) -> Parts
     boxes = rows_by_number(home / lists[2], columns=4)
     points = _cub_points(home / "parts" / "part_locs.txt")
     tables = [table.keys() for table in (classes, train_flags, boxes, points)]
-    parts: Parts = {"train": [], "test": []}
+    splits: Splits = {"train": [], "test": []}
     for index, file in files.items():
-        for name, known in zip((*lists, "parts/part_locs.txt"), tables, strict=True):
-            if index not in known:
+        for name, keys in zip((*lists, "parts/part_locs.txt"), tables, strict=True):
+            if index not in keys:
                 raise ValueError(
-                    f"{home / name} has no row for picture {index}, {shown(file)}; it is cut: unpack it again"
+                    f"{home / name} has no row for image {index}, {shown(file)}; it is cut: unpack it again"
                 )
-        part = "train" if train_flags[index] == ["1"] else "test"
-        wanted = _CUB_CLASSES if part == "train" else (test_class,)
-        if test_class is None or whole(classes[index][0], home / lists[0]) in wanted:
+        split = "train" if train_flags[index] == ["1"] else "test"
+        classes_of_split = _CUB_CLASSES if split == "train" else (test_class,)
+        if test_class is None or whole_number(classes[index][0], home / lists[0]) in classes_of_split:
             box = _square(floats(boxes[index], home / lists[-1]))
-            known_points = np.array(points[index], dtype=float)
-            parts[part].append(Annotated(_without_ending(file), home / "images" / file, known_points, box=box))
-    return parts
+            landmarks = np.array(points[index], dtype=float)
+            splits[split].append(AnnotatedImage(_without_ending(file), home / "images" / file, landmarks, box=box))
+    return splits
 
 
 def _cub_points(file: Path) -> dict[int, list[tuple[float, float]]]:
     points: dict[int, list[tuple[float, float]]] = {}
-    for number, _, x, y, seen in rows_of(file, columns=5):
+    for number, _, x, y, is_visible in rows_of(file, columns=5):
         place = floats((x, y), file)
-        points.setdefault(int(number), []).append((place[0], place[1]) if seen == "1" else (np.nan, np.nan))
+        points.setdefault(int(number), []).append((place[0], place[1]) if is_visible == "1" else (np.nan, np.nan))
     return points
 
 
 def _square(box: Sequence[float]) -> Box:
-    """The square around a box given by left, top, width, height; it may leave the picture."""
+    """The square around a box given by left, top, width, height; it may leave the image."""
     left, top, width, height = box
     half = max(width, height) / 2
     middle_x, middle_y = left + width / 2, top + height / 2
     return middle_x - half, middle_y - half, middle_x + half, middle_y + half
 
 
-def read_flowers(home: Path, progress: Progress) -> Parts:
+def read_flowers(home: Path, progress: Progress) -> Splits:
     """Oxford Flowers 102 as the authors use it: the large test split to learn from, the train split to test on."""
     return {
-        part: [Annotated(f"image_{number:05d}", home / "jpg" / f"image_{number:05d}.jpg") for number in
+        split: [AnnotatedImage(f"image_{number:05d}", home / "jpg" / f"image_{number:05d}.jpg") for number in
                _flower_numbers(home / "setid.mat", name)]
-        for part, name in (("train", "tstid"), ("test", "trnid"))
+        for split, name in (("train", "tstid"), ("test", "trnid"))
     }  # fmt: skip
 
 
 def _flower_numbers(file: Path, name: str) -> list[int]:
     numbers = read_mat(file, name).ravel()
     if ((numbers < 0) | (numbers > _MOST_FLOWERS) | (numbers != np.floor(numbers))).any():
-        raise BadFileError(f"{file}: {name} should hold numbers of pictures; fetch it again")
+        raise BadFileError(f"{file}: {name} should hold numbers of images; fetch it again")
     return [int(number) for number in numbers]

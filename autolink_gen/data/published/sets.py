@@ -1,4 +1,4 @@
-"""The table of named data sets: what each is, where it is to be had, how its files lie, what was published on it."""
+"""The named data sets: description, source, layout of files, published scores."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from autolink_gen.common.progress import Progress
 from autolink_gen.data.published.celeba_h5 import read_celeba_h5
 from autolink_gen.data.published.readers import (
-    Parts,
+    Splits,
     read_celeba,
     read_cub,
     read_deepfashion,
@@ -31,18 +31,18 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Layout:
-    """One form in which a set is published: the files and folders that must be there, and what reads them.
+    """One layout in which a set is published: its required files and folders, and their reader.
 
     In `tree`, "S1/WithBackground/<activity>/*.jpg" asks for the folder before the first mark of "<" or "*".
     """
 
     tree: tuple[str, ...]
-    read: Callable[[Path, Progress], Parts]
+    read: Callable[[Path, Progress], Splits]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A published result of AutoLink: with so many keypoints, one thickness for all sets, and with a tuned one."""
+class PublishedScore:
+    """A published score of AutoLink: at a keypoint count, with one thickness for all sets or a tuned one."""
 
     num_keypoints: int | None
     same_thickness: float | None
@@ -50,8 +50,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class PictureSet:
-    """A data set of picture files, or of videos.
+class ImageSet:
+    """A data set of image files, or of videos.
 
     Sets that can be read as they are have folders for each split, `train` and `test`, inside the set's own folder,
     first choice first ("." is that folder itself); `depth` is the number of folder levels between such a folder and
@@ -59,8 +59,8 @@ class PictureSet:
     `videos`: its files are videos.
 
     Sets with `layouts` are made ready by `autolink-gen data prepare`, all of them or, as Tai-Chi, their annotated
-    pictures. `form` says how their landmarks are written, `homes` are the names that the set's folder may have, beside
-    its own. `counts` are the published numbers of pictures of each part, `protocol` is its protocol of
+    images. `form` says how their landmarks are written, `homes` are the names that the set's folder may have, beside
+    its own. `counts` are the published numbers of images of each split, `protocol` is its protocol of
     :mod:`autolink_gen.evaluation.landmarks`, `names` are those of its landmarks. `settings` over a recipe are those
     that the published runs had on this set.
     """
@@ -80,7 +80,7 @@ class PictureSet:
     counts: Mapping[str, int] = field(default_factory=dict)
     protocol: str | None = None
     names: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[PublishedScore, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     torchvision: str | None = None  # the class that downloads it
 
@@ -98,15 +98,15 @@ _MAFL = ("MAFL/training.txt", "MAFL/testing.txt")
 _MIRRORED = {"data": {"flip": 0.5}}
 
 
-def _celeba(pictures: str, landmarks: str, *, boxes: str | None = None) -> Layout:
-    read = partial(read_celeba, pictures=pictures, landmarks=landmarks, boxes=boxes)
-    return Layout((f"{pictures}/*.jpg", landmarks, *([boxes] if boxes else []), *_MAFL), read)
+def _celeba(images: str, landmarks: str, *, boxes: str | None = None) -> Layout:
+    read = partial(read_celeba, images=images, landmarks=landmarks, boxes=boxes)
+    return Layout((f"{images}/*.jpg", landmarks, *([boxes] if boxes else []), *_MAFL), read)
 
 
-def _human36m(about: str, figure: Figure, *, masked: bool) -> PictureSet:
+def _human36m(about: str, figure: PublishedScore, *, masked: bool) -> ImageSet:
     kinds = {"WithBackground": "jpg", "Landmarks": "mat"} | ({"BackgroudMask": "png"} if masked else {})
     tree = [f"S{s}/{kind}/<activity>/*.{end}" for s in (1, 5, 6, 7, 8, 9, 11) for kind, end in kinds.items()]
-    return PictureSet(
+    return ImageSet(
         about,
         train=(),
         test=(),
@@ -122,8 +122,8 @@ def _human36m(about: str, figure: Figure, *, masked: bool) -> PictureSet:
     )
 
 
-def _cub(name: str, figure: Figure, *, test_class: int | None) -> PictureSet:
-    return PictureSet(
+def _cub(name: str, figure: PublishedScore, *, test_class: int | None) -> ImageSet:
+    return ImageSet(
         f"birds, {name}, each cut out by its box, with 15 landmarks",
         train=(),
         test=(),
@@ -145,15 +145,15 @@ def _cub(name: str, figure: Figure, *, test_class: int | None) -> PictureSet:
     )  # fmt: skip
 
 
-SETS: dict[str, Embedded | PictureSet] = {
+SETS: dict[str, Embedded | ImageSet] = {
     PUPPETS: Embedded("articulated figures with known joints, drawn on the fly; needs no files"),
-    "faces68": PictureSet(
+    "faces68": ImageSet(
         "faces in the wild with 68 landmarks each",
-        where="frames of YouTube Faces, cropped to the face; not published in this form, but any pictures with a table "
+        where="frames of YouTube Faces, cropped to the face; not published in this form, but any images with a table "
         "of landmarks will do",
         protocol="faces68",
     ),
-    "celeba-aligned": PictureSet(
+    "celeba-aligned": ImageSet(
         "faces, aligned and cropped, with 5 landmarks; training leaves MAFL's out",
         train=(),
         test=(),
@@ -166,12 +166,12 @@ SETS: dict[str, Embedded | PictureSet] = {
         counts={"fit": 19000, "test": 1000},
         protocol="celeba_aligned",
         names=_FACE,
-        figures=(Figure(10, 3.92, 3.54),),
+        figures=(PublishedScore(10, 3.92, 3.54),),
         settings=_MIRRORED,
         torchvision="CelebA",
     ),
-    "celeba-wild": PictureSet(
-        "faces in the wild that take 30 % of the picture or more, with 5 landmarks",
+    "celeba-wild": ImageSet(
+        "faces in the wild that take 30 % of the image or more, with 5 landmarks",
         train=(),
         test=(),
         homes=("celeba_wild", "celeba_wild_raw", "celeba"),
@@ -186,12 +186,14 @@ SETS: dict[str, Embedded | PictureSet] = {
         counts={"train": 45609, "fit": 5379, "test": 283},
         protocol="celeba_wild",
         names=_FACE,
-        figures=(Figure(4, 7.72, 6.11), Figure(8, 5.66, 5.24)),
+        figures=(PublishedScore(4, 7.72, 6.11), PublishedScore(8, 5.66, 5.24)),
         settings=_MIRRORED | {"model": {"sigma2": 2.5e-3}},
     ),
-    "human36m": _human36m("people before their background, with 32 landmarks", Figure(16, None, 5.02), masked=False),
-    "human36m-nobg": _human36m("people, the background black, with 32 landmarks", Figure(16, 2.81, 2.76), masked=True),
-    "deepfashion": PictureSet(
+    "human36m": _human36m("people before their background, with 32 landmarks",
+                          PublishedScore(16, None, 5.02), masked=False),
+    "human36m-nobg": _human36m("people, the background black, with 32 landmarks",
+                               PublishedScore(16, 2.81, 2.76), masked=True),
+    "deepfashion": ImageSet(
         "dressed people, with landmarks",
         train=(),
         test=(),
@@ -206,9 +208,9 @@ SETS: dict[str, Embedded | PictureSet] = {
             ),
         ),
         protocol="deepfashion",
-        figures=(Figure(16, 65.0, 66.0),),
+        figures=(PublishedScore(16, 65.0, 66.0),),
     ),
-    "taichi": PictureSet(
+    "taichi": ImageSet(
         "frames of people doing Tai-Chi, a folder a clip",
         train=("train", "."),
         test=("test", "."),
@@ -227,27 +229,27 @@ SETS: dict[str, Embedded | PictureSet] = {
         ),
         counts={"fit": 5000, "test": 300},
         protocol="taichi",
-        figures=(Figure(10, 337.5, 316.1),),
+        figures=(PublishedScore(10, 337.5, 316.1),),
         settings=_MIRRORED | {"model": {"sigma2": 5e-4}},
     ),
-    "cub-001": _cub("class 001 to test on, 001 to 003 to learn from", Figure(None, None, 20.2), test_class=1),
-    "cub-002": _cub("class 002 to test on, 001 to 003 to learn from", Figure(None, None, 19.2), test_class=2),
-    "cub-003": _cub("class 003 to test on, 001 to 003 to learn from", Figure(None, None, 18.5), test_class=3),
-    "cub-all": _cub("all 200 classes", Figure(None, None, 11.3), test_class=None),
-    "flowers": PictureSet(
+    "cub-001": _cub("class 001 to test on, 001 to 003 to learn from", PublishedScore(None, None, 20.2), test_class=1),
+    "cub-002": _cub("class 002 to test on, 001 to 003 to learn from", PublishedScore(None, None, 19.2), test_class=2),
+    "cub-003": _cub("class 003 to test on, 001 to 003 to learn from", PublishedScore(None, None, 18.5), test_class=3),
+    "cub-all": _cub("all 200 classes", PublishedScore(None, None, 11.3), test_class=None),
+    "flowers": ImageSet(
         "flowers of 102 kinds",
         train=(),
         test=(),
         homes=("flowers-102", "flower"),
         where="https://www.robots.ox.ac.uk/~vgg/data/flowers/102",
-        licence="for research; the pictures are their photographers'",
+        licence="for research; the images are their photographers'",
         size="0.35 GB",
         layouts=(Layout(("jpg/*.jpg", "setid.mat"), read_flowers),),
         counts={"train": 6149, "test": 1020},
         settings=_MIRRORED,
         torchvision="Flowers102",
     ),
-    "hands": PictureSet(
+    "hands": ImageSet(
         "hands, from above and from below",
         train=("Hands", "."),
         test=("Hands", "."),
@@ -257,7 +259,7 @@ SETS: dict[str, Embedded | PictureSet] = {
         size="0.6 GB",
         settings=_MIRRORED | {"model": {"fit": "stretch"}},
     ),
-    "horses": PictureSet(
+    "horses": ImageSet(
         "horses, of CycleGAN's horse2zebra",
         train=("trainA",),
         test=("testA",),
@@ -266,7 +268,7 @@ SETS: dict[str, Embedded | PictureSet] = {
         licence="ImageNet's: non-commercial research",
         size="0.1 GB",
     ),
-    "zebras": PictureSet(
+    "zebras": ImageSet(
         "zebras, of CycleGAN's horse2zebra",
         train=("trainB",),
         test=("testB",),
@@ -275,7 +277,7 @@ SETS: dict[str, Embedded | PictureSet] = {
         licence="ImageNet's: non-commercial research",
         size="0.1 GB",
     ),
-    "afhq": PictureSet(
+    "afhq": ImageSet(
         "animal faces; afhq/cat, afhq/dog and afhq/wild are one class each",
         test=("test", "val"),
         depth=1,
@@ -286,7 +288,7 @@ SETS: dict[str, Embedded | PictureSet] = {
         size="0.7 GB; version 2 6.5 GB",
         settings=_MIRRORED,
     ),
-    "voxceleb2": PictureSet(
+    "voxceleb2": ImageSet(
         "talking heads, a video a clip",
         train=("dev/mp4", "dev"),
         test=("test/mp4", "test"),
@@ -301,10 +303,10 @@ SETS: dict[str, Embedded | PictureSet] = {
 
 
 def unknown_set(text: str) -> str:
-    """What to say of a name that no set has: the near ones, and all."""
+    """The message for an unknown set: near names, and all names."""
     close = difflib.get_close_matches(text.lower(), SETS, n=2, cutoff=0.6)
     guess = f". Did you mean {' or '.join(close)}?" if close else "."
     return (
         f"{text!r} is neither a data set nor a folder that exists{guess} The data sets are "
-        f"{', '.join(SETS)}; for pictures of your own give their folder, for example --data ./my_pictures"
+        f"{', '.join(SETS)}; for images of your own give their folder, for example --data ./my_pictures"
     )

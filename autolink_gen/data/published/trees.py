@@ -1,4 +1,4 @@
-"""Trees of files in words: what a set should look like, and what is there."""
+"""File trees in messages: the expected ones, and what is there."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,44 +9,44 @@ from autolink_gen.common.text import printable
 _SHOWN = 6
 
 
-def missing_from(home: Path, tree: Sequence[str], located: Callable[[Path, str], Path]) -> list[str]:
+def missing_from(home: Path, tree: Sequence[str], find_file: Callable[[Path, str], Path]) -> list[str]:
     """The lines of a tree that a folder lacks; marks of "<" and "*" stand for any name."""
-    return [line for line in tree if not located(home, _fixed(line)).exists()]
+    return [line for line in tree if not find_file(home, _before_wildcard(line)).exists()]
 
 
 def tree_error(
     name: str,
     trees: Sequence[Sequence[str]],
     home: Path,
-    located: Callable[[Path, str], Path],
+    find_file: Callable[[Path, str], Path],
     *,
     homes: Sequence[str],
 ) -> LinesError:
-    """What a set should look like, in each of its forms, what is missing of the nearest, and what there is.
+    """The error for a set with missing files: each expected tree, the first missing file, what is there.
 
     ``homes`` are the names that the set's folder may have, the usual one first; ``home`` is one of these, or the
     folder above.
     """
     top = home.name if home.name in homes else f"{home.name}/{homes[0]}"
-    nearest = min(reversed(trees), key=lambda tree: len(missing_from(home, tree, located)) / len(tree))
-    missing = missing_from(home, nearest, located)
+    nearest = min(reversed(trees), key=lambda tree: len(missing_from(home, tree, find_file)) / len(tree))
+    missing = missing_from(home, nearest, find_file)
     more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-    forms = [line for tree in trees for line in ("or:", *(f"  {top}/{line}" for line in shortened(tree)))][1:]
-    named = [f"the folder may be called {', '.join(homes)}"] if len(homes) > 1 else []
-    above = (home / _fixed(missing[0])).parent
+    forms = [line for tree in trees for line in ("or:", *(f"  {top}/{line}" for line in shorten_tree(tree)))][1:]
+    folder_names = [f"the folder may be called {', '.join(homes)}"] if len(homes) > 1 else []
+    above = (home / _before_wildcard(missing[0])).parent
     folders = [path for path in home.iterdir() if path.is_dir()]
     if above == home and len(folders) == 1:  # an archive unpacked into a folder of its name, perhaps
         above = folders[0]
     inside = found_lines(above, top=home) if above != home and above.is_dir() else []
     return LinesError(
-        f"{home} does not hold {name} as it is published: {_fixed(missing[0])} is missing{more}; "
+        f"{home} does not hold {name} as it is published: {_before_wildcard(missing[0])} is missing{more}; "
         f"`autolink-gen data info {name}` says where to get it",
-        *("expected:", *forms, *named),
+        *("expected:", *forms, *folder_names),
         *("found:", *found_lines(home), *inside),
     )
 
 
-def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
+def shorten_tree(tree: Sequence[str], *, limit: int = 12) -> list[str]:
     """The first lines of a tree, and how many more there are."""
     if len(tree) <= limit:
         return list(tree)
@@ -54,7 +54,7 @@ def shortened(tree: Sequence[str], *, limit: int = 12) -> list[str]:
 
 
 def found_lines(folder: Path, *, top: Path | None = None, limit: int = _SHOWN) -> list[str]:
-    """What is in a folder, a line each, folders with a slash; named from ``top`` on, a folder above, where given.
+    """The content of a folder, one a line, folders with a slash; names begin at ``top``, a folder above, if given.
 
     Names are printable, and none takes two lines.
     """
@@ -66,8 +66,8 @@ def found_lines(folder: Path, *, top: Path | None = None, limit: int = _SHOWN) -
     return [printable(line) for line in lines or [f"  {name}/ is empty"]]
 
 
-def _fixed(line: str) -> str:
-    """The part of a line before the first mark."""
+def _before_wildcard(line: str) -> str:
+    """The path of a line before its first wildcard."""
     parts = line.split("/")
     marks = [index for index, part in enumerate(parts) if "<" in part or "*" in part]
     return "/".join(parts[: marks[0]] if marks else parts)

@@ -1,4 +1,4 @@
-"""Which files of a prepared part were written by `data prepare`: no other file there is ever removed or replaced."""
+"""A manifest of the files that `data prepare` wrote; no other file is ever removed or replaced."""
 
 import os
 import stat
@@ -13,10 +13,10 @@ _SHOWN = 3
 _LONGEST_LINE = 4096
 
 
-class PartFiles:
-    """The pictures below a part's folder, and beside it the manifest of those that were written here, a name a line.
+class SplitFiles:
+    """The images of a split's folder, with a manifest beside it of those written here, one name a line.
 
-    `listed` are the names, relative to the folder, of all pictures that the set's lists give to this part.
+    `listed` are the names, relative to the folder, of all images that the set's lists give to this split.
     """
 
     def __init__(self, folder: Path, listed: Iterable[str]) -> None:
@@ -25,43 +25,43 @@ class PartFiles:
         self.manifest = folder.with_name(f"written_{folder.name}.txt")
 
     def check(self) -> None:
-        """ValueError where the folder holds what neither was written here nor is listed, or leads elsewhere."""
+        """ValueError where the folder holds files neither written here nor listed, or leads elsewhere."""
         self._check_links()
-        own = self._own()
-        self._refuse([name for name in _files_below(self.folder) if name not in own and name not in self.listed])
+        written = self._written_names()
+        self._refuse([name for name in _files_below(self.folder) if name not in written and name not in self.listed])
 
     def note(self) -> None:
-        """Write down what is about to be written: the listed files that are not there yet."""
+        """Add the listed files that are missing to the manifest, before they are written."""
         new = {name for name in self.listed if not os.path.lexists(self.folder / name)}
-        self._write_manifest(self._own() | new)
+        self._write_manifest(self._written_names() | new)
 
-    def remove_others(self, kept: set[str]) -> int:
-        """Remove what was written here and is not `kept`, as for other lists; ValueError for what others left here."""
-        own = self._own()
-        others = [name for name in _files_below(self.folder) if name not in kept]
-        removed = [name for name in others if name in own]
+    def remove_others(self, kept_names: set[str]) -> int:
+        """Remove files written here that are not in `kept_names`; ValueError for files of others."""
+        written = self._written_names()
+        others = [name for name in _files_below(self.folder) if name not in kept_names]
+        removed = [name for name in others if name in written]
         for name in removed:
             (self.folder / name).unlink()
-        self._write_manifest(own.difference(removed))
-        self._refuse([name for name in others if name not in own and name not in self.listed])
+        self._write_manifest(written.difference(removed))
+        self._refuse([name for name in others if name not in written and name not in self.listed])
         return len(removed)
 
     def remove_all(self) -> None:
-        """Remove all that was written here; ValueError, and all stays, where the folder holds anything else."""
+        """Remove all files written here; ValueError, and all stays, where the folder holds anything else."""
         self._check_links()
-        own = self._own()
-        self._refuse([name for name in _files_below(self.folder) if name not in own])
+        written = self._written_names()
+        self._refuse([name for name in _files_below(self.folder) if name not in written])
         self.remove_others(set())
 
-    def _own(self) -> set[str]:
-        """What the manifest names and is there, as a plain file."""
+    def _written_names(self) -> set[str]:
+        """The manifest's names that are present as plain files."""
         if not self.manifest.is_file():
             return set()
-        there = set(_files_below(self.folder))
+        present = set(_files_below(self.folder))
         with self.manifest.open("rb") as file:
             lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
-            named = {name for line in lines if (name := os.fsdecode(line.rstrip(b"\r\n"))) in there}
-        return {name for name in named if _is_plain(self.folder / name)}
+            listed = {name for line in lines if (name := os.fsdecode(line.rstrip(b"\r\n"))) in present}
+        return {name for name in listed if _is_plain(self.folder / name)}
 
     def _write_manifest(self, names: set[str]) -> None:
         text = "".join(f"{name}\n" for name in sorted(names))
@@ -69,7 +69,7 @@ class PartFiles:
         write_text_atomically(self.manifest, text, remedy=remedy, follow_links=False)
 
     def _check_links(self) -> None:
-        """ValueError where something would be written elsewhere, or in the place of what is no file."""
+        """ValueError where links would lead writing elsewhere, or something other than a file is in the way."""
         if self.folder.is_symlink():
             raise ValueError(f"{self.folder} is a link; move it away, nothing is written through it")
         for parent in {(self.folder / name).parent for name in self.listed}:
@@ -80,7 +80,7 @@ class PartFiles:
         )
 
     def _refuse(self, names: Sequence[str]) -> None:
-        """ValueError that names files that are none of ours, where there are some."""
+        """ValueError where there are files that were not written here."""
         if not names:
             return
         listed = ", ".join(shown(str(self.folder / name)) for name in sorted(names)[:_SHOWN])
@@ -93,7 +93,7 @@ class PartFiles:
 
 
 def _files_below(folder: Path) -> Iterator[str]:
-    """What lies below a folder, hidden files left out; a link to a folder is one file, and is not followed."""
+    """The files below a folder but for hidden ones; a link to a folder counts as a file, and is not followed."""
     for parent, folders, files in os.walk(folder):
         above = Path(parent).relative_to(folder)
         links = [name for name in folders if Path(parent, name).is_symlink()]

@@ -15,12 +15,12 @@ from autolink_gen.data.puppets.drawing import (
     CROWN,
     FOOT_DROP,
     JOINT_NAMES,
-    Appearance,
     Backdrop,
     Color,
     Placement,
-    Pose,
     Proportions,
+    PuppetAppearance,
+    PuppetPose,
     SoftShape,
     draw_puppet,
     render_backdrop,
@@ -34,7 +34,7 @@ Split = Literal["train", "test"]
 MIN_SIZE, MAX_SIZE = 32, 512
 JOINT_LIMIT = 0.92  # joints stay within [-0.92, 0.92]
 _DRAWN_LIMIT = 0.98  # and so does what is drawn above the head and below the ankles
-_CENTRE_LIMIT = 0.35  # the figure's middle stays this near to the picture's
+_CENTRE_LIMIT = 0.35  # the figure's middle stays this near to the image's
 
 _PROPORTION_RANGES = {
     "head_radius": (0.085, 0.105), "neck": (0.02, 0.035), "shoulder_width": (0.21, 0.27),
@@ -68,17 +68,17 @@ _WALLS = (
 
 @dataclass(frozen=True)
 class PuppetSample:
-    """One puppet: `picture` (S, S, 3) uint8 RGB; `joints` (13, 2) float32, (x, y) in [-1, 1].
+    """One puppet: `image` (S, S, 3) uint8 RGB; `joints` (13, 2) float32, (x, y) in [-1, 1].
 
     -1 and 1 are the centres of the outer pixels: x_px = (x + 1) / 2 * (S - 1). Order of `JOINT_NAMES`.
     """
 
-    picture: UInt8[np.ndarray, "S S 3"]
+    image: UInt8[np.ndarray, "S S 3"]
     joints: Float32[np.ndarray, "13 2"]
 
 
 class Puppets(Dataset[Tensor]):
-    """Pictures of puppets, each a function of (seed, split, index) alone; no two splits share one.
+    """Images of puppets, each a function of (seed, split, index) alone; no two splits share one.
 
     `[i]` is a uint8 tensor (3, S, S), RGB; `.annotated(i)` tells where the joints are as well.
 
@@ -91,7 +91,7 @@ class Puppets(Dataset[Tensor]):
         _check_split(split)
         _check_size("image_size", image_size)
         if length < 1:
-            raise ValueError(f"length={length}: a data set needs at least one picture; give 1 or more")
+            raise ValueError(f"length={length}: a data set needs at least one image; give 1 or more")
         self.image_size = image_size
         self.seed = seed
         self.length = length
@@ -101,16 +101,16 @@ class Puppets(Dataset[Tensor]):
         return self.length
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "3 S S"]:
-        picture = self.annotated(index).picture
-        return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        image = self.annotated(index).image
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
     def annotated(self, index: int) -> PuppetSample:
-        """The picture of `index` with its joints; see `PuppetSample`."""
+        """The image of `index` with its joints; see `PuppetSample`."""
         if not 0 <= index < self.length:
-            raise IndexError(f"index={index}: this data set holds pictures 0 to {self.length - 1}")
+            raise IndexError(f"index={index}: this data set holds images 0 to {self.length - 1}")
         streams = _Streams(self.seed, self.split, index)
-        pictures, joints = _render([sample_pose(streams.pose)], streams, self.image_size)
-        return PuppetSample(picture=pictures[0], joints=joints[0])
+        images, joints = _render([sample_pose(streams.pose)], streams, self.image_size)
+        return PuppetSample(image=images[0], joints=joints[0])
 
 
 def puppet_clip(
@@ -162,7 +162,7 @@ def _check_size(field: str, size: int) -> None:
 
 
 def _render(
-    poses: Sequence[Pose], streams: _Streams, size: int, *, only: Sequence[int] | None = None
+    poses: Sequence[PuppetPose], streams: _Streams, size: int, *, only: Sequence[int] | None = None
 ) -> tuple[UInt8[np.ndarray, "T S S 3"], Float32[np.ndarray, "T 13 2"]]:
     """Draw one figure in each of `poses`, or in those numbered `only`, before one backdrop."""
     appearance = sample_appearance(streams.looks)
@@ -171,19 +171,19 @@ def _render(
     body = np.stack([skeleton(proportions, pose) for pose in poses])
     place = sample_placement(streams.place, body, proportions)
     joints = place.scale * (body if only is None else body[list(only)]) + np.array([place.x, place.y])
-    pictures = [
+    images = [
         draw_puppet(backdrop, points, scale=place.scale, proportions=proportions, appearance=appearance)
         for points in joints
     ]
-    return np.stack(pictures), joints.astype(np.float32)
+    return np.stack(images), joints.astype(np.float32)
 
 
-def sample_appearance(rng: np.random.Generator) -> Appearance:
+def sample_appearance(rng: np.random.Generator) -> PuppetAppearance:
     """Draw clothes at random; trousers, stripes and skin always differ clearly from the shirt."""
     skin, shirt = _choose(rng, _SKINS), _choose(rng, _SHIRTS)
     trousers = _choose(rng, [color for color in _TROUSERS if _distance(color, shirt) > 110])
     stripe = _choose(rng, [color for color in _SHIRTS if _distance(color, shirt) > 140])
-    return Appearance(
+    return PuppetAppearance(
         skin=skin,
         hair=_choose(rng, [color for color in _HAIRS if _distance(color, skin) > 70]),
         shirt=shirt,
@@ -201,17 +201,17 @@ def sample_proportions(rng: np.random.Generator) -> Proportions:
     return Proportions(**{name: rng.uniform(low, high) for name, (low, high) in _PROPORTION_RANGES.items()})
 
 
-def sample_pose(rng: np.random.Generator) -> Pose:
+def sample_pose(rng: np.random.Generator) -> PuppetPose:
     """Draw joint angles: arms anywhere, torso and legs mostly near the middle of their ranges."""
     angles = {}
     for name, (low, high) in _POSE_RANGES.items():
         # The mean of two draws is near the middle; one draw makes raised arms as common as hanging ones.
         share = rng.random() if name.endswith("shoulder") else (rng.random() + rng.random()) / 2
         angles[name] = low + share * (high - low)
-    return Pose(**angles)
+    return PuppetPose(**angles)
 
 
-def sample_motion(rng: np.random.Generator, num_frames: int) -> list[Pose]:
+def sample_motion(rng: np.random.Generator, num_frames: int) -> list[PuppetPose]:
     """Draw a smooth motion: every angle a sum of two sinusoids about a centre, inside its range."""
     time = np.arange(num_frames)
     tracks = {}
@@ -221,13 +221,13 @@ def sample_motion(rng: np.random.Generator, num_frames: int) -> list[Pose]:
         periods, phases = rng.uniform((50, 25), (100, 50)), rng.uniform(0, 2 * np.pi, 2)
         waves = np.sin(2 * np.pi * time[:, None] / periods + phases) @ np.array([0.75, 0.25])
         tracks[name] = low + (high - low) * (centre + reach * waves)
-    return [Pose(**{name: float(track[i]) for name, track in tracks.items()}) for i in range(num_frames)]
+    return [PuppetPose(**{name: float(track[i]) for name, track in tracks.items()}) for i in range(num_frames)]
 
 
 def sample_placement(
     rng: np.random.Generator, body: Float[np.ndarray, "T 13 2"], proportions: Proportions
 ) -> Placement:
-    """Draw size and position: a figure 60 to 90 % as high as the picture and inside it in every frame."""
+    """Draw size and position: a figure 60 to 90 % as high as the image and inside it in every frame."""
     crowns = body[:, 0, 1] - CROWN * proportions.head_radius
     soles = body[:, (9, 12), 1].max(axis=1) + FOOT_DROP
     low, high = body.min(axis=(0, 1)), body.max(axis=(0, 1))
@@ -246,7 +246,7 @@ def sample_placement(
     return Placement(scale=float(scale), x=float(x), y=float(y))
 
 
-def sample_backdrop(rng: np.random.Generator, appearance: Appearance) -> Backdrop:
+def sample_backdrop(rng: np.random.Generator, appearance: PuppetAppearance) -> Backdrop:
     """Draw a cluttered backdrop from the few wall colours that the figure stands out against most."""
     worn = (appearance.skin, appearance.shirt, appearance.trousers)
     walls = sorted(_WALLS, key=lambda wall: -min(_distance(wall, color) for color in worn))

@@ -13,7 +13,7 @@ from autolink_gen.ops.pixels import enlarge_pixels, to_pixels
 Color = tuple[int, int, int]
 Point = tuple[float, float]
 
-# "Right" is the puppet's own right: it faces the viewer, so its right hand is at the left of the picture.
+# "Right" is the puppet's own right: it faces the viewer, so its right hand is at the left of the image.
 JOINT_NAMES = (
     "head",
     "right_shoulder", "right_elbow", "right_wrist",
@@ -51,7 +51,7 @@ class Proportions:
 
 
 @dataclass(frozen=True)
-class Appearance:
+class PuppetAppearance:
     """Colours (RGB, 0 to 255) and cut of one puppet's clothes; `stripes` is None on a plain shirt."""
 
     skin: Color
@@ -66,11 +66,11 @@ class Appearance:
 
 
 @dataclass(frozen=True)
-class Pose:
+class PuppetPose:
     """Joint angles in degrees; `sway` moves the hips sideways, in body units.
 
     Limb angles count from hanging straight down, outwards and upwards positive; elbows and knees are relative
-    to the upper part. `lean` and `head_tilt` are positive towards the right of the picture.
+    to the upper part. `lean` and `head_tilt` are positive towards the right of the image.
     """
 
     lean: float
@@ -97,7 +97,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class SoftShape:
-    """One blob of clutter: its box (left, top, right, bottom) in [0, 1] of the picture, colour and form."""
+    """One blob of clutter: its box (left, top, right, bottom) in [0, 1] of the image, colour and form."""
 
     box: tuple[float, float, float, float]
     color: Color
@@ -119,7 +119,7 @@ class Backdrop:
     shapes: tuple[SoftShape, ...]
 
 
-def skeleton(proportions: Proportions, pose: Pose) -> Float[np.ndarray, "13 2"]:
+def skeleton(proportions: Proportions, pose: PuppetPose) -> Float[np.ndarray, "13 2"]:
     """Joints (x, y) in body units, y downwards, hips near the origin; order of `JOINT_NAMES`."""
     lean = math.radians(pose.lean)
     hips = _Frame((pose.sway, 0.0), 0.3 * lean)
@@ -139,7 +139,7 @@ def skeleton(proportions: Proportions, pose: Pose) -> Float[np.ndarray, "13 2"]:
 
 
 class _Frame:
-    """A rotated system of axes: `angle` in radians, positive turns "up" towards the right of the picture."""
+    """A rotated system of axes: `angle` in radians, positive turns "up" towards the right of the image."""
 
     def __init__(self, origin: Point, angle: float) -> None:
         self.origin, self.cos, self.sin = origin, math.cos(angle), math.sin(angle)
@@ -189,7 +189,7 @@ def draw_puppet(
     *,
     scale: float,
     proportions: Proportions,
-    appearance: Appearance,
+    appearance: PuppetAppearance,
 ) -> UInt8[np.ndarray, "S S 3"]:
     """Paint one puppet over a copy of `backdrop`.
 
@@ -226,7 +226,7 @@ class _Painter:
         *,
         unit_px: float,
         proportions: Proportions,
-        look: Appearance,
+        look: PuppetAppearance,
     ) -> None:
         self.draw = ImageDraw.Draw(image)
         self.points, self.unit_px, self.proportions, self.look = points, unit_px, proportions, look

@@ -54,7 +54,7 @@ def list_shards(data: str | Path) -> list[str]:
         return [str(inside) for inside in sorted(path.iterdir()) if is_shard(inside)]
     if path.exists():
         return [str(path)]
-    return _matching(text)
+    return _match_shards(text)
 
 
 def is_there(data: str) -> bool:
@@ -62,24 +62,26 @@ def is_there(data: str) -> bool:
     if is_address(data):  # whose parts may be longer than a system lets a file's name be
         return False
     path = expanded(data)
-    return path.exists() or (is_shards(data) and bool(_fitting(next(_expanded(str(path))))))
+    return path.exists() or (is_shards(data) and bool(_matches(next(_expand(str(path))))))
 
 
-def _matching(text: str) -> list[str]:
+def _match_shards(text: str) -> list[str]:
     patterns = expand_braces(str(expanded(text)))
-    found = [_fitting(pattern) for pattern in patterns]
-    missing = [pattern for pattern, paths in zip(patterns, found, strict=True) if not paths]
+    matches = [_matches(pattern) for pattern in patterns]
+    missing = [pattern for pattern, paths in zip(patterns, matches, strict=True) if not paths]
     if missing:
         names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        what = f"{len(missing)} of {len(patterns)} shards are" if len(patterns) > 1 else "the shard is"
-        raise ValueError(f"--data {text}: {what} missing ({names}); check the spelling and the folder")
-    return [path for paths in found for path in paths]
+        shards = f"{len(missing)} of {len(patterns)} shards are" if len(patterns) > 1 else "the shard is"
+        raise ValueError(f"--data {text}: {shards} missing ({names}); check the spelling and the folder")
+    return [path for paths in matches for path in paths]
 
 
-def _fitting(pattern: str) -> list[str]:
+def _matches(pattern: str) -> list[str]:
     """The file of that name, or else those that fit its * and ?."""
     path = Path(pattern)
-    return [pattern] if path.is_file() else [str(one) for one in sorted(path.parent.glob(path.name)) if one.is_file()]
+    return (
+        [pattern] if path.is_file() else [str(file) for file in sorted(path.parent.glob(path.name)) if file.is_file()]
+    )
 
 
 def expand_braces(text: str) -> list[str]:
@@ -87,7 +89,7 @@ def expand_braces(text: str) -> list[str]:
 
     Raises ValueError where they are more than 100,000.
     """
-    names = list(islice(_expanded(text), MAX_SHARDS + 1))
+    names = list(islice(_expand(text), MAX_SHARDS + 1))
     if len(names) > MAX_SHARDS:
         raise ValueError(
             f"--data {public_address(text)} stands for more than {MAX_SHARDS:,} shards; name fewer, or their folder"
@@ -95,14 +97,14 @@ def expand_braces(text: str) -> list[str]:
     return names
 
 
-def _expanded(text: str) -> Iterator[str]:
+def _expand(text: str) -> Iterator[str]:
     match = _BRACES.search(text)
     if match is None:
         yield text
         return
     first, last, listed = match.groups()
     for option in listed.split(",") if listed is not None else _numbers(first, last):
-        yield from _expanded(text[: match.start()] + option + text[match.end() :])
+        yield from _expand(text[: match.start()] + option + text[match.end() :])
 
 
 def _numbers(first: str, last: str) -> Iterator[str]:

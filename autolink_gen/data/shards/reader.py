@@ -1,4 +1,4 @@
-"""Pictures in WebDataset shards: tar files, of which any picture can be read by its number."""
+"""Images in WebDataset shards: tar files, of which any image can be read by its number."""
 
 import logging
 import tarfile
@@ -17,10 +17,10 @@ from autolink_gen.common.text import printable, shown
 from autolink_gen.common.tolerance import MAX_BAD_SHARE
 from autolink_gen.data.decoding.decoder import TooManyPixelsError, check_file_size
 from autolink_gen.data.folders import IMAGE_SUFFIXES, kinds_of
-from autolink_gen.data.found import found_in_shards, is_left_out
 from autolink_gen.data.identity import public_address
-from autolink_gen.data.image_folder import CachedPictures
+from autolink_gen.data.image_folder import CachedImages
 from autolink_gen.data.images import CACHE_BYTES, FIT, decode_image, image_error
+from autolink_gen.data.listing import is_left_out, shard_listing
 from autolink_gen.data.shards.download import fetch
 from autolink_gen.data.shards.names import is_address, list_shards
 
@@ -43,21 +43,21 @@ class Member(NamedTuple):
     size: int
 
 
-class ShardPictures(CachedPictures):
-    """The pictures of WebDataset shards, in the order of the shards and of their members.
+class ShardImages(CachedImages):
+    """The images of WebDataset shards, in the order of the shards and of their members.
 
     `data` names the shards, see `list_shards`; those at an address are fetched once into the cache, and are called in
     `shards` and in messages without what signs it. A sample is the
-    members whose names are the same up to the first dot of their last part, and its picture the first of them that
+    members whose names are the same up to the first dot of their last part, and its image the first of them that
     is one by its ending. A shard that is cut gives what is whole in it, with a warning
     that names the last whole member.
 
     Differs: WebDataset reads shards as streams; here an index of all members is made at first, so that the order
-    of pictures is a function of (seed, step) as for any other data, and resumes exactly.
+    of images is a function of (seed, step) as for any other data, and resumes exactly.
 
     Raises:
-        ValueError: a shard is missing, is no tar file, or is compressed; there is no picture in any; and as
-            `CachedPictures` does.
+        ValueError: a shard is missing, is no tar file, or is compressed; there is no image in any; and as
+            `CachedImages` does.
     """
 
     def __init__(
@@ -74,35 +74,35 @@ class ShardPictures(CachedPictures):
         self.shards = [public_address(name) for name in names]
         self.files = [_local(name) for name in names]
         self._left_out: list[Path] = []
-        found = list(self._index())
-        self.found = found_in_shards(self.data, len(found), self._left_out)
-        self.member_names = [member.name for _, member in found]
+        images = list(self._index())
+        self.listing = shard_listing(self.data, len(images), self._left_out)
+        self.member_names = [member.name for _, member in images]
         # An array: of a list of millions of numbers, forked workers would copy every page that they look at.
-        places = [(number, member.offset, member.size) for number, member in found]
+        places = [(number, member.offset, member.size) for number, member in images]
         self._places = np.array(places, np.int64).reshape(-1, 3)
         super().__init__(
-            len(found), image_size=image_size, fit=fit, cache_bytes=cache_bytes, max_bad_share=max_bad_share
+            len(images), image_size=image_size, fit=fit, cache_bytes=cache_bytes, max_bad_share=max_bad_share
         )
 
     def _index(self) -> Iterator[tuple[int, Member]]:
-        """The pictures of all shards, each with its shard's number."""
-        num_pictures, num_passed, others = 0, 0, list[Path]()
+        """The images of all shards, each with its shard's number."""
+        num_images, num_passed, others = 0, 0, list[Path]()
         shards = list(zip(self.files, self.shards, strict=True))
         for number, (file, name) in enumerate(tqdm(shards, desc="shards", leave=False, delay=1, disable=None)):
             members = read_members(file, name=name)
-            pictures, passed = first_pictures(members)
-            num_pictures, num_passed = num_pictures + len(pictures), num_passed + passed
+            images, passed = first_images(members)
+            num_images, num_passed = num_images + len(images), num_passed + passed
             self._left_out += filter(is_left_out, (Path(member.name) for member in members))
-            others += [] if num_pictures else [Path(member.name) for member in members]
-            yield from ((number, picture) for picture in pictures)
-        if not num_pictures:
+            others += [] if num_images else [Path(member.name) for member in members]
+            yield from ((number, image) for image in images)
+        if not num_images:
             raise ValueError(
-                f"no pictures in {self.data}: looked for {', '.join(IMAGE_SUFFIXES)} in {len(self.shards)} shard(s) "
+                f"no images in {self.data}: looked for {', '.join(IMAGE_SUFFIXES)} in {len(self.shards)} shard(s) "
                 f"and found {kinds_of(others)}; give other shards"
             )
         if num_passed:
             logger.warning(
-                "%s: %d pictures are passed over, for the names of others before them are the same up to the first dot",
+                "%s: %d images are passed over, for the names of others before them are the same up to the first dot",
                 self.data,
                 num_passed,
             )
@@ -125,14 +125,14 @@ class ShardPictures(CachedPictures):
         return printable(f"{self.member_names[index]} in {self.shards[int(self._places[index, 0])]}")
 
     def _where_and_remedy(self) -> tuple[str, str]:
-        return self.data, "pack the shards anew: `autolink-gen data pack` leaves such pictures out"
+        return self.data, "pack the shards anew: `autolink-gen data pack` leaves such images out"
 
 
-def open_shards(data: str | Path, *, image_size: int, fit: FIT = "crop", classes: Sequence[str] = ()) -> ShardPictures:
-    """The pictures of shards as a data set; ValueError where there are `classes`, and as `ShardPictures` does."""
+def open_shards(data: str | Path, *, image_size: int, fit: FIT = "crop", classes: Sequence[str] = ()) -> ShardImages:
+    """The images of shards as a data set; ValueError where there are `classes`, and as `ShardImages` does."""
     if classes:
         raise ValueError(f"--data {public_address(str(data))} names shards, which have no classes; leave --classes out")
-    return ShardPictures(data, image_size=image_size, fit=fit)
+    return ShardImages(data, image_size=image_size, fit=fit)
 
 
 def _local(shard: str) -> Path:
@@ -146,13 +146,13 @@ def _check_first(file: Path, *, name: str) -> None:
         pass
 
 
-def first_pictures(members: Sequence[Member]) -> tuple[list[Member], int]:
-    """The first picture of each sample, and how many further pictures there are."""
-    found: dict[str, Member] = {}
-    pictures = [member for member in members if member.name.lower().endswith(IMAGE_SUFFIXES)]
-    for picture in pictures:
-        found.setdefault(_key(picture.name), picture)
-    return list(found.values()), len(pictures) - len(found)
+def first_images(members: Sequence[Member]) -> tuple[list[Member], int]:
+    """The first image of each sample, and how many further images there are."""
+    first: dict[str, Member] = {}
+    images = [member for member in members if member.name.lower().endswith(IMAGE_SUFFIXES)]
+    for image in images:
+        first.setdefault(_key(image.name), image)
+    return list(first.values()), len(images) - len(first)
 
 
 def _key(name: str) -> str:
@@ -252,7 +252,7 @@ def _open_tar(handle: BinaryIO, name: str) -> tarfile.TarFile:
     for magic, command in _COMPRESSED.items():
         if head.startswith(magic):
             raise BadFileError(
-                f"the shard {name} is compressed, so that no picture could be read without those before it; unpack "
+                f"the shard {name} is compressed, so that no image could be read without those before it; unpack "
                 f"it first: {command} < FILE > PLAIN.tar"
             )
     if not head:

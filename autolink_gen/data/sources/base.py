@@ -95,8 +95,8 @@ class Source(ABC):
 
     def covers(self, other: "Source") -> bool:
         """Whether these data are those of `other`, or more: what was trained on them has seen the others."""
-        known = [part.trail for part in self.parts]
-        return all(any(_same_end(part.trail, trail) for trail in known) for part in other.parts)
+        trails = [part.trail for part in self.parts]
+        return all(any(_same_end(part.trail, trail) for trail in trails) for part in other.parts)
 
 
 def check_split(split: str) -> None:
@@ -116,7 +116,7 @@ def folders_to(folder: Path) -> tuple[str, ...]:
     return parts[:-1] if parts[-1] == "train" else parts
 
 
-def _same_end(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def _same_end(trail: tuple[str, ...], other_trail: tuple[str, ...]) -> bool:
     """Whether the longer ends as the shorter: a folder may be that of a named set."""
-    shorter = min(len(one), len(other))
-    return one[-shorter:] == other[-shorter:]
+    shorter = min(len(trail), len(other_trail))
+    return trail[-shorter:] == other_trail[-shorter:]

@@ -12,10 +12,10 @@ from torch.utils.data import ConcatDataset, Dataset
 from autolink_gen.common.files import expanded
 from autolink_gen.data.contents import FileGroup, media_files
 from autolink_gen.data.folders import check_folder, is_image, walk_files
-from autolink_gen.data.found import found_clips, tell
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.images import FIT, check_fit
 from autolink_gen.data.landmarks import landmark_places
+from autolink_gen.data.listing import clip_listing, log_listing
 from autolink_gen.data.published.places import subfolder
 from autolink_gen.data.sources.base import Source, check_split, folders_to, speaking_name
 from autolink_gen.data.video.clips import Clip, FrameFolder, list_clips
@@ -38,12 +38,12 @@ class SourceOfFiles(Source):
         folder = self.folder(split)
         folders = [subfolder(folder, name) for name in self.classes] or [folder]
         if _hold_videos_alone(folders):
-            clips = [clip for one in folders for clip in _clips_below(one)]
+            clips = [clip for class_folder in folders for clip in _clips_below(class_folder)]
             return RandomFrames(clips, image_size=size, frames=1, fit=fit, seed=seed)
-        opened = [ImageFolder(one, image_size=size, fit=fit) for one in folders]
-        for images in opened:
-            tell(images.found)
-        return opened[0] if len(opened) == 1 else ConcatDataset(opened)
+        image_folders = [ImageFolder(class_folder, image_size=size, fit=fit) for class_folder in folders]
+        for images in image_folders:
+            log_listing(images.listing)
+        return image_folders[0] if len(image_folders) == 1 else ConcatDataset(image_folders)
 
     def clips(self, split: str = "train", *, size: int, seed: int = 0) -> list[Clip]:
         """The videos and folders of frames below the folder of a split."""
@@ -70,8 +70,8 @@ class SourceOfFiles(Source):
     def files(self) -> Iterator[FileGroup]:
         """The images and videos of the training split, each class by itself."""
         folder = self.folder("train")
-        for one in [folder / name for name in self.classes] or [folder]:
-            yield media_files(one)
+        for class_folder in [folder / name for name in self.classes] or [folder]:
+            yield media_files(class_folder)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _clips_below(folder: Path) -> list[Clip]:
     others = (
         path for path in walk_files(folder) if not is_video(path) and not (is_image(path) and path.parent in of_frames)
     )
-    tell(found_clips(folder, len(clips), others))
+    log_listing(clip_listing(folder, len(clips), others))
     return clips
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autolink_gen.data.published.places import folder_of_set, subfolder
-from autolink_gen.data.published.sets import SETS, PictureSet, unknown_set
+from autolink_gen.data.published.sets import SETS, ImageSet, unknown_set
 from autolink_gen.data.sources.base import check_split
 from autolink_gen.data.sources.folder import SourceOfFiles
 
@@ -36,10 +36,10 @@ class NamedSource(SourceOfFiles):
         return (self.text,) if Path(self.text).is_absolute() else ()
 
     @property
-    def entry(self) -> PictureSet:
+    def entry(self) -> ImageSet:
         """What is known of the set; ValueError, which names near ones, where there is none of that name."""
         entry = SETS.get(self._name)
-        if not isinstance(entry, PictureSet):
+        if not isinstance(entry, ImageSet):
             raise ValueError(f"--data {unknown_set(self.text)}")
         return entry
 

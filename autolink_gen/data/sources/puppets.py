@@ -37,15 +37,17 @@ class PuppetSource(Source):
     def images(self, split: str = "train", *, size: int, fit: FIT = "crop", seed: int = 0) -> Dataset[Tensor]:
         """Puppets on a background; ValueError for classes."""
         check_fit(fit)
-        part = _split(split)
+        puppet_split = _split(split)
         if self.classes:
             raise ValueError(f"{self.text} has no classes; leave --classes out")
-        return Puppets(image_size=size, seed=seed, split=part)
+        return Puppets(image_size=size, seed=seed, split=puppet_split)
 
     def clips(self, split: str = "train", *, size: int, seed: int = 0) -> list[Clip]:
         """Puppets that move."""
-        part = _split(split)
-        return [PuppetClip(index, seed=seed, size=size, split=part) for index in range(PUPPET_CLIPS[part])]
+        puppet_split = _split(split)
+        return [
+            PuppetClip(index, seed=seed, size=size, split=puppet_split) for index in range(PUPPET_CLIPS[puppet_split])
+        ]
 
     def held_out(self, *, size: int, fit: FIT = "crop") -> Dataset[Tensor] | None:
         """The test split."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.data.contents import FileGroup, NamedSize, size_of
-from autolink_gen.data.found import tell
 from autolink_gen.data.identity import public_address
 from autolink_gen.data.images import FIT, check_fit
+from autolink_gen.data.listing import log_listing
 from autolink_gen.data.shards.download import cached_path
 from autolink_gen.data.shards.names import absolute_name, is_address, is_there, list_shards, shards_label
 from autolink_gen.data.shards.reader import open_shards
@@ -55,8 +55,8 @@ class ShardSource(Source):
         """All images of the shards, which have no splits; ValueError for classes, too."""
         check_fit(fit)
         check_split(split)
-        images = open_shards(self._named, image_size=size, fit=fit, classes=self.classes)
-        tell(images.found)
+        images = open_shards(self._data, image_size=size, fit=fit, classes=self.classes)
+        log_listing(images.listing)
         return images
 
     def clips(self, split: str = "train", *, size: int, seed: int = 0) -> list[Clip]:
@@ -77,10 +77,10 @@ class ShardSource(Source):
 
     def files(self) -> Iterator[FileGroup]:
         """The shards, in the order of their images."""
-        yield FileGroup("shards", [_named_size(name) for name in list_shards(self._named)])
+        yield FileGroup("shards", [_named_size(name) for name in list_shards(self._data)])
 
     @property
-    def _named(self) -> str | Path:
+    def _data(self) -> str | Path:
         return self.path or self.text
 
     def _refuse(self, split: str) -> NoReturn:

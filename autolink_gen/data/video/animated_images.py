@@ -15,7 +15,7 @@ from PIL import Image
 
 from autolink_gen.common.files import BadFileError, reading, reason_of
 from autolink_gen.common.limits import PIXELS_VARIABLE, max_pixels
-from autolink_gen.data.decoding.decoder import open_picture, over_white
+from autolink_gen.data.decoding.decoder import open_image, over_white
 from autolink_gen.data.folders import is_image
 from autolink_gen.data.video.base import MAX_BAD_SHARE, TimedFrame, Video, VideoError
 from autolink_gen.data.video.gif_holds import has_several_frames
@@ -93,7 +93,7 @@ class AnimatedImage(Video):
         try:
             with reading(self.path, "animated image", remedy=""), self.path.open("rb") as file:
                 with _no_advice():
-                    image = open_picture(file, max_pixels=max_pixels())
+                    image = open_image(file, max_pixels=max_pixels())
                 if _COST * image.width * image.height > max_pixels():
                     raise ValueError(
                         f"its frames of {image.width} x {image.height} pixels are too large, the limit is "

@@ -14,8 +14,8 @@ from PIL import Image
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted
 from autolink_gen.data.folders import beside_hidden, check_folder, kinds_of, walk_files
-from autolink_gen.data.found import found_clips, tell
 from autolink_gen.data.images import FIT, check_fit, fit_square
+from autolink_gen.data.listing import clip_listing, log_listing
 from autolink_gen.data.processes import spread_work
 from autolink_gen.data.video.frame_folders import claim_folders, remove_frames
 from autolink_gen.data.video.reader import VIDEO_SUFFIXES, VideoReader, is_video
@@ -134,5 +134,5 @@ def _list_videos(source: Path) -> list[Path]:
             f"no videos in {source}: looked at any depth for {', '.join(VIDEO_SUFFIXES)}, and {found}; give another "
             "folder"
         )
-    tell(found_clips(source, len(videos), (file for file in files if not is_video(file)), things="videos"))
+    log_listing(clip_listing(source, len(videos), (file for file in files if not is_video(file)), things="videos"))
     return videos

@@ -60,7 +60,7 @@ LISTS = [
     ("celeba-aligned", "MAFL/training.txt", "000007.jpg", "row 1"),
     ("celeba-wild", "list_bbox_celeba.txt", "000002.jpg", "row 4"),
     ("deepfashion", "data_train.csv", "WOMEN/train_1.jpg", "row 3"),
-    ("cub-all", "images.txt", "001.Bird/Bird_0001.jpg", "picture 1"),
+    ("cub-all", "images.txt", "001.Bird/Bird_0001.jpg", "image 1"),
 ]
 
 

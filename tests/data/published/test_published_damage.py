@@ -46,7 +46,7 @@ def test_one_bad_picture_is_left_out_with_its_landmarks(tmp_path: Path) -> None:
         ("celeba-wild", "list_bbox_celeba.txt", "a.jpg 1 2 3 4", ("no row", "000001.jpg")),
         ("deepfashion", "data_test.json", "[1]", ("list", "objects", "keypoints")),
         ("deepfashion", "data_test.json", "[]", (("2 pictures", "2 images"), "0 rows")),
-        ("celeba-aligned", "MAFL/training.txt", "", ("lists", "celeba-aligned", ("part fit", "fit part"))),
+        ("celeba-aligned", "MAFL/training.txt", "", ("lists", "celeba-aligned", ("split fit", "fit split"))),
         ("cub-all", "bounding_boxes.txt", "1 2\n1 2 3\n", ("row 1", 4, "expected")),
         ("cub-all", "bounding_boxes.txt", "1 10 20 30 a\n", (("no row", "numbers"),)),
         ("cub-all", "image_class_labels.txt", "1 1\n", ("image_class_labels.txt", "no row", ("picture 2", "image 2"))),
@@ -94,5 +94,5 @@ def test_a_missing_landmark_file_is_named(tmp_path: Path) -> None:
 def test_pictures_that_are_listed_twice_are_refused(tmp_path: Path) -> None:
     home = BUILDERS["deepfashion"](tmp_path)
     (home / "data_test.csv").write_text(",filename\n0,WOMEN/test_0.jpg\n1,WOMEN/test_0.jpg\n")
-    with raises_mentioning(ValueError, "WOMEN/test_0", "2 times", "deepfashion", ("part test", "test part")):
+    with raises_mentioning(ValueError, "WOMEN/test_0", "2 times", "deepfashion", ("split test", "test split")):
         prepare("deepfashion", tmp_path)

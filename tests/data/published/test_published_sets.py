@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from autolink_gen.data.images import read_image
 from autolink_gen.data.landmarks import find_landmarks_csv, read_landmarks_csv
 from autolink_gen.data.published.prepare import download_set, is_prepared
-from autolink_gen.data.published.sets import SETS, PictureSet
+from autolink_gen.data.published.sets import SETS, ImageSet
 from autolink_gen.data.source import open_source
 from autolink_gen.evaluation.splits import find_folders, read_split
 
@@ -37,7 +37,7 @@ COUNTS = {
 
 
 def test_every_set_with_layouts_is_tested() -> None:
-    needing = {name for name, entry in SETS.items() if isinstance(entry, PictureSet) and entry.layouts}
+    needing = {name for name, entry in SETS.items() if isinstance(entry, ImageSet) and entry.layouts}
     assert needing == set(BUILDERS) == set(COUNTS)
 
 
@@ -252,7 +252,7 @@ def test_a_repeated_call_goes_on_and_says_so(tmp_path: Path) -> None:
     again = prepare("cub-all", tmp_path)
     assert [(part.written, part.were_there) for part in again] == [(0, 4), (1, 3)]
     assert (tmp_path / "prepared/cub-all/landmarks_test.csv").read_bytes() == table
-    with pytest.raises(ValueError, match="holds pictures of 16 pixels, not 32; give --overwrite"):
+    with pytest.raises(ValueError, match="holds images of 16 pixels, not 32; give --overwrite"):
         prepare("cub-all", tmp_path, size=32)
     assert is_prepared("cub-all", tmp_path), "what was ready stays so"
 
@@ -294,7 +294,7 @@ def test_the_size_has_limits(tmp_path: Path) -> None:
 
 def test_a_set_that_torchvision_does_not_know_is_not_downloaded(tmp_path: Path) -> None:
     entry = SETS["deepfashion"]
-    assert isinstance(entry, PictureSet)
+    assert isinstance(entry, ImageSet)
     with raises_mentioning(ValueError, "torchvision", "download", "https://github*"):
         download_set(entry, tmp_path)
 
@@ -303,7 +303,7 @@ def test_torchvision_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     import torchvision.datasets
 
     entry, asked = SETS["flowers"], []
-    assert isinstance(entry, PictureSet)
+    assert isinstance(entry, ImageSet)
     monkeypatch.setattr(torchvision.datasets, "Flowers102", lambda root, download: asked.append((root, download)))
     download_set(entry, tmp_path)
     assert asked == [(str(tmp_path), True)]

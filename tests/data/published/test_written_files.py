@@ -9,7 +9,7 @@ from helpers.messages import raises_mentioning
 from helpers.published_trees import BUILDERS, prepare
 
 from autolink_gen.data.published.prepare import is_prepared
-from autolink_gen.data.published.written_files import PartFiles
+from autolink_gen.data.published.written_files import SplitFiles
 from autolink_gen.data.source import open_source
 
 pytestmark = pytest.mark.usefixtures("nobody_says_where")
@@ -144,7 +144,7 @@ def test_folders_that_are_links_are_not_written_into(tmp_path: Path) -> None:
 
 
 def test_a_kill_between_the_manifest_and_the_pictures_is_mended(home: Path) -> None:
-    files = PartFiles(home.parent / ROOT / "train", [f"{number:06d}.jpg" for number in range(1, 7)])
+    files = SplitFiles(home.parent / ROOT / "train", [f"{number:06d}.jpg" for number in range(1, 7)])
     files.note()
     assert len(files.manifest.read_text().splitlines()) == 6
     assert [part.written for part in prepare("celeba-aligned", home.parent)] == [6, 3, 3]

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from autolink_gen.data.puppets import dataset as synthetic
 from autolink_gen.data.puppets.dataset import BONES, JOINT_NAMES, Puppets, puppet_clip
-from autolink_gen.data.puppets.drawing import Pose, Proportions, draw_puppet, render_backdrop, skeleton
+from autolink_gen.data.puppets.drawing import Proportions, PuppetPose, draw_puppet, render_backdrop, skeleton
 
 
 def _indices(*names: str) -> list[int]:
@@ -51,9 +51,9 @@ def test_sample_has_the_promised_shapes(size: int) -> None:
 
     assert len(puppets) == 3
     assert picture.shape == (3, size, size) and picture.dtype == torch.uint8
-    assert sample.picture.shape == (size, size, 3) and sample.picture.dtype == np.uint8
+    assert sample.image.shape == (size, size, 3) and sample.image.dtype == np.uint8
     assert sample.joints.shape == (13, 2) and sample.joints.dtype == np.float32
-    assert np.array_equal(picture.permute(1, 2, 0).numpy(), sample.picture)
+    assert np.array_equal(picture.permute(1, 2, 0).numpy(), sample.image)
 
 
 def test_same_seed_and_index_give_the_same_puppet_whatever_the_global_generator() -> None:
@@ -65,7 +65,7 @@ def test_same_seed_and_index_give_the_same_puppet_whatever_the_global_generator(
     other[0]
     second = other.annotated(7)
 
-    assert np.array_equal(first.picture, second.picture)
+    assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.joints, second.joints)
 
 
@@ -139,8 +139,8 @@ def test_joints_lie_on_the_drawn_figure(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(synthetic, "draw_puppet", _draw_nothing)
     on_joints, shares = [], []
     for index, sample in enumerate(samples):
-        empty = puppets.annotated(index).picture
-        drawn = np.abs(sample.picture.astype(int) - empty.astype(int)).max(axis=2) > 8
+        empty = puppets.annotated(index).image
+        drawn = np.abs(sample.image.astype(int) - empty.astype(int)).max(axis=2) > 8
         column, row = np.rint((sample.joints + 1) / 2 * (size - 1)).astype(int).T
         on_joints.append(drawn[row, column])
         shares.append(drawn.mean())
@@ -174,8 +174,8 @@ def test_skeleton_by_hand() -> None:
         head_radius=0.1, neck=0.02, shoulder_width=0.2, hip_width=0.14, torso=0.3, upper_arm=0.2,
         forearm=0.1, thigh=0.25, shin=0.2, arm_thickness=0.06, leg_thickness=0.08,
     )  # fmt: skip
-    angles = dict.fromkeys((field.name for field in fields(Pose)), 0.0)
-    pose = Pose(**{**angles, "sway": 0.01, "left_shoulder": 90.0, "left_elbow": 90.0})
+    angles = dict.fromkeys((field.name for field in fields(PuppetPose)), 0.0)
+    pose = PuppetPose(**{**angles, "sway": 0.01, "left_shoulder": 90.0, "left_elbow": 90.0})
 
     joints = dict(zip(JOINT_NAMES, skeleton(body, pose), strict=True))
 
@@ -229,7 +229,7 @@ def test_clip_shows_the_puppet_of_the_same_index() -> None:
     sample = Puppets(image_size=64, seed=4, split="test").annotated(6)
 
     # Poses differ, the backdrop does not, down to its noise.
-    assert (frames[0] == sample.picture).all(axis=2).mean() > 0.5
+    assert (frames[0] == sample.image).all(axis=2).mean() > 0.5
     assert _arm_to_leg(joints[0]) == pytest.approx(_arm_to_leg(sample.joints), rel=1e-4)
 
 

@@ -13,7 +13,7 @@ from autolink_gen.common.files import BadFileError
 from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.data.images import ImageError
 from autolink_gen.data.shards import reader as shards
-from autolink_gen.data.shards.reader import ShardPictures, read_members
+from autolink_gen.data.shards.reader import ShardImages, read_members
 
 _END = b"\0" * 1024
 
@@ -80,7 +80,7 @@ def test_members_are_counted_and_not_kept_twice(tmp_path: Path, monkeypatch: pyt
 
 def test_names_are_names_and_no_paths(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = {"../../outside.png": picture(1), "/etc/x.png": picture(2), "a\x1b[31m\n.png": b"no picture"}
-    data = ShardPictures(write_tar(tmp_path / "a.tar", names), image_size=8, max_bad_share=0.5)
+    data = ShardImages(write_tar(tmp_path / "a.tar", names), image_size=8, max_bad_share=0.5)
     with caplog.at_level(logging.WARNING):
         assert [int(data[index][0, 0, 0]) for index in range(2)] == [1, 2]
         assert int(data[2][0, 0, 0]) == 1
@@ -96,7 +96,7 @@ def test_a_member_too_large_for_a_picture_is_not_read(tmp_path: Path, monkeypatc
         file.seek(0, os.SEEK_END)
         file.write(_END)
     monkeypatch.setenv(PIXELS_VARIABLE, "1000")
-    data = ShardPictures(path, image_size=8)
+    data = ShardImages(path, image_size=8)
     with raises_mentioning(ImageError, 134_217_728, "bytes", "pack"):
         data._decode(0)
 
@@ -104,4 +104,4 @@ def test_a_member_too_large_for_a_picture_is_not_read(tmp_path: Path, monkeypatc
 def test_a_pipe_is_no_shard(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tar")
     with pytest.raises(ValueError, match="no ordinary file"):
-        ShardPictures(str(tmp_path / "a.tar"), image_size=8)
+        ShardImages(str(tmp_path / "a.tar"), image_size=8)

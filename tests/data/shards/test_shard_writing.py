@@ -12,7 +12,7 @@ from helpers.tar_files import picture
 
 from autolink_gen.data.image_folder import ImageFolder
 from autolink_gen.data.shards import writer as shard_writing
-from autolink_gen.data.shards.reader import ShardPictures
+from autolink_gen.data.shards.reader import ShardImages
 from autolink_gen.data.shards.writer import pack_pictures
 
 FILES = {"b/2.png": 2, "b/1.JPG": 1, "a.v2.png": 3, "a_v2.png": 4, "c.jpeg": 5, "c.png": 6, "d.webp": 7}
@@ -42,7 +42,7 @@ def test_a_shard_holds_the_files_as_they_are_each_under_its_own_key(folder: Path
     packed = pack_pictures(folder, tmp_path / "out" / "p.tar")
 
     assert packed.files == (tmp_path / "out" / "p.tar",) and packed.pattern == str(tmp_path / "out" / "p.tar")
-    assert (packed.num_pictures, packed.unreadable) == (7, ())
+    assert (packed.num_images, packed.unreadable) == (7, ())
     assert packed.num_bytes == packed.files[0].stat().st_size
     names = ["a_v2.png", "a_v2_2.png", "b/1.jpg", "b/2.png", "c.jpeg", "c_2.png", "d.webp"]
     assert _names(packed.files[0]) == names
@@ -60,7 +60,7 @@ def test_the_pictures_are_those_of_the_folder_in_its_order(folder: Path, tmp_pat
 
     assert [path.name for path in packed.files] == ["p-000000.tar", "p-000001.tar", "p-000002.tar"]
     assert packed.pattern == f"{tmp_path}/p-{{000000..000002}}.tar"
-    read, stored = ShardPictures(packed.pattern, image_size=16), ImageFolder(folder, image_size=16)
+    read, stored = ShardImages(packed.pattern, image_size=16), ImageFolder(folder, image_size=16)
     assert len(read) == len(stored) == 7
     assert all(torch.equal(read[index], stored[index]) for index in range(7))
     assert pack_pictures(folder, tmp_path / "q.tar", per_shard=100).pattern == f"{tmp_path}/q-000000.tar"
@@ -103,7 +103,7 @@ def test_a_repeated_call_keeps_what_it_packed(
 
     again = pack_pictures(folder, tmp_path / "p.tar", per_shard=per_shard)
     assert again == replace(packed, were_there=True) and not packed.were_there
-    assert len(again.unreadable) == bad and again.num_pictures == 7 - bad
+    assert len(again.unreadable) == bad and again.num_images == 7 - bad
 
 
 @pytest.mark.parametrize("change", ["more", "fewer", "larger", "newer", "renamed", "mended", "cut", "no tar"])
@@ -138,7 +138,7 @@ def test_unreadable_pictures_are_left_out_and_named(folder: Path, tmp_path: Path
 
     packed = pack_pictures(folder, tmp_path / "p.tar")
 
-    assert packed.num_pictures == 6 and _names(packed.files[0])[-2:] == ["c.jpeg", "d.webp"]
+    assert packed.num_images == 6 and _names(packed.files[0])[-2:] == ["c.jpeg", "d.webp"]
     assert [bad.path for bad in packed.unreadable] == [folder / "c.png"]
     assert_line_mentions(packed.unreadable[0].reason, "content", "known")
 
@@ -147,7 +147,7 @@ def test_too_many_unreadable_pictures_leave_nothing(folder: Path, tmp_path: Path
     for name in ("c.jpeg", "d.webp"):
         (folder / name).write_bytes(b"")
 
-    with pytest.raises(ValueError, match=r"2 of the 7 pictures .*c\.jpeg, .*d\.webp.*autolink-gen data check"):
+    with pytest.raises(ValueError, match=r"2 of the 7 images .*c\.jpeg, .*d\.webp.*autolink-gen data check"):
         pack_pictures(folder, tmp_path / "out" / "p.tar", per_shard=2)
     assert _left(tmp_path / "out") == []
 

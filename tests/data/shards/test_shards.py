@@ -14,7 +14,7 @@ from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.tar_files import numbered, picture, write_tar
 from torch.utils.data import DataLoader
 
-from autolink_gen.data.shards.reader import ShardPictures, read_members
+from autolink_gen.data.shards.reader import ShardImages, read_members
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.folder import FolderSource
 from autolink_gen.data.sources.shards import ShardSource
@@ -35,15 +35,15 @@ def _red(dataset) -> list[int]:
     return [int(dataset[index][0, 0, 0]) for index in range(len(dataset))]
 
 
-def _read(data: str | Path, **changes) -> ShardPictures:
-    return ShardPictures(data, **{"image_size": 8, **changes})
+def _read(data: str | Path, **changes) -> ShardImages:
+    return ShardImages(data, **{"image_size": 8, **changes})
 
 
 @pytest.mark.parametrize("name", ["s-{000000..000001}.tar", "s-*.tar", "{s-000000,s-000001}.tar", ""])
 def test_several_shards_are_one_data_set_in_their_order(shards: Path, name: str) -> None:
     dataset = open_source(f"{shards}/{name}").images(size=8)
 
-    assert isinstance(dataset, ShardPictures)
+    assert isinstance(dataset, ShardImages)
     assert dataset[0].shape == (3, 8, 8) and dataset[0].dtype == torch.uint8
     assert _red(dataset) == [0, 1, 2, 3, 4, 5] and dataset[-1][0, 0, 0] == 5
     assert dataset.name_of(5) == f"005.png in {shards / 's-000001.tar'}"
@@ -115,7 +115,7 @@ def test_tars_of_other_writers(tmp_path: Path, form: int, caplog: pytest.LogCapt
 
     assert dataset.member_names == ["./cats/1.JPEG", "cats.v2/1.png", f"{long}/{long}/2.left.png"]
     assert [abs(red - expected) <= 2 for red, expected in zip(_red(dataset), (200, 3, 4), strict=True)] == [True] * 3
-    assert "1 pictures are passed over" in caplog.text
+    assert "1 images are passed over" in caplog.text
 
 
 def test_folders_and_links_in_a_tar_are_no_pictures(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_picture_is_read_once_and_travels_without_its_memory(shards: Path) -> 
         file.unlink()
     dataset[1].zero_()
     assert _red(dataset) == [0, 1, 2, 3, 4, 5]
-    with pytest.raises(ValueError, match=r"2 of the 6 pictures in .* cannot be read \(000\.png in .*s-000000"):
+    with pytest.raises(ValueError, match=r"2 of the 6 images in .* cannot be read \(000\.png in .*s-000000"):
         pickle.loads(content)[0]
 
 
@@ -214,7 +214,7 @@ def test_bad_members_are_reported_once_and_replaced(tmp_path: Path, caplog: pyte
 
 def test_too_many_bad_members_are_an_error(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", {**numbered(0, 9), "003.png": TEXT, "007.png": b""})
-    with pytest.raises(ValueError, match=r"2 of the 10 pictures in .*\(003\.png in .*; pack the shards anew"):
+    with pytest.raises(ValueError, match=r"2 of the 10 images in .*\(003\.png in .*; pack the shards anew"):
         _red(_read(path))
     assert len(_red(_read(path, max_bad_share=0.2))) == 10
 

@@ -11,11 +11,11 @@ from helpers.video_clips import write_clip
 from PIL import Image
 
 from autolink_gen.data.folders import list_images
-from autolink_gen.data.found import found_pictures
+from autolink_gen.data.listing import image_listing
 from autolink_gen.data.source import open_source
 from autolink_gen.data.video.prepare import prepare_videos
 
-LOGGER = "autolink_gen.data.found"
+LOGGER = "autolink_gen.data.listing"
 
 
 def make_pictures(folder: Path, count: int = 3) -> Path:
@@ -47,7 +47,7 @@ def test_pictures_that_are_not_read_are_told_of(tmp_path: Path, told: pytest.Log
 
     ((level, line),) = lines(told)
     assert level == logging.WARNING
-    assert line.startswith(f"pictures: 3 in {folder}, left out: 24 x .heic (convert")
+    assert line.startswith(f"images: 3 in {folder}, left out: 24 x .heic (convert")
     assert "1 x .mp4 (" in line and "1 x .zip (unpack" in line and line.endswith("beside them: 1 x .txt")
 
 
@@ -58,8 +58,8 @@ def test_the_ordinary_case_is_one_short_line(tmp_path: Path, told: pytest.LogCap
     open_source(folder).images(size=16)
 
     assert lines(told) == [
-        (logging.INFO, f"pictures: 3 in {folder}"),
-        (logging.INFO, f"pictures: 3 in {folder}, beside them: 4 x .txt"),
+        (logging.INFO, f"images: 3 in {folder}"),
+        (logging.INFO, f"images: 3 in {folder}, beside them: 4 x .txt"),
     ]
 
 
@@ -68,14 +68,14 @@ def test_far_more_files_that_are_not_read_are_a_warning(tmp_path: Path, told: py
     touch(folder, *(f"image_{number}" for number in range(24)))
     open_source(folder).images(size=16)
 
-    assert lines(told) == [(logging.WARNING, f"pictures: 3 in {folder}, beside them: 24 x no suffix")]
+    assert lines(told) == [(logging.WARNING, f"images: 3 in {folder}, beside them: 24 x no suffix")]
 
 
 def test_each_part_of_several_is_told_of(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     first, second = make_pictures(tmp_path / "a"), make_pictures(tmp_path / "b", 5)
     open_source(f"{first}+{second}").images(size=16)
 
-    assert [line for _, line in lines(told)] == [f"pictures: 3 in {first}", f"pictures: 5 in {second}"]
+    assert [line for _, line in lines(told)] == [f"images: 3 in {first}", f"images: 5 in {second}"]
 
 
 def test_one_process_tells_for_all_that_train_together(
@@ -124,14 +124,14 @@ def test_shards_tell_of_pictures_they_leave_out_and_not_of_labels(
     open_source(tmp_path / "pics.tar").images(size=16)
 
     ((level, line),) = lines(told)
-    assert level == logging.WARNING and line.startswith(f"pictures: 1 in {tmp_path / 'pics.tar'}, left out: 1 x .heic")
+    assert level == logging.WARNING and line.startswith(f"images: 1 in {tmp_path / 'pics.tar'}, left out: 1 x .heic")
     assert "json" not in line
 
 
 def test_many_kinds_are_cut_short() -> None:
     kinds = ("heic", "psd", "cr2", "nef", "svg", "dng", "raw")
     names = [f"{number}.{kind}" for place, kind in enumerate(kinds) for number in range(9 - place)]
-    line = found_pictures("pics", 1, map(Path, names)).line
+    line = image_listing("pics", 1, map(Path, names)).line
 
     assert "9 x .heic" in line and "5 x .svg" in line and ".dng" not in line and line.endswith("and 7 more")
 
