@@ -296,11 +296,10 @@ def train_plan(
     """Train what a plan on a graph says, or print it; ``then`` is the command to type next."""
     with naming_option(_DROP, verbs.ClusterError):
         plan = make()
-    say(*plan.notes)
     if training.dry_run:
-        echo(*plan.described())
+        echo(*(f"# {note}" for note in plan.notes), *plan.described())
         return
-    say(f"recipe: {plan.recipe}", f"run: {plan.folder}")
+    say(*plan.notes, f"recipe: {plan.recipe}", f"run: {plan.folder}")
     train_and_report(
         plan.train,
         training.launch(plan.folder),

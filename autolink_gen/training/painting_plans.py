@@ -158,8 +158,8 @@ def _planned(
 
 def _without_graph(wish: GraphWish) -> tuple[str, ...]:
     """What to know of a plan that is made before there is a graph."""
-    notes = ("# no graph yet: autolink-gen learn-graph makes one",)
-    return notes if wish.dropped is None else (*notes, f"# {wish.dropped} of its keypoints will be left out")
+    notes = ("no graph yet: autolink-gen learn-graph makes one",)
+    return notes if wish.dropped is None else (*notes, f"{wish.dropped} of its keypoints will be left out")
 
 
 def _has_graph(folder: Path, runs: Path, wish: GraphWish) -> bool:

@@ -46,16 +46,16 @@ def test_seeds_are_not_deleted_while_another_process_trains_one(
 ) -> None:
     from contextlib import ExitStack
 
-    from autolink_gen.studies import seeds
+    from autolink_gen.studies import seed_runs
     from autolink_gen.training.locks import locked_run
 
-    plain, held = seeds.compare_seeds, ExitStack()
+    plain, held = seed_runs.compare_seeds, ExitStack()
 
     def compare(config: object, folders: list[Path], *args: object, **kwargs: object) -> object:
         held.enter_context(locked_run(folders[1]))
         return plain(config, folders, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(seeds, "compare_seeds", compare)
+    monkeypatch.setattr(seed_runs, "compare_seeds", compare)
     command = ("--data", pictures, "--steps", 1, "--seeds", 2, "--keep-best")
     with held:
         assert_mentions(one_line(learn_graph(*command)), "runs/graph/photos-k3-seed1", "in use", "process")
