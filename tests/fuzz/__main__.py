@@ -10,7 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 _HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(_HERE), str(_HERE.parent / "data")]  # the modules of both folders are imported by their names
+sys.path[:0] = [str(_HERE), str(_HERE.parent)]  # for the modules here and for tests/helpers
 
 import fuzz_registry  # noqa: E402
 from fuzz_campaign import Campaign, Job, Report, jobs_of, shares, stock, workplace  # noqa: E402
