@@ -46,7 +46,7 @@ def read_official(path: Path) -> AutoLink:
     try:
         content = read_torch_file(path, remedy=_REMEDY, makers=_MAKERS)
     except RefusedError as error:
-        wanted = shown(error.wanted)
+        wanted = shown(error.class_name)
         raise BadFileError(
             f"{path} is refused: it wants more than weights and plain containers ({wanted}); take the authors' own"
         ) from None

@@ -1,8 +1,8 @@
 """What lowers the landmark error of the graph learner at equal cost, over the paper's method with the same network.
 
-Run from the repository, to try variants on persons held out of the training part:
+Run from the repository, to try variants on people held out of the training split:
     python benchmarks/better_learner.py --data faces68 --hold-out 5
-and once, with those that won, on the test part:
+and once, with those that won, on the test split:
     python benchmarks/better_learner.py --data faces68 --only plain,recipe
 """
 
@@ -67,7 +67,7 @@ _FEW, _MORE = 4, 34  # steps whose difference in time is that of a step
 
 
 def hold_out(data: str, root: Path | None, folder: Path, *, every: int) -> Path:
-    """A folder with parts train and test of a set's training part: every so many-th person is in test."""
+    """A folder with parts train and test of a set's training split: every so many-th person is in test."""
     source = open_source(data, root=root).folder("train")
     header, *rows = find_landmarks_csv(source).read_text(encoding="utf-8").splitlines()
     columns = header.split(",")
@@ -82,8 +82,8 @@ def hold_out(data: str, root: Path | None, folder: Path, *, every: int) -> Path:
             link = folder / part / row.split(",")[name]
             if not link.exists():
                 link.symlink_to((source / link.name).resolve())
-        print(f"{part}: {len(chosen)} pictures of {len(persons) - len(held_out) if part == 'train' else len(held_out)} "
-              f"persons")  # fmt: skip
+        print(f"{part}: {len(chosen)} images of {len(persons) - len(held_out) if part == 'train' else len(held_out)} "
+              f"people")  # fmt: skip
     return folder
 
 
@@ -136,9 +136,9 @@ def scores(
 
 
 @click.command()
-@click.option("--data", default="faces68", show_default=True, help="A set with landmarks and persons.")
+@click.option("--data", default="faces68", show_default=True, help="A set with landmarks and people.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Where it lies.")
-@click.option("--hold-out", "every", type=int, help="Score on every so many-th training person, not on the test part.")
+@click.option("--hold-out", "every", type=int, help="Score on every so many-th training person, not on the test split.")
 @click.option("--only", default=",".join(VARIANTS), show_default=True, help="Variants, with commas between.")
 @click.option("--steps", default=1200, show_default=True, help="Of the recipe; others get as many as cost as much.")
 @click.option("--seeds", default=3, show_default=True)

@@ -1,4 +1,4 @@
-"""Pictures a second of the detector: unfolded, as trained, and folded for inference, trick by trick.
+"""Images a second of the detector: unfolded, as trained, and folded for inference, trick by trick.
 
 Run from the repository: python benchmarks/detector.py
 """
@@ -34,8 +34,8 @@ class Unfolded(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = pictures
+    def forward(self, images: Tensor) -> Tensor:
+        x = images
         for layer in self.detector.layers:
             if isinstance(layer, ResidualDown):
                 x = nn.functional.leaky_relu(_plainly(layer.shortcut, x) + _plainly(layer.body, x), 0.2)
@@ -72,9 +72,9 @@ class PartlyFolded(nn.Module):
             return nn.Sequential(upsample, fuse_norm(convolution, norm), activation)
         return layer
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return soft_argmax(self.layers(pictures.contiguous(memory_format=layout)).contiguous())
+        return soft_argmax(self.layers(images.contiguous(memory_format=layout)).contiguous())
 
 
 class _Residual(nn.Module):
@@ -119,7 +119,7 @@ def variants(detector: Detector) -> dict[str, Network]:
     plain = Unfolded(detector)
     found: dict[str, Network] = {
         "unfolded, eval mode": plain,
-        "unfolded, channels last": lambda pictures: plain(pictures.contiguous(memory_format=torch.channels_last)),
+        "unfolded, channels last": lambda images: plain(images.contiguous(memory_format=torch.channels_last)),
         "Detector (4x4 kernels folded at each pass)": detector,
     }
     tricks: set[str] = set()
@@ -144,13 +144,13 @@ def random_detector(num_keypoints: int, width: float) -> Detector:
     return detector
 
 
-def seconds_in_turns(networks: dict[str, Network], pictures: Tensor, rounds: int) -> dict[str, list[float]]:
+def seconds_in_turns(networks: dict[str, Network], images: Tensor, rounds: int) -> dict[str, list[float]]:
     """Seconds of every pass; each round runs every network once, so that all meet the same machine."""
     times: dict[str, list[float]] = {name: [] for name in networks}
     for turn in range(rounds + 1):
         for name, network in networks.items():
             start = time.perf_counter()
-            network(pictures)
+            network(images)
             if turn:  # the first round warms up
                 times[name].append(time.perf_counter() - start)
     return times
@@ -174,12 +174,12 @@ def main(width: float, size: int, num_keypoints: int, rounds: int, threads: int)
     print(f"torch {torch.__version__}, {threads} threads, width {width}, {size}x{size}, K = {num_keypoints}, "
           f"median of {rounds} interleaved rounds\n")  # fmt: skip
     networks = variants(random_detector(num_keypoints, width))
-    print("| network | batch | pictures/s | times unfolded | largest difference of a keypoint |")
+    print("| network | batch | images/s | times unfolded | largest difference of a keypoint |")
     print("|---|---|---|---|---|")
     for batch in (1, 8):
-        pictures = torch.rand(batch, 3, size, size) * 2 - 1
-        found = {name: network(pictures) for name, network in networks.items()}
-        times = seconds_in_turns(networks, pictures, rounds)
+        images = torch.rand(batch, 3, size, size) * 2 - 1
+        found = {name: network(images) for name, network in networks.items()}
+        times = seconds_in_turns(networks, images, rounds)
         reference = next(iter(networks))
         for name, taken in times.items():
             difference = (found[name] - found[reference]).abs().max().item()

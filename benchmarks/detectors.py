@@ -1,4 +1,4 @@
-"""Milliseconds a picture of the detector on features against the paper's, both folded for inference.
+"""Milliseconds an image of the detector on features against the paper's, both folded for inference.
 
 Run from the repository: python benchmarks/detectors.py
 """
@@ -12,7 +12,7 @@ from detector import median_ratio, seconds_in_turns
 
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
-SIZE = 128  # pixels, of the pictures that every detector is given
+SIZE = 128  # pixels, of the images that every detector is given
 KINDS: dict[str, dict[str, Any]] = {
     "residual, width 1/4": {"image_size": SIZE, "width": 0.25},
     "features, as in the recipes": {"image_size": 64, "width": 0.25, "detector": "features"},
@@ -35,11 +35,11 @@ def main(num_keypoints: int, rounds: int, threads: int) -> None:
         name: AutoLink(AutoLinkConfig(num_keypoints=num_keypoints, **settings)).prepare_for_inference()
         for name, settings in KINDS.items()
     }
-    print("| detector | batch | ms a picture | times the first one's |")
+    print("| detector | batch | ms an image | times the first one's |")
     print("|---|---|---|---|")
     for batch in (1, 8):
-        pictures = torch.rand(batch, 3, SIZE, SIZE)
-        times = seconds_in_turns({name: model.detect for name, model in models.items()}, pictures, rounds)
+        images = torch.rand(batch, 3, SIZE, SIZE)
+        times = seconds_in_turns({name: model.detect for name, model in models.items()}, images, rounds)
         first = next(iter(times.values()))
         for name, taken in times.items():
             each_ms = 1000 * statistics.median(taken) / batch

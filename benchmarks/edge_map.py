@@ -22,7 +22,7 @@ SIGMA2 = 5e-5
 
 
 def random_graph(batch: int, num_keypoints: int) -> tuple[Tensor, Tensor]:
-    """Keypoints spread over the picture and weights of all strengths, both wanting gradients."""
+    """Keypoints spread over the image and weights of all strengths, both wanting gradients."""
     generator = torch.Generator().manual_seed(0)
     keypoints = torch.rand(batch, num_keypoints, 2, generator=generator) * 1.6 - 0.8
     weights = F.softplus(torch.randn(num_keypoints, num_keypoints, generator=generator) - 2)

@@ -1,9 +1,9 @@
-"""A GAN training step with scaled activations against the same with a kernel of its own for each picture.
+"""A GAN training step with scaled activations against the same with a kernel of its own for each image.
 
 Run from the repository: python benchmarks/gan_step.py
 
 The step is one of the discriminator, R1 at every eighth, and one of the generator. Each kind runs in processes of its
-own, in turns, so that its peak memory is its own. Also prints how many pictures a second the generator paints.
+own, in turns, so that its peak memory is its own. Also prints how many images a second the generator paints.
 """
 
 import multiprocessing
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 def grouped(layer: ModulatedConv2d, x: Tensor, style: Tensor) -> Tensor:
-    """StyleGAN2's own way: scaled and demodulated kernels, one group a picture."""
+    """StyleGAN2's own way: scaled and demodulated kernels, one group an image."""
     batch, channels, height, width = x.shape
     scale = layer.to_scale(style) + 1
     kernels = layer.convolution.weight[None] * scale[:, None, :, None, None]
@@ -112,7 +112,7 @@ def main(width: float, size: str, batch: int, steps: int, rounds: int, threads: 
                 samples[kind].append(pool.apply(measure, (kind, config, batch, steps, threads)))
     print(f"torch {torch.__version__}, {threads} threads, width {width}, {size}x{size}, batch {batch}, "
           f"median of {rounds} interleaved processes\n")  # fmt: skip
-    print("| modulation by | step ms | generator alone, both passes, ms | peak MiB | pictures painted a second |")
+    print("| modulation by | step ms | generator alone, both passes, ms | peak MiB | images painted a second |")
     print("|---|---|---|---|---|")
     for kind, found in samples.items():
         step, alone, peak, painted = (statistics.median(values) for values in zip(*found, strict=True))

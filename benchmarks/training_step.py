@@ -14,7 +14,7 @@ from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 
 
 def train_step(model: AutoLink, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
-    """Seconds of one step with an L1 loss on the pictures."""
+    """Seconds of one step with an L1 loss on the images."""
     start = time.perf_counter()
     result = model(images, model.random_mask(len(images)))
     loss = (result.images - images).abs().mean()

@@ -4,7 +4,7 @@ Run from the repository: python benchmarks/transfer_speed.py
 
 The network is untrained, of the recipe named: its time does not depend on what it has learned. That of the edge map
 does: an untrained graph has equal edges, all on one spot, where each of them competes at every pixel. So its weights
-are drawn here, of all strengths, and what the detector finds is replaced by keypoints that are spread over the picture.
+are drawn here, of all strengths, and what the detector finds is replaced by keypoints that are spread over the image.
 Each measurement runs in a process of its own.
 """
 
@@ -66,11 +66,11 @@ def timed_frames(spent: dict[str, float], part: str, function: Callable[..., Any
 
 
 def spread_out(detect: Callable[..., Any]) -> Callable[..., Any]:
-    """A detector that takes its time, and gives keypoints drawn over the picture."""
+    """A detector that takes its time, and gives keypoints drawn over the image."""
     draw = np.random.default_rng(0)
 
-    def call(pictures: Any) -> Any:
-        return draw.uniform(-0.8, 0.8, detect(pictures).shape)
+    def call(images: Any) -> Any:
+        return draw.uniform(-0.8, 0.8, detect(images).shape)
 
     return call
 

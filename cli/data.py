@@ -106,14 +106,14 @@ def prepare_videos(
     """
     count = processes or os.cpu_count() or 1
     try:
-        found = verbs.prepare_videos(
+        reports = verbs.prepare_videos(
             source, target, size=size, fit=fit, fps=fps, processes=count, overwrite=overwrite, progress=progress_bar
         )
     except KeyboardInterrupt:
         echo("repeat the command to go on")
         raise
-    echo(*verbs.report_lines(found, target))
-    if all(clip.error for clip in found):
+    echo(*verbs.report_lines(reports, target))
+    if all(clip.error for clip in reports):
         raise click.ClickException(f"none of the videos in {source} can be read; give others")
 
 
@@ -178,12 +178,12 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     if download:
         verbs.download_set(entry, base)
     try:
-        parts = verbs.prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
+        splits = verbs.prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
     except KeyboardInterrupt:
         echo("repeat the command to go on")
         raise
-    for part in parts:
-        echo(*part.lines(published=entry.counts.get(part.name)))
-    trains = any(part.name == "train" for part in parts)
+    for split in splits:
+        echo(*split.lines(published=entry.counts.get(split.name)))
+    trains = any(split.name == "train" for split in splits)
     command = "learn-graph" if trains else "evaluate"
     echo(f"next: autolink-gen {command} --data {name} --data-root {typed(base)}")

@@ -59,7 +59,7 @@ def detect(
     """Find the keypoints in images and videos.
 
     PATH is an image, a video, or a folder of them, nested or not. Written to --out: each image (PNG) and
-    video (MP4, with its sound) with the keypoints and edges drawn on it, and keypoints.csv and
+    video (MP4, with its audio) with the keypoints and edges drawn on it, and keypoints.csv and
     keypoints.json, in pixels of the original, (0, 0) being the centre of its first pixel. The columns are
     file, frame, time_s, width_px, height_px, x0_px, y0_px, x1_px, ...; the JSON also holds the edges with
     their weights. Files that cannot be read are skipped and reported. The tables are written while files

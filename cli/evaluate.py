@@ -19,7 +19,7 @@ def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | Non
         return None
     words = [word.strip() for word in value.split(",")]
     if not all(word == "all" or (word.isdigit() and int(word) > 0) for word in words):
-        raise click.BadParameter(f"{value!r} must be numbers of pictures from 1 on, or all, as in 1,5,10,50,all")
+        raise click.BadParameter(f"{value!r} must be numbers of images from 1 on, or all, as in 1,5,10,50,all")
     return [None if word == "all" else int(word) for word in words]
 
 
@@ -45,7 +45,7 @@ def option_errors() -> Iterator[None]:
 @click.option("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
 @click.option("--protocol", help="faces68, celeba_wild, cub ... [default: the set's, or by the number of landmarks]")
 @click.option("--hold-out", type=click.IntRange(min=0), metavar="N",
-              help="Fit on the training part without every Nth person, test on those; 0: the test part. "
+              help="Fit on the training split without every Nth person, test on those; 0: the test split. "
               "[default: 0; without --data the run's]")  # fmt: skip
 @click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many images. [default: all; 500 puppets]")
 @click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
@@ -85,7 +85,7 @@ def evaluate(
 ) -> None:
     """Score a learned graph against annotated landmarks, which training never sees, or a GAN, or a transfer network.
 
-    A linear map from keypoints to landmarks is fitted on one part of the images and scored on the other. Without
+    A linear map from keypoints to landmarks is fitted on one split of the images and scored on the other. Without
     landmarks too, it is measured how well keypoints move with images that are shifted, turned and mirrored, and how
     much of the images' colours follows from their keypoints alone: the less, the more they are of the pose.
     RUN is a run's name or folder, or its weights, of any kind; without it the newest graph is taken. Files that are
@@ -102,17 +102,17 @@ def evaluate(
       autolink-gen evaluate afhq
       autolink-gen evaluate --transfer voxceleb2
     """
-    named = {"graph": run, "gan": gan_run, "transfer": transfer_run}
-    given = [(kind, name) for kind, name in named.items() if name is not None]
-    if len(given) > 1:
-        names = (name if kind == "graph" else f"--{kind} {name}" for kind, name in given)
+    names_by_kind = {"graph": run, "gan": gan_run, "transfer": transfer_run}
+    named_runs = [(kind, name) for kind, name in names_by_kind.items() if name is not None]
+    if len(named_runs) > 1:
+        names = (name if kind == "graph" else f"--{kind} {name}" for kind, name in named_runs)
         raise click.UsageError(f"name one run: {', or '.join(names)}")
 
     kind: verbs.Kind | None = "gan" if gan_run else "transfer" if transfer_run else None
-    opened = verbs.RunFolder.find(run or gan_run or transfer_run, kind=kind)
+    run_folder = verbs.RunFolder.find(run or gan_run or transfer_run, kind=kind)
     with option_errors():
         report = verbs.evaluate(
-            opened,
+            run_folder,
             data=data,
             data_root=data_root,
             landmarks=landmarks,
@@ -125,7 +125,7 @@ def evaluate(
             few_shot=few_shot,
             witness=witness,
             fid_weights=fid_weights,
-            out=opened.output("evaluation"),
+            out=run_folder.output("evaluation"),
             json=json_file,
             picture=picture,
             regressor=regressor,

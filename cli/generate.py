@@ -95,5 +95,5 @@ def _styles(style: str | None, seeds: str | None, *, steps: int, truncation: flo
         raise click.UsageError("give --style or --seeds, not both")
     if style is not None and not style.isdigit():
         return verbs.Styles((), Path(style), steps, truncation)
-    given = seeds if seeds is not None else style
-    return verbs.Styles(tuple(verbs.parse_seeds(given if given is not None else "0-3")), None, steps, truncation)
+    text = seeds if seeds is not None else style
+    return verbs.Styles(tuple(verbs.parse_seeds(text if text is not None else "0-3")), None, steps, truncation)

@@ -23,7 +23,7 @@ _FILES = {"model.safetensors": "the weights to use", "graph.png": "the learned g
 @click.option("--num-keypoints", type=int, help="Number of keypoints, 2 to 64.")
 @click.option("--image-size", type=int, help="Width and height in pixels: 64, 128 or 256.")
 @click.option("--hold-out", type=int, metavar="N",
-              help="Leave every Nth person of the training part out, for evaluate --hold-out N.")  # fmt: skip
+              help="Leave every Nth person of the training split out, for evaluate --hold-out N.")  # fmt: skip
 @click.option("--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True,
               help="Train so many runs, one after the other, each with its seed, and compare them.")  # fmt: skip
 @click.option("--keep-best", is_flag=True, help="Of the --seeds keep the run that repaints best and delete the others.")

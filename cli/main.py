@@ -19,8 +19,8 @@ from autolink_gen.common.text import printable
 from autolink_gen.data.identity import public_text
 
 COMMANDS = {
-    "learn-graph": "Learn keypoints and the graph that links them from unlabelled pictures.",
-    "detect": "Find the keypoints in pictures and videos.",
+    "learn-graph": "Learn keypoints and the graph that links them from unlabelled images.",
+    "detect": "Find the keypoints in images and videos.",
     "evaluate": "Score a graph against landmarks, a GAN, or a transfer network.",
     "view-graph": "Show a learned graph: its edge matrix, its mean pose, its clusters.",
     "ablate": "Run the paper's ablations, by one process or by many.",
@@ -32,7 +32,7 @@ COMMANDS = {
     "train-transfer": "Train a network that moves one person's video with another's.",
     "transfer": "Make one person's video do what another's does.",
     "import-official": "Turn a checkpoint of the AutoLink authors into a run.",
-    "data": "Look at data sets and folders of pictures, prepare them, pack them.",
+    "data": "Look at data sets and folders of images, prepare them, pack them.",
     "weights": "List and fetch the weights that perceptual losses need.",
 }
 
@@ -42,9 +42,9 @@ class _AboveBars(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or several where there is a traceback."""
-        whole = record.exc_info or record.name == "py.warnings"
+        has_traceback = record.exc_info or record.name == "py.warnings"
         text = record.getMessage() if record.levelno == logging.INFO else self.format(record)
-        write_above_bars(printable(public_text(text), keep="\n" if whole else ""))
+        write_above_bars(printable(public_text(text), keep="\n" if has_traceback else ""))
 
 
 class LazyGroup(click.Group):
@@ -98,11 +98,11 @@ def _printable_errors() -> Iterator[None]:
         raise
     except click.ClickException as error:
         message = error.format_message()
-        if (fit := printable(public_text(message))) == message:
+        if (safe_message := printable(public_text(message))) == message:
             raise
         if isinstance(error, click.UsageError):
-            raise click.UsageError(fit, ctx=error.ctx) from error
-        raise click.ClickException(fit) from error
+            raise click.UsageError(safe_message, ctx=error.ctx) from error
+        raise click.ClickException(safe_message) from error
 
 
 def _in_words(error: Exception) -> str:
@@ -114,7 +114,7 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, ValueError | OSError):
         return printable(str(error))
     if isinstance(error, MemoryError):
-        return "this asks for more memory than there is; try smaller or fewer pictures, or a smaller --batch-size"
+        return "this asks for more memory than there is; try smaller or fewer images, or a smaller --batch-size"
 
     return f"{type(error).__name__}: {verbs.reason_of(error)}; run again with --debug to see where"
 
@@ -123,7 +123,7 @@ def _in_words(error: Exception) -> str:
 @click.version_option(package_name="autolink-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Learn keypoints and the graph that links them from pictures without labels.
+    """Learn keypoints and the graph that links them from images without labels.
 
     \b
     Example: learn the skeleton of the embedded puppets, then look at the run.

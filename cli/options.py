@@ -38,8 +38,8 @@ class RunName(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name as it is; BadParameter, which says why, where no folder should be called so."""
         text = str(value)
-        if wrong := why_no_run_name(text):
-            self.fail(wrong, param, ctx)
+        if problem := why_no_run_name(text):
+            self.fail(problem, param, ctx)
         return text
 
 
@@ -160,11 +160,11 @@ def training_options(*, data: bool = True) -> Callable[[Callable[..., None]], Ca
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def gathered(**values: Any) -> None:
-            chosen = {item.name: values.pop(item.name, None) for item in fields(TrainingOptions)}
-            command(training=TrainingOptions(**chosen), **values)
+        def wrapper(**values: Any) -> None:
+            choices = {item.name: values.pop(item.name, None) for item in fields(TrainingOptions)}
+            command(training=TrainingOptions(**choices), **values)
 
-        return _with(gathered, _DATA, *_RUN) if data else _with(gathered, *_RUN)
+        return _with(wrapper, _DATA, *_RUN) if data else _with(wrapper, *_RUN)
 
     return add
 
@@ -173,11 +173,11 @@ def drop_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--clusters`` and ``--drop-cluster`` as one argument, ``dropped`` (AutoLink, Figure 7c)."""
 
     @wraps(command)
-    def gathered(*, clusters: int | None, dropped_clusters: tuple[int, ...], **values: Any) -> None:
+    def wrapper(*, clusters: int | None, dropped_clusters: tuple[int, ...], **values: Any) -> None:
         command(dropped=_cluster_choice(clusters, dropped_clusters), **values)
 
     return _with(
-        gathered,
+        wrapper,
         click.option("--clusters", type=click.IntRange(1), metavar="N",
                      help=f"How many clusters {_DROP} counts. [default: {_DEFAULT_CLUSTERS}]"),
         click.option(_DROP, "dropped_clusters", type=int, multiple=True, metavar="C",

@@ -27,7 +27,7 @@ _PATH = click.Path(path_type=Path)
               "[default: SOURCE-DRIVER.mp4]")  # fmt: skip
 @model_option("transfer")
 @click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
-              help="Whose sound to keep.")  # fmt: skip
+              help="Whose audio to keep.")  # fmt: skip
 @click.option("--relative/--absolute", default=None,
               help="Add the driver's movement to the source's pose, or take its pose. "
               "[default: relative; where the driver is an image its pose, as large as the source is]")  # fmt: skip
@@ -107,7 +107,7 @@ def transfer(
         progress=progress_bar,
     )
     if files.lacks_audio:
-        echo(f"{files.source.path} has no sound: the result is silent")
+        echo(f"{files.source.path} has no audio: the result is silent")
     _tell(report, files.out, driver=files.driver)
 
 

@@ -54,7 +54,7 @@ def view_graph(
       autolink-gen view-graph faces --clusters 2 --drop-cluster 1
     """
     with naming_option("--drop-cluster", verbs.ClusterError):
-        seen = verbs.view_graph(
+        view = verbs.view_graph(
             run,
             out=out,
             data=data,
@@ -64,4 +64,4 @@ def view_graph(
             threshold=threshold,
             overwrite=overwrite,
         )
-    echo(*str(seen).split("\n"))
+    echo(*str(view).split("\n"))

@@ -19,7 +19,7 @@ LINKS = [(0, 1), (1, 2), (2, 3), (2, 4), (1, 5), (1, 6)]
 HAND, RAISED = 6, (0.55, -0.75)
 
 
-def drawn(keypoints: torch.Tensor, *, sigma2: float = SIGMA2_THIN) -> torch.Tensor:
+def draw(keypoints: torch.Tensor, *, sigma2: float = SIGMA2_THIN) -> torch.Tensor:
     """The edge map (1, 1, SIZE, SIZE) of keypoints (7, 2): weight 1 for the links, next to nothing for other edges."""
     weights = torch.full((len(FIGURE), len(FIGURE)), 1e-6)
     for i, j in LINKS:  # i < j: the other half is not read
@@ -40,7 +40,7 @@ def main() -> None:
     for step in range(options.steps):
         sigma2 = SIGMA2_THICK * (SIGMA2_THIN / SIGMA2_THICK) ** (step / options.steps)
         moved = torch.cat([start[:HAND], hand[None]])  # the hand is the last keypoint
-        loss = (drawn(moved, sigma2=sigma2) - drawn(goal, sigma2=sigma2)).square().mean()
+        loss = (draw(moved, sigma2=sigma2) - draw(goal, sigma2=sigma2)).square().mean()
         optimiser.zero_grad()
         loss.backward()  # the gradient reaches the keypoint through the drawing
         optimiser.step()
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"the hand was {start_px:.1f} pixels from its place, and is {end_px:.2f} after {options.steps} steps")
 
     fitted = torch.cat([start[:HAND], hand[None].detach()])
-    row = [(255 * drawn(pose)[0, 0]).numpy().astype(np.uint8) for pose in (start, goal, fitted)]
+    row = [(255 * draw(pose)[0, 0]).numpy().astype(np.uint8) for pose in (start, goal, fitted)]
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "edge_map.png"
     Image.fromarray(image_grid([row], labels=["start", "target", "fitted"])).save(file)

@@ -32,11 +32,11 @@ def main() -> None:
 
     graph = load_graph_model(run)
     puppets = Puppets(image_size=128, length=8, split="test")  # any size will do: the model resizes
-    pictures = torch.stack([puppets[i] for i in range(len(puppets))])
-    keypoints = graph.detect(pictures.float() / 255)  # (8, 10, 2), (x, y) in [-1, 1]
+    images = torch.stack([puppets[i] for i in range(len(puppets))])
+    keypoints = graph.detect(images.float() / 255)  # (8, 10, 2), (x, y) in [-1, 1]
     drawings = [
-        draw_graph(picture.permute(1, 2, 0).numpy(), points, graph.edge_weights.detach(), threshold=0.1)
-        for picture, points in zip(pictures, keypoints, strict=True)
+        draw_graph(image.permute(1, 2, 0).numpy(), points, graph.edge_weights.detach(), threshold=0.1)
+        for image, points in zip(images, keypoints, strict=True)
     ]
     file = options.out / "learn_and_detect.png"
     Image.fromarray(image_grid([drawings[:4], drawings[4:]])).save(file)

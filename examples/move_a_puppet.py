@@ -1,6 +1,6 @@
-"""Train a pose-transfer network on a graph of the embedded puppets, load it, and move one puppet by another's film.
+"""Train a pose-transfer network on a graph of the embedded puppets, load it, and move one puppet by another's video.
 
-A few steps on an untrained graph show how the parts go together; a film worth looking at takes `autolink-gen
+A few steps on an untrained graph show how the parts go together; a video worth looking at takes `autolink-gen
 learn-graph` and `autolink-gen train-transfer`.
 """
 

@@ -1,6 +1,6 @@
 """Train a GAN on a graph of the embedded puppets, load it, and move one keypoint while the style stays.
 
-A few steps on an untrained graph show how the parts go together; pictures worth looking at take `autolink-gen
+A few steps on an untrained graph show how the parts go together; images worth looking at take `autolink-gen
 learn-graph` and `autolink-gen train-gan`.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from autolink_gen import load_gan
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.config import GanRunConfig, ProgressConfig, RunLengthConfig
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig
@@ -40,9 +40,9 @@ def main() -> None:
     style = gan.style(torch.randn(1, 256), truncation=0.8)
     poses = gan.poses[:1].repeat(5, 1, 1)
     poses[:, 2, 0] += torch.linspace(-0.4, 0.4, 5)  # keypoint 2 walks from left to right
-    pictures = gan.paint(poses, style.expand(5, -1))  # (5, 3, 64, 64) in [0, 1]
+    images = gan.paint(poses, style.expand(5, -1))  # (5, 3, 64, 64) in [0, 1]
     file = options.out / "paint_on_a_graph.png"
-    write_picture(file, image_grid([list(to_uint8(pictures))]))
+    write_image(file, image_grid([list(to_uint8(images))]))
     print(f"wrote {file}: one style on five poses")
 
 

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from autolink_gen.common.files import BadFileError, expanded, reading
+from autolink_gen.common.files import BadFileError, expand_user, reading
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_what_is_in_words_already_and_what_the_user_does_pass() -> None:
 
 def test_the_home_of_nobody_is_one_line() -> None:
     with pytest.raises(ValueError, match="in full"):
-        expanded("~nobody-of-this-name/data")
-    assert str(expanded("pictures/~")) == "pictures/~"
+        expand_user("~nobody-of-this-name/data")
+    assert str(expand_user("pictures/~")) == "pictures/~"

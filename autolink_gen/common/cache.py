@@ -25,11 +25,11 @@ def cache_folder() -> Path:
 
     Raises ValueError for the home of a user whom the system does not know.
     """
-    named = os.environ.get(CACHE_VARIABLE)
+    setting = os.environ.get(CACHE_VARIABLE)
     try:
-        return Path(named).expanduser() if named else Path(user_cache_dir("autolink-gen"))
+        return Path(setting).expanduser() if setting else Path(user_cache_dir("autolink-gen"))
     except RuntimeError as problem:
-        where = f"{CACHE_VARIABLE} is {printable(named)}" if named else "there is no home for the cache"
+        where = f"{CACHE_VARIABLE} is {printable(setting)}" if setting else "there is no home for the cache"
         raise ValueError(f"{where}: {problem}; set {CACHE_VARIABLE} to a folder") from problem
 
 
@@ -44,7 +44,7 @@ def cache_subfolder(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def locked(name: str) -> Iterator[bool]:
+def cache_lock(name: str) -> Iterator[bool]:
     """Hold a lock of the cache, so that several processes fetch a file once.
 
     A killed process frees it. Gives whether the system can lock: Windows cannot, nor can some file systems. Raises
@@ -92,10 +92,10 @@ def clear_leftovers(path: Path, *, alone: bool) -> None:
 
     `alone`: a lock tells that nobody writes `path` now; else what is younger than a day stays.
     """
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.tmp")
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.tmp")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(OSError):  # another process was quicker, or Windows, where it is in use
                     if alone or time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY_S:
                         Path(entry).unlink()

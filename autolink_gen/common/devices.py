@@ -18,9 +18,9 @@ def best_precision(kind: str) -> str:
     """
     if kind == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, and not in every version
-    found = (getattr(torch.cpu, name, None) for name in tests)
-    return "bf16-mixed" if kind == "cpu" and any(test() for test in found if test is not None) else "32-true"
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, and not in every version
+    checks = (getattr(torch.cpu, name, None) for name in names)
+    return "bf16-mixed" if kind == "cpu" and any(test() for test in checks if test is not None) else "32-true"
 
 
 def usable_device(name: str) -> str:

@@ -54,8 +54,8 @@ def reason_of(error: BaseException) -> str:
         return "it asks for more memory than there is"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    if isinstance(told := getattr(error, "strerror", None), str):  # of the system's errors, and FFmpeg's
-        return told
+    if isinstance(message := getattr(error, "strerror", None), str):  # of the system's errors, and FFmpeg's
+        return message
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, ValueError) and "set_int_max_str_digits" in str(error):  # advice to programmers
         return "a number in it has too many digits"
@@ -65,7 +65,7 @@ def reason_of(error: BaseException) -> str:
     return shown(lines[0])
 
 
-def expanded(path: str | Path) -> Path:
+def expand_user(path: str | Path) -> Path:
     """The path with ~ expanded; ValueError for an unknown user's home."""
     try:
         return Path(path).expanduser()
@@ -80,7 +80,7 @@ def check_free(*paths: Path, overwrite: bool, option: str = "--out") -> None:
     nothing there is nothing to lose. ``option`` is the one that names another place. Call it before anything that
     takes long.
     """
-    taken = []
+    existing = []
     for path in paths:
         if is_stream(path):
             continue
@@ -89,12 +89,12 @@ def check_free(*paths: Path, overwrite: bool, option: str = "--out") -> None:
         if path.is_symlink() and Path(os.path.realpath(path)).is_symlink():
             raise ValueError(f"{path} is a link that leads to itself: remove it, or give another {option}")
         if path.is_file():
-            taken.append(path)
+            existing.append(path)
         else:
             _check_parent(path, option)
-    if taken and not overwrite:
-        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-        raise ValueError(f"{taken[0]} is there already{more}: give another {option}, or --overwrite to replace it")
+    if existing and not overwrite:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise ValueError(f"{existing[0]} is there already{more}: give another {option}, or --overwrite to replace it")
 
 
 def _check_parent(path: Path, option: str) -> None:
@@ -298,25 +298,25 @@ def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def write_picture(path: Path, picture: UInt8[np.ndarray, "H W 3"], *, follow_links: bool = True) -> None:
+def write_image(path: Path, pixels: UInt8[np.ndarray, "H W 3"], *, follow_links: bool = True) -> None:
     """Write an image, in the format that the name's ending says, as a :func:`whole` file.
 
     Raises ValueError for an ending that is no image's.
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"{path} must end in .png, .jpg or another picture's ending")
-    image = Image.fromarray(picture)
+        raise ValueError(f"{path} must end in .png, .jpg or another image's ending")
+    image = Image.fromarray(pixels)
     options = {"compress_level": 3} if kind == "PNG" else {}
-    with whole(path, check=partial(_check_picture, kind=kind), follow_links=follow_links) as temporary:
+    with whole(path, check=partial(_check_image, kind=kind), follow_links=follow_links) as temporary:
         image.save(temporary, format=kind, **options)
 
 
-def _check_picture(path: Path, *, kind: str) -> None:
+def _check_image(path: Path, *, kind: str) -> None:
     with Image.open(path, formats=(kind,)) as image:
         if kind == "PNG":
             try:
-                image.verify()  # has sums over all of it: no second copy of a large picture is needed
+                image.verify()  # has sums over all of it: no second copy of a large image is needed
             except SyntaxError as error:
                 raise OSError(str(error)) from error
         else:

@@ -122,14 +122,14 @@ class _Machine:
         """The last so many values, in their order."""
         if len(self.stack) < count:
             raise ValueError("it takes more from the stack than there is")
-        taken = self.stack[-count:]
+        values = self.stack[-count:]
         del self.stack[-count:]
-        return taken
+        return values
 
     def pop_mark(self) -> list[Any]:
         """The values since the last mark."""
-        taken, self.stack = self.stack, self.below.pop()
-        return taken
+        values, self.stack = self.stack, self.below.pop()
+        return values
 
     def mark(self) -> None:
         """Begin a group of values."""
@@ -143,10 +143,10 @@ class _Machine:
         else:
             self.pop_mark()
 
-    def call(self, maker: Any, arguments: Any, named: Any = None) -> None:
+    def call(self, maker: Any, arguments: Any, keywords: Any = None) -> None:
         """Note that something is to be made."""
         listed = list(arguments) if isinstance(arguments, tuple | list) else [arguments]
-        extra = [value for _, value in named.pairs] if isinstance(named, Pairs) else []
+        extra = [value for _, value in keywords.pairs] if isinstance(keywords, Pairs) else []
         self.stack.append(Call(maker, [*listed, *extra]))
 
     def build(self) -> None:
@@ -166,7 +166,7 @@ class _Machine:
         target = self.stack[-1]
         if not isinstance(target, Call | Pairs):
             raise ValueError(f"it puts items into a {type(target).__name__}")
-        target.pairs.extend(_paired(flat))
+        target.pairs.extend(_to_pairs(flat))
 
 
 def _list(value: Any) -> list[Any]:
@@ -175,11 +175,11 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _paired(flat: list[Any]) -> list[tuple[Any, Any]]:
+def _to_pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _named(words: Any) -> Name:
+def _to_name(words: Any) -> Name:
     """A name of module and object, given as two words or in one text."""
     module, name = words.split(" ", 1) if isinstance(words, str) else words
     if not isinstance(module, str) or not isinstance(name, str):
@@ -213,19 +213,19 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "TUPLE3": lambda machine, argument: machine.push(tuple(machine.pop(3))),
     "LIST": lambda machine, argument: machine.push(machine.pop_mark()),
     "FROZENSET": lambda machine, argument: machine.push(machine.pop_mark()),
-    "DICT": lambda machine, argument: machine.push(Pairs(_paired(machine.pop_mark()))),
+    "DICT": lambda machine, argument: machine.push(Pairs(_to_pairs(machine.pop_mark()))),
     "APPEND": lambda machine, argument: machine.extend(machine.pop(1)),
     "APPENDS": lambda machine, argument: machine.extend(machine.pop_mark()),
     "ADDITEMS": lambda machine, argument: machine.extend(machine.pop_mark()),
     "SETITEM": lambda machine, argument: machine.put(machine.pop(2)),
     "SETITEMS": lambda machine, argument: machine.put(machine.pop_mark()),
-    "GLOBAL": lambda machine, argument: machine.push(_named(argument)),
-    "STACK_GLOBAL": lambda machine, argument: machine.push(_named(machine.pop(2))),
+    "GLOBAL": lambda machine, argument: machine.push(_to_name(argument)),
+    "STACK_GLOBAL": lambda machine, argument: machine.push(_to_name(machine.pop(2))),
     "REDUCE": lambda machine, argument: machine.call(*machine.pop(2)),
     "NEWOBJ": lambda machine, argument: machine.call(*machine.pop(2)),
     "NEWOBJ_EX": lambda machine, argument: machine.call(*machine.pop(3)),
     "OBJ": lambda machine, argument: _obj(machine),
-    "INST": lambda machine, argument: machine.call(_named(argument), machine.pop_mark()),
+    "INST": lambda machine, argument: machine.call(_to_name(argument), machine.pop_mark()),
     "BUILD": lambda machine, argument: machine.build(),
     "PERSID": lambda machine, argument: machine.push(Persistent(argument)),
     "BINPERSID": lambda machine, argument: machine.push(Persistent(machine.pop(1)[0])),
@@ -239,13 +239,13 @@ def _obj(machine: _Machine) -> None:
 
 def walk(node: Any) -> Iterator[Any]:
     """A node and all that is in it; each object once."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     waiting = [node]
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
+        if id(node) in visited:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         yield node
         waiting += _inside(node)
 

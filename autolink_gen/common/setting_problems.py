@@ -24,11 +24,11 @@ _WORDS = {
 
 def problems_of(error: ValidationError, kind: type[Any]) -> str:
     """Each wrong setting of a configuration of a kind: its full key, its bound and the value it has."""
-    found = error.errors(include_url=False, include_context=False)
-    lines = [_problem(problem, kind) for problem in found[:_MOST]]
+    errors = error.errors(include_url=False, include_context=False)
+    lines = [_problem(problem, kind) for problem in errors[:_MOST]]
     while len(lines) > 1 and sum(map(len, lines)) > _MOST_CHARACTERS:
         lines.pop()
-    return "; ".join([*lines, *([f"and {len(found) - len(lines)} more"] if len(found) > len(lines) else [])])
+    return "; ".join([*lines, *([f"and {len(errors) - len(lines)} more"] if len(errors) > len(lines) else [])])
 
 
 def keys_of(kind: type[Any]) -> Iterator[str]:
@@ -42,14 +42,14 @@ def keys_of(kind: type[Any]) -> Iterator[str]:
 
 
 def _problem(problem: ErrorDetails, kind: type[Any]) -> str:
-    key = ".".join(shown(str(part)) for part in problem["loc"])
+    key = ".".join(shown(str(key_part)) for key_part in problem["loc"])
     if problem["type"] in ("unexpected_keyword_argument", "invalid_key"):
-        return _unknown(key, [str(part) for part in problem["loc"]], kind)
+        return _unknown(key, [str(key_part) for key_part in problem["loc"]], kind)
     if problem["type"] == "dataclass_type":
         return f"{key or 'a configuration'} is a group of settings, got {shown(problem['input'])}"
     message = problem["msg"]
-    for pydantics, ours in _WORDS.items():
-        message = message.replace(pydantics, ours)
+    for pydantics, text in _WORDS.items():
+        message = message.replace(pydantics, text)
     message = shown(message, most=400)
     if problem["type"] == "value_error" and not _is_setting(problem["loc"], kind):
         return f"{key}.{message}" if key else message  # a group's rule begins with the setting
@@ -62,14 +62,14 @@ def _unknown(key: str, path: list[str], kind: type[Any]) -> str:
     """That there is no such setting, those that it may stand for, and those that there are in its group."""
     known = [*keys_of(kind), *kind.__dataclass_fields__]
     near = difflib.get_close_matches(".".join(path)[:_LONGEST_KEY], known, n=3, cutoff=_ALIKE)
-    near += [one for one in known if one.rpartition(".")[2] == path[-1] and one not in near]
+    near += [key_name for key_name in known if key_name.rpartition(".")[2] == path[-1] and key_name not in near]
     group = kind
     for name in path[:-1]:
         group = group.__dataclass_fields__[name].type
-    within = "".join(f"{name}." for name in path[:-1])
-    there = ", ".join(within + name for name in group.__dataclass_fields__)
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"there is no setting {key}; there are {there}{meant}"
+    prefix = "".join(f"{name}." for name in path[:-1])
+    names_in_group = ", ".join(prefix + name for name in group.__dataclass_fields__)
+    suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"there is no setting {key}; there are {names_in_group}{suggestion}"
 
 
 def _is_setting(path: tuple[int | str, ...], kind: Any) -> bool:

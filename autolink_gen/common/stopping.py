@@ -49,7 +49,9 @@ def stopping() -> Iterator[None]:
 
     numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
     try:
-        previous = {one: signal.signal(one, stop) for one in numbers if signal.getsignal(one) is not signal.SIG_IGN}
+        previous = {
+            number: signal.signal(number, stop) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN
+        }
     except ValueError:  # not the main thread
         previous = {}
     try:

@@ -20,8 +20,8 @@ def _descriptor(path: Path) -> int | None:
     """The open descriptor a path stands for, if any; opening it by name could empty it."""
     if str(path) == "-":
         return _STDOUT
-    found = _DESCRIPTOR.fullmatch(str(path))
-    return None if found is None else {"stdout": _STDOUT, "stderr": 2}.get(found[1]) or int(found[2])
+    match = _DESCRIPTOR.fullmatch(str(path))
+    return None if match is None else {"stdout": _STDOUT, "stderr": 2}.get(match[1]) or int(match[2])
 
 
 def is_stream(path: Path) -> bool:

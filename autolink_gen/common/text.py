@@ -14,7 +14,10 @@ def printable(text: str, *, keep: str = "") -> str:
     r"""The text with control characters escaped, except those to ``keep``."""
     if text.isprintable():
         return text
-    return "".join(_escaped(one) if one not in keep and unicodedata.category(one) in _UNSAFE else one for one in text)
+    return "".join(
+        _escaped(character) if character not in keep and unicodedata.category(character) in _UNSAFE else character
+        for character in text
+    )
 
 
 def unicode_text(text: str) -> str:
@@ -48,7 +51,9 @@ def typed(path: object) -> str:
     text = f"./{path}" if str(path).startswith("-") else str(path)
     if printable(text) == text:
         return shlex.quote(text)
-    escaped = (one if one.isprintable() and one not in "'\\" else _in_bytes(one) for one in text)
+    escaped = (
+        character if character.isprintable() and character not in "'\\" else _in_bytes(character) for character in text
+    )
     return f"$'{''.join(escaped)}'"
 
 
@@ -79,7 +84,7 @@ def why_no_run_name(text: str) -> str:
     size = len(text.encode(errors="surrogateescape"))
     if text in ("", ".", "..") or "/" in text or "\0" in text:
         return f"{shown(text)!r} is no name of one folder: give a name alone, and its place by --out"
-    if text != text.rstrip(" .") or any(ord(one) < 32 for one in text):
+    if text != text.rstrip(" .") or any(ord(character) < 32 for character in text):
         return f"{shown(text)!r} has dots or blanks at its end, or control characters: leave them out"
     if size > MOST_NAME_BYTES:
         return f"{shown(text)} has {size} bytes: give a name of {MOST_NAME_BYTES} at most"
@@ -87,5 +92,5 @@ def why_no_run_name(text: str) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """ "1 picture", "2 pictures"."""
+    """ "1 image", "2 images"."""
     return f"{number} {thing}" + ("" if number == 1 else "s")

@@ -36,9 +36,9 @@ Makers = Mapping[str, Callable[[Call, Callable[[Any], Any]], Any]]
 
 
 class RefusedError(BadFileError):
-    """A file that wants more than tensors and plain containers; ``wanted`` is the name it asks for."""
+    """A file that wants more than tensors and plain containers; ``class_name`` is the name it asks for."""
 
-    wanted: str = ""
+    class_name: str = ""
 
 
 def read_torch_file(path: Path, *, remedy: str, makers: Makers | None = None) -> Any:
@@ -83,13 +83,13 @@ def _open_legacy(file: BinaryIO, size: int) -> tuple[Any, Callable[[str], bytes]
     content, keys = read_pickle(file), read_pickle(file)
     storages = (_storage(node) for node in walk(content) if isinstance(node, Persistent))
     dtypes = {key: dtype for key, dtype, _ in storages}
-    stored: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for key in keys:
         length = int.from_bytes(file.read(8), "little") * dtypes[key].itemsize
         if length > size - file.tell():
             raise ValueError("it is cut short")
-        stored[key] = file.read(length)
-    return content, stored.__getitem__
+        contents[key] = file.read(length)
+    return content, contents.__getitem__
 
 
 def _storage(node: Persistent) -> tuple[str, torch.dtype, int]:
@@ -107,16 +107,16 @@ class _Reader:
 
     def __init__(self, makers: Makers, path: Path, remedy: str, read: Callable[[str], bytes]) -> None:
         self.makers, self.path, self.remedy, self.read = makers, path, remedy, read
-        self.made: dict[int, Any] = {}
-        self.kept: list[Any] = []  # so that no other record gets the number of one that is known
+        self.objects: dict[int, Any] = {}
+        self.nodes: list[Any] = []  # so that no other record gets the number of one that is known
         self.storages: dict[str, Tensor] = {}
 
     def convert(self, node: Any) -> Any:
         """What a record stands for."""
-        if id(node) not in self.made:
-            self.kept.append(node)
-            self.made[id(node)] = self._convert(node)
-        return self.made[id(node)]
+        if id(node) not in self.objects:
+            self.nodes.append(node)
+            self.objects[id(node)] = self._convert(node)
+        return self.objects[id(node)]
 
     def _convert(self, node: Any) -> Any:
         if isinstance(node, Pairs):
@@ -134,7 +134,7 @@ class _Reader:
         error = RefusedError(
             f"{self.path} is refused: it wants more than tensors and plain containers ({shown(name)}); {self.remedy}"
         )
-        error.wanted = name
+        error.class_name = name
         raise error
 
     def _numbers(self, key: str, dtype: torch.dtype, numel: int) -> Tensor:
@@ -156,7 +156,7 @@ def to_dict(pairs: list[tuple[Any, Any]], convert: Callable[[Any], Any]) -> dict
 
 
 def _tensor(call: Call, convert: Callable[[Any], Any]) -> Tensor:
-    numbers, start, size, stride = (convert(part) for part in call.arguments[:4])
+    numbers, start, size, stride = (convert(argument) for argument in call.arguments[:4])
     sides = (*size, *stride, start)
     if not all(type(number) is int and 0 <= number < 2**62 for number in sides) or len(size) != len(stride):
         raise ValueError("the shape of a tensor is none")

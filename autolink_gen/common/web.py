@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from autolink_gen.common.files import reason_of, whole
 from autolink_gen.common.text import printable, shown
-from autolink_gen.common.web_pauses import QUICK_TRIES, TRIES, asked_pause_s, is_passing, pause_s
+from autolink_gen.common.web_pauses import QUICK_TRIES, TRIES, is_passing, pause_s, retry_after_s
 
 logger = logging.getLogger(__name__)
 _LONG_S = 2.0  # a person should know what is waited for
@@ -45,9 +45,9 @@ class FetchError(Exception):
 class _CutError(Exception):
     """A transfer that broke off and may be retried, `tries` times in all."""
 
-    def __init__(self, reason: str, *, tries: int = TRIES, asked_s: float = 0.0) -> None:
+    def __init__(self, reason: str, *, tries: int = TRIES, requested_s: float = 0.0) -> None:
         super().__init__(reason)
-        self.tries, self.asked_s = tries, asked_s
+        self.tries, self.requested_s = tries, requested_s
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Address:
     authorization: str | None = field(default=None, repr=False)
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """The address as messages show it: without user and password, and without the query, which may sign it."""
         place, mark, _ = self.url.partition("?")
         return shown(place) + (f"{mark}..." if mark else "")
@@ -75,20 +75,26 @@ class Limit:
 def address_of(text: str) -> Address:
     """The address that a text names; ValueError, which shows no password, where it is no http or https address."""
     try:
-        parts = urlsplit(text.strip())
-        port = f":{parts.port}" if parts.port else ""
-        host, user, password = (parts.hostname or "").encode("idna").decode(), parts.username, parts.password
-        path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))
+        split_url = urlsplit(text.strip())
+        port = f":{split_url.port}" if split_url.port else ""
+        host, user, password = (
+            (split_url.hostname or "").encode("idna").decode(),
+            split_url.username,
+            split_url.password,
+        )
+        path, query = (quote(component, safe=string.punctuation) for component in (split_url.path, split_url.query))
     except ValueError as error:
         raise ValueError("an address is not written as one; check its spelling") from error
-    if parts.scheme not in _PORTS or not host:
-        raise ValueError(f"an address begins with http:// or https:// and a host, not with {shown(parts.scheme + ':')}")
+    if split_url.scheme not in _PORTS or not host:
+        raise ValueError(
+            f"an address begins with http:// or https:// and a host, not with {shown(split_url.scheme + ':')}"
+        )
     login = None
     if user is not None or password is not None:
         pair = f"{unquote(user or '')}:{unquote(password or '')}"
         login = f"Basic {base64.b64encode(pair.encode()).decode()}"
     host = f"[{host}]" if ":" in host else host
-    return Address(urlunsplit((parts.scheme, host + port, path, query, "")), login)
+    return Address(urlunsplit((split_url.scheme, host + port, path, query, "")), login)
 
 
 def may_lead(old: str, new: str) -> bool:
@@ -100,7 +106,7 @@ def may_lead(old: str, new: str) -> bool:
 def same_host(old: str, new: str) -> bool:
     """Whether what is told to one address may be told to another: one host and port, or its https in http's place."""
     before, after = urlsplit(old), urlsplit(new)
-    ports = [part.port or _PORTS.get(part.scheme) for part in (before, after)]
+    ports = [url.port or _PORTS.get(url.scheme) for url in (before, after)]
     upgraded = (before.scheme, after.scheme) == ("http", "https") and ports == [80, 443]
     return before.hostname == after.hostname and (upgraded or (before.scheme == after.scheme and ports[0] == ports[1]))
 
@@ -124,16 +130,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         try:
             new = address_of(newurl)
         except ValueError as error:
-            raise FetchError(f"cannot fetch {Address(old).shown}: it leads to no http or https address") from error
+            raise FetchError(f"cannot fetch {Address(old).label}: it leads to no http or https address") from error
         if not may_lead(old, new.url):
             raise FetchError(
-                f"cannot fetch {Address(old).shown}: it leads from https to {new.shown}, where anybody between may "
+                f"cannot fetch {Address(old).label}: it leads from https to {new.label}, where anybody between may "
                 "change it; give an address that stays with https"
             )
-        kept = {name: value for name, value in req.headers.items() if name.lower() != "proxy-authorization"}
+        kept_headers = {name: value for name, value in req.headers.items() if name.lower() != "proxy-authorization"}
         if not same_host(old, new.url):
-            kept = {name: value for name, value in kept.items() if name.lower() != "authorization"}
-        return urllib.request.Request(new.url, headers=kept, origin_req_host=req.origin_req_host, unverifiable=True)
+            kept_headers = {name: value for name, value in kept_headers.items() if name.lower() != "authorization"}
+        return urllib.request.Request(
+            new.url, headers=kept_headers, origin_req_host=req.origin_req_host, unverifiable=True
+        )
 
 
 def make_opener(
@@ -202,21 +210,21 @@ def download(
         delay=1 if progress is None else 0,
         disable=None if progress is None else not progress,
     ) as bar:
-        tried, most = 0, 0
+        num_tries, most_bytes = 0, 0
         while True:
             try:
                 return _receive(opener or make_opener(), address, file, headers=headers, limit=limit, bar=bar)
             except _CutError as error:
-                tried = 1 if file.tell() >= most + _MUCH_NEW else tried + 1
-                most = max(most, file.tell())
-                if tried >= error.tries:
+                num_tries = 1 if file.tell() >= most_bytes + _MUCH_NEW else num_tries + 1
+                most_bytes = max(most_bytes, file.tell())
+                if num_tries >= error.tries:
                     raise FetchError(
-                        f"cannot fetch {address.shown}: {error}; check the address and the connection, then repeat "
+                        f"cannot fetch {address.label}: {error}; check the address and the connection, then repeat "
                         "the command"
                     ) from error
-                wait_s = pause_s(tried, error.asked_s)
+                wait_s = pause_s(num_tries, error.requested_s)
                 level = logging.WARNING if wait_s >= _LONG_S else logging.INFO
-                logger.log(level, "%s: %s; asked again in %g s", address.shown, error, wait_s)
+                logger.log(level, "%s: %s; asked again in %g s", address.label, error, wait_s)
                 time.sleep(wait_s)
 
 
@@ -230,27 +238,27 @@ def _receive(
     bar: tqdm,
 ) -> str:
     """Append what the file lacks, or write all of it where the server cannot send a part or has changed it."""
-    have = file.tell()
+    num_bytes = file.tell()
     headers.pop("Range", None)
-    if have and "If-Range" in headers:
-        headers["Range"] = f"bytes={have}-"
+    if num_bytes and "If-Range" in headers:
+        headers["Range"] = f"bytes={num_bytes}-"
     with _answer(opener, address, headers) as answer:
-        if not _is_rest(answer, have, headers):
-            have = 0
+        if not _is_rest(answer, num_bytes, headers):
+            num_bytes = 0
             file.seek(0)
             file.truncate()
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
             headers |= {"If-Range": version} if version else {}
-        whole = None if answer.length is None else have + answer.length
-        _check_size(address, whole or 0, limit)
-        bar.reset(whole)
-        bar.update(have)
+        total_bytes = None if answer.length is None else num_bytes + answer.length
+        _check_size(address, total_bytes or 0, limit)
+        bar.reset(total_bytes)
+        bar.update(num_bytes)
         while block := _read(answer):
             _check_size(address, file.tell() + len(block), limit)
             file.write(block)
             bar.update(len(block))
-        if whole is not None and file.tell() < whole:  # `read` with a number does not tell
-            raise _CutError(f"the connection was closed after {file.tell():,} of {whole:,} bytes")
+        if total_bytes is not None and file.tell() < total_bytes:  # `read` with a number does not tell
+            raise _CutError(f"the connection was closed after {file.tell():,} of {total_bytes:,} bytes")
         return answer.url
 
 
@@ -265,36 +273,38 @@ def _answer(
         raise
     except urllib.error.HTTPError as error:
         error.close()
-        raise _refused(address, error, headers) from error
+        raise _error_of_status(address, error, headers) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise FetchError(
-                f"cannot fetch {address.shown}: {_said(error.reason)}; check the address and the clock, or name the "
-                "certificates to trust in SSL_CERT_FILE"
+                f"cannot fetch {address.label}: {_reason_text(error.reason)}; check the address and the clock, or name "
+                "the certificates to trust in SSL_CERT_FILE"
             ) from error
         passes = isinstance(error.reason, TimeoutError | ConnectionResetError | ssl.SSLError)
-        raise _CutError(_said(error.reason), tries=TRIES if passes else QUICK_TRIES) from error
+        raise _CutError(_reason_text(error.reason), tries=TRIES if passes else QUICK_TRIES) from error
     except (http.client.InvalidURL, ValueError) as error:  # whose words may hold a proxy's password
         raise FetchError(
-            f"cannot fetch {address.shown}: it, or the address of the proxy, is not written as one; check the address "
+            f"cannot fetch {address.label}: it, or the address of the proxy, is not written as one; check the address "
             "and the proxy"
         ) from error
     except (http.client.HTTPException, OSError) as error:
         raise _CutError(reason_of(error)) from error
 
 
-def _refused(address: Address, error: urllib.error.HTTPError, headers: dict[str, str]) -> FetchError | _CutError:
+def _error_of_status(
+    address: Address, error: urllib.error.HTTPError, headers: dict[str, str]
+) -> FetchError | _CutError:
     """What an answer other than the file means: to ask again, or that there is no use."""
-    said = f"the server answers {error.code} {reason_of(ValueError(error.reason))}"
+    reason = f"the server answers {error.code} {reason_of(ValueError(error.reason))}"
     if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and "Range" in headers:
         headers.pop("If-Range", None)  # it has changed: asked for the whole next time
-        return _CutError(said)
+        return _CutError(reason)
     if is_passing(error.code):
-        return _CutError(said, asked_s=asked_pause_s(error.headers.get("Retry-After")))
-    return FetchError(f"cannot fetch {address.shown}: {said}; {_REMEDIES.get(error.code, 'check the address')}")
+        return _CutError(reason, requested_s=retry_after_s(error.headers.get("Retry-After")))
+    return FetchError(f"cannot fetch {address.label}: {reason}; {_REMEDIES.get(error.code, 'check the address')}")
 
 
-def _said(reason: object) -> str:
+def _reason_text(reason: object) -> str:
     return reason_of(reason) if isinstance(reason, BaseException) else shown(reason)
 
 
@@ -305,20 +315,20 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
         raise _CutError(reason_of(error)) from error
 
 
-def _is_rest(answer: http.client.HTTPResponse, have: int, headers: dict[str, str]) -> bool:
+def _is_rest(answer: http.client.HTTPResponse, num_bytes: int, headers: dict[str, str]) -> bool:
     """Whether the answer is the rest after `have` bytes, as asked, rather than the whole."""
     if answer.status == http.client.OK:
         return False
     if answer.status != http.client.PARTIAL_CONTENT:
         raise FetchError(
-            f"cannot fetch {Address(answer.url).shown}: the server answers {answer.status} in the place of a file; "
+            f"cannot fetch {Address(answer.url).label}: the server answers {answer.status} in the place of a file; "
             "check the address"
         )
-    part = _PART.fullmatch(answer.headers.get("Content-Range") or "")
-    if part and "Range" in headers:
-        first, last = int(part[1]), int(part[2])
-        ends = part[3] == "*" or last + 1 == int(part[3])
-        if first == have and ends and answer.length in (None, last + 1 - first):
+    match = _PART.fullmatch(answer.headers.get("Content-Range") or "")
+    if match and "Range" in headers:
+        first, last = int(match[1]), int(match[2])
+        ends = match[3] == "*" or last + 1 == int(match[3])
+        if first == num_bytes and ends and answer.length in (None, last + 1 - first):
             return True
     headers.pop("If-Range", None)  # such a server is asked for the whole next time
     raise _CutError("the server sends another part than it was asked for")
@@ -327,6 +337,6 @@ def _is_rest(answer: http.client.HTTPResponse, have: int, headers: dict[str, str
 def _check_size(address: Address, size_bytes: int, limit: Limit) -> None:
     if size_bytes > limit.most_bytes:
         raise FetchError(
-            f"cannot fetch {address.shown}: it is larger than {limit.most_bytes:,} bytes, the most that is fetched; "
+            f"cannot fetch {address.label}: it is larger than {limit.most_bytes:,} bytes, the most that is fetched; "
             f"{limit.remedy}"
         )

@@ -15,7 +15,7 @@ def is_passing(status: int) -> bool:
     return status in _BUSY or 500 <= status < 600
 
 
-def asked_pause_s(retry_after: str | None) -> float:
+def retry_after_s(retry_after: str | None) -> float:
     """How many seconds a server asks to wait by its header Retry-After, a number or a date; 0 where it does not."""
     text = (retry_after or "").strip()[:100]
     if text.isascii() and text.isdigit():
@@ -26,6 +26,6 @@ def asked_pause_s(retry_after: str | None) -> float:
         return 0.0
 
 
-def pause_s(tried: int, asked_s: float) -> float:
+def pause_s(num_tries: int, requested_s: float) -> float:
     """How long to wait after so many tries: longer each time, or as long as the server asks, within bounds."""
-    return min(MAX_PAUSE_S, max(asked_s, PAUSES_S[min(tried, len(PAUSES_S)) - 1]))
+    return min(MAX_PAUSE_S, max(requested_s, PAUSES_S[min(num_tries, len(PAUSES_S)) - 1]))

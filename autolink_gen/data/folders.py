@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.common.text import shown
 
 NaturalKey = tuple[tuple[tuple[str | tuple[int, str], ...], str], ...]
@@ -74,7 +74,7 @@ def is_image(path: Path) -> bool:
 
 def check_folder(folder: str | Path) -> Path:
     """The folder as a path; ValueError when it is missing or is a file."""
-    folder = expanded(folder)
+    folder = expand_user(folder)
     if folder.is_dir():
         return folder
     if folder.exists():

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.common.text import printable, typed
 from autolink_gen.common.tolerance import MAX_BAD_SHARE, Tolerance
 from autolink_gen.data.folders import split_images
@@ -146,7 +146,7 @@ class ImageFolder(CachedImages):
         cache_bytes: int = CACHE_BYTES,
         max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
-        self.folder = expanded(folder)
+        self.folder = expand_user(folder)
         self.paths, others = split_images(self.folder)
         self.listing = image_listing(self.folder, len(self.paths), others)
         super().__init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from autolink_gen.common.files import BadFileError, expanded, reading
+from autolink_gen.common.files import BadFileError, expand_user, reading
 from autolink_gen.common.text import from_cell, shown
 from autolink_gen.data.folders import check_folder
 from autolink_gen.data.inner_names import inner_name
@@ -52,7 +52,7 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
         ValueError: the file is missing or has no rows, columns are missing or come twice, a value is no number or no
             fraction, an image comes twice, or its name leads out of the images' folder.
     """
-    path = expanded(path)
+    path = expand_user(path)
     table = _read_table(path)
     points = table.values[:, : 2 * table.num_points].reshape(-1, table.num_points, 2).copy()
     unlabelled = (np.isnan(points) | (points == -1)).any(axis=2)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.data.published.sets import PUPPETS, SETS
 from autolink_gen.data.shards.names import is_address, is_shards, is_there
 from autolink_gen.data.sources.base import Source
@@ -46,6 +46,6 @@ def _names(data: str | Path) -> list[str]:
 def _existing_path(data: str | Path) -> Path | None:
     """The path that `data` names; None where it is the name of a set, or nothing is there."""
     text = str(data)
-    path = expanded(text)
+    path = expand_user(text)
     looks_like_path = isinstance(data, Path) or any(mark in text for mark in ("/", os.sep)) or text[:1] in ".~"
     return path if not is_address(text) and path.exists() and (looks_like_path or text not in SETS) else None

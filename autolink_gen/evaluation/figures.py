@@ -13,7 +13,7 @@ from torch import Tensor
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.common.devices import best_device
-from autolink_gen.common.files import check_free, write_picture
+from autolink_gen.common.files import check_free, write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.evaluation.settings import EvaluationSettings
 from autolink_gen.models.autolink import AutoLink
@@ -91,7 +91,7 @@ def draw_grid(
     for indices in progress(batches, len(batches), "figure"):
         batch = torch.stack([images[index] for index in indices]).float() / 255
         tiles += _overlays(graph, batch, look)
-    write_picture(file, image_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
+    write_image(file, image_grid([tiles[i : i + cols] for i in range(0, len(tiles), cols)], padding=2))
     return GridReport(run_folder, source.text, len(tiles), file)
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import without_text
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.common.progress import Progress
 from autolink_gen.evaluation.fid import Extractor, inception_features, spread_batches, vgg16_features
 from autolink_gen.evaluation.gan import GanScores, Structure, evaluate_gan
@@ -103,7 +103,7 @@ def evaluate_gan_run(
     report = GanEvaluation(model=str(run.path), data=source.text, notes=(note,), gan=scores)
     files.write_scores(report)
     if (file := files.place("picture")) is not None:
-        write_picture(file, _grid(gan, real))
+        write_image(file, _grid(gan, real))
         files.written.append((file, "above real images with their graph, below a row a style on their poses"))
     return replace(report, files=tuple(files.written))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import load_graph_model
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.common.progress import Progress
 from autolink_gen.common.text import counted
 from autolink_gen.data.held_out import open_people
@@ -261,10 +261,10 @@ def _write_regressor(graph: AutoLink, scored: _LabelledScores, files: ResultFile
 
 def _write_images(graph: AutoLink, predictions: Predictions, files: ResultFiles) -> None:
     if (file := files.place("picture")) is not None:
-        write_picture(file, best_and_worst(predictions, graph.edge_weights))
+        write_image(file, best_and_worst(predictions, graph.edge_weights))
         files.written.append((file, "the best and the worst (green: true, red: predicted), and their graphs"))
         graphs = graphs_beside(file)
-        write_picture(graphs, spread_graphs(predictions, graph.edge_weights))
+        write_image(graphs, spread_graphs(predictions, graph.edge_weights))
         files.written.append((graphs, "the graph on an even choice of the test images"))
 
 

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import ClusterChoice, without_clusters, without_text
-from autolink_gen.common.files import check_free, no_space, reason_of, write_picture
+from autolink_gen.common.files import check_free, no_space, reason_of, write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted, printable
 from autolink_gen.data.video.animated_images import is_animated
@@ -251,7 +251,7 @@ class FileDetector:
                 check_found(detection.keypoints_px, name=self.model_name)
                 landmarks = self._landmarks(detection)
                 if self.out is not None:
-                    write_picture(self.out / overlays[detection.source.file], self._draw_overlay(detection, landmarks))
+                    write_image(self.out / overlays[detection.source.file], self._draw_overlay(detection, landmarks))
                     self.num_overlays += 1
                 self.tables.add(detection, landmarks)
                 self.tables.end_file()

@@ -16,7 +16,7 @@ from autolink_gen.common.text import typed
 
 _KIND = "autolink-gen landmark regressor"
 _ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
-_SURENESS_POWER = 4  # the inverse of the square of a heatmap's variance: chosen on persons held out, and on puppets
+_SURENESS_POWER = 4  # the inverse of the square of a heatmap's variance: chosen on people held out, and on puppets
 _LEAST_WIDTH = 0.02  # of a heatmap, in units of [-1, 1]: narrower ones are as sure
 _REACH = 0.1  # of the image's size: keypoints so near to a landmark lead it where no more is known
 FACE_NAMES = {

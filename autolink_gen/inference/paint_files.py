@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted
 from autolink_gen.data.images import fit_square, read_image
@@ -193,7 +193,7 @@ class _Painter:
         *rows, [grid] = files
         for row, style in zip(rows, self.styles, strict=True):
             for file, image in zip(row, self._paint(keypoints, style), strict=True):
-                write_picture(file, image)
+                write_image(file, image)
         line = f"wrote {counted(len(poses) * len(self.names), 'image')} to {grid.parent}"
         report = self.grid(poses, grid, layout="rows=seeds,cols=poses")
         return PaintingReport((*(file for row in rows for file in row), grid), (line, *report.lines))
@@ -209,7 +209,7 @@ class _Painter:
             grid = image_grid(rows, labels=poses_by, names=styles_by)
         else:
             grid = image_grid(columns, labels=styles_by, names=poses_by)
-        write_picture(file, grid)
+        write_image(file, grid)
         what = " before and after the change" if self.edits else ""
         line = f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}"
         return PaintingReport((file,), (line,))

@@ -136,7 +136,7 @@ def transfer_video(
     """Write what the source looks like when it moves as the driver does, at the driver's rate and length.
 
     Of a source video ``source_frames`` frames, evenly spread, lend their appearance, the nearest in pose each time.
-    ``sound`` names the file whose sound, from ``sound_start_s`` on, is laid under it. A driver that is an image
+    ``audio`` names the file whose audio, from ``audio_start_s`` on, is laid under it. A driver that is an image
     gives an image, a name without an ending a folder of them. What was made before a driver broke off stays, and
     the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
     """

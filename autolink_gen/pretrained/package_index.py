@@ -51,7 +51,7 @@ class _Link:
     sha256: str | None
 
 
-def fetch_published(wanted: Requirement, target: Path, *, progress: bool) -> None:
+def fetch_published(requirement: Requirement, target: Path, *, progress: bool) -> None:
     """Write the archive into `target`, which must not exist, once its sha256 is the wanted one.
 
     Raises ValueError that says what each of the places answered that pip's settings name; nothing stays then.
@@ -62,76 +62,78 @@ def fetch_published(wanted: Requirement, target: Path, *, progress: bool) -> Non
     answers = [] if settings.places else ["pip names no index"]
     for place in settings.places:
         try:
-            _take(place, wanted, target, settings=settings, progress=progress)
+            _take(place, requirement, target, settings=settings, progress=progress)
         except (ValueError, FetchError) as problem:
-            answers.append(f"{_shown(place)}: {problem}")
+            answers.append(f"{_public_place(place)}: {problem}")
         except OSError as problem:
-            answers.append(f"{_shown(place)}: {reason_of(problem)}")
+            answers.append(f"{_public_place(place)}: {reason_of(problem)}")
         else:
-            logger.debug("%s is from %s", wanted.pinned, _shown(place))
+            logger.debug("%s is from %s", requirement.specifier, _public_place(place))
             return
         target.unlink(missing_ok=True)
     raise ValueError("; ".join(answers))
 
 
-def check_archive(path: Path, wanted: Requirement) -> None:
+def check_archive(path: Path, requirement: Requirement) -> None:
     """ValueError unless the file has the wanted sha256."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(_BLOCK):
             digest.update(block)
-    if digest.hexdigest() != wanted.sha256:
-        raise ValueError(f"what came has sha256 {digest.hexdigest()}, but {wanted.pinned} has {wanted.sha256}")
+    if digest.hexdigest() != requirement.sha256:
+        raise ValueError(
+            f"what came has sha256 {digest.hexdigest()}, but {requirement.specifier} has {requirement.sha256}"
+        )
 
 
-def _take(place: str, wanted: Requirement, target: Path, *, settings: PipSettings, progress: bool) -> None:
+def _take(place: str, requirement: Requirement, target: Path, *, settings: PipSettings, progress: bool) -> None:
     """Write the archive that one place has into `target`, and check it."""
     with target.open("xb") as file:
         if place.lower().startswith(("http:", "https:")):
-            _from_server(address_of(place), wanted, file, settings=settings, progress=progress)
+            _from_server(address_of(place), requirement, file, settings=settings, progress=progress)
         else:
-            _from_folder(_folder(place), wanted, file, settings=settings, progress=progress)
-    check_archive(target, wanted)
+            _from_folder(_folder(place), requirement, file, settings=settings, progress=progress)
+    check_archive(target, requirement)
 
 
 def _from_server(
-    index: Address, wanted: Requirement, file: BufferedIOBase, *, settings: PipSettings, progress: bool
+    index: Address, requirement: Requirement, file: BufferedIOBase, *, settings: PipSettings, progress: bool
 ) -> None:
     opener = _opener(settings)
     page = BytesIO()
-    asked = Address(f"{index.url.rstrip('/')}/{wanted.project}/", index.authorization)
+    page_address = Address(f"{index.url.rstrip('/')}/{requirement.project}/", index.authorization)
     limit = Limit(MOST_PAGE_BYTES, "it is no page of an index")
-    came_from = download(asked, page, limit=limit, opener=opener, accept=_ACCEPT, progress=False)
-    link = _link(page.getvalue(), came_from, wanted)
-    _load(link, came_from, wanted, file, login=asked, opener=opener, progress=progress)
+    final_url = download(page_address, page, limit=limit, opener=opener, accept=_ACCEPT, progress=False)
+    link = _link(page.getvalue(), final_url, requirement)
+    _load(link, final_url, requirement, file, login=page_address, opener=opener, progress=progress)
 
 
 def _from_folder(
-    folder: Path, wanted: Requirement, file: BufferedIOBase, *, settings: PipSettings, progress: bool
+    folder: Path, requirement: Requirement, file: BufferedIOBase, *, settings: PipSettings, progress: bool
 ) -> None:
     """Out of a folder of archives, or one of a folder for each project with archives or a page."""
-    inside = folder / wanted.project
-    for name in (one / name for one in (folder, inside) for name in _names(wanted)):
+    subfolder = folder / requirement.project
+    for name in (parent / name for parent in (folder, subfolder) for name in _names(requirement)):
         if name.is_file():
-            _copy(name, wanted, file, progress=progress)
+            _copy(name, requirement, file, progress=progress)
             return
-    page = inside / "index.html"
+    page = subfolder / "index.html"
     if not page.is_file():
-        raise ValueError(f"it has no {_names(wanted)[0]}")
+        raise ValueError(f"it has no {_names(requirement)[0]}")
     with page.open("rb") as content:
         data = content.read(MOST_PAGE_BYTES + 1)
     base = page.resolve().as_uri()
-    link = _link(data[:MOST_PAGE_BYTES], base, wanted)
+    link = _link(data[:MOST_PAGE_BYTES], base, requirement)
     if urlsplit(link.url).scheme == "file":
-        _copy(_folder(link.url), wanted, file, progress=progress)
+        _copy(_folder(link.url), requirement, file, progress=progress)
     else:
-        _load(link, link.url, wanted, file, login=None, opener=_opener(settings), progress=progress)
+        _load(link, link.url, requirement, file, login=None, opener=_opener(settings), progress=progress)
 
 
 def _load(
     link: _Link,
     page: str,
-    wanted: Requirement,
+    requirement: Requirement,
     file: BufferedIOBase,
     *,
     login: Address | None,
@@ -139,34 +141,34 @@ def _load(
     progress: bool,
 ) -> None:
     """Write what a link on a page leads to; the index's password goes to the index's host alone."""
-    found = address_of(link.url)
-    if not may_lead(page, found.url):
-        raise ValueError(f"its page leads from https to {found.shown}, where anybody between may change it")
-    authorization = found.authorization
-    if login is not None and same_host(login.url, found.url):
+    address = address_of(link.url)
+    if not may_lead(page, address.url):
+        raise ValueError(f"its page leads from https to {address.label}, where anybody between may change it")
+    authorization = address.authorization
+    if login is not None and same_host(login.url, address.url):
         authorization = authorization or login.authorization
-    limit = Limit(wanted.size_bytes, f"it is not the published {wanted.pinned}")
-    download(Address(found.url, authorization), file, limit=limit, opener=opener, progress=progress)
+    limit = Limit(requirement.size_bytes, f"it is not the published {requirement.specifier}")
+    download(Address(address.url, authorization), file, limit=limit, opener=opener, progress=progress)
 
 
-def _link(page: bytes, base: str, wanted: Requirement) -> _Link:
+def _link(page: bytes, base: str, requirement: Requirement) -> _Link:
     """The link to the wanted archive on a project's page; ValueError where it has none, or one to other bytes."""
     with reading("its page", "page of a package index", remedy="ask whoever keeps it"):
-        listed = list(_json_links(page) if page.lstrip().startswith(b"{") else _html_links(page))
-        links = [_Link(urljoin(base, urldefrag(one.url).url), one.sha256) for one in listed]
-        links = [one for one in links if file_name(one.url) in _names(wanted)]
+        page_links = list(_json_links(page) if page.lstrip().startswith(b"{") else _html_links(page))
+        links = [_Link(urljoin(base, urldefrag(link.url).url), link.sha256) for link in page_links]
+        links = [link for link in links if file_name(link.url) in _names(requirement)]
     if not links:
-        raise ValueError(f"its page of {wanted.project} has no {_names(wanted)[0]}")
-    fitting = [one for one in links if one.sha256 in (None, wanted.sha256)]
-    if not fitting:
-        raise ValueError(f"its {wanted.pinned} has sha256 {shown(links[0].sha256)}, not {wanted.sha256}")
-    return fitting[0]
+        raise ValueError(f"its page of {requirement.project} has no {_names(requirement)[0]}")
+    matching = [link for link in links if link.sha256 in (None, requirement.sha256)]
+    if not matching:
+        raise ValueError(f"its {requirement.specifier} has sha256 {shown(links[0].sha256)}, not {requirement.sha256}")
+    return matching[0]
 
 
 def _json_links(page: bytes) -> Iterator[_Link]:
-    for one in json.loads(page)["files"]:
-        digest = one.get("hashes", {}).get("sha256")
-        yield _Link(str(one["url"]), None if digest is None else str(digest).lower())
+    for entry in json.loads(page)["files"]:
+        digest = entry.get("hashes", {}).get("sha256")
+        yield _Link(str(entry["url"]), None if digest is None else str(digest).lower())
 
 
 def _html_links(page: bytes) -> Iterator[_Link]:
@@ -178,18 +180,22 @@ def _html_links(page: bytes) -> Iterator[_Link]:
             yield _Link(url, digest.lower() if name == "sha256" else None)
 
 
-def _names(wanted: Requirement) -> tuple[str, str]:
-    ending = f"-{wanted.version}.tar.gz"
-    return wanted.project.replace("-", "_") + ending, wanted.project + ending
+def _names(requirement: Requirement) -> tuple[str, str]:
+    ending = f"-{requirement.version}.tar.gz"
+    return requirement.project.replace("-", "_") + ending, requirement.project + ending
 
 
-def _copy(path: Path, wanted: Requirement, file: BufferedIOBase, *, progress: bool) -> None:
-    if path.stat().st_size != wanted.size_bytes:
-        raise ValueError(f"{printable(str(path))} has not the {wanted.size_bytes:,} bytes of {wanted.pinned}")
+def _copy(path: Path, requirement: Requirement, file: BufferedIOBase, *, progress: bool) -> None:
+    if path.stat().st_size != requirement.size_bytes:
+        raise ValueError(
+            f"{printable(str(path))} has not the {requirement.size_bytes:,} bytes of {requirement.specifier}"
+        )
     title = printable(path.name)
     with (
         path.open("rb") as source,
-        tqdm(total=wanted.size_bytes, desc=title, unit="B", unit_scale=True, disable=not progress, leave=False) as bar,
+        tqdm(
+            total=requirement.size_bytes, desc=title, unit="B", unit_scale=True, disable=not progress, leave=False
+        ) as bar,
     ):
         while block := source.read(_BLOCK):
             file.write(block)
@@ -225,7 +231,7 @@ def _context(certificates: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(place))
 
 
-def _shown(place: str) -> str:
+def _public_place(place: str) -> str:
     """A place as messages show it, without user, password and query."""
     if "://" not in place:
         return printable(place)

@@ -55,26 +55,26 @@ class Requirement:
     size_bytes: int
 
     @property
-    def pinned(self) -> str:
+    def specifier(self) -> str:
         """How pip writes it: project==version."""
         return f"{self.project}=={self.version}"
 
 
 def pip_settings() -> PipSettings:
     """What the environment and pip's configuration say; pip's own index where they name none."""
-    told = _configured()
+    options = _read_configuration()
     indexes, more_certificates = [], None
-    if told.get("no-index", "").lower() not in ("1", "true", "yes", "on"):
-        indexes = [*told.get("index-url", "").split()[:1], *told.get("extra-index-url", "").split()]
-        if not told.get("index-url"):
-            usual, more_certificates = _defaults()
-            indexes = [*([usual] if usual else []), *indexes]
-    places = [*told.get("find-links", "").split(), *indexes]
+    if options.get("no-index", "").lower() not in ("1", "true", "yes", "on"):
+        indexes = [*options.get("index-url", "").split()[:1], *options.get("extra-index-url", "").split()]
+        if not options.get("index-url"):
+            default_index, more_certificates = _defaults()
+            indexes = [*([default_index] if default_index else []), *indexes]
+    places = [*options.get("find-links", "").split(), *indexes]
     return PipSettings(
         places=tuple(sorted(dict.fromkeys(places), key=_is_remote)),
-        certificates=told.get("cert") or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"),
+        certificates=options.get("cert") or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"),
         more_certificates=more_certificates,
-        proxy=told.get("proxy"),
+        proxy=options.get("proxy"),
     )
 
 
@@ -82,7 +82,7 @@ def _is_remote(place: str) -> bool:
     return place.lower().startswith(("http:", "https:"))
 
 
-def _configured() -> dict[str, str]:
+def _read_configuration() -> dict[str, str]:
     """The settings of pip's files, and the environment's, which go before them."""
     sections: dict[str, dict[str, str]] = {name: {} for name in _SECTIONS}
     for line in _ask(["-m", "pip", "config", "list"]).splitlines():
@@ -91,8 +91,8 @@ def _configured() -> dict[str, str]:
             with contextlib.suppress(ValueError, SyntaxError):
                 sections[setting[1]][setting[2]] = str(ast.literal_eval(setting[3]))
     merged = {key: value for name in _SECTIONS for key, value in sections[name].items()}
-    named = {key: os.environ.get(f"PIP_{key.upper().replace('-', '_')}") for key in _ENVIRONMENT}
-    return merged | {key: value for key, value in named.items() if value}
+    variables = {key: os.environ.get(f"PIP_{key.upper().replace('-', '_')}") for key in _ENVIRONMENT}
+    return merged | {key: value for key, value in variables.items() if value}
 
 
 def _defaults() -> tuple[str | None, str | None]:
@@ -111,7 +111,7 @@ def _ask(arguments: list[str]) -> str:
     environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     with tempfile.TemporaryDirectory(prefix="autolink-gen-") as folder:
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -123,18 +123,18 @@ def _ask(arguments: list[str]) -> str:
         except (OSError, subprocess.SubprocessError) as problem:
             logger.debug("pip does not tell its settings: %s", reason_of(problem))
             return ""
-    return done.stdout.decode(errors="replace")
+    return result.stdout.decode(errors="replace")
 
 
-def pip_download(wanted: Requirement, folder: Path, *, progress: bool) -> Path:
+def pip_download(requirement: Requirement, folder: Path, *, progress: bool) -> Path:
     """Have pip fetch a source archive through the user's own index, proxy and certificates into an empty folder.
 
     pip compares the sha256 before it touches the content, and then runs the archive's setup.py to learn its name,
     for which it fetches what that needs. Raises ValueError with pip's last error.
     """
     requirements, log, target = folder / "requirements.txt", folder / "pip.log", folder / "archive"
-    requirements.write_text(f"{wanted.pinned} --hash=sha256:{wanted.sha256}\n")
-    options = f"--no-deps --require-hashes --no-binary {wanted.project} --no-cache-dir --no-input"
+    requirements.write_text(f"{requirement.specifier} --hash=sha256:{requirement.sha256}\n")
+    options = f"--no-deps --require-hashes --no-binary {requirement.project} --no-cache-dir --no-input"
     command = [sys.executable, "-m", "pip", "download", *options.split(), "--progress-bar", "off"]
     command += ["--disable-pip-version-check", "--dest", str(target), "--requirement", str(requirements)]
     # pip loads into the temporary folder first: watching it grow is what the bar shows.
@@ -150,7 +150,7 @@ def pip_download(wanted: Requirement, folder: Path, *, progress: bool) -> Path:
             start_new_session=True,  # so that those it starts, which build the archive, end with it
         )
         try:
-            _show_growth(process, folder, wanted, progress=progress)
+            _show_growth(process, folder, requirement, progress=progress)
         finally:
             _end(process)
     archives = list(target.glob("*.tar.gz"))
@@ -168,10 +168,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _show_growth(process: subprocess.Popen[bytes], folder: Path, wanted: Requirement, *, progress: bool) -> None:
+def _show_growth(process: subprocess.Popen[bytes], folder: Path, requirement: Requirement, *, progress: bool) -> None:
     """Wait for pip, showing how many bytes of the archive have come."""
     with tqdm(
-        total=wanted.size_bytes, desc=wanted.pinned, unit="B", unit_scale=True, disable=not progress, leave=False
+        total=requirement.size_bytes,
+        desc=requirement.specifier,
+        unit="B",
+        unit_scale=True,
+        disable=not progress,
+        leave=False,
     ) as bar:
         while process.poll() is None:
             bar.update(max(_loaded_bytes(folder) - bar.n, 0))

@@ -24,7 +24,7 @@ def read_member(path: Path, ending: str, *, most_bytes: int) -> tuple[str, bytes
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
     with path.open("rb") as file:
-        stream = _Unzipped(file)
+        stream = _GzipReader(file)
         for _ in range(MOST_MEMBERS):
             header = stream.read(tarfile.BLOCKSIZE)
             if not header.strip(b"\0"):
@@ -35,47 +35,47 @@ def read_member(path: Path, ending: str, *, most_bytes: int) -> tuple[str, bytes
             if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.name.endswith(ending):
                 if member.size > most_bytes:
                     raise ValueError(f"its {ending} has {member.size:,} bytes, more than {most_bytes:,}")
-                return member.name, stream.read(member.size, whole=True)
+                return member.name, stream.read(member.size, exact=True)
             if member.type not in _WITHOUT_DATA:
                 stream.skip(-(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
     raise ValueError(f"it has more than {MOST_MEMBERS:,} members")
 
 
-class _Unzipped:
+class _GzipReader:
     """The content of a gzip file, of one stream, up to MOST_BYTES."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-        self._left = MOST_BYTES
+        self._bytes_left = MOST_BYTES
 
-    def read(self, size: int, *, whole: bool = False) -> bytes:
+    def read(self, size: int, *, exact: bool = False) -> bytes:
         """The next bytes; none at the end unless they are to come `whole`."""
-        data = b"".join(self._parts(size))
-        if len(data) < size and (data or whole):
+        data = b"".join(self._chunks(size))
+        if len(data) < size and (data or exact):
             raise EOFError("it ends too early")
         return data
 
     def skip(self, size: int) -> None:
         """Pass over the next bytes."""
-        if sum(len(part) for part in self._parts(size)) < size:
+        if sum(len(chunk) for chunk in self._chunks(size)) < size:
             raise EOFError("it ends too early")
 
-    def _parts(self, size: int) -> Iterator[bytes]:
-        while size > 0 and (part := self._some(min(size, _CHUNK))):
-            size -= len(part)
-            yield part
+    def _chunks(self, size: int) -> Iterator[bytes]:
+        while size > 0 and (chunk := self._read_chunk(min(size, _CHUNK))):
+            size -= len(chunk)
+            yield chunk
 
-    def _some(self, most: int) -> bytes:
+    def _read_chunk(self, most: int) -> bytes:
         """At least one byte, or none at the end."""
         while not self._inflate.eof:
             packed = self._inflate.unconsumed_tail or self._file.read(_CHUNK)
-            part = self._inflate.decompress(packed, most)
-            self._left -= len(part)
-            if self._left < 0:
+            chunk = self._inflate.decompress(packed, most)
+            self._bytes_left -= len(chunk)
+            if self._bytes_left < 0:
                 raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
-            if part:
-                return part
+            if chunk:
+                return chunk
             if not packed:
                 raise EOFError("it ends too early")
         return b""

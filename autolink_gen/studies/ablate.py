@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autolink_gen.common.files import write_picture, write_text_atomically
+from autolink_gen.common.files import write_image, write_text_atomically
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import counted
 from autolink_gen.config import GraphRunConfig, build, explained_yaml
@@ -143,5 +143,5 @@ def _write(plan: AblationPlan, results: Results, max_minutes: float | None) -> A
     write_text_atomically(files[0], table)
     places = [(cell.row, cell.column, scores.get(cell.label)) for cell in plan.ablation.cells]
     chart = grid_chart(places, rows=plan.ablation.rows, columns=plan.ablation.columns, score=metric)
-    write_picture(files[1], chart)
+    write_image(files[1], chart)
     return AblationReport(scores, table, files)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autolink_gen.common.extras import MissingExtraError
-from autolink_gen.common.files import reading, write_picture, write_text_atomically
+from autolink_gen.common.files import reading, write_image, write_text_atomically
 from autolink_gen.common.json_files import read_small_json
 from autolink_gen.viz.charts import distance_curve
 
@@ -51,7 +51,7 @@ class Curve:
                 log.warning("%s; the curve is in %s", error, self.folder / f"{self.name}.json")
             self._has_warned = True
             return
-        write_picture(self.folder / f"{self.name}.png", drawn, follow_links=False)
+        write_image(self.folder / f"{self.name}.png", drawn, follow_links=False)
 
     def _write(self) -> None:
         text = json.dumps(self.values, indent=1) + "\n"

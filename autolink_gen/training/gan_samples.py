@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.common.extras import MissingExtraError
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.config import GanRunConfig
 from autolink_gen.evaluation.fid import (
     Extractor,
@@ -54,8 +54,8 @@ class GanSamples:
         gan = Gan(self.graph, generator, poses)
         if run.grid_is_due:
             grid = styles_on_poses(gan, images, self.styles(self.num_styles, stream=Stream.GRID_STYLES))
-            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
-            write_picture(run.folder / "grid.png", grid, follow_links=False)
+            write_image(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_image(run.folder / "grid.png", grid, follow_links=False)
         # Last: weights of the step of the save mean that all is done.
         save_gan(run.folder / WEIGHTS_NAME, gan, step=run.progress.step)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, save_model
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.common.spread import evenly
 from autolink_gen.config import GraphRunConfig, ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
@@ -114,7 +114,7 @@ class Samples:
         model.eval()
         with torch.no_grad():
             images = self._first_images().to(model.alpha.device)
-            write_picture(run.folder / "graph.png", graph_image(model, images), follow_links=False)
+            write_image(run.folder / "graph.png", graph_image(model, images), follow_links=False)
             few = images[: self.num_samples]
             mask = model.random_mask(
                 len(few), generator=step_generator(self.config.training.seed, 0, stream=Stream.SAMPLE_MASKS)
@@ -124,7 +124,7 @@ class Samples:
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
             masked = few * mask + _HIDDEN * (1 - mask)
             grid = training_grid(few, masked, from_signed(result.images), result.edge_map, overlays)
-            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_image(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
         model.train(was_training)
 
     def _first_images(self) -> Float[Tensor, "B 3 S S"]:

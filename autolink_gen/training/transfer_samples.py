@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 from autolink_gen.config import TransferRunConfig
 from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.inference.transfer import Transfer, save_transfer
@@ -50,8 +50,8 @@ class TransferSamples:
         transfer = self.usable(run)
         if run.grid_is_due:
             grid = self._grid(transfer)
-            write_picture(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
-            write_picture(run.folder / "grid.png", grid, follow_links=False)
+            write_image(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
+            write_image(run.folder / "grid.png", grid, follow_links=False)
         # Last: weights of the step of the save mean that all is done.
         save_transfer(run.folder / WEIGHTS_NAME, transfer, step=run.progress.step)
 

@@ -15,10 +15,10 @@ from autolink_gen.common.extras import needs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
+Pixels = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
 
 
-def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mapping[str, float]) -> Picture:
+def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mapping[str, float]) -> Pixels:
     """Draw one number over the steps on a logarithmic scale, and levels to compare it with."""
     figure = _figure(7.0, 4.0)
     axes = figure.add_subplot()
@@ -28,12 +28,12 @@ def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mappin
     axes.set(xlabel="step", ylabel=key, yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    return _rendered(figure)
+    return _render(figure)
 
 
 def grid_chart(
     places: Sequence[tuple[str, str, tuple[float, float] | None]], *, rows: str, columns: str, score: str
-) -> Picture:
+) -> Pixels:
     """Draw an ablation: bars of its rows, or, where there are columns, a line over them for each row.
 
     ``places`` are (row, column, (mean, deviation)) in the order to draw them, the deviations drawn as error bars; ""
@@ -52,12 +52,12 @@ def grid_chart(
         order = list(dict.fromkeys(column for _, column, _ in places))
         for name in names:
             line = [(order.index(column), *value) for row, column, value in known if row == name]
-            at, means, deviations = zip(*line, strict=True)
-            axes.errorbar(at, means, yerr=deviations, marker="o", capsize=3, label=f"{name} {rows}")
+            positions, means, deviations = zip(*line, strict=True)
+            axes.errorbar(positions, means, yerr=deviations, marker="o", capsize=3, label=f"{name} {rows}")
         axes.set(xticks=range(len(order)), xticklabels=order, xlabel=columns, ylabel=score)
         axes.legend()
     axes.grid(alpha=0.3)
-    return _rendered(figure)
+    return _render(figure)
 
 
 def _figure(width_in: float, height_in: float) -> "Figure":
@@ -66,7 +66,7 @@ def _figure(width_in: float, height_in: float) -> "Figure":
     return Figure(figsize=(width_in, height_in), dpi=120, layout="constrained")
 
 
-def _rendered(figure: "Figure") -> ndarray:
+def _render(figure: "Figure") -> ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

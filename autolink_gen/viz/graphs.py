@@ -1,4 +1,4 @@
-"""Pictures of keypoints, graphs and training runs: arrays in, uint8 arrays out; no files, no logging."""
+"""Images of keypoints, graphs and training runs: arrays in, uint8 arrays out; no files, no logging."""
 
 import colorsys
 import math
@@ -15,9 +15,9 @@ from torch import Tensor
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.pixels import enlarge_pixels, to_pixels
 from autolink_gen.ops.ranges import check_bytes
-from autolink_gen.viz.titles import shortened, title_font, with_titles
+from autolink_gen.viz.titles import shorten_title, title_font, with_titles
 
-Picture = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
+Pixels = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
 Points = Float[ndarray, "K 2"] | Float[Tensor, "K 2"]
 Weights = Float[ndarray, "K K"] | Float[Tensor, "K K"]
 TRAINING_COLUMNS = ("input", "masked", "reconstruction", "edge map", "keypoints")
@@ -56,7 +56,7 @@ def strong_edges(edge_weights: Weights, *, threshold: float) -> list[tuple[int, 
 
 
 def draw_graph(
-    picture: Picture,
+    image: Pixels,
     keypoints: Points,
     edge_weights: Weights | None = None,
     *,
@@ -64,19 +64,19 @@ def draw_graph(
     min_side: int = 192,
     colours: UInt8[ndarray, "K 3"] | None = None,
     dot_px: float = 3.6,
-) -> Picture:
-    """Draw keypoints as dots and edges as lines over a copy of a picture.
+) -> Pixels:
+    """Draw keypoints as dots and edges as lines over a copy of an image.
 
     Keypoints are (x, y) in [-1, 1], -1 and 1 the centres of the outer pixels; those that are not finite are
     left out, and so are those without edges where others have some. Opacity and width of an edge follow its
     weight divided by the largest one (AutoLink, Figure 1); edges below the share `threshold` of the largest are
-    left out, and all are where no weight is positive. Pictures whose shorter side has less than `min_side` pixels
+    left out, and all are where no weight is positive. Images whose shorter side has less than `min_side` pixels
     are enlarged by a whole factor, the longer side to 16,000 pixels at most. With `colours` (RGB, one a keypoint)
     an edge between two keypoints of one colour takes it; other edges are white. A dot's radius is ``dot_px`` where
-    the shorter side has 192 pixels or less, and grows with it. Raises ValueError for a picture that is not uint8.
+    the shorter side has 192 pixels or less, and grows with it. Raises ValueError for an image that is not uint8.
     """
-    check_bytes(picture)
-    canvas, points = _enlarged(picture, _numpy(keypoints), min_side=min_side)
+    check_bytes(image)
+    canvas, points = _enlarge(image, _numpy(keypoints), min_side=min_side)
     unit = max(1.0, min(canvas.shape[:2]) / 192)
     if edge_weights is not None:
         edges = strong_edges(edge_weights, threshold=threshold)
@@ -85,7 +85,7 @@ def draw_graph(
         for top in range(0, canvas.shape[0], rows):
             _draw_edges(canvas[top : top + rows], points - (0, top), edges, edge_colours, unit)
     dots = keypoint_colours(len(points)) if colours is None else colours
-    for index in range(len(points)) if edge_weights is None else _linked(edge_weights):
+    for index in range(len(points)) if edge_weights is None else _linked_indices(edge_weights):
         point, dot = points[index], dots[index]
         for box, distance in _stroke(point, point, dot_px * unit, canvas.shape):
             rimmed = _mix(canvas[box], np.zeros(3, np.uint8), _cover(distance, dot_px * unit))
@@ -99,20 +99,20 @@ def image_grid(
     padding: int = 4,
     labels: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
-) -> Picture:
-    """Lay out rows of uint8 pictures, (H, W, 3) or grey (H, W), on white, each centred in its cell.
+) -> Pixels:
+    """Lay out rows of uint8 images, (H, W, 3) or grey (H, W), on white, each centred in its cell.
 
-    Cells have the size of the largest picture, `padding` is in pixels, `labels` are titles of the columns, shortened
+    Cells have the size of the largest image, `padding` is in pixels, `labels` are titles of the columns, shortened
     in the middle where they are too wide, and `names` of the rows, to their left. Rows may differ in length. Raises
-    ValueError where there is no picture at all, or one that is not uint8.
+    ValueError where there is no image at all, or one that is not uint8.
     """
-    pictures = [picture for row in rows for picture in row]
-    if not pictures:
-        raise ValueError("image_grid: rows is empty; give at least one picture")
-    for picture in pictures:
-        check_bytes(picture)
-    cell_h = max(picture.shape[0] for picture in pictures)
-    cell_w = max(picture.shape[1] for picture in pictures)
+    images = [image for row in rows for image in row]
+    if not images:
+        raise ValueError("image_grid: rows is empty; give at least one image")
+    for image in images:
+        check_bytes(image)
+    cell_h = max(image.shape[0] for image in images)
+    cell_w = max(image.shape[1] for image in images)
     num_columns = max(len(row) for row in rows)
     font_px = max(10, cell_w // 12)
     top = padding + (font_px * 3 // 2 if labels else 0)
@@ -123,11 +123,11 @@ def image_grid(
     ]
     grid = np.full((top + len(rows) * (cell_h + padding), left + num_columns * (cell_w + padding), 3), 255, np.uint8)
     for row, places in zip(rows, corners, strict=True):
-        for picture, (cell_y, cell_x) in zip(row, places, strict=False):
-            height, width = picture.shape[:2]
+        for image, (cell_y, cell_x) in zip(row, places, strict=False):
+            height, width = image.shape[:2]
             y, x = cell_y + (cell_h - height) // 2, cell_x + (cell_w - width) // 2
-            grid[y : y + height, x : x + width] = picture if picture.ndim == 3 else picture[..., None]
-    labels = [shortened(label, cell_w, size_px=font_px) for label in labels or ()]
+            grid[y : y + height, x : x + width] = image if image.ndim == 3 else image[..., None]
+    labels = [shorten_title(label, cell_w, size_px=font_px) for label in labels or ()]
     titles = [(x + cell_w / 2, top / 2, label) for (_, x), label in zip(corners[0], labels, strict=False)]
     titles += [(left / 2, places[0][0] + cell_h / 2, name) for places, name in zip(corners, names or (), strict=False)]
     return with_titles(grid, titles, size_px=font_px) if titles else grid
@@ -149,8 +149,8 @@ def draw_graphs(
 ) -> list[ndarray]:
     """Draw the graph of each of a batch of images in [0, 1]; see `draw_graph`."""
     return [
-        draw_graph(picture, points, edge_weights, threshold=threshold, min_side=min_side)
-        for picture, points in zip(to_uint8(images), _numpy(keypoints), strict=True)
+        draw_graph(image, points, edge_weights, threshold=threshold, min_side=min_side)
+        for image, points in zip(to_uint8(images), _numpy(keypoints), strict=True)
     ]
 
 
@@ -166,19 +166,19 @@ def training_grid(
     reconstructions: Float[Tensor, "B 3 H W"],
     edge_maps: Float[Tensor, "B 1 h w"],
     overlays: Sequence[ndarray],
-) -> Picture:
+) -> Pixels:
     """One row a sample: input, masked input, reconstruction, edge map, keypoints over the input.
 
     Images are in [0, 1]; edge maps are divided by the largest value of the batch; `overlays` are uint8
-    pictures (`draw_graphs`), to whose size the others are enlarged.
+    images (`draw_graphs`), to whose size the others are enlarged.
     """
     maps = edge_maps.detach().float()
     maps = (maps / maps.amax().clamp_min(1e-12)).expand(-1, 3, -1, -1)
-    columns = [to_uint8(pictures) for pictures in (images, masked, reconstructions, maps)]
+    columns = [to_uint8(batch) for batch in (images, masked, reconstructions, maps)]
     rows = []
-    for *pictures, overlay in zip(*columns, overlays, strict=True):
+    for *tiles, overlay in zip(*columns, overlays, strict=True):
         size = (overlay.shape[1], overlay.shape[0])
-        rows.append([_resized(picture, size) for picture in pictures] + [overlay])
+        rows.append([_resize(image, size) for image in tiles] + [overlay])
     return image_grid(rows, labels=TRAINING_COLUMNS)
 
 
@@ -190,18 +190,18 @@ def graph_on_mean_pose(
     side_px: int = 640,
     colours: UInt8[ndarray, "K 3"] | None = None,
     legend: Sequence[tuple[str, ndarray]] = (),
-) -> Picture:
+) -> Pixels:
     """Draw the graph on the mean pose, (x, y) in [-1, 1], numbered, magnified to fill a dark square.
 
     `legend` names colours, in the upper left corner. Keypoints without edges are left out where others have some.
     """
-    points, linked = _numpy(mean_keypoints), _linked(edge_weights)
+    points, linked = _numpy(mean_keypoints), _linked_indices(edge_weights)
     low, high = points[linked].min(axis=0), points[linked].max(axis=0)
     reach = max(float((high - low).max()) / 2, 1e-6)
     points = (points - (low + high) / 2) / reach * 0.8
     blank = np.full((side_px, side_px, 3), 28, np.uint8)
-    drawn = draw_graph(blank, points, edge_weights, threshold=threshold, colours=colours)
-    image = Image.fromarray(drawn)
+    overlay = draw_graph(blank, points, edge_weights, threshold=threshold, colours=colours)
+    image = Image.fromarray(overlay)
     pen, font = ImageDraw.Draw(image), title_font(side_px / 36)
     for index in linked:
         x, y = to_pixels(points[index], size=side_px)
@@ -213,24 +213,24 @@ def graph_on_mean_pose(
 
 
 def painted_grid(
-    pictures: Float[Tensor, "N 3 S S"],
+    images: Float[Tensor, "N 3 S S"],
     keypoints: Float[Tensor, "N K 2"],
     edge_weights: Float[Tensor, "K K"],
     rows: Sequence[Float[Tensor, "N 3 S S"]],
     *,
     side_px: int = 128,
-) -> Picture:
+) -> Pixels:
     """Above, images in [0, 1] with the graph drawn on them; below, rows of what was painted on each pose."""
-    above = draw_graphs(pictures, keypoints, edge_weights, threshold=0.1)
+    above = draw_graphs(images, keypoints, edge_weights, threshold=0.1)
     return even_grid([above, *(to_uint8(row) for row in rows)], side_px=side_px)
 
 
-def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128, padding: int = 4) -> Picture:
-    """Rows of square uint8 pictures, all brought to one size, `padding` pixels apart."""
-    return image_grid([[_resized(picture, (side_px, side_px)) for picture in row] for row in rows], padding=padding)
+def even_grid(rows: Sequence[Sequence[ndarray] | ndarray], *, side_px: int = 128, padding: int = 4) -> Pixels:
+    """Rows of square uint8 images, all brought to one size, `padding` pixels apart."""
+    return image_grid([[_resize(image, (side_px, side_px)) for image in row] for row in rows], padding=padding)
 
 
-def _linked(edge_weights: Weights) -> list[int]:
+def _linked_indices(edge_weights: Weights) -> list[int]:
     linked: list[int] = linked_keypoints(torch.from_numpy(_numpy(edge_weights))).tolist()
     return linked
 
@@ -240,19 +240,19 @@ def _numpy(values: ndarray | Tensor) -> ndarray:
     return np.asarray(array, dtype=np.float64)
 
 
-def _resized(picture: ndarray, size: tuple[int, int]) -> ndarray:
-    if (picture.shape[1], picture.shape[0]) == size:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+def _resize(image: ndarray, size: tuple[int, int]) -> ndarray:
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
-def _enlarged(picture: ndarray, keypoints: ndarray, *, min_side: int) -> tuple[ndarray, ndarray]:
+def _enlarge(image: ndarray, keypoints: ndarray, *, min_side: int) -> tuple[ndarray, ndarray]:
     """A copy enlarged by the least whole factor that reaches `min_side`, and the keypoints in its pixels."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     most = _MAX_ENLARGED_SIDE // max(height, width)
     factor = max(1, min(most, math.ceil(min_side / min(height, width))))
     points = to_pixels(keypoints, size=(width, height))
-    return _resized(picture, (width * factor, height * factor)).copy(), enlarge_pixels(points, factor)
+    return _resize(image, (width * factor, height * factor)).copy(), enlarge_pixels(points, factor)
 
 
 def _shared_colour(colours: ndarray | None, i: int, j: int) -> ndarray:

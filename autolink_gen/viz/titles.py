@@ -1,4 +1,4 @@
-"""Titles on pictures: written, shortened where they are too wide."""
+"""Titles on images: written, shortened where they are too wide."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
 
-def with_titles(picture: ndarray, titles: list[tuple[float, float, str]], *, size_px: int) -> ndarray:
+def with_titles(pixels: ndarray, titles: list[tuple[float, float, str]], *, size_px: int) -> ndarray:
     """Write titles, centred on (x, y) in pixels."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     pen = ImageDraw.Draw(image)
     for x, y, title in titles:
         pen.text((x, y), title, "black", title_font(size_px), "mm")
     return np.asarray(image)
 
 
-def shortened(title: str, width: int, *, size_px: int) -> str:
+def shorten_title(title: str, width: int, *, size_px: int) -> str:
     """The title, without as much of its middle as is too wide."""
-    font, kept, short = title_font(size_px), len(title), title
-    while font.getlength(short) > width and kept > 2:
-        kept -= 1
-        short = f"{title[: kept - kept // 2]}...{title[len(title) - kept // 2 :]}"
-    return short
+    font, num_kept, text = title_font(size_px), len(title), title
+    while font.getlength(text) > width and num_kept > 2:
+        num_kept -= 1
+        text = f"{title[: num_kept - num_kept // 2]}...{title[len(title) - num_kept // 2 :]}"
+    return text
 
 
 def title_font(size_px: float | int) -> Any:

@@ -87,7 +87,7 @@ def test_a_run_on_shards_is_named_goes_on_and_is_evaluated(home: Path, monkeypat
     monkeypatch.chdir(home / "elsewhere")
     assert "circle" not in run("view-graph", home / "runs" / "graph" / "birds-k3")
     output = run("evaluate", home / "runs" / "graph" / "birds-k3")
-    assert "keypoints of 5 moved pictures" in output
+    assert "keypoints of 5 moved images" in output
     output = run("evaluate", home / "runs" / "graph" / "birds-k3", "--data", home / "birds-000000.tar", "--few-shot", 1,
                  expect=1)  # fmt: skip
     assert_line_mentions(output, "shards", "clips", "landmarks", "folder")

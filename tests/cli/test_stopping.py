@@ -81,7 +81,7 @@ import click, numpy as np
 from PIL import Image
 from autolink_gen.cli import weights
 from autolink_gen.cli.main import main
-from autolink_gen.common.files import write_picture
+from autolink_gen.common.files import write_image
 
 def slow(self, target, **options):
     target.write_bytes(b"half")
@@ -91,9 +91,9 @@ def slow(self, target, **options):
 @click.command()
 def paint():
     picture = np.zeros((4, 4, 3), np.uint8)
-    write_picture(Path("whole.png"), picture)
+    write_image(Path("whole.png"), picture)
     Image.Image.save = slow
-    write_picture(Path("half.png"), picture)
+    write_image(Path("half.png"), picture)
 
 weights.weights = paint
 sys.argv = ["autolink-gen", "weights"]

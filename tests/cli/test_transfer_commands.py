@@ -181,7 +181,7 @@ def test_what_is_short_or_silent_is_remarked(here, tmp_path, monkeypatch):
 
     video, out = str(here / "voxceleb2/dev/mp4/id1/a/00001.mp4"), str(tmp_path / "out.gif")
     output = run_cli("transfer", video, video, "-o", out, "--audio", "source").output
-    assert_line_mentions(output, "00001.mp4", "no sound", "silent")
+    assert_line_mentions(output, "00001.mp4", "no audio", "silent")
     assert "ends early" not in output
     plain = FrameStream.__init__
 

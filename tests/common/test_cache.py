@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.messages import raises_mentioning
 
-from autolink_gen.common.cache import DAY_S, cache_folder, cache_subfolder, clear_leftovers, locked
+from autolink_gen.common.cache import DAY_S, cache_folder, cache_lock, cache_subfolder, clear_leftovers
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def test_a_lock_that_leads_to_a_file_leaves_the_file_whole(cache: Path, tmp_path
     mine.write_text("three years of work")
     cache.mkdir()
     (cache / "weights.lock").symlink_to(mine)
-    with pytest.raises(ValueError, match=r"weights\.lock.*set AUTOLINK_GEN_CACHE"), locked("weights"):
+    with pytest.raises(ValueError, match=r"weights\.lock.*set AUTOLINK_GEN_CACHE"), cache_lock("weights"):
         pass
     assert mine.read_text() == "three years of work"
 
@@ -29,7 +29,7 @@ def test_a_lock_that_leads_to_a_file_leaves_the_file_whole(cache: Path, tmp_path
 def test_a_file_in_the_place_of_a_lock_is_not_cut(cache: Path) -> None:
     cache.mkdir()
     (cache / "weights.lock").write_text("mine")
-    with locked("weights"):
+    with cache_lock("weights"):
         pass
     assert (cache / "weights.lock").read_text() == "mine"
 
@@ -40,7 +40,7 @@ def test_a_pipe_or_a_folder_in_the_place_of_a_lock_is_one_line(cache: Path) -> N
     os.mkfifo(cache / "weights.lock")
     (cache / "shards.lock").mkdir()
     for name in ("weights", "shards"):
-        with pytest.raises(ValueError, match=rf"{name}\.lock.*set AUTOLINK_GEN_CACHE"), locked(name):
+        with pytest.raises(ValueError, match=rf"{name}\.lock.*set AUTOLINK_GEN_CACHE"), cache_lock(name):
             pass
 
 
@@ -91,7 +91,7 @@ def test_without_a_lock_only_old_leftovers_go(tmp_path: Path) -> None:
 
 def test_only_one_process_holds_a_lock(cache: Path) -> None:
     fcntl = pytest.importorskip("fcntl", reason="this system has no fcntl, so no lock")
-    with locked("weights") as alone:
+    with cache_lock("weights") as alone:
         assert alone
         with (cache / "weights.lock").open("w") as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

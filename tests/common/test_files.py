@@ -22,7 +22,7 @@ from autolink_gen.common.files import (
     sync_file,
     temporary_beside,
     whole,
-    write_picture,
+    write_image,
     write_text_atomically,
 )
 from autolink_gen.common.streams import standard_output
@@ -60,7 +60,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     for text in ("one", "two"):
         write_text_atomically(tmp_path / "scores.json", text)
         assert (tmp_path / "scores.json").is_symlink() and (tmp_path / "far/scores.json").read_text() == text
-    write_picture(tmp_path / "picture.png", np.full((2, 3, 3), 7, np.uint8))
+    write_image(tmp_path / "picture.png", np.full((2, 3, 3), 7, np.uint8))
     assert Image.open(tmp_path / "far/new/picture.png").size == (3, 2) and (tmp_path / "picture.png").is_symlink()
     assert sorted(path.name for path in tmp_path.rglob("*") if not path.is_dir()) == sorted(
         ["scores.json", "scores.json", "picture.png", "picture.png"]
@@ -91,7 +91,7 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
         if name == "text":
             write_text_atomically(tmp_path / name, "vögel\n")
         else:
-            write_picture(tmp_path / name, np.full((2, 3, 3), 7, np.uint8))
+            write_image(tmp_path / name, np.full((2, 3, 3), 7, np.uint8))
         thread.join(10)
         assert stat.S_ISFIFO((tmp_path / name).stat().st_mode)
     assert read["text"] == "vögel\n".encode()

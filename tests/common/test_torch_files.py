@@ -121,7 +121,7 @@ def test_another_class_is_refused_by_name_unless_someone_stands_for_it(tmp_path:
     name = f"{_Custom.__module__}._Custom"
     with pytest.raises(RefusedError, match="is refused") as caught:
         read_torch_file(tmp_path / "a.pt", remedy="none")
-    assert caught.value.wanted == name
+    assert caught.value.class_name == name
     makers = {name: lambda call, convert: "stands for it"}
     assert read_torch_file(tmp_path / "a.pt", remedy="none", makers=makers) == {"a": "stands for it"}
 

@@ -109,5 +109,5 @@ def test_a_part_that_is_there_no_more_is_not_asked_for_again(server: Server) -> 
 
 
 def test_the_query_of_an_address_is_not_shown() -> None:
-    assert address_of("https://a.b/c?sig=secret").shown == "https://a.b/c?..."
-    assert address_of("https://a.b/c").shown == "https://a.b/c"
+    assert address_of("https://a.b/c?sig=secret").label == "https://a.b/c?..."
+    assert address_of("https://a.b/c").label == "https://a.b/c"

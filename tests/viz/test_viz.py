@@ -145,9 +145,9 @@ def test_grid_titles_are_written_above_their_columns() -> None:
 
 def test_long_titles_lose_their_middle_and_keep_apart() -> None:
     dark, title = np.zeros((60, 60, 3), np.uint8), "a_picture_with_a_long_name"
-    short = titles.shortened(f"{title} changed", 60, size_px=10)
+    short = titles.shorten_title(f"{title} changed", 60, size_px=10)
     assert short.startswith("a_p") and "..." in short and short.endswith("ged")
-    assert titles.shortened("pose0", 60, size_px=10) == "pose0"
+    assert titles.shorten_title("pose0", 60, size_px=10) == "pose0"
     heads = [viz.image_grid([[dark, dark]], labels=[title, label])[:15] for label in (title, f"{title} changed")]
     for head in heads:
         assert (head < 128).any() and (head[:, 64:68] > 200).all(), "the gap between the columns stays white"

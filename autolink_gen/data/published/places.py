@@ -5,7 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.text import typed
 from autolink_gen.data.folders import is_image
@@ -25,9 +25,9 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
         ValueError: the settings cannot be read.
     """
     if root is not None:
-        return expanded(root), "--data-root"
+        return expand_user(root), "--data-root"
     if os.environ.get(ROOT_VARIABLE):
-        return expanded(os.environ[ROOT_VARIABLE]), f"the variable {ROOT_VARIABLE}"
+        return expand_user(os.environ[ROOT_VARIABLE]), f"the variable {ROOT_VARIABLE}"
     settings = settings_file()
     if not settings.is_file():
         return None
@@ -35,7 +35,7 @@ def data_root(root: Path | None = None) -> tuple[Path, str] | None:
     if not isinstance(content.get("data_root", ""), str):
         raise ValueError(f"{settings} must hold a line such as `data_root: /path/to/data`; correct or remove it")
     folder = content.get("data_root")
-    return (expanded(folder), str(settings)) if folder else None
+    return (expand_user(folder), str(settings)) if folder else None
 
 
 def settings_file() -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from autolink_gen.common.cache import CACHE_VARIABLE, cache_folder, cache_subfolder, clear_leftovers, locked
+from autolink_gen.common.cache import CACHE_VARIABLE, cache_folder, cache_lock, cache_subfolder, clear_leftovers
 from autolink_gen.common.limits import DOWNLOAD_VARIABLE, max_download_bytes
 from autolink_gen.common.web import Address, Limit, address_of, fetch_file
 from autolink_gen.data.identity import public_address
@@ -42,7 +42,7 @@ def fetch(url: str, *, check: Callable[[Path], object]) -> Path:
     path = cached_path(url)
     if path.is_file() and not damage_of(path):
         return path
-    with locked("shards") as alone:
+    with cache_lock("shards") as alone:
         is_there = path.is_file()  # another process may have fetched it while this one waited
         damage = damage_of(path) if is_there else ""
         if damage or not is_there:
@@ -59,7 +59,7 @@ def _fetch(path: Path, address: Address, damage: str, check: Callable[[Path], ob
         f"set {DOWNLOAD_VARIABLE} to more bytes where you trust the server, or fetch it yourself and give its folder",
     )
     if damage:
-        logger.warning("%s in the cache is damaged (%s): fetching it anew", address.shown, damage)
+        logger.warning("%s in the cache is damaged (%s): fetching it anew", address.label, damage)
     try:
         fetch_file(path, address, limit=limit, check=check, remedy=_REMEDY, progress=None)
     except ValueError as error:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.data.folders import is_image, walk_files
 from autolink_gen.data.identity import public_address
 from autolink_gen.data.video.reader import is_video
@@ -49,7 +49,7 @@ def list_shards(data: str | Path) -> list[str]:
     if is_address(text):
         _check_address(text)
         return expand_braces(text)
-    path = expanded(text)
+    path = expand_user(text)
     if path.is_dir():
         return [str(inside) for inside in sorted(path.iterdir()) if is_shard(inside)]
     if path.exists():
@@ -61,12 +61,12 @@ def is_there(data: str) -> bool:
     """Whether a file or a folder is called just so, or shards on this machine that this name alone stands for."""
     if is_address(data):  # whose parts may be longer than a system lets a file's name be
         return False
-    path = expanded(data)
+    path = expand_user(data)
     return path.exists() or (is_shards(data) and bool(_matches(next(_expand(str(path))))))
 
 
 def _match_shards(text: str) -> list[str]:
-    patterns = expand_braces(str(expanded(text)))
+    patterns = expand_braces(str(expand_user(text)))
     matches = [_matches(pattern) for pattern in patterns]
     missing = [pattern for pattern, paths in zip(patterns, matches, strict=True) if not paths]
     if missing:
@@ -131,7 +131,7 @@ def _check_address(text: str) -> None:
 
 def absolute_name(data: str) -> str:
     """The name with its path from the root on; an address as it is."""
-    return data if is_address(data) else str(expanded(data).resolve())
+    return data if is_address(data) else str(expand_user(data).resolve())
 
 
 def shards_label(data: str) -> list[str]:

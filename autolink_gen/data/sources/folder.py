@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.data.contents import FileGroup, media_files
 from autolink_gen.data.folders import check_folder, is_image, walk_files
 from autolink_gen.data.image_folder import ImageFolder
@@ -83,7 +83,7 @@ class FolderSource(SourceOfFiles):
 
     @cached_property
     def _path(self) -> Path:
-        return expanded(self.text)
+        return expand_user(self.text)
 
     @property
     def label(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autolink_gen.common.files import expanded
+from autolink_gen.common.files import expand_user
 from autolink_gen.common.spread import evenly
 from autolink_gen.common.text import printable
 from autolink_gen.data.folders import IMAGE_SUFFIXES, is_image, list_images, natural_key
@@ -45,7 +45,7 @@ class FrameStream:
         fps: Rate | None = None,
         max_bad_share: float = MAX_BAD_SHARE,
     ) -> None:
-        self.path = expanded(path)
+        self.path = expand_user(path)
         if not self.path.exists():
             raise ValueError(f"{self.path} does not exist; check its name and folder")
         if not 0 <= start_s < end_s:

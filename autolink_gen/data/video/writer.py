@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
-from autolink_gen.common.files import UnfinishedFile, reason_of, remedy_for, write_picture
+from autolink_gen.common.files import UnfinishedFile, reason_of, remedy_for, write_image
 from autolink_gen.data.video.audio import AudioCopier
 from autolink_gen.data.video.gif_holds import hold_last_frame
 from autolink_gen.data.video.media_files import media_path
@@ -231,7 +231,7 @@ class ImageWriter:
 
     def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
         """Write the frame; an image keeps no time."""
-        write_picture(self.path, frame)
+        write_image(self.path, frame)
 
     def end_at(self, time_s: float) -> None:
         """Nothing: an image keeps no time."""
@@ -254,7 +254,7 @@ class FrameFolderWriter:
 
     def write(self, frame: UInt8[ndarray, "H W 3"], *, time_s: float | None = None) -> None:
         """Append a frame; a folder keeps no times."""
-        write_picture(self.folder / f"{self.num_frames:06d}.png", frame)
+        write_image(self.folder / f"{self.num_frames:06d}.png", frame)
         self.num_frames += 1
 
     def end_at(self, time_s: float) -> None:

@@ -14,7 +14,7 @@ from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.picture_files import MEASURE
 from PIL import Image, JpegImagePlugin
 
-from autolink_gen.common.files import BadFileError, write_picture
+from autolink_gen.common.files import BadFileError, write_image
 from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.data.decoding import limits as picture_limits
 from autolink_gen.data.images import ImageError, decode_image, read_header, read_image, to_array
@@ -274,19 +274,19 @@ def test_a_file_too_large_for_a_picture_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 def test_what_was_written_badly_takes_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    write_picture(tmp_path / f"a.{kind}", picture)
+    write_image(tmp_path / f"a.{kind}", picture)
     content = (tmp_path / f"a.{kind}").read_bytes()
     damages = [content[:-30], content[: len(content) // 2]]
     damages += [content[:200] + bytes([content[200] ^ 1]) + content[201:]] if kind == "png" else []
     for damage in damages:
         monkeypatch.setattr(Image.Image, "save", lambda self, path, damage=damage, **_: Path(path).write_bytes(damage))
         with pytest.raises(OSError, match="could not write"):
-            write_picture(tmp_path / f"b.{kind}", picture)
+            write_image(tmp_path / f"b.{kind}", picture)
     assert [path.name for path in tmp_path.iterdir()] == [f"a.{kind}"]
 
 
 def test_what_was_written_is_read_back_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_picture(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     monkeypatch.setattr(Image.Image, "save", lambda self, path, **_: Path(path).write_bytes(_gif(4)))
     with pytest.raises(OSError, match="could not write"):
-        write_picture(tmp_path / "b.png", np.zeros((4, 4, 3), np.uint8))
+        write_image(tmp_path / "b.png", np.zeros((4, 4, 3), np.uint8))
