@@ -22,7 +22,10 @@ _MIN_SHARE = 0.25  # of the usual spread of a pose
 
 
 class Certainty(IntEnum):
-    """How far a pose can be relied on: not at all, for the moment, or to start from and to hold."""
+    """How reliable a pose is.
+
+    LOST: not at all. UNSURE: good enough for this frame. SURE: good enough to start from and to hold.
+    """
 
     LOST = 0
     UNSURE = 1
@@ -30,21 +33,21 @@ class Certainty(IntEnum):
 
 
 class PosesWithWidths(NamedTuple):
-    """Keypoints (N, K, 2) of N images, and how wide the heatmaps of those with edges are, on the mean."""
+    """Keypoints (N, K, 2) of N images, and the mean width (N) of the linked ones' heatmaps."""
 
     keypoints: Float[ndarray, "N K 2"]
     widths: Float[ndarray, " N"]
 
 
 def is_blank(pixels: UInt8[ndarray, "_ _ 3"]) -> bool:
-    """Whether an image is of one colour, and so shows no object."""
+    """Whether an image has only one colour, and so shows no object."""
     return bool(pixels[::2, ::2].std(axis=(0, 1)).max() < _BLANK)
 
 
 def usual_width(source: Sequence[float] | ndarray, driver: Sequence[float] | ndarray | None = None) -> float:
-    """How wide heatmaps usually are, from those of the source and of some frames of the driver.
+    """The usual width of heatmaps, from the source and some frames of the driver.
 
-    The clearest of these but one counts, since the object may be absent from many.
+    Of the driver the second smallest width counts, since the object may be absent from many frames.
     """
     source_width = float(np.median(source))
     if driver is None or not len(driver):
@@ -53,7 +56,10 @@ def usual_width(source: Sequence[float] | ndarray, driver: Sequence[float] | nda
 
 
 class Judge:
-    """Judges poses by the ``usual`` width of heatmaps and by the ``poses`` (N, K, 2) that were trained on."""
+    """Rates poses by the width of their heatmaps and by the spread of their keypoints.
+
+    ``usual`` is the usual width of heatmaps, ``poses`` (N, K, 2) are some of the training poses.
+    """
 
     def __init__(self, poses: Float[ndarray, "N K 2"], linked: ndarray, *, usual: float) -> None:
         self._linked = linked
@@ -62,10 +68,10 @@ class Judge:
         self._usual_spread = float(np.median([spread(pose[linked]) for pose in poses] or [0.0]))
 
     def __call__(self, keypoints: Float[ndarray, "K 2"], *, width: float, pixels: UInt8[ndarray, "_ _ 3"]) -> Certainty:
-        """How far one frame's pose can be relied on.
+        """The certainty of one frame's pose.
 
-        It is lost on a frame of one colour, where it is not finite or much smaller than those trained on, and where
-        the heatmaps are much wider than usual.
+        A pose is lost on a frame of one colour, if it is not finite or much smaller than the training poses, or if the
+        heatmaps are much wider than usual.
         """
         points = keypoints[self._linked]
         is_plausible = np.isfinite(points).all() and spread(points) >= _MIN_SHARE * self._usual_spread

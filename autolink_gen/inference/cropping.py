@@ -1,4 +1,4 @@
-"""Square crops found from keypoints, so that nobody crops by hand; and images put back where they were taken."""
+"""Square crops found from keypoints, and painted squares pasted back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,21 +19,24 @@ _FEATHER = 0.08  # of the side: how wide the seam of an image put back is
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of an image in its pixels; it may reach over the border, where the border's colour goes on."""
+    """A square of an image, in pixels.
+
+    It may extend past the image, where the border's pixels are repeated.
+    """
 
     left: int
     top: int
     side: int
 
     def take(self, pixels: UInt8[ndarray, "H W 3"]) -> UInt8[ndarray, "S S 3"]:
-        """The square of an image."""
+        """The pixels of the square."""
         height, width = pixels.shape[:2]
         rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
         columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
         return pixels[rows[:, None], columns]
 
     def put_back(self, painted: UInt8[ndarray, "S S 3"], pixels: UInt8[ndarray, "H W 3"]) -> UInt8[ndarray, "H W 3"]:
-        """The image with a painted square in the crop's place, its seam blurred."""
+        """A copy of the image with the painted square in the crop's place and a soft seam."""
         square = np.asarray(Image.fromarray(painted).resize((self.side, self.side), Image.Resampling.BICUBIC))
         height, width = pixels.shape[:2]
         top, left = max(self.top, 0), max(self.left, 0)
@@ -65,11 +68,11 @@ def middle_square(pixels: UInt8[ndarray, "H W 3"]) -> Crop:
 
 
 def find_crop(images: Sequence[UInt8[ndarray, "H W 3"]], detect: Detect, usual: Float[ndarray, "N K 2"]) -> Crop:
-    """The crop of images of one size, frames of a clip, in which the object lies as in ``usual`` poses.
+    """The crop of a clip in which the object lies as in the ``usual`` poses.
 
-    ``detect`` finds keypoints (x, y) in [-1, 1] in squares of any size. Begins with the middle of the
-    image and looks again in what it found, three times; the median over the images counts. It stays inside the
-    image, where there is something to see. Where no pose is finite, the middle of the image is the crop.
+    ``images`` are frames of one size. ``detect`` finds keypoints (x, y) in [-1, 1] in squares of any size. The search
+    starts with the middle square and is repeated in the crop found, three times; the median over the images counts.
+    The crop never extends past the image. If no pose is finite, it is the middle square.
     """
     crop = middle_square(images[0])
     if not len(usual):

@@ -1,4 +1,4 @@
-"""Keypoints of images and videos, in pixels of the original; memory does not grow with a video's length."""
+"""Keypoints of images and videos, in pixels of the original, in constant memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,9 +31,9 @@ _MAX_SQUARE_BYTES = 2**28  # of the squares that the network makes of what it is
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image, or a frame of a video: its number from 0, its time in seconds from the start.
+    """An image file, or a frame of a video.
 
-    An image file has frame 0 and no time.
+    ``frame`` counts from 0, ``time_s`` is in seconds from the start. An image file has frame 0 and no time.
     """
 
     file: Path
@@ -44,7 +44,7 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class Detection:
-    """An image and its keypoints in its pixels: (x, y), (0, 0) the centre of the first pixel."""
+    """An image and its keypoints (x, y) in pixels; (0, 0) is the centre of the first pixel."""
 
     source: SourceImage
     keypoints_px: Float[ndarray, "K 2"]
@@ -69,19 +69,19 @@ class Detection:
         return from_pixels(points_px, size=(self.width_px, self.height_px))
 
     def without(self, dropped: Sequence[int]) -> "Detection":
-        """The same with keypoints left out: their places become NaN, the others keep their numbers."""
+        """The detection with some keypoints set to NaN; the others keep their indices."""
         keypoints_px = self.keypoints_px.copy()
         keypoints_px[list(dropped)] = np.nan
         return replace(self, keypoints_px=keypoints_px)
 
 
 def landmarks_px(regressor: LandmarkRegressor, detection: Detection) -> Float[ndarray, "P 2"]:
-    """The named landmarks of an image in its pixels, (0, 0) the centre of the first pixel."""
+    """The named landmarks of an image in pixels; (0, 0) is the centre of the first pixel."""
     return regressor.predict(detection.keypoints[None])[0] * [detection.width_px, detection.height_px] - 0.5
 
 
 def read_image_files(files: Sequence[Path], *, on_error: Callable[[Path, Exception], object]) -> Iterator[SourceImage]:
-    """Read image files one by one; one that cannot be read, whatever the error, goes to `on_error` and is skipped."""
+    """Read image files one by one; `on_error` gets each file that cannot be read."""
     for file in files:
         try:
             pixels = to_array(read_image(file))
@@ -92,7 +92,7 @@ def read_image_files(files: Sequence[Path], *, on_error: Callable[[Path, Excepti
 
 
 def video_frames(reader: Video, *, fps: Rate | None = None) -> Iterator[SourceImage]:
-    """The frames of a video, with `fps` at most so many a second; raises VideoError as the reader does."""
+    """The frames of a video, at most `fps` a second; raises VideoError as the reader does."""
     for frame in reader.timed_frames(fps=fps):
         yield SourceImage(reader.path, frame.number, frame.time_s, frame.pixels)
 
@@ -104,10 +104,11 @@ def detect_images(
     batch_size: int = 16,
     on_error: Callable[[SourceImage, Exception], object] | None = None,
 ) -> Iterator[Detection]:
-    """Detect the keypoints of images of any sizes, in their order, `batch_size` or fewer at a time.
+    """Detect the keypoints of images of any sizes, in order.
 
-    The model says where to compute. With ``on_error`` the images of a batch that fails are tried one by one, and
-    those that fail again go there. Raises ValueError for a batch size below 1.
+    At most `batch_size` images are processed at a time, on the model's device. With ``on_error``, the images of a batch
+    that fails are tried one by one, and ``on_error`` gets each that fails again. Raises ValueError for a batch size
+    below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
@@ -127,11 +128,11 @@ def mean_pose(
     progress: Progress = no_progress,
     name: str = "the model",
 ) -> Float[ndarray, "K 2"]:
-    """The mean of each keypoint, (x, y) in [-1, 1], over at most `max_images` spread over a data set.
+    """The mean position (x, y) in [-1, 1] of each keypoint over a data set.
 
-    The data set yields uint8 tensors (3, S, S). `progress` sees each batch. Raises
-    ValueError where the data set is empty, or its images are of another type, and DivergedModelError, with the
-    model's `name`, where it finds nothing in one.
+    At most `max_images`, evenly spread, are used. The data set yields uint8 tensors (3, S, S). `progress` sees each
+    batch. Raises ValueError if the data set is empty or yields another type, and DivergedModelError with the model's
+    `name` if the model finds nothing in an image.
     """
     count = len(dataset)  # type: ignore[arg-type]
     if count == 0:
@@ -146,7 +147,7 @@ def mean_pose(
 
 
 def _image_batches(dataset: Dataset[Tensor], indices: Sequence[int], batch_size: int) -> Iterator[Tensor]:
-    """Images of a data set in [0, 1], batch by batch; ValueError unless it yields uint8."""
+    """Images of a data set in [0, 1], in batches; ValueError unless it yields uint8."""
     for start in range(0, len(indices), batch_size):
         images = torch.stack([dataset[i] for i in indices[start : start + batch_size]])
         if images.dtype != torch.uint8:
@@ -168,14 +169,17 @@ def _batches(images: Iterable[SourceImage], batch_size: int) -> Iterator[list[So
 
 @dataclass(frozen=True)
 class _ReducedImage:
-    """What the network is given of an image: some of it, from a corner (x, y) on, reduced by whole factors."""
+    """The network's input for an image: a part of it, reduced by whole factors.
+
+    The part starts at the ``corner`` (x, y).
+    """
 
     pixels: UInt8[ndarray, "H W 3"]
     corner: tuple[int, int]
     factors: tuple[int, int]
 
     def to_original(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
-        """Keypoints in [-1, 1] of it as pixels of the original."""
+        """Keypoints in [-1, 1] of the reduced image, in pixels of the original."""
         height, width = self.pixels.shape[:2]
         return enlarge_pixels(to_pixels(keypoints, size=(width, height)), np.array(self.factors)) + self.corner
 
@@ -212,11 +216,11 @@ def _detect_batch(model: AutoLink, batch: list[SourceImage]) -> list[Detection]:
 
 
 def _shrink(pixels: ndarray, size: int, fit: str) -> _ReducedImage:
-    """The image reduced by the largest whole factor that leaves its shorter side twice the network's size.
+    """The image reduced by a whole factor, its shorter side at least twice the network's size.
 
-    Keeps a batch of large images small before they become floats; the model shrinks the rest of the way. Of a
-    image longer than sixteen times the network's size then, the middle alone where the network looks at no more, or
-    with the longer side reduced further: a padded image would become a huge square.
+    Keeps a batch of large images small before they become floats; the model does the rest of the resizing. An image
+    still longer than sixteen times the network's size is cut to its middle if the network crops anyway; else its longer
+    side is reduced further, as a padded image would become a huge square.
     """
     corner = 0, 0
     height, width = pixels.shape[:2]

@@ -14,16 +14,16 @@ from autolink_gen.models.autolink import AutoLink
 
 
 def detect_batches(graph: AutoLink, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The keypoints (B, K, 2), (x, y) in [-1, 1], of each batch of images (B, 3, H, W) in [0, 1].
+    """The keypoints (B, K, 2), (x, y) in [-1, 1], of each batch of images.
 
-    They are computed on the graph's device, one batch at a time, as the batches come.
+    Images are (B, 3, H, W) in [0, 1]. One batch at a time is processed, on the graph's device.
     """
     for images in batches:
         yield graph.detect(images.to(graph.edge_weights))
 
 
 class KeypointsAndColours(NamedTuple):
-    """What is found on N images: keypoints (x, y) in [-1, 1]; their heatmaps' widths; mean colours in [0, 1]."""
+    """Keypoints (x, y) in [-1, 1] of N images, their heatmaps' widths, and mean colours in [0, 1]."""
 
     keypoints: Float[ndarray, "N K 2"]
     widths: Float[ndarray, "N K"]
@@ -31,10 +31,10 @@ class KeypointsAndColours(NamedTuple):
 
 
 def detect_with_colours(graph: AutoLink, images: Iterable[ndarray], *, batch_size: int = 32) -> KeypointsAndColours:
-    """What is found on images, uint8 (H, W, 3), and the mean colour of each; float64.
+    """The keypoints and mean colours of uint8 images (H, W, 3), in float64.
 
-    Neighbours of one size go through the model together, at most `batch_size` at once; images are taken one
-    batch at a time. Raises ValueError where there is no image, or one of another type.
+    Neighbours of one size are processed together, at most `batch_size` at once; images are read one batch at a time.
+    Raises ValueError if there is no image, or one of another type.
     """
     colours: list[ndarray] = []
     batches = _batches(_collect_colours(images, colours), batch_size)

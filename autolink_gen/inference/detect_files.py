@@ -41,7 +41,7 @@ _MAX_REASONS = 5  # reasons in the message when no file could be read
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """What `detect_files` wrote: its tables, their records, the overlays; and the files skipped, with the reasons."""
+    """What `detect_files` wrote, and the files it skipped, with the reasons."""
 
     tables: tuple[Path, ...]
     num_records: int
@@ -100,7 +100,10 @@ def detect_files(
 
 @dataclass(frozen=True)
 class OpenedGraph:
-    """A graph to detect with, on its device, and the map to named landmarks; ``text`` tells a user which it is."""
+    """A graph to detect with, on its device, and the regressor of named landmarks.
+
+    ``text`` describes the graph to users.
+    """
 
     graph: AutoLink
     regressor: LandmarkRegressor | None
@@ -115,10 +118,10 @@ def open_graph(
     regressor_file: Path | None = None,
     device: str = "cpu",
 ) -> OpenedGraph:
-    """The graph of a run, the newest if none is named, without the ``dropped`` clusters.
+    """Load a run's graph without the ``dropped`` clusters; None: the newest run.
 
-    A regressor still looks at all keypoints, as it was fitted on all. Raises ClusterError for clusters that cannot be
-    left out, ValueError for a run or a regressor that cannot be used.
+    A regressor still uses all keypoints, as it was fitted on all. Raises ClusterError for clusters that cannot be
+    dropped, ValueError for a run or a regressor that cannot be used.
     """
     folder = RunFolder.find(run, kind="graph")
     complete = load_graph_model(folder)
@@ -134,7 +137,7 @@ def open_graph(
 def sources_of(
     paths: Sequence[str | Path] | str | Path, *, out: str | Path, overlays: bool = True, overwrite: bool = False
 ) -> list[InputFile]:
-    """The files to look at, before a model is loaded; raises ValueError as `detect_files` does."""
+    """The input files, checked before a model is loaded; raises ValueError as `detect_files` does."""
     path_list = [paths] if isinstance(paths, str | Path) else paths
     sources = find_sources([Path(path) for path in path_list], out=Path(out))
     overlay_files = [Path(out) / source.overlay for source in sources] if overlays else []
@@ -156,7 +159,10 @@ def detect_sources(
     model_name: str = "the model",
     progress: Progress = progress_bar,
 ) -> DetectionReport:
-    """What `detect_files` does, with files that `sources_of` found; `model_name` goes into tables and messages."""
+    """Detect keypoints in the files that `sources_of` found, as `detect_files` does.
+
+    `model_name` is used in tables and messages.
+    """
     out = Path(out)
     dropped = unlinked_keypoints(graph.edge_weights).tolist()
     weights = graph.edge_weights.detach().cpu().numpy()
@@ -179,7 +185,7 @@ def detect_sources(
 
 
 def _run(detector: "FileDetector", sources: Sequence[InputFile], progress: Progress) -> None:
-    """Look at all files; the log says what is kept if something ends that early."""
+    """Process all files; the log says what is kept if that ends early."""
     tables = detector.tables
     try:
         with tables:
@@ -203,11 +209,11 @@ def _none_read(reasons: Sequence[str]) -> str:
 
 @dataclass
 class FileDetector:
-    """Looks for keypoints in files, draws overlays into the folder `out` where there is one, and fills tables.
+    """Detects keypoints in files, fills tables, and draws overlays into `out`, if given.
 
-    Whatever goes wrong over a file takes that one back and notes it as skipped in the tables, with the reason. Two
-    things end the work: a full disk, with an OSError that names what could not be written, as no other file could be
-    either; and a model that finds nothing in an image, with a DivergedModelError that has `model_name`.
+    A file that fails is removed from the tables and listed there as skipped, with the reason. Two things end the work:
+    a full disk (OSError with what could not be written), and a model that finds nothing in an image
+    (DivergedModelError with `model_name`).
     """
 
     model: AutoLink
@@ -227,7 +233,7 @@ class FileDetector:
     _images: list[InputFile] = field(default_factory=list)
 
     def open(self, sources: Sequence[InputFile]) -> int:
-        """Open the videos, and count the images and frames that there are to look at, as far as files tell."""
+        """Open the videos; the number of images and frames, as far as the files tell."""
         self._images = [source for source in sources if not source.is_video]
         for source in sources:
             if source.is_video:
@@ -236,7 +242,7 @@ class FileDetector:
         return len(self._images) + sum(self._num_frames(reader) for _, reader in self._videos)
 
     def detect(self) -> Iterator[None]:
-        """Images in one stream, then each video; yields after each image and frame."""
+        """Process the images, then each video; yields after each image and frame."""
         yield from self._detect_images()
         for source, reader in self._videos:
             with self._skipping_errors(source.path):
@@ -309,7 +315,7 @@ class FileDetector:
         return round((reader.num_frames or 0) * share)
 
     def _landmarks(self, detection: Detection) -> ndarray | None:
-        """Its landmarks in pixels, where there is a regressor."""
+        """The landmarks in pixels, if there is a regressor."""
         return None if self.regressor is None else landmarks_px(self.regressor, detection)
 
     def _draw_overlay(self, detection: Detection, landmarks: ndarray | None) -> ndarray:
@@ -323,7 +329,7 @@ class FileDetector:
 
 
 def _reason(file: Path, error: Exception) -> str:
-    """Why a file is skipped, with its name; an error that nobody foresaw with its kind."""
+    """Why a file is skipped, with its name; unexpected errors also name their type."""
     if isinstance(error, UnicodeEncodeError) and str(file) != printable(str(file)):
         return f"{printable(str(file))}: its name is no UTF-8, and FFmpeg opens no such file; rename it"
     is_expected = isinstance(error, ValueError | OSError) and not getattr(error, "strerror", None)

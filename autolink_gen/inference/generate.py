@@ -23,9 +23,9 @@ _STYLE_RATE = 0.05
 
 
 def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> "Gan":
-    """The GAN of a run's folder or a ``model.safetensors``, in eval mode, with the graph that it paints on.
+    """Load a GAN and its graph, in eval mode, from a run's folder or a ``model.safetensors``.
 
-    Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
+    Raises ValueError if there is none, the file is of another kind, or weights are missing.
     """
     file, config, tensors = read_described(path, kind="gan")
     poses = tensors.get("poses", torch.empty(0))
@@ -42,20 +42,20 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
 
 
 def save_gan(path: Path, gan: "Gan", *, step: int | None = None) -> None:
-    """Write a GAN that describes itself: its weights, its graph's, both configurations, how long it was trained."""
+    """Write the GAN's and the graph's weights, both configurations and the step to one file."""
     config = {"gan": to_dict(gan.generator.config), "graph": to_dict(gan.graph.config)}
     write_described(path, gan.state_dict(), kind="gan", config=config, step=step)
 
 
 def styles_on_poses(gan: "Gan", images: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:
-    """A grid: above, images in [0, 1] and their graphs; below, a row a style, painted on their poses."""
+    """A grid of images in [0, 1] with their graphs, then a row for each style on their poses."""
     keypoints = gan.graph.detect(images)
     rows = [gan.generate(keypoints, style.expand(len(keypoints), -1)) for style in z.to(keypoints)]
     return painted_grid(images, keypoints, gan.edge_weights, rows)
 
 
 class Gan(nn.Module):
-    """A generator with the graph that it paints on; ``poses`` (N, K, 2) are some of the training images'."""
+    """A generator and its graph; ``poses`` (N, K, 2) are some of the training images'."""
 
     poses: Tensor
 
@@ -99,7 +99,7 @@ class Gan(nn.Module):
 
     @torch.no_grad()
     def mean_style(self) -> Float[Tensor, " D"]:
-        """The mean of w, over the same few thousand z each time."""
+        """The mean of w over a fixed sample of z."""
         z = torch.randn(_MEAN_OF, self.style_size, generator=torch.Generator().manual_seed(0))
         return self.generator.style(z.to(self.poses)).mean(dim=0)
 
@@ -111,9 +111,10 @@ class Gan(nn.Module):
         *,
         edge_weights: Float[Tensor, "K K"] | None = None,
     ) -> Float[Tensor, "B 3 S S"]:
-        """Images in [0, 1] of poses in styles w; ``edge_weights`` stand in for the graph's own.
+        """Images in [0, 1] of poses in styles w.
 
-        Raises ValueError for keypoints in pixels, for weights below 0, and for what is no finite number.
+        ``edge_weights`` replace the graph's own. Raises ValueError for keypoints in pixels, for weights below 0, and
+        for values that are not finite.
         """
         check_keypoints(keypoints)
         if edge_weights is not None:
@@ -139,10 +140,11 @@ class Gan(nn.Module):
         steps: int = 300,
         progress: Progress = no_progress,
     ) -> Float[Tensor, "B D"]:
-        """The styles w in which images in [0, 1], or uint8, are painted best, on the keypoints detected in them.
+        """The styles w that best reproduce images in [0, 1], or uint8.
 
-        ``steps`` of Adam from the mean style, on LPIPS and a little squared error. The weights that LPIPS needs
-        are fetched if they are missing; ValueError where that fails, and for images or keypoints in another range.
+        Runs ``steps`` of Adam from the mean style, on LPIPS and a little squared error. Keypoints are detected unless
+        given. LPIPS's weights are fetched if missing; ValueError if that fails, and for images or keypoints in another
+        range.
         """
         images = unit_images(images)
         if keypoints is None:

@@ -1,4 +1,4 @@
-"""Detected keypoints on disk, as CSV and as JSON, written while they are found."""
+"""Detected keypoints as CSV and JSON files, written during detection."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ _CHUNK_BYTES = 2**16
 
 
 class KeypointFiles:
-    """Writes `keypoints.csv` and `keypoints.json` into a folder, record by record, in a `with` block.
+    """Writes `keypoints.csv` and `keypoints.json` record by record, in a `with` block.
 
     The CSV has the columns file, frame, time_s (empty for an image), width_px, height_px, x0_px, y0_px,
     x1_px, ...: pixels of the original, (0, 0) the centre of its first pixel. The JSON has the same under
@@ -57,7 +57,7 @@ class KeypointFiles:
         self.paths = table_paths(folder)
         self.num_records = 0
         self.num_kept = 0
-        """How many records the tables hold that have their names: less than `num_records` while files are added."""
+        """Number of records in the published tables; lags behind `num_records` while files are added."""
         self.skipped: list[tuple[Path, str]] = []
         self._landmark_names = tuple(landmark_names)
         self._keypoints = [k for k in range(len(edge_weights)) if k not in set(dropped)]
@@ -130,11 +130,11 @@ class KeypointFiles:
         self.num_records += 1
 
     def begin_file(self) -> None:
-        """Remember this place: a file that turns out to be damaged is taken back to it."""
+        """Mark the start of a file, for `take_back` if it turns out to be damaged."""
         self._mark()
 
     def end_file(self) -> None:
-        """Count the records since `begin_file` as those of a whole file; the tables are written where it is time."""
+        """Keep the records since `begin_file`; publish the tables if it is time."""
         self._mark()
         now = time.monotonic()
         if now >= self._next_s:
@@ -143,7 +143,7 @@ class KeypointFiles:
             self._next_s = ended + max(_PAUSE_S, _TIMES * (ended - now))
 
     def take_back(self) -> None:
-        """Forget the records since `begin_file`."""
+        """Remove the records since `begin_file`."""
         for table in self._tables:
             table.take_back()
         self.num_records = self._num_marked
@@ -177,7 +177,7 @@ class KeypointFiles:
         self.num_kept = self._num_marked
 
     def _finish_after_error(self) -> None:
-        """Keep what was finished; a disk that is full may not even take that, and the tables of before stay."""
+        """Publish the finished files' records; on a full disk the earlier tables stay."""
         try:
             self.take_back()
             self._finish(unfinished=True)
@@ -200,7 +200,7 @@ class KeypointFiles:
 
 
 class _Table:
-    """A file that grows beside the one of its name, and of which all up to a mark can be put in that one's place."""
+    """A growing temporary file that replaces its target with all content up to a mark."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -217,7 +217,7 @@ class _Table:
             self.flush()
 
     def mark(self) -> None:
-        """Remember that all that was flushed is whole."""
+        """Set the mark behind all that was flushed."""
         self._marked_bytes = self._file.tell()
 
     def take_back(self) -> None:
@@ -227,13 +227,13 @@ class _Table:
         self._file.truncate()
 
     def publish(self, tail: str) -> None:
-        """Write a copy up to the mark, and ``tail``, in the place of the file."""
+        """Replace the target with a copy up to the mark, and ``tail``."""
         if not self._unfinished.is_stream:
             with whole(self.path, follow_links=True) as temporary:
                 self._copy(temporary, tail)
 
     def finish(self, tail: str) -> None:
-        """Put it in the place of the file, with ``tail``, which takes no room for a copy."""
+        """Replace the target with the file itself and ``tail``; needs no space for a copy."""
         self.write(tail)
         self.flush()
         self._file.close()
@@ -283,5 +283,5 @@ def _to_json(text: str) -> str:
 
 
 def _round_points(points: Float[ndarray, "N 2"]) -> list[list[float | None]]:
-    """Pixels to a thousandth; None for what is not known."""
+    """Pixels rounded to a thousandth; None for unknown values."""
     return [[round(float(value), 3) if math.isfinite(value) else None for value in point] for point in points]

@@ -1,4 +1,4 @@
-"""Named landmarks from keypoints: a linear map that a few labelled images are enough to fit."""
+"""Named landmarks from keypoints, by a linear map fitted on a few labelled images."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ class LandmarkRegressor:
     num_images: int
 
     def predict(self, keypoints: Float[ndarray, "N K 2"]) -> Float[ndarray, "N P 2"]:
-        """Landmarks, as fractions of the image's size, from keypoints (x, y) in [-1, 1] of the whole image."""
+        """Landmarks as fractions of the image's size, from its keypoints (x, y) in [-1, 1]."""
         ones = np.ones((len(keypoints), 1))
         return np.tensordot(np.concatenate([_features(keypoints), ones], axis=1), self.coefficients, axes=1)
 
@@ -62,7 +62,7 @@ class LandmarkRegressor:
 
     @classmethod
     def load(cls, file: Path) -> "LandmarkRegressor":
-        """Read what :meth:`save` wrote; raises ValueError that names the file where it is something else."""
+        """Read a file that :meth:`save` wrote; ValueError with its name for another."""
         with reading(file, "regressor", remedy="give one that `autolink-gen evaluate` wrote"):
             values = json.loads(file.read_text(encoding="utf-8"))
             if not isinstance(values, dict) or values.get("kind") != _KIND:
@@ -76,7 +76,7 @@ class LandmarkRegressor:
             return cls(names, coefficients, str(values["graph"]), int(values["num_pictures"]))
 
     def check_graph(self, edge_weights: Float[Tensor, "K K"], *, run: str) -> None:
-        """ValueError unless it was fitted on the keypoints of this run's graph: another's mean something else."""
+        """ValueError unless it was fitted on this run's graph: other keypoints mean other things."""
         if self.graph != graph_fingerprint(edge_weights):
             raise ValueError(
                 f"the regressor was fitted on another graph than that of {run}; choose its own with --model, or fit it "
@@ -91,12 +91,12 @@ def fit_landmarks(
     *,
     widths: Float[ndarray, "N K"] | None = None,
 ) -> Float[ndarray, "D P 2"]:
-    """The coefficients of a `LandmarkRegressor`, from keypoints in [-1, 1] and landmarks as fractions.
+    """Fit the coefficients of a `LandmarkRegressor`.
 
-    A landmark follows its nearest keypoints, as one image shows where they lie, and of these the surer ones, whose
-    heatmaps have small ``widths`` (None: all alike). What that misses is fitted by ridge regression on the deviations
-    from the mean pose, its strength chosen by leaving out one image at a time. Each landmark is fitted over the
-    images that show it; NaN where there are none.
+    Keypoints are in [-1, 1], landmarks are fractions. A landmark follows its nearest keypoints, for which one image is
+    enough, and among these the surer ones, whose heatmaps have small ``widths`` (None: all alike). The remaining error
+    is fitted by ridge regression on the deviations from the mean pose; leave-one-out chooses its strength. Each
+    landmark is fitted on the images that show it; NaN if there are none.
     """
     features = _features(detected)
     widths = np.ones(detected.shape[:2]) if widths is None else widths
@@ -112,12 +112,12 @@ def fit_landmarks(
 
 
 def landmark_names(num_landmarks: int) -> tuple[str, ...]:
-    """The usual names of 5 or 68 facial landmarks, the person's own left and right; else their numbers."""
+    """The usual names of 5 or 68 facial landmarks, else numbers; left is the person's own."""
     return FACE_NAMES.get(num_landmarks, tuple(f"landmark_{number}" for number in range(num_landmarks)))
 
 
 def graph_fingerprint(edge_weights: Float[Tensor, "K K"]) -> str:
-    """What tells one learned graph from another."""
+    """A hash of the edge weights that identifies a learned graph."""
     return hashlib.sha256(edge_weights.detach().float().cpu().numpy().tobytes()).hexdigest()[:16]
 
 
@@ -140,7 +140,7 @@ def _fit_group(
 def _neighbour_slopes(
     features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
 ) -> Float[ndarray, "D P 2"]:
-    """Slopes with which each landmark moves as the sure keypoints near it do, on the mean of all images."""
+    """Slopes with which each landmark follows the sure keypoints near it in the mean pose."""
     keypoints = features.mean(axis=0).reshape(-1, 2)
     distances = np.linalg.norm(keypoints[:, None] - true.mean(axis=0), axis=-1)
     nearest = distances.min(axis=0)

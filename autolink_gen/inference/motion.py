@@ -1,4 +1,4 @@
-"""How the movement of one set of keypoints is given to another: relative, scaled, smoothed."""
+"""Transfer of motion from one set of keypoints to another: relative, scaled, smoothed."""
 
 import math
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ _MIN_SPREAD = 1e-6
 
 
 def spread(keypoints: Points) -> float:
-    """How far keypoints lie from their centre: the root of their mean squared distance."""
+    """The root mean squared distance of keypoints from their centre."""
     return float(np.sqrt(((keypoints - keypoints.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
 def pose_distance(one: Points, other: Points) -> float:
-    """The mean distance of keypoints after both sets are centred and brought to one spread."""
+    """The mean distance of keypoints once both sets are centred and scaled to one spread."""
     shapes = [(points - points.mean(axis=0)) / max(spread(points), _MIN_SPREAD) for points in (one, other)]
     return float(np.linalg.norm(shapes[0] - shapes[1], axis=1).mean())
 
 
 @dataclass(frozen=True)
 class RelativeMotion:
-    """Gives the source the driver's movement since a reference frame, in which the two are taken to be alike.
+    """Adds the driver's movement since a reference frame to the source's pose.
 
-    Keypoints (x, y) of the ``source`` and of the ``reference`` frame of the driver; ``adapt_scale`` makes the
-    movement as much larger or smaller as the source is than the driver.
+    ``source`` and ``reference`` are keypoints (x, y) of the source and of the driver's reference frame, in which the
+    two should be in one pose. ``adapt_scale`` scales the movement by the ratio of their sizes.
     """
 
     source: Points
@@ -41,9 +41,9 @@ class RelativeMotion:
 
 
 def absolute_motion(keypoints: Points, *, source: Points, reference: Points, adapt_scale: bool) -> Points:
-    """The driver's keypoints as they are; with ``adapt_scale`` as large, and where, the source is at the reference.
+    """The driver's keypoints; with ``adapt_scale`` moved and scaled to fit the source.
 
-    The reference frame is then laid on the source: their centres and their spreads agree.
+    The fit makes the centre and the spread of the reference frame those of the source.
     """
     if not adapt_scale:
         return keypoints
@@ -52,7 +52,7 @@ def absolute_motion(keypoints: Points, *, source: Points, reference: Points, ada
 
 
 class OneEuroFilter:
-    """Smooths keypoints over time, little while they move fast and much while they rest (Casiez et al. 2012).
+    """The one-euro filter: smooths keypoints less the faster they move (Casiez et al. 2012).
 
     ``min_cutoff`` in Hz: the lower, the smoother at rest; ``beta``: the higher, the less it lags in fast
     movement, whose speed is in the units of the keypoints a second.
@@ -70,7 +70,7 @@ class OneEuroFilter:
         self._time_s = 0.0
 
     def __call__(self, keypoints: Points, *, time_s: float) -> Points:
-        """The smoothed keypoints at a time, which never runs backwards; ValueError where it does."""
+        """The smoothed keypoints at a time; ValueError if it lies before the last one."""
         if self._last is None or self._speed is None:
             self._last, self._speed, self._time_s = keypoints.copy(), np.zeros_like(keypoints), time_s
             return keypoints.copy()
@@ -88,6 +88,6 @@ class OneEuroFilter:
 
 
 def _share(cutoff: float | ndarray, passed_s: float) -> float | ndarray:
-    """How much of the new value a first-order low-pass filter takes after a time."""
+    """The weight of the new value in a first-order low-pass filter after a time."""
     turn = 2 * math.pi * cutoff * passed_s
     return turn / (turn + 1)

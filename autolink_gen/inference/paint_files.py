@@ -1,4 +1,4 @@
-"""Paint with a trained GAN into files: on poses, in styles, as images, one grid, or a video."""
+"""Paint images, a grid or videos with a trained GAN, and write them to files."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ _DEFAULT_SEEDS = range(4)
 
 @dataclass(frozen=True)
 class Styles:
-    """The styles to paint in: those of seeds, or the one of an image, which is searched for in ``steps``."""
+    """The styles to paint in: those of seeds, or that of an image, found in ``steps``."""
 
     seeds: tuple[int, ...] = tuple(_DEFAULT_SEEDS)
     image: Path | None = None
@@ -62,7 +62,7 @@ class Styles:
 
 @dataclass(frozen=True)
 class PaintingReport:
-    """What was painted: the files, and lines that tell of them."""
+    """The files that were painted, and lines that describe them."""
 
     files: tuple[Path, ...]
     lines: tuple[str, ...]
@@ -84,7 +84,7 @@ def generate(
     overwrite: bool = False,
     progress: Progress = progress_bar,
 ) -> PaintingReport:
-    """Paint with a trained GAN, as the command ``generate`` does: move the skeleton, keep the style, or the reverse.
+    """Paint with a trained GAN, as the command ``generate`` does.
 
     ``gan`` is loaded, or a run by name, folder or file. ``poses`` is an image, a video or a file of keypoints, or a
     list of images and such files; None: training poses that the GAN carries. Styles are those of ``seeds``, or
@@ -143,7 +143,7 @@ def paint_files(
     overwrite: bool,
     progress: Progress,
 ) -> PaintingReport:
-    """What `generate` does, with a GAN that is loaded; files are checked before anything is painted."""
+    """Paint with a loaded GAN, as `generate` does; files are checked first."""
     if grid and interpolate:
         raise ValueError("give --grid, one image, or --interpolate, a video, not both")
     places = Places(out, styles.names, overwrite=overwrite)
@@ -179,7 +179,7 @@ def _poses(gan: Gan, paths: Sequence[Path]) -> list[Pose]:
 
 @dataclass
 class _Painter:
-    """Paints on poses, changed as the user says, in named styles, and writes what comes out."""
+    """Paints edited poses in named styles, and writes the images."""
 
     gan: Gan
     edits: PoseEdits
@@ -199,7 +199,7 @@ class _Painter:
         return PaintingReport((*(file for row in rows for file in row), grid), (line, *report.lines))
 
     def grid(self, poses: list[Pose], file: Path, *, layout: Layout) -> PaintingReport:
-        """One image: the skeletons beside what was painted on them, the unchanged ones too where there are edits."""
+        """Write one image of the skeletons and what was painted on them, before and after edits."""
         versions = [(pose, changed) for pose in poses for changed in self._versions()]
         columns = [self._column(pose, changed=changed) for pose, changed in versions]
         rows = [list(row) for row in zip(*columns, strict=True)]

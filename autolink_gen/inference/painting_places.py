@@ -1,4 +1,4 @@
-"""Where a GAN's images, grids and videos are written, checked before anything is painted."""
+"""The output files of a GAN's images, grids and videos, checked before painting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 @dataclass
 class Places:
-    """The files to write, for styles of some names; each method checks that its own may be written."""
+    """The files to write for named styles; each method checks that its files may be written."""
 
     out: Path
     names: list[str]
@@ -61,7 +61,7 @@ class Places:
 
 
 def _distinct(name: str, taken: set[str]) -> str:
-    """The name, numbered where it is taken, be it in other letters' case; it is taken then."""
+    """The name, numbered if it is in `taken`, whatever its case; adds it to `taken`."""
     candidate, number = name, 1
     while candidate.lower() in taken:
         number += 1

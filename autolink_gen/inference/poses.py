@@ -1,4 +1,4 @@
-"""The poses to paint: keypoints of images or of a file of numbers, and a user's changes to them."""
+"""The poses to paint, from images or files of keypoints, and a user's edits."""
 
 import json
 import math
@@ -31,14 +31,14 @@ _NAME_LENGTH, _MAX_SEEDS = 100, 10_000
 
 @dataclass(frozen=True)
 class Pose:
-    """Keypoints (K, 2), (x, y) in [-1, 1], and what to call what is painted on them."""
+    """Keypoints (K, 2), (x, y) in [-1, 1], and the name of what is painted on them."""
 
     name: str
     keypoints: Float[Tensor, "K 2"]
 
 
 def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
-    """The poses in a file: an image's own, detected, or those of a JSON or CSV file of numbers.
+    """The poses in a file: detected in an image, or read from JSON or CSV.
 
     Such a file holds {"keypoints": [[x, y], ...]} in [-1, 1], or a list of such poses under "keypoints", or is what
     `autolink-gen detect` wrote, also as a spreadsheet saves its table. Keypoints that such a file leaves out are put at
@@ -63,7 +63,7 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
 
 
 def _poses(named_points: list[tuple[str, Any]], path: Path, graph: AutoLink) -> list[Pose]:
-    """The poses of names and keypoints in [-1, 1], checked; the message says which of several is wrong."""
+    """Check named keypoints in [-1, 1]; BadFileError names the pose that is wrong."""
     if not named_points:
         raise BadFileError(f"{path} holds no pose")
     count = graph.config.num_keypoints
@@ -80,7 +80,7 @@ def _read_json(path: Path) -> list[tuple[str, Any]]:
 
 
 def _read_csv(path: Path) -> list[tuple[str, Any]]:
-    """Names and keypoints in [-1, 1] of the rows of a table in pixels; None for keypoints without columns."""
+    """Names and keypoints in [-1, 1] of a table's rows; None for keypoints without columns."""
     with open_rows(path) as rows:
         header = [cell.strip() for cell in next(rows, (0, []))[1]]
         column = {name: place for place, name in enumerate(header)}
@@ -128,7 +128,7 @@ def _poses_in_json(values: Any, path: Path) -> list[tuple[str, Any]]:
 
 
 def _name_of(item: dict[str, Any]) -> str:
-    """What to call a pose of an image or frame; files are named so, and the words are the file's own."""
+    """The name of a pose, made safe for file names from the untrusted file's words."""
     name = f"{Path(item['file']).stem}-{item['frame']}"
     return re.sub(r"[^\w.+-]", "_", name)[:_NAME_LENGTH]
 
@@ -143,7 +143,7 @@ def _scale_point(point: list[float], spans: list[int]) -> list[float]:
 
 
 def _fill_missing(points: Any, path: str, painted_on: set[int]) -> Any:
-    """The points with (0, 0) for those that were left out, which must be none that is ``painted_on``."""
+    """The points, (0, 0) for missing ones; BadFileError if one is ``painted_on``."""
     if not isinstance(points, list) or None not in points:
         return points
     missing = [index for index, point in enumerate(points) if point is None]
@@ -176,7 +176,10 @@ def _check_pose(points: Any, path: str, num_keypoints: int) -> Float[Tensor, "K 
 
 @dataclass(frozen=True)
 class PoseEdits:
-    """A user's changes: keypoints moved by (x, y) of a width of 2, pairs swapped, keypoints taken out of the graph."""
+    """A user's edits: keypoints moved, pairs swapped, keypoints removed from the graph.
+
+    Moves are (keypoint, x, y) in an image that is 2 wide and 2 high.
+    """
 
     moves: tuple[tuple[int, float, float], ...] = ()
     swaps: tuple[tuple[int, int], ...] = ()
@@ -186,7 +189,7 @@ class PoseEdits:
         return bool(self.moves or self.swaps or self.removed)
 
     def apply(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-        """The changed poses: swaps first, then moves."""
+        """The edited poses: swaps first, then moves."""
         changed = keypoints.clone()
         for first, second in self.swaps:
             changed[:, [first, second]] = changed[:, [second, first]]
@@ -195,7 +198,7 @@ class PoseEdits:
         return changed
 
     def edge_weights(self, weights: Float[Tensor, "K K"]) -> Float[Tensor, "K K"]:
-        """The graph's weights without the edges of the keypoints that are taken out."""
+        """The graph's weights without the edges of removed keypoints."""
         remaining = weights.clone()
         for index in self.removed:
             remaining[index, :] = 0
@@ -204,7 +207,10 @@ class PoseEdits:
 
 
 def parse_edits(*, moves: Sequence[str], swaps: Sequence[str], removed: Sequence[int], num_keypoints: int) -> PoseEdits:
-    """Edits from ``3:+0.1,-0.05``, ``2,5`` and ``4``; ValueError for another form or an unknown keypoint."""
+    """Edits from texts such as ``3:+0.1,-0.05``, ``2,5`` and ``4``.
+
+    Raises ValueError for another form or an unknown keypoint.
+    """
     edits = PoseEdits(
         tuple(_parse_move(text) for text in moves), tuple(_parse_swap(text) for text in swaps), tuple(removed)
     )
@@ -240,7 +246,10 @@ def _parse_swap(text: str) -> tuple[int, int]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from ``0-15`` or ``0,3,8-11``; ValueError for another form, or for more than 10,000."""
+    """Seeds from a text such as ``0-15`` or ``0,3,8-11``.
+
+    Raises ValueError for another form, or for more than 10,000.
+    """
     try:
         spans = [_span(span_text) for span_text in text.split(",")]
     except ValueError:
@@ -261,13 +270,13 @@ def _span(text: str) -> range:
 
 
 def seeded_styles(seeds: Sequence[int], size: int) -> Float[Tensor, "N D"]:
-    """One z from N(0, 1) a seed: the same for a seed whatever the others are."""
+    """One z from N(0, 1) for each seed, independent of the other seeds."""
     draws = [torch.randn(size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(draws)
 
 
 def points_between(stops: Float[Tensor, "N ..."], count: int) -> Float[Tensor, "M ..."]:
-    """``count`` points on the way through all stops, at an even pace on each leg, the first and the last included."""
+    """``count`` points interpolated through all stops, both ends included."""
     legs = len(stops) - 1
     places = torch.linspace(0, legs, count) if legs else torch.zeros(count)
     lower = places.floor().clamp(max=max(0, legs - 1)).long()

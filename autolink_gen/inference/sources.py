@@ -1,4 +1,4 @@
-"""Which images and videos a user's paths stand for, and what to call what is made of each."""
+"""The images and videos that a user's paths name, and the names of their overlays."""
 
 import os
 from collections import Counter
@@ -14,7 +14,7 @@ from autolink_gen.data.video.reader import VIDEO_SUFFIXES, is_video
 
 @dataclass(frozen=True)
 class InputFile:
-    """An image or video file, and the relative path, ending included, of the overlay to make of it."""
+    """An image or video file, and the relative path of the overlay to make of it."""
 
     path: Path
     overlay: PurePosixPath
@@ -26,7 +26,7 @@ class InputFile:
 
 
 def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[InputFile]:
-    """The images, then the videos, that files and folders stand for, at any depth, each once, by their numbers.
+    """The images, then the videos, in files and folders at any depth, each once, sorted.
 
     Overlays are named as the files are, below the name of their folder where several paths are given; where
     two would share a name, each keeps its own ending too ("1.jpg.png", "1.png.png"). Where the folder
@@ -52,7 +52,7 @@ def find_sources(paths: Sequence[Path], *, out: Path | None = None) -> list[Inpu
 
 
 def _real(file: Path) -> Path:
-    """Where a file lies once links are followed; of a link that leads to itself, where it lies itself."""
+    """The path with links followed; a circular link's own path."""
     return Path(os.path.realpath(file))  # Path.resolve raises RuntimeError there
 
 
@@ -79,7 +79,7 @@ def _files_of(path: Path, prefix: str, out: Path | None) -> list[tuple[Path, Pur
 
 
 def _prefixes(paths: Sequence[Path]) -> list[str]:
-    """The name of each folder, numbered where two are alike; none where there is one path alone."""
+    """The name of each path, numbered if two are alike; empty for a single path."""
     if len(paths) == 1:
         return [""]
     names, counts = [], Counter[str]()
@@ -91,7 +91,7 @@ def _prefixes(paths: Sequence[Path]) -> list[str]:
 
 
 def _distinct(names: list[PurePosixPath], files: list[Path]) -> list[PurePosixPath]:
-    """Names with the overlay's ending, no two alike, not even where upper and lower case are one."""
+    """Names with the overlay's ending, all distinct even where case is ignored."""
     endings = [".mp4" if is_video(file) else ".png" for file in files]
     short = [name.with_suffix(ending) for name, ending in zip(names, endings, strict=True)]
     uses = Counter(str(name).lower() for name in short)

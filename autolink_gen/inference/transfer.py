@@ -1,4 +1,4 @@
-"""A trained pose-transfer network in use, with the graph that it stands on."""
+"""A trained pose-transfer network and its graph, for animating images."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,9 +33,10 @@ _STALE_S = 1.0  # a sure pose longer ago is not gone back to
 
 
 def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> "Transfer":
-    """The pose-transfer network of a run's folder or a ``model.safetensors``, in eval mode, with its graph.
+    """Load a pose-transfer network and its graph, in eval mode, from a run's folder or a file.
 
-    Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
+    The file is a ``model.safetensors``. Raises ValueError if there is none, the file is of another kind, or weights are
+    missing.
     """
     file, config, tensors = read_described(path, kind="transfer")
     poses = tensors.get("poses", torch.empty(0))
@@ -53,13 +54,16 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
 
 
 def save_transfer(path: Path, transfer: "Transfer", *, step: int | None = None) -> None:
-    """Write a network that describes itself: its weights, its graph's, both configurations, how long it was trained."""
+    """Write the network's and the graph's weights, both configurations and the step to one file."""
     config = {"transfer": to_dict(transfer.network.config), "graph": to_dict(transfer.graph.config)}
     write_described(path, transfer.state_dict(), kind="transfer", config=config, step=step)
 
 
 def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
-    """The cluster of each keypoint, 0 where it has no edges; ValueError for more clusters than keypoints with edges."""
+    """The cluster of each keypoint, 0 for one without edges.
+
+    Raises ValueError for more clusters than keypoints with edges.
+    """
     weights = graph.edge_weights.detach().cpu()
     labels, linked = torch.zeros(len(weights), dtype=torch.long), linked_keypoints(weights)
     labels[linked] = torch.from_numpy(cluster_keypoints(weights[linked][:, linked], num_clusters).astype(np.int64))
@@ -67,7 +71,7 @@ def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
 
 
 class Appearance(NamedTuple):
-    """What a network takes from source frames, and the keypoints (B, K, 2) they were seen at."""
+    """The network's features of source frames, and the frames' keypoints (B, K, 2)."""
 
     maps: SourceMaps
     keypoints: Float[Tensor, "B K 2"]
@@ -92,9 +96,10 @@ RELATIVE = Motion()
 
 
 class AnimatedFrame(NamedTuple):
-    """A painted frame, uint8 RGB; the keypoints (x, y) in [-1, 1] it was painted on; which source frame lent itself.
+    """A painted frame, uint8 RGB.
 
-    ``held``: the driver's pose could not be made out, and the last sure one was kept.
+    ``keypoints`` (x, y) in [-1, 1] are those it was painted on, ``source`` is the index of the source frame used.
+    ``held``: the driver's pose could not be detected, and the last sure one was kept.
     """
 
     pixels: UInt8[ndarray, "S S 3"]
@@ -121,7 +126,7 @@ class Transfer(nn.Module):
         self.register_buffer("poses", poses)
 
     def prepare_for_inference(self) -> "Transfer":
-        """Switch to eval mode and let detector and network use quicker copies until weights change or move."""
+        """Switch to eval mode; use faster folded copies until weights change or move."""
         self.eval()
         self.graph.prepare_for_inference()
         self.network.prepare_for_inference()
@@ -139,18 +144,18 @@ class Transfer(nn.Module):
 
     @property
     def linked_indices(self) -> Int[ndarray, "L"]:
-        """The keypoints that have edges: those that are painted on, and by which poses are compared."""
+        """The indices of keypoints with edges: these are drawn, and poses compared by them."""
         return linked_keypoints(self.graph.edge_weights).cpu().numpy()
 
     @property
     def usual_size(self) -> int:
-        """The width and height of frames unless told otherwise: 256 where the source itself is moved (``warps``)."""
+        """The default width and height of frames; at least 256 if the network ``warps`` the source."""
         return max(_USUAL_SIZE, self.image_size) if self.network.config.warps else self.image_size
 
     def fit_images(
         self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> UInt8[ndarray, "N S S 3"]:
-        """Images of any size as the network sees them: made square as the graph's training images were.
+        """Images of any size, made square as the graph's training images were.
 
         ``size`` is their width and height in pixels, the network's own unless given. Raises ValueError for arrays of
         another type or shape.
@@ -167,22 +172,22 @@ class Transfer(nn.Module):
     def prepare_images(
         self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> Float[Tensor, "N 3 S S"]:
-        """The same in [0, 1], on the network's device."""
+        """Images of any size as the network's input: square, in [0, 1], on its device."""
         squares = torch.from_numpy(self.fit_images(images, size=size))
         return squares.permute(0, 3, 1, 2).to(self.labels.device).float() / 255
 
     def detect(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
-        """The keypoints (x, y) in [-1, 1] of images as the network sees them."""
+        """The keypoints (x, y) in [-1, 1] of images, in the network's square input."""
         return self.graph.detect(self.prepare_images(images)).double().cpu().numpy()
 
     def detect_with_widths(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> PosesWithWidths:
-        """The same keypoints, and how wide the heatmaps are."""
+        """The keypoints of `detect`, with the widths of their heatmaps."""
         keypoints, widths = self.graph.detect_with_widths(self.prepare_images(images))
         linked_widths = widths[:, linked_keypoints(self.graph.edge_weights)]
         return PosesWithWidths(keypoints.double().cpu().numpy(), linked_widths.double().mean(dim=1).cpu().numpy())
 
     def draw_edge_map(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
-        """The edge map of keypoints as a grey image, white where the strongest edge is."""
+        """The edge map of keypoints as a grey image; the strongest edge is white."""
         maps = self.edge_maps(torch.from_numpy(keypoints)[None].to(self.poses)).amax(1, keepdim=True)
         shares = maps / self.graph.edge_weights.max().clamp_min(1e-12)
         return to_uint8(shares.expand(-1, 3, -1, -1))[0]
@@ -197,7 +202,7 @@ class Transfer(nn.Module):
         batch_size: int = 8,
         size: int | None = None,
     ) -> Iterator[UInt8[ndarray, "S S 3"]]:
-        """Frames of the source, one image or several of it, that move as the driver's frames do.
+        """Animate a source, one image or several, with the movement of the driver's frames.
 
         Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed; ``size`` is as
         for :class:`Animator`. Raises ValueError where there is no source.
@@ -209,7 +214,10 @@ class Transfer(nn.Module):
             yield from (frame.pixels for frame in animator(batch))
 
     def edge_maps(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B C S S"]:
-        """The graph drawn on keypoints, a channel a cluster: its edges, those to other clusters among them."""
+        """The graph drawn on keypoints, one channel for each cluster's edges.
+
+        An edge between two clusters is drawn in both channels.
+        """
         size, weights = self.network.config.image_size, self.graph.edge_weights
         inside = [self.labels == cluster for cluster in range(self.network.config.clusters)]
         cluster_weights = [weights * (members[:, None] | members) for members in inside]
@@ -225,7 +233,7 @@ class Transfer(nn.Module):
         fine: Float[Tensor, "B 3 s s"] | None = None,
         keypoints: Float[Tensor, "B K 2"] | None = None,
     ) -> Appearance:
-        """The appearance of images in [0, 1] of the network's own size; ``fine`` are the same ones, larger.
+        """The appearance of images in [0, 1] of the network's size; ``fine`` are larger versions.
 
         Their ``keypoints`` are detected unless given. Raises ValueError for images in another range.
         """
@@ -237,10 +245,10 @@ class Transfer(nn.Module):
 
     @torch.no_grad()
     def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
-        """Images in [0, 1] of an appearance in other poses; one appearance serves all poses.
+        """Images in [0, 1] of an appearance in other poses; a single one is used for all.
 
-        They are as large as the network paints, or as what it :meth:`look_at` was, where it moves that. Raises
-        ValueError for keypoints in pixels, and for what is no finite number.
+        They have the network's size, or that of the ``fine`` images of :meth:`look_at` if it warps them. Raises
+        ValueError for keypoints in pixels, and for values that are not finite.
         """
         check_keypoints(keypoints)
         count = len(keypoints)
@@ -255,14 +263,13 @@ class Transfer(nn.Module):
 
 
 class Animator:
-    """Gives the poses of driver frames to a source, frame after frame; remembers what smoothing and holding need.
+    """Animates a source with driver frames, and keeps the state for smoothing and holding poses.
 
-    ``size``, the network's usual one unless given, is the width in pixels of the frames of a network that moves the
-    source itself (``warps``), which keep so much of its sharpness; any other paints them as large as it was trained
-    to. ``usual`` is how wide heatmaps usually are (`usual_width`), as on the source unless given. ``source_poses`` are
-    the keypoints of the source frames; ``reference`` is the number, from 0, and the time in seconds of the frame that
-    movement is counted from, None until there is one. Raises ValueError where there is no source, or none that shows
-    anything.
+    ``size`` is the frames' width in pixels for a network that ``warps`` the source, its usual one unless given; other
+    networks paint at the size they were trained with. ``usual`` is the usual width of heatmaps (`usual_width`), the
+    source's unless given. ``source_poses`` are the keypoints of the source frames. ``reference`` is the index, from 0,
+    and the time in seconds of the driver's frame that movement is relative to; None until there is one. Raises
+    ValueError if there is no source, or only blank ones.
     """
 
     def __init__(
@@ -296,7 +303,7 @@ class Animator:
         self._source_index = self._number = 0
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
-        """The next frames of the driver, with their times in seconds, painted."""
+        """Paint the next frames of the driver, given with their times in seconds."""
         for _, pixels in frames:
             check_bytes(pixels, name="frame")
         poses = self.transfer.detect_with_widths([pixels for _, pixels in frames])
@@ -314,9 +321,9 @@ class Animator:
     def _plan(
         self, detected: Float[ndarray, "K 2"], time_s: float, *, certainty: Certainty
     ) -> tuple[Float[ndarray, "K 2"], int, bool]:
-        """The keypoints to paint, the source frame to paint from, and whether an earlier pose was held.
+        """The keypoints to paint, the source frame's index, and whether an earlier pose was held.
 
-        Where no pose was sure yet, the source keeps its own.
+        Until a pose is sure, the source keeps its own.
         """
         number, self._number = self._number, self._number + 1
         if certainty == Certainty.LOST or (self._reference is None and certainty != Certainty.SURE):

@@ -1,4 +1,4 @@
-"""One person's video moved by another's, from files to a file, as the command ``transfer`` does."""
+"""Animate one person's video with another's, from files to a file."""
 
 import math
 import os
@@ -44,7 +44,10 @@ class TransferFiles:
         max_bad: float = 0.2,
         overwrite: bool = False,
     ) -> "TransferFiles":
-        """Open them, of the driver what lies between two times; raises ValueError as `transfer_files` does."""
+        """Open the files; ``cut_s`` are the start and end of the driver in seconds.
+
+        Raises ValueError as `transfer_files` does.
+        """
         start_s, end_s = cut_s
         source_stream = FrameStream(Path(source))
         end = math.inf if end_s is None else end_s
@@ -55,11 +58,14 @@ class TransferFiles:
 
     @property
     def lacks_audio(self) -> bool:
-        """Whether the audio that was asked for by name is not there."""
+        """Whether the source's audio was requested and does not exist."""
         return self.audio is self.source and not self.source.has_audio
 
     def motion(self, relative: bool | None, *, adapt_scale: bool, smooth: bool) -> Motion:
-        """How the driver moves the source; None: the pose of an image is taken as it is, as large as the source."""
+        """How the driver moves the source.
+
+        ``relative`` None: relative for a video; an image's pose is taken as it is, scaled to the source.
+        """
         is_image = self.driver.is_image
         moves = not is_image if relative is None else relative
         return Motion(moves, adapt_scale or (is_image and relative is None), smooth)
@@ -145,7 +151,7 @@ def transfer_files(
 
 
 def _result(out: Path | None, source: FrameStream, driver: FrameStream, *, overwrite: bool) -> Path:
-    """Where to write; ValueError where that cannot be."""
+    """The output file or folder; ValueError if it cannot be written."""
     endings = _IMAGE_SUFFIXES if driver.is_image else MOVING_SUFFIXES
     file = out or Path(f"{source.path.stem}-{driver.path.stem}{endings[0]}")
     if file.suffix and file.suffix.lower() not in endings:

@@ -1,4 +1,4 @@
-"""One video moved by another, from file to file: frames stream through, so that memory does not grow with length."""
+"""Animate one video with another, frame by frame, in constant memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,12 +30,11 @@ _SEARCHED = 50  # frames of the driver among which the best one to start from is
 
 @dataclass(frozen=True)
 class Look:
-    """What the result looks like.
+    """The layout of the result.
 
-    ``crop``: source and driver are cropped to where their keypoints lie as in the frames trained on; ``paste_back``:
-    the painted square is put back into the source frame. ``side_by_side``: source, driver, edge map, result.
-    ``size`` is the painted square's width in pixels, the network's usual one unless given; pasted back it has its old
-    one.
+    ``crop``: source and driver are cropped so that their keypoints lie as in training. ``paste_back``: the painted
+    square is pasted into the source frame, at its original size. ``side_by_side``: source, driver, edge map, result.
+    ``size`` is the painted square's width in pixels, the network's usual one unless given.
     """
 
     crop: bool = True
@@ -53,11 +52,11 @@ CROPPED = Look()
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What was made: frames written, the driver's damaged frames passed over, and poses held over.
+    """Numbers of frames written, of damaged driver frames skipped, and of poses held.
 
-    ``stopped``: why it broke off; ``source_missing``: how many of the source's frames that should have lent their
-    appearance could not be read; ``reference_frame``, from 0, and ``reference_s``: the driver's frame from which its
-    movement is counted, the first with a sure pose or, ``is_best_frame``, the one most like the source.
+    ``stopped``: why it ended early. ``source_missing``: number of requested source frames that could not be read.
+    ``reference_frame``, from 0, and ``reference_s``: the driver's frame that movement is relative to, the first with a
+    sure pose or, with ``is_best_frame``, the one most like the source.
     """
 
     num_frames: int
@@ -79,9 +78,9 @@ def best_reference(
     crop: Crop | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Float[ndarray, "K 2"], int]:
-    """The driver's pose that is most like the source's, of 50 frames spread over it, and that frame's number from 0.
+    """The driver's pose most like the source's, and its frame's index from 0.
 
-    Of frames with a sure pose, as the ``judge`` says, where there are some.
+    It is chosen from 50 evenly spread frames, if possible from those whose pose the ``judge`` finds sure.
     """
     count = max(1, min(_SEARCHED, driver.num_frames))
     frames = (_crop(pixels, crop) for pixels in progress(driver.spread_one_by_one(count), count, "best frame"))
@@ -98,7 +97,7 @@ def best_reference(
 def usual_width_of(
     transfer: Transfer, images: Sequence[UInt8[ndarray, "_ _ 3"]], frames: Sequence[UInt8[ndarray, "_ _ 3"]]
 ) -> float:
-    """How wide heatmaps usually are on the source's images and on some frames of the driver, as both are cropped."""
+    """The usual width of heatmaps on the source's images and some driver frames, both cropped."""
     clear = [pixels for pixels in frames if not is_blank(pixels)]
     return usual_width(
         transfer.detect_with_widths(images).widths, transfer.detect_with_widths(clear).widths if clear else None
@@ -106,7 +105,7 @@ def usual_width_of(
 
 
 def crop_of(transfer: Transfer, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Crop | None:
-    """The crop of a clip's frames; None where none shows anything, where they have several sizes, or are so already."""
+    """The crop of a clip's frames; None for blank frames or mixed sizes, or if none is needed."""
     images = [image for image in images if not is_blank(image)]
     if len({image.shape for image in images}) != 1:
         return None
@@ -133,12 +132,12 @@ def transfer_video(
     batch_size: int = 8,
     progress: Progress = no_progress,
 ) -> TransferReport:
-    """Write what the source looks like when it moves as the driver does, at the driver's rate and length.
+    """Animate the source with the driver's movement, at the driver's rate and length.
 
-    Of a source video ``source_frames`` frames, evenly spread, lend their appearance, the nearest in pose each time.
-    ``audio`` names the file whose audio, from ``audio_start_s`` on, is laid under it. A driver that is an image
-    gives an image, a name without an ending a folder of them. What was made before a driver broke off stays, and
-    the report says why. Raises ValueError for a driver in none of whose frames a pose can be made out.
+    From a source video, ``source_frames`` evenly spread frames serve as references; each output frame uses the one
+    closest in pose. ``audio`` names the file whose audio is added, from ``audio_start_s`` on. A driver that is an image
+    gives an image; an ``out`` without an ending is a folder of images. If the driver breaks off, the frames until then
+    stay, and the report says why. Raises ValueError if no frame of the driver has a detectable pose.
     """
     source_images, missing = _read_source(source, source_frames)
     source_crop = crop_of(transfer, source_images) if look.crop else None
@@ -177,25 +176,25 @@ def transfer_video(
 
 
 def _read_source(source: FrameStream, count: int) -> tuple[list[UInt8[ndarray, "_ _ 3"]], int]:
-    """The frames of the source that lend their appearance, and how many that should have cannot be read."""
+    """The source's reference frames, and the number of those that could not be read."""
     images = _spread_frames(source, count)
     missing = max(0, min(count, source.num_frames, most_at_once(images[0])) - len(images))
     return [pixels for pixels in images if not is_blank(pixels)] or images, missing
 
 
 def _movement_start(motion: Motion, reference: tuple[int, float] | None) -> tuple[int, float] | tuple[None, None]:
-    """The frame that the movement is counted from, and its time; None where nothing is counted from one."""
+    """The frame that movement is relative to, and its time; None if it is relative to none."""
     counts = motion.relative or motion.adapt_scale
     return reference if counts and reference is not None else (None, None)
 
 
 def _spread_frames(stream: FrameStream, count: int) -> list[UInt8[ndarray, "_ _ 3"]]:
-    """So many frames spread over all of a stream, or all where it has fewer."""
+    """``count`` frames evenly spread over a stream, or all if it has fewer."""
     return stream.spread(max(1, min(count, stream.num_frames)))
 
 
 def _width(look: Look, source: UInt8[ndarray, "_ _ 3"]) -> int | None:
-    """The width to paint at: as asked, or what is put back as large as it was; None: the network's usual one."""
+    """The width to paint at: as requested, or the crop's own for pasting back; None: the usual."""
     if look.paste_back:
         return min(middle_square(source).side, _MAX_SIDE)
     return look.size
@@ -215,7 +214,7 @@ def _writer(
 def _paint_frames(
     animator: Animator, driver: FrameStream, crop: Crop | None, batch_size: int
 ) -> Iterator[tuple[TimedFrame, AnimatedFrame]]:
-    """The driver's frames, cropped, and what was painted in their poses."""
+    """The driver's frames, cropped, each with the frame painted in its pose."""
     frames = (replace(frame, pixels=_crop(frame.pixels, crop)) for frame in driver)
     for first in frames:
         batch = [first, *islice(frames, min(batch_size, most_at_once(first.pixels)) - 1)]

@@ -32,10 +32,10 @@ _LISTED = 20  # edges, the heaviest: 32 keypoints have 496
 
 @dataclass(frozen=True)
 class GraphView:
-    """What is seen of a graph: its weights, and its edges (i, j, share of the largest) of at least ``threshold``.
+    """A graph's weights, edges and clusters, and the files that show them.
 
-    ``labels`` are the cluster of each keypoint, of so many ``clusters``; ``dropped`` are those left out, and
-    ``without`` says so in words. ``files`` were written.
+    ``edges`` are (i, j, share of the largest weight), those of at least ``threshold``. ``labels`` are the cluster of
+    each keypoint, out of ``clusters``; ``dropped`` are the clusters left out, and ``without`` says so in words.
     """
 
     run: RunFolder
@@ -73,7 +73,7 @@ class GraphView:
         return lines if self.dropped else [*lines, *self._next_lines()]
 
     def _next_lines(self) -> list[str]:
-        """What to type to leave a cluster out, with the faintest one as an example."""
+        """The options that leave a cluster out, with the faintest one as an example."""
         assert self.labels is not None and self.clusters is not None
         heaviest = self.edge_weights.max(axis=0)
         strengths = {
@@ -105,7 +105,7 @@ def view_graph(
     overwrite: bool = False,
     progress: Progress = progress_bar,
 ) -> GraphView:
-    """Write a graph's edge matrix, the graph on the mean pose of images, and a table of its edges, to ``out``.
+    """Write a graph's edge matrix, its drawing on the mean pose, and a table of its edges.
 
     ``run`` is a graph's, or that of a GAN for the graph that it paints on; None: the newest graph. ``out``: a folder in
     the run's unless given. ``data``: those that the run was trained on unless given; on a circle where nothing says
@@ -143,13 +143,13 @@ def view_graph(
 
 
 def _name(run: RunFolder) -> str:
-    """What to type for a run: its name, where that is enough."""
+    """How to name a run in a command: by its name alone, if that is enough."""
     name = run.folder.name
     return name if run.path == Path("runs") / run.kind / name else str(run.path)
 
 
 def _folder_name(clusters: int | None, dropped: ClusterChoice | None) -> str:
-    """Another for other clusters, lest one call takes the place of another's images."""
+    """A folder name for these clusters, so that calls do not overwrite each other's images."""
     if dropped is not None:
         return f"graph-{dropped.label}"
     return "graph" if clusters is None else f"graph-{clusters}-clusters"
@@ -164,7 +164,10 @@ def _note(folder: Path, run: RunFolder, settings: Mapping[str, Any]) -> ResultNo
 def _pose(
     model: AutoLink, run: RunFolder, data: str | None, data_root: Path | None, progress: Progress
 ) -> tuple[Float[ndarray, "K 2"], tuple[str, ...]]:
-    """The mean pose over images, those that the run was trained on unless others are named; else a circle and why."""
+    """The mean pose over images, else a circle and a note that says why.
+
+    The images are those that the run was trained on, unless others are given.
+    """
     if data is not None:
         return _mean_pose(model, run, open_source(data, root=data_root), seed=0, progress=progress), ()
     config, source = run.config(), run.source(root=data_root)
@@ -205,7 +208,7 @@ def _draw(
     threshold: float,
     dropped: Sequence[int],
 ) -> UInt8[ndarray, "_ _ 3"]:
-    """The graph on a pose, with a colour a cluster, and which is which."""
+    """The graph on a pose, with a colour and a legend for each cluster."""
     if labels is None:
         return graph_on_mean_pose(pose, weights, threshold=threshold)
     palette = keypoint_colours(int(labels.max()) + 1)
