@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -139,6 +140,67 @@ def transfer_video(
     gives an image; an ``out`` without an ending is a folder of images. If the driver breaks off, the frames until then
     stay, and the report says why. Raises ValueError if no frame of the driver has a detectable pose.
     """
+    scene = _prepare(
+        transfer,
+        source,
+        driver,
+        motion=motion,
+        look=look,
+        find_best_frame=find_best_frame,
+        source_frames=source_frames,
+        progress=progress,
+    )
+    num_frames, num_held, stopped = 0, 0, ""
+    with _writer(out, driver, audio, audio_start_s) as writer:
+        painted_frames = _paint_frames(scene.animator, driver, scene.driver_crop, batch_size)
+        try:
+            for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
+                num_frames, num_held = num_frames + 1, num_held + painted.held
+                if driver.is_image and num_held:
+                    raise ValueError(_NO_POSE.format(driver.path))
+                source_image = scene.source_images[painted.source]
+                image = _compose(transfer, source_image, scene.source_crop, frame.pixels, painted, look)
+                writer.write(image, time_s=frame.time_s)
+        except VideoError as error:
+            if not num_frames:
+                raise
+            stopped = str(error)
+        writer.end_at(driver.ends_s)  # a GIF's last frame is often held for long
+        if num_frames and num_held == num_frames:
+            raise ValueError(_NO_POSE.format(driver.path))
+    start_frame, start_s = _movement_start(scene.motion, scene.reference or scene.animator.reference)
+    return TransferReport(
+        num_frames, driver.bad_frames, num_held, stopped, scene.num_missing, start_frame, start_s, find_best_frame
+    )
+
+
+class _Scene(NamedTuple):
+    """What a video is painted from; `reference` is the number and time of the driver's best frame, if one was sought.
+
+    `num_missing` frames of the source could not be read.
+    """
+
+    animator: Animator
+    motion: Motion
+    source_images: list[UInt8[ndarray, "_ _ 3"]]
+    source_crop: Crop | None
+    driver_crop: Crop | None
+    num_missing: int
+    reference: tuple[int, float] | None
+
+
+def _prepare(
+    transfer: Transfer,
+    source: FrameStream,
+    driver: FrameStream,
+    *,
+    motion: Motion,
+    look: Look,
+    find_best_frame: bool,
+    source_frames: int,
+    progress: Progress,
+) -> _Scene:
+    """Read the source, find the crops and, where asked, the driver's frame most like the source."""
     source_images, missing = _read_source(source, source_frames)
     source_crop = crop_of(transfer, source_images) if look.crop else None
     driver_sample = _spread_frames(driver, _LOOKED_AT)
@@ -152,27 +214,7 @@ def transfer_video(
         pose, number = best_reference(transfer, driver, source_pose, judge=judge, crop=driver_crop, progress=progress)
         motion, reference = replace(motion, reference=pose), (number, number / float(driver.fps))
     animator = Animator(transfer, images, motion, size=_width(look, images[0]), usual=usual)
-    num_frames, num_held, stopped = 0, 0, ""
-    with _writer(out, driver, audio, audio_start_s) as writer:
-        painted_frames = _paint_frames(animator, driver, driver_crop, batch_size)
-        try:
-            for frame, painted in progress(painted_frames, driver.num_frames, "transfer"):
-                num_frames, num_held = num_frames + 1, num_held + painted.held
-                if driver.is_image and num_held:
-                    raise ValueError(_NO_POSE.format(driver.path))
-                image = _compose(transfer, source_images[painted.source], source_crop, frame.pixels, painted, look)
-                writer.write(image, time_s=frame.time_s)
-        except VideoError as error:
-            if not num_frames:
-                raise
-            stopped = str(error)
-        writer.end_at(driver.ends_s)  # a GIF's last frame is often held for long
-        if num_frames and num_held == num_frames:
-            raise ValueError(_NO_POSE.format(driver.path))
-    start_frame, start_s = _movement_start(motion, reference or animator.reference)
-    return TransferReport(
-        num_frames, driver.bad_frames, num_held, stopped, missing, start_frame, start_s, find_best_frame
-    )
+    return _Scene(animator, motion, source_images, source_crop, driver_crop, missing, reference)
 
 
 def _read_source(source: FrameStream, count: int) -> tuple[list[UInt8[ndarray, "_ _ 3"]], int]:
