@@ -25,7 +25,7 @@ DEGREES = 15.0
 
 @dataclass(frozen=True)
 class Equivariance:
-    """How far keypoints found in moved images lie from the moved keypoints, in percent of the image's width.
+    """The distance of keypoints in moved images from the moved keypoints, in % of the width.
 
     Images are shifted by up to an eighth of their size, turned by up to 15 degrees, and mirrored; a mirrored
     image's keypoints may have changed names, the same ones in all images, as those of left and right hands do.
@@ -48,9 +48,9 @@ def equivariance(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Equivariance:
-    """Measure it on at most ``max_pictures`` spread over a data set of uint8 images (3, S, S).
+    """Measure equivariance on at most ``max_images`` of a data set, evenly spread.
 
-    Raises ValueError where the data set has fewer than two images.
+    The data set yields uint8 images (3, S, S). Raises ValueError if it has fewer than two.
     """
     with needs("eval", "comparing with mirrored images"):
         from scipy.optimize import linear_sum_assignment
@@ -90,7 +90,7 @@ def equivariance(
 def _distances(
     graph: AutoLink, images: Float[Tensor, "B 3 S S"], keypoints: Float[Tensor, "B K 2"], move: RandomAffine
 ) -> Float[Tensor, "B K"]:
-    """How far the keypoints of images that were moved lie from the keypoints, moved likewise, in [-1, 1]."""
+    """The distance of keypoints in moved images from the moved keypoints, in [-1, 1]."""
     moved = move(images)
     matrix = move.transform_matrix
     assert matrix is not None
@@ -105,6 +105,6 @@ def _percent(distances: Float[Tensor, "N K"]) -> float:
 
 
 def _mean_distances(keypoints: Float[ndarray, "N K 2"], mirrored: Float[ndarray, "N K 2"]) -> Float[ndarray, "K K"]:
-    """How far each keypoint lies from each of mirrored images, on the mean of all images."""
+    """The mean distance of each keypoint from each keypoint of the mirrored images."""
     distances: ndarray = np.linalg.norm(keypoints[:, :, None] - mirrored[:, None], axis=-1).mean(axis=0)
     return distances

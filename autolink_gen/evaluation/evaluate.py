@@ -40,7 +40,9 @@ def evaluate(
     device: str | None = None,
     progress: Progress = progress_bar,
 ) -> GraphEvaluation | GanEvaluation | TransferEvaluation:
-    """Score a run, as the command ``evaluate`` does; its kind is read from its weights.
+    """Score a run of any kind, as the command ``evaluate`` does.
+
+    The kind is read from the weights.
 
     ``run`` is a name, a folder, a file of weights, or what training returned; None: the newest graph. ``data`` are the
     images to test on; None: those it was trained on. ``max_test`` limits them.

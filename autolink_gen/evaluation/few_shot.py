@@ -1,4 +1,4 @@
-"""How good named landmarks become when few images are labelled."""
+"""The error of named landmarks fitted on few labelled images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,11 @@ DRAWS = 10
 
 @dataclass(frozen=True)
 class FewShotScore:
-    """The error of landmarks fitted on so many images: mean and standard deviation over draws of these images.
+    """The error of landmarks fitted on ``num_pictures`` images.
 
-    In percent of the image's eye distance where ``by_eyes``, else of its width. A landmark that none of the
-    images drawn shows is left out of that draw. With all images there is one draw and no deviation.
+    Mean and standard deviation are over draws of these images, in percent of the image's eye distance where
+    ``by_eyes``, else of its width. A landmark that no drawn image shows is left out of that draw. With all images there
+    is one draw and no deviation.
     """
 
     num_pictures: int
@@ -39,7 +40,7 @@ def few_shot(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> list[FewShotScore]:
-    """For each number of images, draw so many of the fit split, fit on them, and score on the whole test split.
+    """For each count, fit on random samples of that size and score on the full test split.
 
     Landmarks are in [0, 1]. A count of all images, or more, is one draw. Raises ValueError for a count below 1.
     """

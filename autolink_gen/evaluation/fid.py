@@ -1,4 +1,4 @@
-"""How far a set of painted images is from a set of real ones: Frechet and kernel distances of their features."""
+"""Frechet and kernel distances between the features of painted and of real images."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,7 +38,9 @@ def vgg16_features(path: Path | None = None) -> Extractor:
 
 
 def inception_features(path: Path) -> Extractor:
-    """The 2048 numbers that FID is defined on, by torch-fidelity's InceptionV3 with the user's weights.
+    """The 2048 features that FID is defined on, by torch-fidelity's InceptionV3.
+
+    The user gives the weights.
 
     Raises ValueError where the package is missing or the file is not the one that FID is defined with.
     """
@@ -73,9 +75,9 @@ def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
 
 
 def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:
-    """Batches in [0, 1] of ``count`` images, or of all there are, evenly spread over a set of uint8 images.
+    """Batches in [0, 1] of at most ``count`` images, evenly spread over a data set.
 
-    Raises ValueError for images of another type.
+    Raises ValueError unless the data set yields uint8 images.
     """
     size = len(dataset)  # type: ignore[arg-type]
     count = min(count, size)
@@ -88,13 +90,16 @@ def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50
 
 
 def check_installed() -> None:
-    """ValueError, with pip's command, where what measures distances is not installed: before anything long."""
+    """ValueError with pip's command if torchmetrics is not installed; call it first."""
     with needs("eval", "the Frechet distance"):
         import torchmetrics  # noqa: F401
 
 
 def frechet_distance(first: Features, second: Features) -> float:
-    """The Frechet distance between two sets of features, each taken as normal (Heusel et al. 2017, eq. 6)."""
+    """The Frechet distance between two sets of features, taken as normally distributed.
+
+    Heusel et al. 2017, eq. 6.
+    """
     with needs("eval", "the Frechet distance"):
         from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -106,7 +111,10 @@ def frechet_distance(first: Features, second: Features) -> float:
 
 
 def kernel_distance(first: Features, second: Features, *, seed: int = 0) -> float:
-    """The squared maximum mean discrepancy under a cubic kernel (Binkowski et al. 2018), unbiased: may be below 0."""
+    """The squared maximum mean discrepancy under a cubic kernel (Binkowski et al. 2018).
+
+    It is unbiased, and so may be below 0.
+    """
     with needs("eval", "the kernel distance"):
         from torchmetrics.image.kid import KernelInceptionDistance
 
@@ -121,7 +129,7 @@ def kernel_distance(first: Features, second: Features, *, seed: int = 0) -> floa
 
 
 class _PrecomputedFeatures(nn.Identity):
-    """Stands where the metrics want a network: the features are there already."""
+    """Takes the place of the metrics' network, as the features are already computed."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class GridReport:
-    """A figure that was drawn: the graph of a run on so many images of the data."""
+    """A drawn figure: a run's graph on ``num_images`` images of the data."""
 
     run: RunFolder
     data: str

@@ -1,4 +1,4 @@
-"""How good a GAN is: its images beside real ones, and whether they keep the structure and the style asked for."""
+"""Scores of a GAN: the quality of its images, and how well they keep structure and style."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -27,10 +27,10 @@ _BATCH = 25
 
 
 class Structure(NamedTuple):
-    """How well images keep the poses asked for.
+    """How well painted images keep the requested poses.
 
-    ``percent``: the median over images of the mean distance of the keypoints detected in what was painted from
-    those asked for, in % of the width; ``shuffled_percent``: the same from another image's.
+    ``percent``: the mean distance of detected from requested keypoints, as the median over images, in % of the width;
+    ``shuffled_percent``: the same from another image's keypoints.
     """
 
     percent: float
@@ -38,7 +38,7 @@ class Structure(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Asked for over shuffled: 0 is perfect, 1 is no better than chance, or there is but one pose."""
+        """Requested over shuffled: 0 is perfect, 1 is chance, or there is only one pose."""
         return self.percent / self.shuffled_percent if self.shuffled_percent else 1.0
 
 
@@ -46,8 +46,8 @@ class Structure(NamedTuple):
 class GanScores:
     """The scores of a GAN on N poses, a style each.
 
-    ``structure`` by the keypoints of the graph that is painted on, ``witness`` by those of another graph, which the
-    GAN has not seen: there, the keypoints asked for are those in the real images that the poses are of.
+    ``structure`` uses the GAN's own graph, ``witness`` another one, which the GAN has not seen: there, the requested
+    keypoints are detected in the real images that the poses are of.
     ``style_same``, ``style_other``: mean LPIPS between two images in different poses, of one style and of two.
     ``diversity``: mean LPIPS between two styles on one pose. ``distances``: Frechet and kernel distances to real
     images by name, each beside that of ``real_...``, other real images.
@@ -73,7 +73,7 @@ class GanScores:
 
 
 class _PaintedImages(NamedTuple):
-    """Images in [0, 1]: in the style of each pose, in another style, and on another pose."""
+    """Images in [0, 1]: in each pose's style, in another style, and on another pose."""
 
     original: Tensor
     restyled: Tensor
@@ -129,9 +129,10 @@ def evaluate_gan(
 
 
 def structure_of(painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N K 2"], *, graph: AutoLink) -> Structure:
-    """How well images in [0, 1] keep ``keypoints`` of ``graph``, beside those of others, drawn at random.
+    """How well painted images in [0, 1] keep the requested ``keypoints`` of ``graph``.
 
-    Keypoints without edges do not count: the painter is not shown where they should be.
+    They are compared with other images' keypoints, too. Keypoints without edges do not count, as the generator does not
+    see them.
     """
     detected, linked = _detect(graph, _batches(painted)), linked_keypoints(graph.edge_weights)
     both = []
@@ -142,9 +143,9 @@ def structure_of(painted: Float[Tensor, "N 3 S S"], keypoints: Float[Tensor, "N 
 
 
 def elsewhere(count: int) -> Int64[Tensor, "N"]:
-    """For each of ``count`` images another one, drawn at random, but always the same.
+    """For each of ``count`` images the index of another one, in a fixed random order.
 
-    Not its neighbour: neighbours in a data set are often images of one person in nearly one pose.
+    Neighbours would not do: they often show one person in nearly one pose.
     """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     others = torch.empty_like(order)

@@ -1,4 +1,4 @@
-"""Score a GAN's run: its images beside real ones, and whether they keep the structure and the style asked for."""
+"""Score a GAN's run: the quality of its images, and how well they keep structure and style."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +34,7 @@ class GanEvaluation(Evaluation):
 
     @property
     def structure(self) -> Structure:
-        """How well its images keep the poses asked for, by the graph that it paints on."""
+        """How well its images keep the requested poses, by its own graph."""
         return self.gan.structure
 
     @property
@@ -69,7 +69,7 @@ class GanEvaluation(Evaluation):
 def evaluate_gan_run(
     run: RunFolder, requested: EvaluationSettings, outputs: Outputs, *, device: str, progress: Progress
 ) -> GanEvaluation:
-    """Score a GAN on held-out images, and write what is asked for. Raises ValueError as `evaluate` does."""
+    """Score a GAN on held-out images and write the results; ValueError as `evaluate`."""
     files = ResultFiles(
         run,
         "gan",

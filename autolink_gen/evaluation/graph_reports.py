@@ -1,4 +1,4 @@
-"""What is said of a graph that was scored: on landmarks, on puppets, or on images without landmarks."""
+"""Reports on a graph's scores: on landmarks, on puppets, or on images without landmarks."""
 
 import math
 from collections.abc import Sequence
@@ -36,22 +36,22 @@ class GraphEvaluation(Evaluation):
 
     @property
     def nme_percent(self) -> float | None:
-        """Mean error of the landmarks in percent of the eye distance; None where the protocol has no eyes."""
+        """Mean landmark error in % of the eye distance; None if the protocol uses no eyes."""
         return self.landmarks.error_percent if self.landmarks is not None and self.landmarks.by_eyes else None
 
     @property
     def mean_distance_percent(self) -> float | None:
-        """Mean error of the landmarks in percent of the image's width; None where it is measured by the eyes."""
+        """Mean landmark error in % of the image's width; None if the protocol uses the eyes."""
         return self.landmarks.error_percent if self.landmarks is not None and not self.landmarks.by_eyes else None
 
     @property
     def pck_percent(self) -> float | None:
-        """Share of the landmarks that are near, in percent; how near, `landmarks.pck_threshold` says."""
+        """Percentage of landmarks within `landmarks.pck_threshold` of their true place."""
         return None if self.landmarks is None else self.landmarks.pck_percent
 
     @property
     def mae_percent(self) -> float | None:
-        """Mean absolute error of the landmarks' coordinates, in percent of the image's size."""
+        """Mean absolute error of landmark coordinates, in % of the image's size."""
         return None if self.landmarks is None else self.landmarks.mae_percent
 
     @property

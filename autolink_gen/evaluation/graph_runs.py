@@ -76,7 +76,7 @@ def evaluate_graph_run(
     batch_size: int,
     progress: Progress,
 ) -> GraphEvaluation:
-    """Score a graph, and write what is asked for. Raises ValueError as `evaluate` does."""
+    """Score a graph and write the results; ValueError as `evaluate`."""
     settings = requested.on_data_of(run, default=PUPPETS)
     is_labelled = isinstance(settings.source, PuppetSource) or outputs.regressor is not None or settings.has_landmarks()
     endings: dict[Result, str] = {"json": ".json"}
@@ -230,7 +230,7 @@ def _score_puppets(
 
 
 def _leak(samples: LeakSamples) -> tuple[leak.AppearanceLeak | None, list[str]]:
-    """How much of the colours, and of the classes, follows from keypoints; a note where too few images tell."""
+    """The appearance leak; None and a note if there are too few images."""
     if len(samples) < leak.MIN_IMAGES:
         return None, [f"appearance leak: not measured on {counted(len(samples), 'image')}, it takes {leak.MIN_IMAGES}"]
     return leak.appearance_leak(samples.keypoints, samples.colours, classes=samples.classes, groups=samples.groups), []
@@ -239,7 +239,7 @@ def _leak(samples: LeakSamples) -> tuple[leak.AppearanceLeak | None, list[str]]:
 def _few_shot(
     scored: _LabelledScores, counts: tuple[int | None, ...] | None, *, progress: Progress
 ) -> tuple[tuple[FewShotScore, ...] | None, list[str]]:
-    """How good landmarks become on few images, None: all; and a note where there are not so many."""
+    """The few-shot scores, and a note if a count exceeds the images; a count of None: all."""
     if counts is None:
         return None, []
     num_images = len(scored.fit.true)

@@ -1,4 +1,4 @@
-"""The annotated images that a graph is fitted and tested on, and what a reader of the scores should know of them."""
+"""The annotated fit and test splits of a graph's evaluation, and notes on them."""
 
 from autolink_gen.common.text import counted
 from autolink_gen.data.held_out import training_files
@@ -37,7 +37,10 @@ def read_splits(settings: EvaluationSettings) -> tuple[AnnotatedSplit, Annotated
 
 
 def notes_on_splits(fit: AnnotatedSplit, test: AnnotatedSplit, *, num_fitted: int, num_keypoints: int) -> list[str]:
-    """Which images they are, and why scores on them may flatter: ``num_fitted`` of the test images are fitted on."""
+    """Lines that name the splits and warn of scores that are too good.
+
+    ``num_fitted`` of the test images are in the fit split too.
+    """
     notes = [
         f"{name}: {counted(len(split), 'image')} of {split.folder}, landmarks of {split.table_path}"
         for name, split in (("fit", fit), ("test", test))
@@ -53,7 +56,7 @@ def notes_on_splits(fit: AnnotatedSplit, test: AnnotatedSplit, *, num_fitted: in
 
 
 def trained_on_note(run: RunFolder, settings: EvaluationSettings) -> str | None:
-    """How many images of the people held out the run was trained on, wherever they lay then; None: of none."""
+    """A note if the run was trained on images of held-out people, wherever they lay then."""
     if not settings.hold_out:
         return None
     config = run.config()

@@ -1,4 +1,7 @@
-"""Human3.6M's protocol: a model without labels cannot know left from right, so the truth may be swapped."""
+"""Human3.6M's protocol, which allows swapped sides.
+
+A model without labels cannot know left from right.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -37,7 +40,7 @@ def fit_without_sides(detected: Float[ndarray, "N K 2"], true: Float[ndarray, "N
 
 
 def error_without_sides(predicted: Float[ndarray, "N 32 2"], true: Float[ndarray, "N 32 2"]) -> float:
-    """Mean distance, in the unit of `true`, with left and right swapped where the prediction is nearer so."""
+    """Mean distance, in the unit of `true`; sides are swapped where that is nearer."""
     for _ in range(MAX_ROUNDS):
         swapped = _swap_where_nearer(true, predicted)
         if swapped is None:
@@ -57,7 +60,7 @@ def swap_sides(true: Float[ndarray, "N 32 2"]) -> Float[ndarray, "N 32 2"]:
 def _swap_where_nearer(
     true: Float[ndarray, "N 32 2"], predicted: Float[ndarray, "N 32 2"]
 ) -> Float[ndarray, "N 32 2"] | None:
-    """The truth with the images swapped that are then nearer to the prediction; None where they are few.
+    """The truth with sides swapped in images where that is nearer; None if they are few.
 
     Kept on purpose: as in the official code the last ten at most stay as they are, in either split.
     """

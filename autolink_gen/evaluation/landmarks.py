@@ -1,4 +1,4 @@
-"""The paper's protocols: how well landmarks follow from detected keypoints by a linear map (AutoLink sec. 4).
+"""The paper's protocols: the error of landmarks regressed from keypoints (AutoLink sec. 4).
 
 A protocol fits least squares from the detected keypoints of one split of a data set to its landmarks,
 predicts the landmarks of the other split, and scores the prediction. `PROTOCOLS` maps a name to
@@ -51,7 +51,7 @@ EYES = {
 
 @dataclass(frozen=True)
 class Annotations:
-    """Detected keypoints and annotated landmarks of one split of a data set, kept as float64 arrays, (x, y).
+    """Detected keypoints and annotated landmarks of one split, (x, y) in float64 arrays.
 
     `detected` (N, K, 2) in [-1, 1]; `true` (N, P, 2) in the range that the protocol wants (see the module);
     `visible` (N, P), True where there is a label, None = everywhere; `eye_distance` (N,), in `true`'s unit;
@@ -122,7 +122,7 @@ class Annotations:
 
 
 def predict(fit: Annotations, test: Annotations, *, bias: bool = False) -> Float[ndarray, "N P 2"]:
-    """Fit on one split, each landmark where it is visible, and predict the landmarks of the other."""
+    """Fit landmarks on one split, where visible, and predict those of the other."""
     if fit.true.shape[1] != test.true.shape[1]:
         raise ValueError(
             f"true holds {fit.true.shape[1]} landmarks in the fit split and {test.true.shape[1]} in the test "
@@ -134,7 +134,7 @@ def predict(fit: Annotations, test: Annotations, *, bias: bool = False) -> Float
 
 
 def blind(split: Annotations) -> Annotations:
-    """The split as seen by a detector that looks at no image: one keypoint, always at the same place.
+    """The split with one constant keypoint, as of a detector that looks at no image.
 
     Every protocol then predicts the mean pose of the fit split; a model that learned anything beats that.
     """
@@ -150,7 +150,7 @@ def labelled_landmarks(split: Annotations) -> Bool[ndarray, "N P"]:
 
 
 def landmark_distances(predicted: Float[ndarray, "N P 2"], test: Annotations) -> Float[ndarray, "N P"]:
-    """Distance of each landmark from its prediction, in the unit of `test.true`; NaN where it is not visible.
+    """Distance of each landmark from its prediction, in `test.true`'s unit; NaN if invisible.
 
     Raises ValueError where no test landmark is visible, or one is that the fit split never shows.
     """

@@ -1,4 +1,7 @@
-"""How much of an image's appearance its keypoints give away: from them alone, little of it should follow."""
+"""Appearance leak: how well an image's appearance is predicted from its keypoints alone.
+
+The less, the more they describe the pose.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,9 +21,9 @@ _STILL = 1e-6  # of [-1, 1]: what moves less is the noise of single precision, w
 
 @dataclass(frozen=True)
 class AppearanceLeak:
-    """How well appearance is predicted from keypoints alone, and from the keypoints of other images for comparison.
+    """How well keypoints alone predict appearance, beside other images' keypoints.
 
-    For comparing models on the same images: it need not be 0, as a large body really covers more of its image.
+    Compares models on the same images: it need not be 0, as a large body really covers more of its image.
     `appearance_leak` is the share of the mean colour's variance that is explained (R^2): 1 is all, 0 is as good as
     the mean colour of the other images, less is worse than that. `class_leak` is the share of images whose class
     is told, `class_share` that of the largest class; None where there are no classes.
@@ -46,11 +49,12 @@ def appearance_leak(
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> AppearanceLeak:
-    """Predict each image's mean colour, R, G and B in [0, 1], and its class, from its keypoints by ridge regression.
+    """Predict each image's mean colour and class from its keypoints by ridge regression.
 
-    Each fifth of the images is predicted by what was fitted on the others; images of one of the `groups`, such as
-    a person, are in one fifth, since a known face would tell the colours of its other images. The penalty is chosen
-    among the others alone. The numbers are means over five divisions into fifths, each with its own shuffle.
+    Colours are R, G and B in [0, 1]. Each fifth of the images is predicted by what was fitted on the others; images
+    of one of the `groups`, such as a person, are in one fifth, since a known face would tell the colours of its
+    other images. The penalty is chosen among the others alone. The numbers are means over five divisions into
+    fifths, each with its own shuffle.
 
     Raises:
         ValueError: fewer than 10 images, fewer than 5 groups, lengths that differ, or values that are not finite.
@@ -113,7 +117,7 @@ def _folds(count: int, groups: Sequence[str] | None, generator: np.random.Genera
 
 
 def _r_squared(features: Float[ndarray, "N D"], targets: Float[ndarray, "N T"], folds: Int[ndarray, " N"]) -> float:
-    """R^2 of held-out predictions over all targets together; 0 where there is no variance to explain."""
+    """R^2 of held-out predictions over all targets; 0 if the targets do not vary."""
     predicted, means = _held_out(features, targets, folds)
     variance = ((targets - means) ** 2).sum()
     if variance < len(targets) * _STILL**2:

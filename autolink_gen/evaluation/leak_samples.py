@@ -1,4 +1,4 @@
-"""Keypoints of images without landmarks, what the images look like, and which class, clip or person they show."""
+"""Keypoints, colours and classes or groups of images, for measuring the appearance leak."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -29,9 +29,10 @@ _MAX_CLASSES = 20  # a folder of more folders holds clips or people
 
 @dataclass(frozen=True)
 class LeakSamples:
-    """Keypoints (x, y) in [-1, 1] and mean colours in [0, 1] of N images, with what each shows, where that is known.
+    """Keypoints (x, y) in [-1, 1] and mean colours in [0, 1] of N images.
 
-    `groups` are people or clips, of which one has many images that look alike. Never both.
+    `classes` or `groups` of the images are given where they are known, never both. `groups` are people or clips, whose
+    images look alike.
     """
 
     keypoints: Float[ndarray, "N K 2"]
@@ -52,9 +53,9 @@ def samples_of_images(
     batch_size: int = 32,
     progress: Progress = no_progress,
 ) -> LeakSamples:
-    """Detect on at most `max_pictures` spread over the images of `source`, which are `images`.
+    """Samples from at most `max_images` of a data set, evenly spread.
 
-    Raises ValueError where there are none.
+    `dataset` holds the images of `source`. Raises ValueError if there are none.
     """
     rows = _spread(len(dataset), max_images)  # type: ignore[arg-type]
     read = (np.asarray(dataset[row].permute(1, 2, 0)) for row in progress(rows, len(rows), "keypoints"))
@@ -69,7 +70,7 @@ def samples_of_images(
 def samples_of_annotations(
     split: AnnotatedSplit, annotations: Annotations, *, max_images: int = MAX_IMAGES
 ) -> LeakSamples:
-    """What was seen already of at most `max_pictures` spread over an annotated split; ValueError without colours."""
+    """Samples from at most `max_images` of an annotated split; ValueError without colours."""
     if annotations.colours is None:
         raise ValueError("the annotations have no colours; annotate keeps them")
     rows = _spread(len(split), max_images)
@@ -81,7 +82,7 @@ def samples_of_annotations(
 
 
 def samples_of_puppets(fit: Annotations, test: Annotations, *, max_images: int = MAX_IMAGES) -> LeakSamples:
-    """What was seen already of at most `max_pictures` spread over puppets; ValueError without colours."""
+    """Samples from at most `max_images` puppets; ValueError without colours."""
     if fit.colours is None or test.colours is None:
         raise ValueError("the annotations have no colours; evaluate_puppets keeps them")
     rows = _spread(len(fit.true) + len(test.true), max_images)
@@ -99,7 +100,7 @@ def _spread(count: int, most: int) -> list[int]:
 
 
 def _folder(dataset: Dataset[Tensor], index: int) -> str:
-    """The class or the clip that an image lies in, by the folder; "" where it lies in none, or nobody knows."""
+    """The folder of an image, which is its class or clip; "" if there is none."""
     if isinstance(dataset, RandomFrames):
         return dataset.clips[index % len(dataset.clips)].name
     if isinstance(dataset, ConcatDataset):
@@ -124,7 +125,7 @@ def _as_groups(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _as_classes(names: Sequence[str]) -> tuple[str, ...] | None:
-    """The names where they are those of two classes or more, each with some images to hold out."""
+    """The names, if they are two classes or more, each with enough images to hold out."""
     counts = Counter(names)
     is_useful = "" not in counts and 2 <= len(counts) <= _MAX_CLASSES and min(counts.values()) >= FOLDS
     return tuple(names) if is_useful else None

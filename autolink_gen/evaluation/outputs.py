@@ -1,4 +1,4 @@
-"""Where an evaluation writes, and whether it may: over its own results, and over nothing else unasked."""
+"""The files that an evaluation writes; it replaces only its own results unasked."""
 
 import logging
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Result: TypeAlias = Literal["json", "picture", "regressor"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go: each into a file of its own, else into the folder ``out``, else nowhere."""
+    """Where results go: to a named file, else to the folder ``out``, else nowhere."""
 
     out: Path | None = None
     json: Path | None = None
@@ -74,7 +74,7 @@ class ResultFiles:
         return self._default_files[result]
 
     def write_scores(self, report: Evaluation) -> None:
-        """Write the scores where they are asked for; where that fails, they are logged lest they are lost."""
+        """Write the scores, if requested; if that fails, log them, so that they are not lost."""
         try:
             if (file := self.place("json")) is not None:
                 write_text_atomically(file, report.to_json() + "\n")
@@ -104,5 +104,5 @@ class ResultFiles:
 
 
 def graphs_beside(image: Path) -> Path:
-    """Where the graphs on an even choice of images are drawn: beside the best and the worst."""
+    """The file of the graphs on evenly spread images, beside that of the best and worst."""
     return image.with_name(f"{image.stem}-graphs{image.suffix}")

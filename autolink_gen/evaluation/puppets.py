@@ -1,4 +1,4 @@
-"""Whether a graph learned on the embedded puppets is their skeleton, whose joints and bones are known."""
+"""Compare a graph learned on the embedded puppets with their known joints and bones."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class PuppetScores:
 
 @dataclass(frozen=True)
 class PuppetResults:
-    """The scores and what they were made from; points, joints too, are (x, y) in [-1, 1].
+    """The scores and the data behind them; all points are (x, y) in [-1, 1].
 
     ``samples`` and ``predicted_joints`` are of the `num_test` puppets.
     """
@@ -70,7 +70,7 @@ def evaluate_puppets(
     batch_size: int = 32,
     progress: Progress = no_progress,
 ) -> PuppetResults:
-    """Detect on puppets that no training saw (the test split), regress joints, and compare edges with bones.
+    """Detect on test puppets, regress joints, and compare edges with bones.
 
     Raises ValueError where there are fewer than one test puppet or two puppets to fit on.
     """
@@ -100,7 +100,7 @@ def evaluate_puppets(
 
 
 def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:
-    """A network of the same configuration that has learned nothing, on the same device, in eval mode."""
+    """An untrained network of the same configuration and device, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         untrained = AutoLink(graph.config)
@@ -110,7 +110,7 @@ def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:
 
 
 def beside_untrained(graph: nn.Module, *, progress: Progress = no_progress) -> list[str]:
-    """Lines that tell how much of the puppets' skeleton a graph has found, beside a graph that was not trained."""
+    """Lines that compare a graph's score on the puppets with an untrained graph's."""
     assert isinstance(graph, AutoLink)
     graph.eval()
     learned, untrained = (evaluate_puppets(model, progress=progress).scores for model in (graph, untrained_like(graph)))
@@ -118,7 +118,7 @@ def beside_untrained(graph: nn.Module, *, progress: Progress = no_progress) -> l
 
 
 def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:
-    """Lines of text that set a model beside an untrained one of its kind, and beside the mean pose."""
+    """Lines that compare a model with an untrained one and with the mean pose."""
     shares = (
         ("strong edges that lie along bones", "bone_share"),
         ("arm and leg bones with strong edges along", "bone_coverage"),

@@ -1,4 +1,4 @@
-"""Least squares from detected keypoints to landmarks: all that a protocol ever learns from labels."""
+"""Least squares from detected keypoints to landmarks."""
 
 import numpy as np
 from jaxtyping import Bool, Float

@@ -1,4 +1,4 @@
-"""What an evaluation on annotated landmarks says: a protocol's score, and what makes it readable."""
+"""The report of an evaluation on annotated landmarks: a protocol's score and readable errors."""
 
 import math
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ def default_protocol(data: str, num_landmarks: int) -> str:
 
 
 def check_protocol(protocol: str, num_landmarks: int | None = None, *, names: Sequence[str] = ()) -> None:
-    """ValueError unless there is a protocol of that name, and it can be had with so many landmarks of these names."""
+    """ValueError unless the protocol exists and fits the number and names of the landmarks."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
     if num_landmarks is None:
@@ -119,7 +119,7 @@ def check_protocol(protocol: str, num_landmarks: int | None = None, *, names: Se
 
 
 def _check_eyes(protocol: str, num_landmarks: int, names: Sequence[str]) -> None:
-    """ValueError where names say that the landmarks by which errors are divided are no eyes."""
+    """ValueError if the landmarks taken for eyes have other names."""
     eyes = {number for eye in EYES[num_landmarks] for number in range(num_landmarks)[eye]}
     eye_columns = {number for number, name in enumerate(names) if "eye" in name.lower() and "brow" not in name.lower()}
     if eye_columns and not eyes <= eye_columns:

@@ -1,4 +1,4 @@
-"""What all reports of an evaluation have: whose scores they are, plain values, lines for people."""
+"""The base class of evaluation reports."""
 
 import json
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from autolink_gen.data.identity import public_data
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(ABC):
-    """The scores of one run on data; `notes` are what a reader should know of them, `files` what was written."""
+    """The scores of one run on data, with `notes` on them and the `files` that were written."""
 
     model: str
     data: str

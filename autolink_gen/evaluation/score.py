@@ -1,4 +1,4 @@
-"""One number for a learned graph, the less the better: for comparing runs."""
+"""A single lower-is-better score for comparing graph runs."""
 
 import logging
 
@@ -16,14 +16,14 @@ _logger = logging.getLogger(__name__)
 
 
 def check_scorable(source: Source) -> None:
-    """ValueError for images that :func:`score_graph` cannot score, as there are no landmarks."""
+    """ValueError for images without landmarks, which :func:`score_graph` cannot score."""
     if not isinstance(source, PuppetSource):
         for folder in find_folders(source):
             find_landmarks_csv(folder)
 
 
 def score_graph(graph: AutoLink, source: Source, *, progress: Progress = no_progress) -> tuple[str, float]:
-    """What the number is, and the number: the joint error of puppets, or the error of landmarks, in percent.
+    """The score's name and value: the joint error of puppets, else the landmark error, in %.
 
     Raises ValueError for images without landmarks.
     """
@@ -36,7 +36,7 @@ def score_graph(graph: AutoLink, source: Source, *, progress: Progress = no_prog
 
 
 def published_score(graph: AutoLink, source: Source, *, progress: Progress = no_progress) -> tuple[str, float]:
-    """What the number is, and the number, as the paper's Tables 1 and 2 have it: the set's own protocol, in its unit.
+    """The name and value of the paper's score (Tables 1 and 2): the set's own protocol.
 
     Raises ValueError for images without landmarks.
     """

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for, and which kind of run may be asked it."""
+"""The settings of an evaluation, and the kinds of run that each is for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -27,7 +27,7 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What to score a run on; None leaves a choice to the data and to the run. See `evaluate` for each."""
+    """The settings of an evaluation, see `evaluate`; None: chosen from the data and the run."""
 
     data: str | None = None
     data_root: Path | None = None
@@ -85,25 +85,25 @@ class EvaluationSettings:
         return self.source.landmarks("test") is not None
 
     def check_puppets(self) -> None:
-        """SettingError for what puppets, which are in no files, cannot be asked for."""
+        """SettingError for settings that need files, as puppets have none."""
         for name in _OF_FILES:
             if isinstance(self.source, PuppetSource) and getattr(self, name) is not None:
                 raise SettingError(f"{_option(name)} is for images on disk; leave it out with puppets")
 
     def check_hold_out(self) -> None:
-        """SettingError for what does not go together with people held out of the training split."""
+        """SettingError for settings that do not go with held-out people."""
         for name in _OF_SPLITS:
             if self.hold_out and getattr(self, name) is not None:
                 raise SettingError(f"--hold-out splits the training images: leave {_option(name)} out")
 
     @property
     def trial(self) -> str:
-        """What a trial, on fewer or other images, has behind the name of its results, which replace no others."""
+        """A suffix for the results of a trial on fewer or other images, so that they replace no others."""
         limits = {"hold": self.hold_out, "fit": self.max_fit, "test": self.max_test}
         return "".join(f"-{name}{limit}" for name, limit in limits.items() if limit is not None)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was set, as plain values; the data by a name that holds in any working folder."""
+        """The settings as plain values; the data's name holds in any working folder."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["data"] = None if self.data is None else self.source.full_name
         return {name: _plain(value) for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Images of a scored model: the best and the worst beside the truth, and the graph on an even choice."""
+"""Images of a scored model: its best and worst predictions, and its graph."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _TRUE, _PREDICTED = (60, 230, 90), (255, 60, 60)
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was predicted on N test images; `read_image` gives the pixels of one.
+    """Predictions on N test images; `read_image` gives the pixels of one.
 
     `keypoints` are (x, y) in [-1, 1]; `predicted` and `true` landmarks are fractions of the image's width
     and height from the top left corner; `visible` says which are labelled; `errors_percent` ranks the
@@ -39,7 +39,7 @@ class Predictions:
 
 
 def best_and_worst(predictions: Predictions, edge_weights: Float[Tensor, "K K"], *, count: int = 6) -> Pixels:
-    """Two rows for the best and two for the worst: landmarks (green true, red predicted) and the graph."""
+    """The best and the worst predictions: landmarks (green true, red predicted) and graphs."""
     ranked = np.argsort(predictions.errors_percent, kind="stable")
     ranked = ranked[np.isfinite(predictions.errors_percent[ranked])]
     count = min(count, len(ranked))
@@ -53,13 +53,16 @@ def best_and_worst(predictions: Predictions, edge_weights: Float[Tensor, "K K"],
 def spread_graphs(
     predictions: Predictions, edge_weights: Float[Tensor, "K K"], *, count: int = 40, columns: int = 8
 ) -> Pixels:
-    """The graph on `count` of the test images, evenly spread over them: a look that no score has chosen."""
+    """The graph on `count` evenly spread test images, not chosen by score."""
     tiles = [_graph_tile(predictions, i, edge_weights) for i in evenly(len(predictions.keypoints), count)]
     return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)])
 
 
 def from_normalised(points: Float[ndarray, "N P 2"], *, size: int) -> Float[ndarray, "N P 2"]:
-    """Points in [-1, 1], the centres of the outer pixels of a square image, as fractions of its sides."""
+    """Points in [-1, 1] of a square image as fractions of its sides.
+
+    -1 and 1 are the centres of the outer pixels.
+    """
     return to_fractions(points, size=size)
 
 
@@ -69,7 +72,7 @@ def draw_landmarks(
     true: Float[ndarray, "P 2"],
     visible: Bool[ndarray, " P"],
 ) -> Tile:
-    """Draw visible landmarks, fractions of the image's sides: green where they are, red where predicted."""
+    """Draw visible landmarks (green) and predicted ones (red), in fractions of the sides."""
     image = Image.fromarray(pixels)
     scale = _TILE_PX / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

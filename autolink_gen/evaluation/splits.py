@@ -1,4 +1,4 @@
-"""Annotated images on disk: where a fit split and a test split lie, and what a model detects on them."""
+"""Fit and test splits of annotated images on disk, and a model's keypoints on them."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from autolink_gen.models.autolink import AutoLink
 
 
 class MissingSplitError(ValueError):
-    """Evaluation needs images to fit on and others to test on, and there is only one split."""
+    """Evaluation needs a fit split and a test split, and there is only one."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ def annotate(
     label: str = "images",
     progress: Progress = no_progress,
 ) -> Annotations:
-    """Detect keypoints on all images of a split and put them beside the landmarks, in [0, 1], with what else is seen.
+    """Detect keypoints on all images of a split, and join them with its landmarks in [0, 1].
 
-    Raises ImageError for an image that cannot be read.
+    Mean colours and heatmap widths are kept too. Raises ImageError for an image that cannot be read.
     """
     images: Iterator[ndarray] = (split.image(i) for i in progress(range(len(split)), len(split), label))
     detections = detect_with_colours(graph, images, batch_size=batch_size)

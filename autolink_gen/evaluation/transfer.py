@@ -1,4 +1,4 @@
-"""How good a pose-transfer network is: one person's frames painted again, and one person moved by another."""
+"""Scores of a pose-transfer network: same-person reconstruction, and cross-person transfer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _BATCH = 16
 
 
 class FrameScores(NamedTuple):
-    """How near frames are to the true ones: means over frames.
+    """The errors and similarities of frames to the true ones, as means over frames.
 
     ``l1``: mean absolute error, in [0, 1]; ``psnr`` in dB, of the mean squared error over all frames, lest a few that
     hardly move decide it; ``ssim``; ``lpips``; ``akd_graph``: mean distance of the keypoints that the network's own
@@ -49,7 +49,7 @@ class ClipReport:
 
 @dataclass(frozen=True)
 class TransferScores:
-    """The scores of a pose-transfer network on clips of people that it was not trained on.
+    """The scores of a pose-transfer network on clips of people not seen in training.
 
     ``clips``: same-person reconstruction. Methods: ``network`` paints with the appearance of the clip's first
     frame; ``network_nearest`` with that of the frame of its first quarter that is nearest in pose; ``copy`` and
@@ -84,7 +84,7 @@ def _plain(scores: dict[str, FrameScores]) -> dict[str, dict[str, float]]:
 
 
 class PaintedClip(NamedTuple):
-    """One clip's frames in [0, 1]: the true ones, and what each method shows in their place."""
+    """One clip's frames in [0, 1]: the true ones, and each method's."""
 
     name: str
     source: Float[Tensor, "3 S S"]
@@ -101,10 +101,11 @@ def evaluate_transfer(
     keep: Callable[[PaintedClip], object] = lambda painted: None,
     progress: Progress = no_progress,
 ) -> TransferScores:
-    """Score a network on clips: their names and frames in [0, 1]; ``perceptual`` is LPIPS, ``keep`` sees each clip.
+    """Score a network on clips, given by name and frames in [0, 1].
 
-    ``source_frames`` frames of a clip's first quarter, evenly spread, are what the nearest in pose is chosen from.
-    Raises ValueError where there is no clip, or one of fewer than two frames.
+    ``perceptual`` is LPIPS, and ``keep`` is called with each painted clip. The nearest frame in pose is chosen from
+    ``source_frames`` evenly spread frames of a clip's first quarter. Raises ValueError if there is no clip, or one of
+    fewer than two frames.
     """
     if not clips:
         raise ValueError("there are no clips to evaluate on; give at least one")
@@ -167,7 +168,7 @@ def _score(model: Transfer, frames: Tensor, true: Tensor, poses: Tensor, percept
 
 
 def _cross(model: Transfer, source: Tensor, source_pose: Tensor, driver: Tensor) -> tuple[float, float]:
-    """The distance in % of the width of what was painted from the driver's poses, and that of the source itself."""
+    """The distance of painted frames from the driver's poses, and the source's, in % of the width."""
     look = model.look_at(source.to(driver))
     detected = _detect(model.graph, torch.cat([model.paint(batch, look) for batch in driver.split(_BATCH)]))
     moved_distance, copy_distance = (
@@ -183,5 +184,5 @@ def _detect(graph: AutoLink, frames: Tensor) -> Float[Tensor, "T K 2"]:
 def _distances(
     graph: AutoLink, first: Float[Tensor, "*#shape K 2"], second: Float[Tensor, "*#shape K 2"]
 ) -> Float[Tensor, "*shape"]:
-    """The mean distance of keypoints, in units of [-1, 1], without those that have no edges to paint on."""
+    """The mean distance of keypoints with edges, in units of [-1, 1]."""
     return (first - second)[..., linked_keypoints(graph.edge_weights), :].norm(dim=-1).mean(dim=-1)

@@ -49,7 +49,7 @@ class TransferEvaluation(Evaluation):
 
     @property
     def cross_percent(self) -> float:
-        """How far keypoints lie from the driver's where one clip moves another, in percent of the width."""
+        """The distance of keypoints from the driver's in cross-person transfer, in % of the width."""
         return self.transfer.cross_percent
 
     def scores(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class TransferEvaluation(Evaluation):
 def evaluate_transfer_run(
     run: RunFolder, requested: EvaluationSettings, outputs: Outputs, *, device: str, progress: Progress
 ) -> TransferEvaluation:
-    """Score a network on held-out clips, and write what is asked for. Raises ValueError as `evaluate` does."""
+    """Score a network on held-out clips and write the results; ValueError as `evaluate`."""
     files = ResultFiles(
         run,
         "transfer",

@@ -22,7 +22,7 @@ from autolink_gen.data.video.outputs import open_writer
 from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
-from autolink_gen.inference.poses import Pose, PoseEdits, points_between, read_poses, seeded_styles
+from autolink_gen.inference.poses import NamedPose, PoseEdits, points_between, read_poses, seeded_styles
 from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import draw_graph, image_grid, to_uint8
 
@@ -169,12 +169,12 @@ def paint_files(
     return painter().images(pose_list, files)
 
 
-def _poses(gan: Gan, paths: Sequence[Path]) -> list[Pose]:
+def _poses(gan: Gan, paths: Sequence[Path]) -> list[NamedPose]:
     if paths:
         return [pose for path in paths for pose in read_poses(path, gan.graph)]
     if not len(gan.poses):
         raise ValueError("this model carries no poses of its own; give --from")
-    return [Pose(f"pose{index}", keypoints.cpu()) for index, keypoints in enumerate(gan.poses)]
+    return [NamedPose(f"pose{index}", keypoints.cpu()) for index, keypoints in enumerate(gan.poses)]
 
 
 @dataclass
@@ -187,7 +187,7 @@ class _Painter:
     styles: Float[Tensor, "N D"]
     progress: Progress
 
-    def images(self, poses: list[Pose], files: list[list[Path]]) -> PaintingReport:
+    def images(self, poses: list[NamedPose], files: list[list[Path]]) -> PaintingReport:
         """One file a pose and style, and the grid of all in the last one."""
         keypoints = self._edited(poses)
         *rows, [grid] = files
@@ -198,7 +198,7 @@ class _Painter:
         report = self.grid(poses, grid, layout="rows=seeds,cols=poses")
         return PaintingReport((*(file for row in rows for file in row), grid), (line, *report.lines))
 
-    def grid(self, poses: list[Pose], file: Path, *, layout: Layout) -> PaintingReport:
+    def grid(self, poses: list[NamedPose], file: Path, *, layout: Layout) -> PaintingReport:
         """Write one image of the skeletons and what was painted on them, before and after edits."""
         versions = [(pose, changed) for pose in poses for changed in self._versions()]
         columns = [self._column(pose, changed=changed) for pose, changed in versions]
@@ -214,7 +214,7 @@ class _Painter:
         line = f"wrote {file}: {counted(len(self.names), 'style')} on {counted(len(poses), 'pose')}{what}"
         return PaintingReport((file,), (line,))
 
-    def interpolate(self, poses: list[Pose], file: Path, *, what: Between, frames: int) -> PaintingReport:
+    def interpolate(self, poses: list[NamedPose], file: Path, *, what: Between, frames: int) -> PaintingReport:
         """A video through all poses in the first style, or all styles on the first pose."""
         keypoints = self._edited(poses)
         stops = keypoints if what == "pose" else self.styles
@@ -264,7 +264,7 @@ class _Painter:
                 writer.end_at(reader.ends_s)
         return f"wrote {file} ({count} frames)"
 
-    def _column(self, pose: Pose, *, changed: bool) -> list[np.ndarray]:
+    def _column(self, pose: NamedPose, *, changed: bool) -> list[np.ndarray]:
         """A skeleton, and below it what each style paints on it."""
         size = self.gan.generator.config.image_size
         points = pose.keypoints[None].to(self.gan.edge_weights)
@@ -282,7 +282,7 @@ class _Painter:
         weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
         return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights)))
 
-    def _edited(self, poses: list[Pose]) -> Tensor:
+    def _edited(self, poses: list[NamedPose]) -> Tensor:
         stacked = torch.stack([pose.keypoints for pose in poses])
         return self.edits.apply(stacked.to(self.gan.edge_weights))
 

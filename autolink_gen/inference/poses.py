@@ -30,14 +30,14 @@ _NAME_LENGTH, _MAX_SEEDS = 100, 10_000
 
 
 @dataclass(frozen=True)
-class Pose:
+class NamedPose:
     """Keypoints (K, 2), (x, y) in [-1, 1], and the name of what is painted on them."""
 
     name: str
     keypoints: Float[Tensor, "K 2"]
 
 
-def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
+def read_poses(path: Path, graph: AutoLink) -> list[NamedPose]:
     """The poses in a file: detected in an image, or read from JSON or CSV.
 
     Such a file holds {"keypoints": [[x, y], ...]} in [-1, 1], or a list of such poses under "keypoints", or is what
@@ -59,10 +59,10 @@ def read_poses(path: Path, graph: AutoLink) -> list[Pose]:
         )
     image = SourceImage(path, 0, None, np.asarray(read_image(path)))
     (detection,) = detect_images(graph, [image])
-    return [Pose(path.stem, torch.from_numpy(detection.keypoints).float())]
+    return [NamedPose(path.stem, torch.from_numpy(detection.keypoints).float())]
 
 
-def _poses(named_points: list[tuple[str, Any]], path: Path, graph: AutoLink) -> list[Pose]:
+def _poses(named_points: list[tuple[str, Any]], path: Path, graph: AutoLink) -> list[NamedPose]:
     """Check named keypoints in [-1, 1]; BadFileError names the pose that is wrong."""
     if not named_points:
         raise BadFileError(f"{path} holds no pose")
@@ -71,7 +71,7 @@ def _poses(named_points: list[tuple[str, Any]], path: Path, graph: AutoLink) -> 
     poses = []
     for name, points in named_points:
         where = str(path) if len(named_points) == 1 else f"{path}, pose {name},"
-        poses.append(Pose(name, _check_pose(_fill_missing(points, where, painted_on), where, count)))
+        poses.append(NamedPose(name, _check_pose(_fill_missing(points, where, painted_on), where, count)))
     return poses
 
 

@@ -70,7 +70,7 @@ def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
     return labels
 
 
-class Appearance(NamedTuple):
+class SourceAppearance(NamedTuple):
     """The network's features of source frames, and the frames' keypoints (B, K, 2)."""
 
     maps: SourceMaps
@@ -232,7 +232,7 @@ class Transfer(nn.Module):
         *,
         fine: Float[Tensor, "B 3 s s"] | None = None,
         keypoints: Float[Tensor, "B K 2"] | None = None,
-    ) -> Appearance:
+    ) -> SourceAppearance:
         """The appearance of images in [0, 1] of the network's size; ``fine`` are larger versions.
 
         Their ``keypoints`` are detected unless given. Raises ValueError for images in another range.
@@ -241,10 +241,10 @@ class Transfer(nn.Module):
         fine = None if fine is None else unit_images(fine, name="fine")
         keypoints = self.graph.detect(images) if keypoints is None else keypoints
         maps = self.network.appearance(to_signed(images), self.edge_maps(keypoints))
-        return Appearance(maps if fine is None else maps._replace(images=to_signed(fine)), keypoints)
+        return SourceAppearance(maps if fine is None else maps._replace(images=to_signed(fine)), keypoints)
 
     @torch.no_grad()
-    def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: Appearance) -> Float[Tensor, "B 3 s s"]:
+    def paint(self, keypoints: Float[Tensor, "B K 2"], appearance: SourceAppearance) -> Float[Tensor, "B 3 s s"]:
         """Images in [0, 1] of an appearance in other poses; a single one is used for all.
 
         They have the network's size, or that of the ``fine`` images of :meth:`look_at` if it warps them. Raises
@@ -314,7 +314,9 @@ class Animator:
         like = self.appearance.keypoints
         keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
         source_indices = torch.tensor([source for _, source, _ in planned], device=like.device)
-        appearance = Appearance(self.appearance.maps.each(lambda maps: maps[source_indices]), like[source_indices])
+        appearance = SourceAppearance(
+            self.appearance.maps.each(lambda maps: maps[source_indices]), like[source_indices]
+        )
         painted = to_uint8(self.transfer.paint(keypoints, appearance))
         return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
 
