@@ -12,9 +12,9 @@ def best_device() -> str:
 
 
 def best_precision(kind: str) -> str:
-    """The default precision: "bf16-mixed" where the device multiplies it, else "32-true".
+    """The default precision: "bf16-mixed" if the device multiplies bfloat16, else "32-true".
 
-    Processors that have to convert them first are slower with them than without.
+    Processors that have to convert bfloat16 first are slower with it.
     """
     if kind == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"

@@ -1,18 +1,18 @@
-"""Packages that only some installations have, and what to type where one is missing."""
+"""Optional packages, and the pip command for a missing one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class MissingExtraError(ValueError):
-    """A package of one of our extras is not installed; the message says what needs it and how to install it."""
+    """An optional package is missing; the message says what needs it and how to install it."""
 
 
 @contextmanager
 def needs(extra: str, what: str) -> Iterator[None]:
-    """Import what belongs to an extra in this block; MissingExtraError, with pip's command, where it is missing.
+    """Import an extra's packages in this block; MissingExtraError if one is missing.
 
-    `what` begins the message: "SSIM".
+    The message begins with `what`, such as "SSIM", and gives pip's command.
     """
     try:
         yield

@@ -210,7 +210,7 @@ def whole(
     follow_links: bool = False,
     sync: bool = True,
 ) -> Iterator[Path]:
-    """A temporary file to write in the block, which becomes ``path`` once it is whole.
+    """A temporary file to write in the block, which then replaces ``path`` atomically.
 
     ``path`` holds either its old content or all of the new, whatever happens meanwhile: the temporary file lies beside
     it, is brought to the disk (without ``sync`` it would not survive a power cut) and read back by ``check`` before it
@@ -244,7 +244,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def remedy_for(error: BaseException, path: Path, remedy: str = _REMEDY) -> str:
-    """The advice for an error in writing ``path``: ``remedy`` unless another helps more."""
+    """The advice for an error in writing ``path``: ``remedy``, or a better one."""
     if isinstance(error, IsADirectoryError) or path.is_dir():
         return "a folder has that name: move it away, or choose another name"
     if isinstance(error, FileExistsError | NotADirectoryError):
@@ -289,7 +289,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text_atomically(path: Path, text: str, *, remedy: str = _REMEDY, follow_links: bool = True) -> None:
-    """Write a text file, in UTF-8, as a :func:`whole` one; to the standard output where path is "-"."""
+    """Write a UTF-8 text file atomically, see :func:`whole`; "-" is the standard output."""
     with whole(path, check=_read_text, remedy=remedy, follow_links=follow_links) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -299,9 +299,9 @@ def _read_text(path: Path) -> str:
 
 
 def write_image(path: Path, pixels: UInt8[np.ndarray, "H W 3"], *, follow_links: bool = True) -> None:
-    """Write an image, in the format that the name's ending says, as a :func:`whole` file.
+    """Write an image atomically, see :func:`whole`, in the format of the name's ending.
 
-    Raises ValueError for an ending that is no image's.
+    Raises ValueError for an ending of no image format.
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:

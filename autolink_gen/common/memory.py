@@ -1,4 +1,4 @@
-"""Memory that is kept for the next step instead of going back to the system after each."""
+"""Keep freed memory for the next step instead of returning it to the system."""
 
 import ctypes
 import sys
@@ -8,7 +8,7 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees; nothing is done where the C library is not glibc.
+    """Let this process keep the memory that it frees; does nothing without glibc.
 
     A network's step frees and asks again for the same large blocks. By default glibc returns each of them to the
     system, which must clear every page of it once more: up to a fifth of the time of a step on a CPU.

@@ -1,9 +1,10 @@
-"""Pickles, read without running anything: what a file asks to be made is recorded, and numpy arrays are made outside.
+"""Read pickles without running anything in them.
 
-A pickle is a program for a small machine, which may call whatever it can name. Python's own machine with a list of
-allowed names is no protection: what numpy's constructors make may be given any state, and with it any memory. The
-machine here knows no name at all. It has no object but plain values and records of what was asked for, it never
-compares or hashes these, and each instruction takes no more memory than the bytes that it is written in.
+The objects that a file asks for are recorded, and numpy arrays are made of the records. A pickle is a program for a
+small machine, which may call whatever it can name. Python's own machine with a list of allowed names is no protection:
+what numpy's constructors make may be given any state, and with it any memory. The machine here knows no name at all. It
+has no object but plain values and records of what was asked for, it never compares or hashes these, and each
+instruction takes no more memory than the bytes that it is written in.
 """
 
 import math
@@ -49,7 +50,7 @@ class Persistent:
 
 @dataclass(eq=False)
 class Call:
-    """An object that a pickle asks for: who is to make it, of what, and what it is given then."""
+    """An object that a pickle asks for: its maker, the arguments, and later states and items."""
 
     maker: Any
     arguments: list[Any]
@@ -64,14 +65,15 @@ class Call:
 
     @property
     def parts(self) -> list[Any]:
-        """All that it was made of and given, but for keys."""
+        """The arguments, states, items and values, without keys."""
         return [*self.arguments, *self.states, *(value for _, value in self.pairs), *self.items]
 
 
 def read_pickle(source: bytes | BinaryIO | BytesIO) -> Any:
-    """What a pickle holds, as plain values, :class:`Pairs`, :class:`Call`, :class:`Name`, :class:`Persistent`.
+    """The content of a pickle as plain values and records.
 
-    Of several pickles in a stream one is read. Anything may be raised where it is damaged: read within ``reading``.
+    The records are :class:`Pairs`, :class:`Call`, :class:`Name` and :class:`Persistent`. Reads one pickle of a stream.
+    A damaged one may raise anything: read it within ``reading``.
     """
     return _Machine().run(BytesIO(source) if isinstance(source, bytes) else source)
 
@@ -115,7 +117,7 @@ class _Machine:
         action(self, argument)
 
     def push(self, value: Any) -> None:
-        """Put a value on top; a method, so that the stack is looked up after the value has been taken from it."""
+        """Push a value; a method, so that ``self.stack`` is read after the value was popped."""
         self.stack.append(value)
 
     def pop(self, count: int) -> list[Any]:
@@ -267,10 +269,10 @@ def is_array(node: Any) -> bool:
 
 
 def to_array(node: Call, *, convert: Callable[[Any], Any] | None = None) -> ndarray:
-    """The array of numbers that a node asks for or, with ``convert``, of objects, each of which goes through it.
+    """The array that a node asks for, of numbers or, with ``convert``, of converted objects.
 
-    An array of numbers shares the bytes that the pickle holds. Raises ValueError where the node is no such array, or
-    its data do not fill it.
+    An array of numbers shares the pickle's bytes. Raises ValueError if the node is no such array, or its data do not
+    fill it.
     """
     if not is_array(node):
         raise ValueError(f"it asks for {node.name}, which is no array")

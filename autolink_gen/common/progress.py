@@ -1,4 +1,4 @@
-"""Progress hooks: callers of a long function may put a bar around what it goes through."""
+"""A progress-bar hook that callers can pass to long-running functions."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -11,12 +11,12 @@ Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 def no_progress(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    """The items as they are; stands in for a progress bar over `total` of them."""
+    """The items without a progress bar."""
     return items
 
 
 def progress_bar(items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    """The items under a bar with the time left, in a terminal or a notebook, if they take more than a second."""
+    """The items under a progress bar, which appears after a second, in terminals and notebooks."""
     return _tqdm()(items, total=total, desc=printable(label), leave=False, delay=1)
 
 
@@ -26,7 +26,7 @@ def write_above_bars(text: str) -> None:
 
 
 def _tqdm() -> Any:
-    """tqdm for a terminal or a notebook: imported when a bar is shown, as that takes a while."""
+    """tqdm for a terminal or a notebook, imported late because that is slow."""
     from tqdm.auto import tqdm
 
     return tqdm

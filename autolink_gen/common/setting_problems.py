@@ -23,7 +23,7 @@ _WORDS = {
 
 
 def problems_of(error: ValidationError, kind: type[Any]) -> str:
-    """Each wrong setting of a configuration of a kind: its full key, its bound and the value it has."""
+    """The wrong settings of a configuration, in one line: key, bound and value of each."""
     errors = error.errors(include_url=False, include_context=False)
     lines = [_problem(problem, kind) for problem in errors[:_MOST]]
     while len(lines) > 1 and sum(map(len, lines)) > _MOST_CHARACTERS:
@@ -59,7 +59,7 @@ def _problem(problem: ErrorDetails, kind: type[Any]) -> str:
 
 
 def _unknown(key: str, path: list[str], kind: type[Any]) -> str:
-    """That there is no such setting, those that it may stand for, and those that there are in its group."""
+    """A message for an unknown setting: near misses, and the settings of its group."""
     known = [*keys_of(kind), *kind.__dataclass_fields__]
     near = difflib.get_close_matches(".".join(path)[:_LONGEST_KEY], known, n=3, cutoff=_ALIKE)
     near += [key_name for key_name in known if key_name.rpartition(".")[2] == path[-1] and key_name not in near]

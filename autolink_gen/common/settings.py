@@ -1,4 +1,4 @@
-"""Building blocks for dataclasses of settings: how strict they are, and rules that a plain bound cannot state."""
+"""Building blocks for dataclasses of settings: strictness, readable errors, and rules."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def readable_errors(group: type[Group]) -> type[Group]:
-    """Let the constructor of a pydantic dataclass say what is wrong as `build` does: in one line, as a ValueError."""
+    """Let a pydantic dataclass raise a ValueError of one line, as `build` does."""
     construct = group.__init__
 
     @functools.wraps(construct)
@@ -31,7 +31,7 @@ def readable_errors(group: type[Group]) -> type[Group]:
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on a value, in words and as a function; pydantic's `AfterValidator` takes it.
+    """A condition on a value, in words and as a function, for pydantic's `AfterValidator`.
 
     >>> Rule("0, or 2 or more", lambda value: value != 1)(1)
     Traceback (most recent call last):

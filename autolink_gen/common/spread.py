@@ -1,13 +1,13 @@
-"""A few of many, evenly spread."""
+"""Evenly spread indices."""
 
 import numpy as np
 
 
 def evenly(count: int, number: int, *, with_last: bool = False) -> list[int]:
-    """Rising indices of `number` items, or of all where there are fewer, evenly spread over `count`.
+    """At most `number` rising indices, evenly spread over `count` items.
 
-    They begin with the first, and each stands for an equal part: 0, 2, 5, 7 of 10. With `with_last` they end with the
-    last item: 0, 3, 6, 9 of 10.
+    They begin with the first item, and each stands for an equal share: 0, 2, 5, 7 of 10. With `with_last` they end with
+    the last item: 0, 3, 6, 9 of 10.
 
     >>> evenly(10, 4), evenly(10, 4, with_last=True), evenly(3, 8)
     ([0, 2, 5, 7], [0, 3, 6, 9], [0, 1, 2])

@@ -1,4 +1,4 @@
-"""Signals that end a command in order: what it was writing is removed, and what is whole is kept."""
+"""Signals that end a command cleanly: complete files stay, unfinished ones are removed."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _ONE_CAUSE_S = 2.0  # a closing terminal sends several at a time
 
 
 class StoppedError(KeyboardInterrupt):
-    """A signal that asks to end. It is what Ctrl-C raises, so that every ``finally`` runs and no net catches it."""
+    """A signal to stop, as a KeyboardInterrupt: ``finally`` runs, ``except Exception`` does not."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -29,11 +29,11 @@ def signal_of(stopped: KeyboardInterrupt) -> signal.Signals:
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """Raise StoppedError at SIGTERM and SIGHUP in the block; one that is ignored, as nohup has it, stays ignored.
+    """Raise StoppedError at SIGTERM and SIGHUP in the block.
 
-    Whoever handles them himself, as the training loops do, sets his own handlers in the block and puts these back.
-    A process that is forked in the block dies of the signal as it would without. Outside of the main thread nothing
-    changes.
+    A signal that is ignored, as by nohup, stays ignored. Code that handles signals itself, such as the training loops,
+    sets its own handlers in the block and restores these. A process forked in the block dies of the signal as usual.
+    Does nothing outside of the main thread.
     """
     process, last = os.getpid(), [-_ONE_CAUSE_S]
 

@@ -64,7 +64,7 @@ def _in_bytes(character: str) -> str:
 
 
 def to_cell(text: str) -> str:
-    """Text as a cell of a CSV: printable, with a ' before what a spreadsheet would take for a formula."""
+    """Text as a CSV cell: printable, with a ' before text that looks like a formula."""
     cell = printable(text)
     return f"'{cell}" if _is_formula(cell) else cell
 
@@ -80,7 +80,7 @@ def _is_formula(cell: str) -> bool:
 
 
 def why_no_run_name(text: str) -> str:
-    """Why a text cannot name a run, which is one folder, on any system; empty where it can."""
+    """Why a text cannot name a run's folder on every system; empty if it can."""
     size = len(text.encode(errors="surrogateescape"))
     if text in ("", ".", "..") or "/" in text or "\0" in text:
         return f"{shown(text)!r} is no name of one folder: give a name alone, and its place by --out"

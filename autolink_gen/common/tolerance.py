@@ -1,4 +1,4 @@
-"""Tolerates a few bad files among many."""
+"""Tolerance for a few bad files among many."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,10 @@ def are_too_many(bad: int, total: int, *, share: float = MAX_BAD_SHARE) -> bool:
 
 @dataclass
 class Tolerance:
-    """Counts the bad ones among `total` things, and raises once they are more than a share.
+    """Counts the bad items among `total`, and raises once they exceed a share.
 
-    `what` names the things, as in "images in birds/". `remedy` says what helps; without it the message ends with the
-    last error. `bad` and `names`, the first five, are what was found so far.
+    `what` names the items, as in "images in birds/". `remedy` says what helps; without it the message ends with the
+    last error. `bad` is the number of bad items so far, `names` are the first five.
     """
 
     total: int
@@ -27,14 +27,14 @@ class Tolerance:
     names: list[str] = field(default_factory=list)
 
     def add(self, name: str, error: Exception | str = "") -> None:
-        """Count one; ValueError, which names the first five, where that is one too many."""
+        """Count a bad item; ValueError with the first five names if that is one too many."""
         self.bad += 1
         if len(self.names) < _NUM_NAMED:
             self.names.append(name)
         self.check(error)
 
     def check(self, error: Exception | str = "") -> None:
-        """ValueError where more than the share is bad; `error` is what was wrong with the last."""
+        """ValueError if more than the share is bad; `error` is that of the last item."""
         if are_too_many(self.bad, self.total, share=self.share):
             cause = error if isinstance(error, Exception) else None
             raise ValueError(self.message(str(error))) from cause

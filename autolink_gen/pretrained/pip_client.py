@@ -1,4 +1,4 @@
-"""What pip is asked: where the user's package index is and, as the last way, to download from it."""
+"""pip as a client: the user's package indexes, and downloads as a last resort."""
 
 import ast
 import contextlib
@@ -47,7 +47,7 @@ class PipSettings:
 
 @dataclass(frozen=True)
 class Requirement:
-    """The one source archive that pip is to download, `sha256` its bytes' and `size_bytes` their number."""
+    """A source archive to download, with the sha256 and the number of its bytes."""
 
     project: str
     version: str
@@ -61,7 +61,7 @@ class Requirement:
 
 
 def pip_settings() -> PipSettings:
-    """What the environment and pip's configuration say; pip's own index where they name none."""
+    """The settings of the environment and of pip's configuration; pip's own index by default."""
     options = _read_configuration()
     indexes, more_certificates = [], None
     if options.get("no-index", "").lower() not in ("1", "true", "yes", "on"):
@@ -96,7 +96,7 @@ def _read_configuration() -> dict[str, str]:
 
 
 def _defaults() -> tuple[str | None, str | None]:
-    """Address of pip's own index, and the file of the certificates that pip brings; None where pip does not tell."""
+    """The address of pip's own index and its certificate file; None if pip does not tell."""
     lines = _ask(["-c", _DEFAULTS]).splitlines()
     return (lines[0], lines[1]) if len(lines) == 2 else (None, None)
 
@@ -127,10 +127,10 @@ def _ask(arguments: list[str]) -> str:
 
 
 def pip_download(requirement: Requirement, folder: Path, *, progress: bool) -> Path:
-    """Have pip fetch a source archive through the user's own index, proxy and certificates into an empty folder.
+    """Download a source archive with pip into an empty folder.
 
-    pip compares the sha256 before it touches the content, and then runs the archive's setup.py to learn its name,
-    for which it fetches what that needs. Raises ValueError with pip's last error.
+    pip uses the user's index, proxy and certificates. It compares the sha256 before it touches the content, and then
+    runs the archive's setup.py to learn its name, for which it fetches what that needs. Raises ValueError with pip's last error.
     """
     requirements, log, target = folder / "requirements.txt", folder / "pip.log", folder / "archive"
     requirements.write_text(f"{requirement.specifier} --hash=sha256:{requirement.sha256}\n")
@@ -160,7 +160,7 @@ def pip_download(requirement: Requirement, folder: Path, *, progress: bool) -> P
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and those it started, which are of its session where the system has such."""
+    """Kill a process and, on POSIX, the processes of its session."""
     if os.name == "posix":
         with contextlib.suppress(ProcessLookupError, PermissionError):  # none is left
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One member of a source archive (.tar.gz), read in bounded memory and time; nothing is unpacked to disk.
+"""Read one member of a source archive (.tar.gz) in bounded memory and time.
 
 Python's own reader of such archives takes as much memory as their headers ask for, and as long.
 """
