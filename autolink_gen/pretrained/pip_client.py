@@ -130,7 +130,8 @@ def pip_download(requirement: Requirement, folder: Path, *, progress: bool) -> P
     """Download a source archive with pip into an empty folder.
 
     pip uses the user's index, proxy and certificates. It compares the sha256 before it touches the content, and then
-    runs the archive's setup.py to learn its name, for which it fetches what that needs. Raises ValueError with pip's last error.
+    runs the archive's setup.py to learn its name, for which it fetches what that needs. Raises ValueError with pip's
+    last error.
     """
     requirements, log, target = folder / "requirements.txt", folder / "pip.log", folder / "archive"
     requirements.write_text(f"{requirement.specifier} --hash=sha256:{requirement.sha256}\n")
