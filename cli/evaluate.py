@@ -25,7 +25,7 @@ def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | Non
 
 @contextmanager
 def option_errors() -> Iterator[None]:
-    """What is wrong with a setting is wrong with the option that has its name."""
+    """Report errors of a setting as errors of the option of its name."""
     try:
         yield
     except verbs.SettingError as error:

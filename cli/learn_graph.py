@@ -69,7 +69,7 @@ def _check_seeds(training: TrainingOptions, num_seeds: int, *, keep_best: bool) 
 
 
 def _train_seeds(plan: "GraphPlan", training: TrainingOptions, count: int, *, keep_best: bool) -> None:
-    """Train a run a seed, then say how far they are apart and which repaints best."""
+    """Train a run for each seed, then print how they differ and which repaints best."""
     study = verbs.SeedRuns(plan, count, keep_best)
     if study.is_finished(fresh=not training.resume):
         say(f"finished already: {plan.folder} holds the best of the seeds; --fresh starts anew")
@@ -84,7 +84,7 @@ def _train_seeds(plan: "GraphPlan", training: TrainingOptions, count: int, *, ke
 
 
 def _train(plan: "GraphPlan", training: TrainingOptions, *, tell: bool = True) -> None:
-    """Train one run and, to ``tell``, say which files it made and what to type next."""
+    """Train one run; with ``tell``, print its files and the next command."""
     begun = plan.as_begun() if training.resume else plan
     if begun is not plan:
         say("the run was begun with this recipe's earlier settings and goes on with them; --fresh takes today's")

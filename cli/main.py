@@ -48,7 +48,7 @@ class _AboveBars(logging.Handler):
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and help alone, so that ``--help`` imports none of them."""
+    """A group that knows its commands' names and help, so that ``--help`` imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of work."""
@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error is one line, not a traceback, and in no case controls the terminal."""
+        """Run a command; errors become one printable line instead of a traceback."""
         try:
             with stopping(), _printable_errors():
                 return super().invoke(ctx)
@@ -84,14 +84,14 @@ class LazyGroup(click.Group):
             raise click.ClickException(public_text(_in_words(error))) from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the options; what is wrong with them is said without control characters."""
+        """Read the options, with control characters in errors escaped."""
         with _printable_errors():
             return super().parse_args(ctx, args)
 
 
 @contextmanager
 def _printable_errors() -> Iterator[None]:
-    """Escape what would control the terminal in click's own messages, which quote what was typed or read."""
+    """Escape control characters in click's messages, which quote untrusted text."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:  # whose message is the help
@@ -106,7 +106,7 @@ def _printable_errors() -> Iterator[None]:
 
 
 def _in_words(error: Exception) -> str:
-    """An error in one printable line, or in lines that we made; an unforeseen one says how to see more."""
+    """An error as printable text; an unexpected one says how to see its traceback."""
     if isinstance(error, LinesError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

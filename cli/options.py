@@ -1,4 +1,4 @@
-"""What commands share: their options, lines for the terminal, the device that is named."""
+"""Options and terminal output that commands share."""
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +44,7 @@ class RunName(click.ParamType):
 
 
 class Seed(click.ParamType):
-    """A seed of random numbers: a whole number that generators take, 0 or more where it is not ``signed``."""
+    """A random seed: a whole number that generators take, 0 or more unless ``signed``."""
 
     name = "integer"
 
@@ -104,7 +104,7 @@ _RUN = (
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The options that all training commands have, as they were typed."""
+    """The options of all training commands, as typed."""
 
     data: str | None
     data_root: Path | None
@@ -156,7 +156,10 @@ class TrainingOptions:
 
 
 def training_options(*, data: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the training options as one argument, ``training``; ``--data`` among them where ``data``."""
+    """Pass the training options to a command as one argument, ``training``.
+
+    ``data``: ``--data`` is one of them.
+    """
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -170,7 +173,10 @@ def training_options(*, data: bool = True) -> Callable[[Callable[..., None]], Ca
 
 
 def drop_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--clusters`` and ``--drop-cluster`` as one argument, ``dropped`` (AutoLink, Figure 7c)."""
+    """Pass ``--clusters`` and ``--drop-cluster`` to a command as one argument, ``dropped``.
+
+    See AutoLink, Figure 7c.
+    """
 
     @wraps(command)
     def wrapper(*, clusters: int | None, dropped_clusters: tuple[int, ...], **values: Any) -> None:
@@ -202,7 +208,7 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
 
 
 def _cluster_choice(clusters: int | None, dropped: tuple[int, ...]) -> "ClusterChoice | None":
-    """Which clusters to leave out, None where none is; UsageError for a number of clusters that serves nothing."""
+    """The clusters to drop, None: none; UsageError for ``--clusters`` alone."""
     if dropped:
         return verbs.ClusterChoice(clusters or _DEFAULT_CLUSTERS, tuple(sorted(set(dropped))))
     if clusters is not None:
@@ -215,7 +221,7 @@ def _cluster_choice(clusters: int | None, dropped: tuple[int, ...]) -> "ClusterC
 
 @contextmanager
 def naming_option(option: str, *errors: type[Exception]) -> Iterator[None]:
-    """What a call says of its arguments is said of the option that gives them."""
+    """Report errors of a call as errors of the option that gave its argument."""
     try:
         yield
     except errors as error:
@@ -223,17 +229,16 @@ def naming_option(option: str, *errors: type[Exception]) -> Iterator[None]:
 
 
 def echo(*lines: str, err: bool = False) -> None:
-    """Print lines; whatever controls a terminal, as strangers' file names may, is escaped, newlines in a line too.
+    """Print lines with control characters escaped, as file names may hold some.
 
-    Addresses are shown without what opens them.
-
-    To the standard error with ``err``, and where an option has a file written to the standard output.
+    Addresses are shown without login and query. ``err`` prints to the standard error, as does a command whose file goes
+    to the standard output.
     """
     click.echo("\n".join(printable(public_text(line)) for line in lines), err=err or _output_is_a_file())
 
 
 def _output_is_a_file() -> bool:
-    """Whether an option of the command that runs names the standard output ("-") as the file to write."""
+    """Whether the running command writes a file to the standard output ("-")."""
     context = click.get_current_context(silent=True)
     for option in context.command.params if context else ():
         if isinstance(option, click.Option) and isinstance(option.type, click.Path) and option.name:
@@ -244,7 +249,7 @@ def _output_is_a_file() -> bool:
 
 
 def pick_device(name: str | None) -> str:
-    """The device to run on: the one named, else CUDA where there is one; BadParameter where it cannot be used."""
+    """The named device, else CUDA if there is one; BadParameter if it cannot be used."""
     if name is None:
         return verbs.best_device()
     with naming_option("--device", ValueError):
@@ -267,7 +272,7 @@ def train_and_report(
     then: str,
     score: "Callable[[Run], None]" = lambda run: None,
 ) -> None:
-    """Train, then say how it ended, which ``files`` of the run's folder hold what, and the command to type next."""
+    """Train, then print the end, the ``files`` in the run's folder, and the next command."""
     run = train(replace(launch, announce=lambda step: say(*verbs.resuming(step, steps=steps))))
     if not run.fabric.is_global_zero:
         return
@@ -293,7 +298,7 @@ def train_plan(
     files: Mapping[str, str],
     then: Callable[[Path], str],
 ) -> None:
-    """Train what a plan on a graph says, or print it; ``then`` is the command to type next."""
+    """Train as a plan on a graph says, or print the plan; ``then`` gives the next command."""
     with naming_option(_DROP, verbs.ClusterError):
         plan = make()
     if training.dry_run:
@@ -311,7 +316,7 @@ def train_plan(
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """End the command as a shell has it where a signal stopped the work, so that a script does not go on."""
+    """Exit with a shell's code if a signal stopped the work, so that scripts stop too."""
     try:
         yield
     except verbs.WorkStoppedError as stopped:

@@ -42,7 +42,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--side-by-side", is_flag=True, help="Show source, driver, edge map and result.")
 @click.option("--source-frames", type=click.IntRange(min=1), default=8, show_default=True,
-              help="Frames of a source video that lend their appearance, the nearest in pose each time.")  # fmt: skip
+              help="Reference frames of a source video; each output frame takes the nearest in pose.")  # fmt: skip
 @click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the driver.")
 @click.option("--end", type=click.FloatRange(min=0, min_open=True), help="Seconds into the driver. [default: its end]")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True),
@@ -112,7 +112,7 @@ def transfer(
 
 
 def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> None:
-    """Say what was made, and what was not; ClickException where the driver broke off."""
+    """Print what was written and what was not; ClickException if the driver broke off."""
     for line in [*_start(report), *_remarks(report, driver=driver)]:
         echo(line)
     frames = counted(report.num_frames, "frame")
@@ -123,7 +123,7 @@ def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> Non
 
 
 def _start(report: "TransferReport") -> list[str]:
-    """The frame that movement is counted from, where that is not the first."""
+    """A line on the frame that movement is relative to, unless it is the first."""
     if not report.reference_frame:
         return []
     where = f"starts from the driver's frame {report.reference_frame} (at {report.reference_s:.2f} s)"
@@ -133,11 +133,11 @@ def _start(report: "TransferReport") -> list[str]:
 
 
 def _remarks(report: "TransferReport", *, driver: "FrameStream") -> list[str]:
-    """What became of frames that could not be used, and of those that the driver's length promises."""
+    """Lines on frames that could not be used, or are missing."""
     lines = []
     if report.source_missing:
         number = counted(report.source_missing, "frame")
-        lines.append(f"the source ends early or is damaged: {number} that should have lent appearance cannot be read")
+        lines.append(f"the source ends early or is damaged: {number} to take the appearance from cannot be read")
     if driver.ends_early and not report.stopped:
         seconds = f"{driver.ends_s:.1f} of {driver.length_s:.1f} seconds"
         lines.append(f"the driver ends early: {seconds} came; is it whole?")

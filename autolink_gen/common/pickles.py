@@ -79,7 +79,10 @@ def read_pickle(source: bytes | BinaryIO | BytesIO) -> Any:
 
 
 class _Machine:
-    """Pickle's stack machine over records. Differs from Python's: sets are lists, dictionaries are :class:`Pairs`."""
+    """Pickle's stack machine over records.
+
+    Differs from Python's: sets are lists, dictionaries are :class:`Pairs`.
+    """
 
     def __init__(self) -> None:
         self.stack: list[Any] = []

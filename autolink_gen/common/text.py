@@ -15,7 +15,7 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(
-        _escaped(character) if character not in keep and unicodedata.category(character) in _UNSAFE else character
+        _escape(character) if character not in keep and unicodedata.category(character) in _UNSAFE else character
         for character in text
     )
 
@@ -28,7 +28,7 @@ def unicode_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 

@@ -70,7 +70,7 @@ def draw_grid(
     device: str | None = None,
     progress: Progress = progress_bar,
 ) -> GridReport:
-    """Draw a learned graph on images drawn at random by ``seed``, as in the paper's Figures 9 to 21.
+    """Draw a learned graph on random images, chosen by ``seed`` (AutoLink, Figures 9 to 21).
 
     ``run`` is a graph's; None: the newest. ``data``: held-out images of those that it was trained on unless given.
     ``out``: figure.png in the run's folder unless given. Raises ValueError for a file that is there already without

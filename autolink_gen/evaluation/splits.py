@@ -81,7 +81,7 @@ def read_split(folder: Path, *, landmarks: Path | None = None, limit: int | None
 def read_held_out(
     source: Source, *, every: int, fit_limit: int | None = None, test_limit: int | None = None
 ) -> tuple[AnnotatedSplit, AnnotatedSplit]:
-    """The training split in two: the images of most people to fit on, and those of every Nth person to test on.
+    """The training split in two: a test split of every Nth person, and a fit split of the others.
 
     Raises ValueError where nothing names the people, or fewer than two, and for `every` below 2.
     """
@@ -102,7 +102,7 @@ def _split(folder: Path, table_path: Path, table: LandmarkTable, limit: int | No
 
 
 def check_alike(fit: AnnotatedSplit, test: AnnotatedSplit) -> None:
-    """ValueError where the landmarks of two splits differ in number, in name or in order."""
+    """ValueError if the landmarks of two splits differ in number, name or order."""
     counts = [split.table.points.shape[1] for split in (fit, test)]
     if counts[0] != counts[1]:
         raise ValueError(
@@ -119,7 +119,7 @@ def check_alike(fit: AnnotatedSplit, test: AnnotatedSplit) -> None:
 
 
 def overlap(fit: AnnotatedSplit, test: AnnotatedSplit) -> int:
-    """How many images of the test split are in the fit split as well, as the same file or as one of equal content."""
+    """The number of test images that are in the fit split too, by file or by content."""
     fitted = {path.resolve() for path in fit.paths}
     others = [path for path in test.paths if path.resolve() not in fitted]
     sizes = {path.stat().st_size for path in others}

@@ -18,7 +18,7 @@ from autolink_gen.ops.keypoints import linked_keypoints
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 METHODS = ("network", "network_nearest", "copy", "nearest")
-_SOURCE_SHARE = 4  # a clip's first quarter lends its appearance, the rest is painted
+_SOURCE_SHARE = 4  # a clip's first quarter gives the appearance, the rest is painted
 _BATCH = 16
 
 

@@ -16,9 +16,9 @@ def spread(keypoints: Points) -> float:
     return float(np.sqrt(((keypoints - keypoints.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
-def pose_distance(one: Points, other: Points) -> float:
+def pose_distance(first: Points, second: Points) -> float:
     """The mean distance of keypoints once both sets are centred and scaled to one spread."""
-    shapes = [(points - points.mean(axis=0)) / max(spread(points), _MIN_SPREAD) for points in (one, other)]
+    shapes = [(points - points.mean(axis=0)) / max(spread(points), _MIN_SPREAD) for points in (first, second)]
     return float(np.linalg.norm(shapes[0] - shapes[1], axis=1).mean())
 
 

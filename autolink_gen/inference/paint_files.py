@@ -189,7 +189,7 @@ class _Painter:
 
     def images(self, poses: list[NamedPose], files: list[list[Path]]) -> PaintingReport:
         """One file a pose and style, and the grid of all in the last one."""
-        keypoints = self._edited(poses)
+        keypoints = self._apply_edits(poses)
         *rows, [grid] = files
         for row, style in zip(rows, self.styles, strict=True):
             for file, image in zip(row, self._paint(keypoints, style), strict=True):
@@ -216,7 +216,7 @@ class _Painter:
 
     def interpolate(self, poses: list[NamedPose], file: Path, *, what: Between, frames: int) -> PaintingReport:
         """A video through all poses in the first style, or all styles on the first pose."""
-        keypoints = self._edited(poses)
+        keypoints = self._apply_edits(poses)
         stops = keypoints if what == "pose" else self.styles
         if len(stops) < 2:
             more = "leave --from out, or give a keypoints.json with several" if what == "pose" else "give --seeds 0-3"
@@ -282,7 +282,7 @@ class _Painter:
         weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
         return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights)))
 
-    def _edited(self, poses: list[NamedPose]) -> Tensor:
+    def _apply_edits(self, poses: list[NamedPose]) -> Tensor:
         stacked = torch.stack([pose.keypoints for pose in poses])
         return self.edits.apply(stacked.to(self.gan.edge_weights))
 

@@ -1,4 +1,4 @@
-"""Charts of runs, by matplotlib: curves over the steps, and ablations; uint8 arrays out, no files.
+"""Charts of runs by matplotlib, as uint8 arrays: curves over the steps, and ablations.
 
 Each raises ValueError, with pip's command, where matplotlib is not installed.
 """
@@ -19,7 +19,7 @@ Pixels = UInt8[ndarray, "_ _ 3"]  # height, width, RGB
 
 
 def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mapping[str, float]) -> Pixels:
-    """Draw one number over the steps on a logarithmic scale, and levels to compare it with."""
+    """Draw a curve over the steps on a logarithmic scale, and levels to compare it with."""
     figure = _figure(7.0, 4.0)
     axes = figure.add_subplot()
     axes.plot([row["step"] for row in rows], [row[key] for row in rows], marker="o", color="tab:blue", label=key)
@@ -34,7 +34,7 @@ def distance_curve(rows: Sequence[Mapping[str, Any]], *, key: str, marks: Mappin
 def grid_chart(
     places: Sequence[tuple[str, str, tuple[float, float] | None]], *, rows: str, columns: str, score: str
 ) -> Pixels:
-    """Draw an ablation: bars of its rows, or, where there are columns, a line over them for each row.
+    """Draw an ablation: bars for its rows, or a line over the columns for each row.
 
     ``places`` are (row, column, (mean, deviation)) in the order to draw them, the deviations drawn as error bars; ""
     is no column, None a place that has no value yet.

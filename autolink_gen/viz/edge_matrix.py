@@ -18,7 +18,7 @@ _LEFT_PX, _TOP_PX, _BELOW_PX, _RIGHT_PX, _BAR_PX = 44, 40, 44, 110, 16
 
 
 def edge_matrix_figure(edge_weights: Weights) -> UInt8[ndarray, "_ _ 3"]:
-    """Draw the symmetric edge weights, each divided by the largest, as a heat map over pairs of keypoints."""
+    """Draw symmetric edge weights, divided by the largest, as a heat map."""
     values = edge_weights.detach().cpu().numpy() if isinstance(edge_weights, Tensor) else edge_weights
     weights = np.asarray(values, dtype=np.float64)
     count, largest = len(weights), float(weights.max(initial=0.0))

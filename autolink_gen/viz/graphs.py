@@ -1,4 +1,4 @@
-"""Images of keypoints, graphs and training runs: arrays in, uint8 arrays out; no files, no logging."""
+"""Drawings of keypoints, graphs and training runs, as uint8 arrays."""
 
 import colorsys
 import math
@@ -27,7 +27,7 @@ _STRIP_PX = 4_000_000  # edges are drawn into so many pixels at a time: their la
 
 
 def keypoint_colours(num_keypoints: int) -> UInt8[ndarray, "K 3"]:
-    """One distinct RGB colour a keypoint; the colour of an index is the same whatever `num_keypoints` is."""
+    """A distinct RGB colour for each keypoint, independent of `num_keypoints`."""
     golden = 0.61803398875
     tones = ((0.85, 1.0), (1.0, 0.75), (0.5, 1.0))
     colours = [colorsys.hsv_to_rgb(i * golden % 1.0, *tones[i // 6 % 3]) for i in range(num_keypoints)]
@@ -35,7 +35,7 @@ def keypoint_colours(num_keypoints: int) -> UInt8[ndarray, "K 3"]:
 
 
 def edges_by_weight(edge_weights: Weights) -> list[tuple[int, int, float]]:
-    """The edges (i, j, weight), i < j, of a symmetric weight matrix, heaviest first, then in index order."""
+    """The edges (i, j, weight), i < j, of a symmetric weight matrix, heaviest first."""
     weights = _numpy(edge_weights)
     i, j = np.triu_indices(len(weights), k=1)
     order = np.argsort(-weights[i, j], kind="stable")
@@ -43,9 +43,9 @@ def edges_by_weight(edge_weights: Weights) -> list[tuple[int, int, float]]:
 
 
 def strong_edges(edge_weights: Weights, *, threshold: float) -> list[tuple[int, int, float]]:
-    """The edges (i, j, share of the largest weight) whose share is at least `threshold`, heaviest first.
+    """The edges (i, j, share of the largest weight) of at least `threshold`, heaviest first.
 
-    There are none where no weight is positive.
+    There are none if no weight is positive.
     """
     edges = edges_by_weight(edge_weights)
     largest = edges[0][2] if edges else 0.0
@@ -100,7 +100,7 @@ def image_grid(
     labels: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
 ) -> Pixels:
-    """Lay out rows of uint8 images, (H, W, 3) or grey (H, W), on white, each centred in its cell.
+    """Lay out rows of uint8 images, (H, W, 3) or grey (H, W), in a white grid.
 
     Cells have the size of the largest image, `padding` is in pixels, `labels` are titles of the columns, shortened
     in the middle where they are too wide, and `names` of the rows, to their left. Rows may differ in length. Raises
@@ -155,7 +155,7 @@ def draw_graphs(
 
 
 def blend_edges(images: Float[Tensor, "B 3 H W"], edge_maps: Float[Tensor, "B 1 H W"]) -> UInt8[ndarray, "B H W 3"]:
-    """Lay edge maps over images in [0, 1], white where they are 1 or more (AutoLink, Figures 9-21)."""
+    """Blend edge maps as white over images in [0, 1] (AutoLink, Figures 9-21)."""
     share = edge_maps.clamp(0, 1)
     return to_uint8(images * (1 - share) + share)
 
@@ -167,7 +167,7 @@ def training_grid(
     edge_maps: Float[Tensor, "B 1 h w"],
     overlays: Sequence[ndarray],
 ) -> Pixels:
-    """One row a sample: input, masked input, reconstruction, edge map, keypoints over the input.
+    """A row for each sample: input, masked, reconstruction, edge map, keypoints.
 
     Images are in [0, 1]; edge maps are divided by the largest value of the batch; `overlays` are uint8
     images (`draw_graphs`), to whose size the others are enlarged.
@@ -191,7 +191,7 @@ def graph_on_mean_pose(
     colours: UInt8[ndarray, "K 3"] | None = None,
     legend: Sequence[tuple[str, ndarray]] = (),
 ) -> Pixels:
-    """Draw the graph on the mean pose, (x, y) in [-1, 1], numbered, magnified to fill a dark square.
+    """Draw the graph on the mean pose, (x, y) in [-1, 1], numbered, in a dark square.
 
     `legend` names colours, in the upper left corner. Keypoints without edges are left out where others have some.
     """
@@ -220,7 +220,7 @@ def painted_grid(
     *,
     side_px: int = 128,
 ) -> Pixels:
-    """Above, images in [0, 1] with the graph drawn on them; below, rows of what was painted on each pose."""
+    """A row of images in [0, 1] with their graphs, and rows of images painted on their poses."""
     above = draw_graphs(images, keypoints, edge_weights, threshold=0.1)
     return even_grid([above, *(to_uint8(row) for row in rows)], side_px=side_px)
 
@@ -247,7 +247,7 @@ def _resize(image: ndarray, size: tuple[int, int]) -> ndarray:
 
 
 def _enlarge(image: ndarray, keypoints: ndarray, *, min_side: int) -> tuple[ndarray, ndarray]:
-    """A copy enlarged by the least whole factor that reaches `min_side`, and the keypoints in its pixels."""
+    """A copy enlarged by a whole factor to `min_side`, and the keypoints in its pixels."""
     height, width = image.shape[:2]
     most = _MAX_ENLARGED_SIDE // max(height, width)
     factor = max(1, min(most, math.ceil(min_side / min(height, width))))
@@ -263,7 +263,7 @@ def _shared_colour(colours: ndarray | None, i: int, j: int) -> ndarray:
 def _draw_edges(
     canvas: ndarray, points: ndarray, edges: list[tuple[int, int, float]], colours: list[ndarray], unit: float
 ) -> None:
-    """Each pixel takes the colour of the edge that covers it most, as in AutoLink eq. 4, over a dark rim."""
+    """Draw edges: a pixel takes the colour of the edge that covers it most (AutoLink eq. 4)."""
     opacity = np.zeros(canvas.shape[:2], np.float32)
     rim = np.zeros(canvas.shape[:2], np.float32)
     layer = np.zeros_like(canvas)
@@ -283,7 +283,7 @@ def _draw_edges(
 def _stroke(
     start: ndarray, end: ndarray, reach_px: float, shape: tuple[int, ...]
 ) -> Iterator[tuple[tuple[slice, slice], ndarray]]:
-    """Boxes along a segment, (x, y) in pixels, each with its pixels' distance to that piece of the segment.
+    """Boxes along a segment, (x, y) in pixels, with their pixels' distances from it.
 
     Long segments come in pieces, so that the work grows with the length and not with the box of a diagonal.
     """
@@ -305,9 +305,9 @@ def _stroke(
 
 
 def _inside(start: ndarray, end: ndarray, margin_px: float, shape: tuple[int, ...]) -> tuple[float, float]:
-    """The part of a segment, as shares of its length, that is on the canvas or within a margin of it.
+    """The range of a segment, in shares of its length, that lies on the canvas or its margin.
 
-    The first is greater than the last, or not a number, where there is no such part.
+    The first share is greater than the last, or not a number, if there is no such range.
     """
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         return 1.0, 0.0

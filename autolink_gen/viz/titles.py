@@ -1,4 +1,4 @@
-"""Titles on images: written, shortened where they are too wide."""
+"""Titles on images, shortened to fit."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def with_titles(pixels: ndarray, titles: list[tuple[float, float, str]], *, size
 
 
 def shorten_title(title: str, width: int, *, size_px: int) -> str:
-    """The title, without as much of its middle as is too wide."""
+    """The title, its middle replaced by dots if it is too wide."""
     font, num_kept, text = title_font(size_px), len(title), title
     while font.getlength(text) > width and num_kept > 2:
         num_kept -= 1
