@@ -222,12 +222,12 @@ def _is_finite(value: Tensor) -> bool:
     return not value.is_floating_point() or bool(torch.isfinite(value if value.itemsize > 1 else value.float()).all())
 
 
-def _fits(expected: Tensor, found: Any) -> bool:
+def _fits(expected: Tensor, value: Any) -> bool:
     return (
-        isinstance(found, Tensor)
-        and found.shape == expected.shape
-        and found.dtype.is_floating_point == expected.dtype.is_floating_point
-        and not found.dtype.is_complex
+        isinstance(value, Tensor)
+        and value.shape == expected.shape
+        and value.dtype.is_floating_point == expected.dtype.is_floating_point
+        and not value.dtype.is_complex
     )
 
 

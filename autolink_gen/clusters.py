@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.models.graph_analysis import keypoints_left
+from autolink_gen.models.graph_analysis import remaining_keypoints
 from autolink_gen.ops.keypoints import unlinked_keypoints
 
 DROP = "--drop-cluster"
@@ -22,8 +22,8 @@ class ClusterChoice:
     dropped: tuple[int, ...]
 
     def __str__(self) -> str:
-        named = ", ".join(map(str, self.dropped))
-        return f"cluster{'s' if len(self.dropped) > 1 else ''} {named} of {self.clusters}"
+        numbers = ", ".join(map(str, self.dropped))
+        return f"cluster{'s' if len(self.dropped) > 1 else ''} {numbers} of {self.clusters}"
 
     @property
     def label(self) -> str:
@@ -41,8 +41,8 @@ def without_clusters(graph: AutoLink, choice: ClusterChoice | None) -> AutoLink:
     if choice is None:
         return graph
     try:
-        left = keypoints_left(graph.edge_weights, choice.clusters, choice.dropped)
-        return graph.without_keypoints(sorted(set(range(graph.config.num_keypoints)) - set(left.tolist())))
+        remaining = remaining_keypoints(graph.edge_weights, choice.clusters, choice.dropped)
+        return graph.without_keypoints(sorted(set(range(graph.config.num_keypoints)) - set(remaining.tolist())))
     except ValueError as error:
         raise ClusterError(str(error)) from None
 
@@ -50,5 +50,5 @@ def without_clusters(graph: AutoLink, choice: ClusterChoice | None) -> AutoLink:
 def without_text(graph: AutoLink, choice: ClusterChoice | None = None) -> str:
     """A remark on the keypoints that are left out of a graph, empty where none is."""
     numbers = ", ".join(map(str, unlinked_keypoints(graph.edge_weights).tolist()))
-    what = f"{choice}, keypoints {numbers}" if choice else f"keypoints {numbers}"
-    return f", without {what}" if numbers else ""
+    choice_text = f"{choice}, keypoints {numbers}" if choice else f"keypoints {numbers}"
+    return f", without {choice_text}" if numbers else ""

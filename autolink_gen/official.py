@@ -18,12 +18,12 @@ _REMEDY = "it is damaged or of another kind: give the authors' .ckpt whole"
 
 def _settings(call: Call, convert: Callable[[Any], Any]) -> dict[Any, Any]:
     """The items of one of Lightning's dictionaries, or the attributes of a namespace."""
-    given = [pair for state in (*call.arguments, *call.states) if isinstance(state, Pairs) for pair in state.pairs]
-    return to_dict([*given, *call.pairs], convert)
+    pairs = [pair for state in (*call.arguments, *call.states) if isinstance(state, Pairs) for pair in state.pairs]
+    return to_dict([*pairs, *call.pairs], convert)
 
 
 def _path(call: Call, convert: Callable[[Any], Any]) -> str:
-    return "/".join(part for part in call.arguments if isinstance(part, str))
+    return "/".join(argument for argument in call.arguments if isinstance(argument, str))
 
 
 # Harmless classes, by name: none of them is made.
@@ -46,9 +46,9 @@ def read_official(path: Path) -> AutoLink:
     try:
         content = read_torch_file(path, remedy=_REMEDY, makers=_MAKERS)
     except RefusedError as error:
-        wanted = shown(error.class_name)
+        missing = shown(error.class_name)
         raise BadFileError(
-            f"{path} is refused: it wants more than weights and plain containers ({wanted}); take the authors' own"
+            f"{path} is refused: it wants more than weights and plain containers ({missing}); take the authors' own"
         ) from None
     parts = content if isinstance(content, dict) else {}
     parameters = parts.get("hyper_parameters")

@@ -129,11 +129,11 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise ValueError(f"--set takes NAME=VALUE, as in optimiser.lr=1e-3, got {shown(setting)!r}")
         value = read_yaml(f"value: {text}", source=f"--set {shown(setting)}")["value"]
-        values = merge(values, nested({name.strip(): value}))
+        values = merge(values, nest({name.strip(): value}))
     return values
 
 
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted names, ``{"a.b": 1}``, as nested values; those that are nested already stay so."""
     values: dict[str, Any] = {}
     for name, value in settings.items():

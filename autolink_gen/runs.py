@@ -55,7 +55,7 @@ class RunFolder:
             return replace(finished[0], newest=True)
         if isinstance(name, RunFolder) and kind in (name.kind, None):
             return name
-        return cls._opened(_place(Path(name), kind, runs), kind)
+        return cls._open(_place(Path(name), kind, runs), kind)
 
     @classmethod
     def finished(cls, kind: Kind, *, runs: Path = Path("runs")) -> "list[RunFolder]":
@@ -65,9 +65,9 @@ class RunFolder:
         return [cls(kind, path.parent, path) for path in files]
 
     @classmethod
-    def _opened(cls, place: Path, kind: Kind | None) -> "RunFolder":
-        kept = place / GRAPH_NAME
-        file = kept if kind == "graph" and kept.is_file() else place
+    def _open(cls, place: Path, kind: Kind | None) -> "RunFolder":
+        copy = place / GRAPH_NAME
+        file = copy if kind == "graph" and copy.is_file() else place
         weights, header = read_described_header(file, kind=kind)
         if header.kind not in _KINDS:
             raise ValueError(f"{weights} holds a model of another kind than {', '.join(_KINDS)}: give another run")
@@ -120,8 +120,8 @@ class RunFolder:
         """The kind of the run itself: a graph may be the one that another run keeps."""
         if self.weights.name != GRAPH_NAME:
             return self.kind
-        own = self.output(WEIGHTS_NAME)
-        kind = read_described_header(own)[1].kind if own.is_file() else self.folder.parent.name
+        weights = self.output(WEIGHTS_NAME)
+        kind = read_described_header(weights)[1].kind if weights.is_file() else self.folder.parent.name
         return cast(Kind, kind) if kind in _KINDS else self.kind
 
     def __fspath__(self) -> str:
@@ -134,12 +134,12 @@ class RunFolder:
 def _place(name: Path, kind: Kind | None, runs: Path) -> Path:
     """Where a named run lies: as a path, or below the folder of its kind; ValueError if it is nowhere."""
     places = [name, *(runs / each / name for each in ([kind] if kind else _KINDS))]
-    there = [place for place in places if place.exists()]
-    if not there:
+    existing = [place for place in places if place.exists()]
+    if not existing:
         looked, commands = ", ".join(map(str, places[:-1])), training_command(kind or "graph")
         raise ValueError(f"there is no run {name} (looked for {looked} and {places[-1]}); make one: {commands}")
     # A folder of data may have the run's name: one that holds weights comes first.
-    return min(there, key=lambda place: not (place.is_file() or any(place.glob("*.safetensors"))))
+    return min(existing, key=lambda place: not (place.is_file() or any(place.glob("*.safetensors"))))
 
 
 @dataclass(frozen=True)

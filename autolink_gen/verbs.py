@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from autolink_gen.studies.sweep_plan import plan_sweep
     from autolink_gen.training.importing import import_official
     from autolink_gen.training.launch import Launch
-    from autolink_gen.training.painting_plans import GraphWish, plan_gan, plan_transfer
+    from autolink_gen.training.painting_plans import GraphRequest, plan_gan, plan_transfer
     from autolink_gen.training.plans import Choices, plan_graph
     from autolink_gen.training.report import ending, resuming
 
@@ -47,7 +47,7 @@ _MODULES = {
     "Choices": "training.plans",
     "ClusterChoice": "clusters",
     "ClusterError": "clusters",
-    "GraphWish": "training.painting_plans",
+    "GraphRequest": "training.painting_plans",
     "GridLook": "evaluation.figures",
     "Kind": "runs",
     "Launch": "training.launch",

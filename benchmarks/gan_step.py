@@ -24,7 +24,7 @@ from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.models.modulation import ModulatedConv2d
 from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.adversary import Adversary
-from autolink_gen.training.drawn import Drawn
+from autolink_gen.training.posed_images import PosedImages
 
 KINDS = ("scaled activations", "kernels by grouped convolution")
 
@@ -65,11 +65,11 @@ def measure(kind: str, config: GanConfig, batch: int, steps: int, threads: int) 
     images = images.contiguous(memory_format=torch.channels_last)
     maps, z = torch.rand(batch, 1, *images.shape[-2:]), torch.randn(batch, config.style_size)
     keypoints = torch.zeros(batch, 2, 2)
-    real = Drawn(images, keypoints, maps)
+    real = PosedImages(images, keypoints, maps)
     taken = []
     for step in range(8 * (1 + -(-steps // 8))):
         started = time.perf_counter()
-        fake = Drawn(from_signed(generator(maps, z)), keypoints, maps)
+        fake = PosedImages(from_signed(generator(maps, z)), keypoints, maps)
         optimisers[1].zero_grad()
         adversary(real=real, fake=fake, penalise=step % 8 == 0).loss.backward()
         optimisers[1].step()

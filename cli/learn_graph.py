@@ -51,7 +51,7 @@ def learn_graph(
     _check_seeds(training, num_seeds, keep_best=keep_best)
     plan = verbs.plan_graph(training.choices(), num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     if training.dry_run:
-        echo(*plan.described())
+        echo(*plan.describe())
         return
     say(f"recipe: {plan.recipe}", f"run: {plan.folder}")
     if num_seeds == 1:
@@ -105,4 +105,4 @@ def _next(folder: Path) -> str:
 
 def _score_puppets(run: "Run") -> None:
     """Print how much of the puppets' true skeleton was found."""
-    echo(*verbs.beside_untrained(run.usable, progress=progress_bar))
+    echo(*verbs.beside_untrained(run.eval_network, progress=progress_bar))

@@ -43,7 +43,7 @@ def train_gan(
       autolink-gen train-gan --data afhq --classes cat --data-root ~/data --max-minutes 90
       autolink-gen train-gan --data photos/ --graph photos-k8 --no-mirror --augment
     """
-    wish = verbs.GraphWish(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
+    wish = verbs.GraphRequest(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
     train_plan(
         lambda: verbs.plan_gan(
             training.choices(),

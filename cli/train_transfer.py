@@ -32,7 +32,7 @@ def train_transfer(
       autolink-gen train-transfer --data voxceleb2 --data-root ~/data --max-minutes 90
       autolink-gen train-transfer --data clips/ --graph clips-k16
     """
-    wish = verbs.GraphWish(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
+    wish = verbs.GraphRequest(graph, dropped, resume=training.resume, is_needed=not training.dry_run)
     train_plan(
         lambda: verbs.plan_transfer(training.choices(), wish, image_size=image_size),
         training,

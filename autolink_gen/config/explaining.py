@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from autolink_gen.config.settings import described
+from autolink_gen.config.settings import describe_fields
 from autolink_gen.config.writing import to_dict
 
 _WIDTH = 120
@@ -30,17 +30,17 @@ def explained_yaml(config: Any) -> str:
 
 
 def _lines(config: Any, values: dict[str, Any], *, indent: str) -> Iterator[str]:
-    for name, info in described(type(config)).items():
+    for name, info in describe_fields(type(config)).items():
         value = getattr(config, name)
         if is_dataclass(value):
-            yield from _explained([f"{indent}{name}:"], _title(type(value)), indent=indent)
+            yield from _explain([f"{indent}{name}:"], _title(type(value)), indent=indent)
             yield from _lines(value, values[name], indent=f"{indent}  ")
         else:
             text = yaml.dump({name: values[name]}, Dumper=_Dumper, width=float("inf"), default_flow_style=False)
-            yield from _explained(textwrap.indent(text, indent).splitlines(), info.description or "", indent=indent)
+            yield from _explain(textwrap.indent(text, indent).splitlines(), info.description or "", indent=indent)
 
 
-def _explained(lines: list[str], description: str, *, indent: str) -> Iterator[str]:
+def _explain(lines: list[str], description: str, *, indent: str) -> Iterator[str]:
     """A setting's lines with its description; a line of text over several lines is none to write behind."""
     behind = f"{lines[0]}  # {description}"
     if len(lines) == 1 and len(behind) <= _WIDTH:

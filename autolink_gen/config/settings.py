@@ -43,14 +43,14 @@ def settings_of(kind: RunKind) -> list[Setting]:
     return list(_settings(config, to_dict(config()), ""))
 
 
-def described(kind: type[Any]) -> dict[str, FieldInfo]:
+def describe_fields(kind: type[Any]) -> dict[str, FieldInfo]:
     """What is said of each field of a group of settings."""
     fields: dict[str, FieldInfo] = kind.__pydantic_fields__
     return fields
 
 
 def _settings(kind: type[Any], defaults: dict[str, Any], prefix: str) -> Iterator[Setting]:
-    for name, info in described(kind).items():
+    for name, info in describe_fields(kind).items():
         key = f"{prefix}{name}"
         if is_dataclass(info.annotation):
             assert isinstance(info.annotation, type)
@@ -84,16 +84,16 @@ def _bounds_within(annotation: Any) -> Iterator[str]:
         yield f"{', '.join(parts[:-1])} or {parts[-1]}"
         return
     if origin is Annotated:
-        for one in annotation.__metadata__:
-            yield from _rules(one.metadata if isinstance(one, FieldInfo) else [one])
-    for part in parts:
-        yield from _bounds_within(part)
+        for item in annotation.__metadata__:
+            yield from _rules(item.metadata if isinstance(item, FieldInfo) else [item])
+    for argument in parts:
+        yield from _bounds_within(argument)
 
 
 def _rules(metadata: list[Any]) -> Iterator[str]:
-    for one in metadata:
-        if isinstance(rule := getattr(one, "func", None), Rule):
+    for item in metadata:
+        if isinstance(rule := getattr(item, "func", None), Rule):
             yield rule.bounds
         for name, words in _BOUNDS.items():
-            if (value := getattr(one, name, None)) is not None:
+            if (value := getattr(item, name, None)) is not None:
                 yield f"{words} {value:,}"

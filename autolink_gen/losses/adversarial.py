@@ -25,9 +25,9 @@ def relativistic_loss(higher: Float[Tensor, " B"], lower: Float[Tensor, " B"]) -
     return F.softplus(lower - higher).mean()
 
 
-def keypoint_distances(detected: Float[Tensor, "B K 2"], asked: Float[Tensor, "B K 2"]) -> Float[Tensor, " K"]:
+def keypoint_distances(detected: Float[Tensor, "B K 2"], targets: Float[Tensor, "B K 2"]) -> Float[Tensor, " K"]:
     """The mean distance of each keypoint detected in a batch from its place, in units of [-1, 1]."""
-    return (detected - asked).norm(dim=-1).mean(dim=0)
+    return (detected - targets).norm(dim=-1).mean(dim=0)
 
 
 def structure_loss(painted: Float[Tensor, " K"], real: Float[Tensor, " K"]) -> Float[Tensor, ""]:

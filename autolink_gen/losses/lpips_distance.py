@@ -15,10 +15,10 @@ class LpipsDistance(lpips.LPIPS):
     active: the gradient of the whole image is NaN there.
     """
 
-    def forward(self, one: Float[Tensor, "B 3 H W"], other: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 1 1"]:
+    def forward(self, first: Float[Tensor, "B 3 H W"], second: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 1 1"]:
         """Distances of images in [0, 1]."""
-        one, other = to_signed(one), to_signed(other)
-        maps = zip(self.net(self.scaling_layer(one)), self.net(self.scaling_layer(other)), strict=True)
+        first, second = to_signed(first), to_signed(second)
+        maps = zip(self.net(self.scaling_layer(first)), self.net(self.scaling_layer(second)), strict=True)
         squares = [(F.normalize(a, eps=1e-10) - F.normalize(b, eps=1e-10)) ** 2 for a, b in maps]
         shares = (head(square).mean((2, 3), keepdim=True) for head, square in zip(self.lins, squares, strict=True))
         total: Tensor = sum(shares)

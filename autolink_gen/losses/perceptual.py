@@ -141,7 +141,7 @@ class ConvFeatures(nn.Module):
 
         Nothing is built. Raises ValueError for an unknown layer.
         """
-        found = []
+        geometries = []
         side, first_px, stride_px = size_px, 0.0, 1
         for step in _steps_until_last(cls.plan, layers, owner=cls.__name__):
             padding = step.padding if isinstance(step, _Conv) else 0
@@ -149,18 +149,18 @@ class ConvFeatures(nn.Module):
             first_px += ((step.kernel_size - 1) / 2 - padding) * stride_px
             stride_px *= step.stride
             if isinstance(step, _Conv) and step.name in layers:
-                found.append(MapGeometry(step.out_channels, side, first_px, stride_px))
-        return found
+                geometries.append(MapGeometry(step.out_channels, side, first_px, stride_px))
+        return geometries
 
     def fill(self, weights: Mapping[str, Tensor]) -> None:
         """Copy the tensors that this network has; ValueError names what is missing or misshapen."""
         expected = self.state_dict()
-        for name, own in expected.items():
-            if name not in weights or weights[name].shape != own.shape:
-                found = f"shape {tuple(weights[name].shape)}" if name in weights else "nothing"
+        for name, weight in expected.items():
+            if name not in weights or weights[name].shape != weight.shape:
+                description = f"shape {tuple(weights[name].shape)}" if name in weights else "nothing"
                 raise ValueError(
-                    f"weights of {type(self).__name__}: {name} should have shape {tuple(own.shape)}, "
-                    f"found {found}; give tensors under torchvision's names"
+                    f"weights of {type(self).__name__}: {name} should have shape {tuple(weight.shape)}, "
+                    f"found {description}; give tensors under torchvision's names"
                 )
         self.load_state_dict({name: weights[name] for name in expected})
 

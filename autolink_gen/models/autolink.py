@@ -25,7 +25,7 @@ from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
 from autolink_gen.ops.masking import random_block_mask
 from autolink_gen.ops.ranges import to_signed, unit_images
-from autolink_gen.ops.resizing import Squares, fit_square, resized
+from autolink_gen.ops.resizing import Squares, fit_square, resize
 from autolink_gen.viz.graphs import draw_graph
 
 FROZEN = "detector.features."  # begins the names of weights that are a classifier's and never learn
@@ -103,7 +103,7 @@ class AutoLinkConfig:
         return self.num_keypoints * (self.num_keypoints - 1) // 2
 
 
-class Reconstruction(NamedTuple):
+class TrainingPass(NamedTuple):
     """What one training pass yields; images about in [-1, 1], keypoints (x, y) in [-1, 1].
 
     ``images`` are the whole batch under its first masks, then under its second, and so on.
@@ -215,7 +215,7 @@ class AutoLink(WithQuickCopy):
         looked_at: Float[Tensor, "B 3 I I"] | None = None,
         maps: FeatureMaps | None = None,
         kept_edges: Float[Tensor, "K K"] | None = None,
-    ) -> Reconstruction:
+    ) -> TrainingPass:
         """Detect, draw and repaint images in [-1, 1], S = ``image_size`` pixels wide; a mask is 1 where one is kept.
 
         I, the images' own size, is ``input_size`` as a rule. There may be several masks for each image, those of the
@@ -224,16 +224,16 @@ class AutoLink(WithQuickCopy):
         moved ones, are those of a detector on features, where they are known. ``kept_edges``, symmetric, is 1 for edges
         to draw and 0 for others.
         """
-        shown = images if looked_at is None else looked_at
-        both = shown if moved is None else torch.cat([shown, moved])
+        looked = images if looked_at is None else looked_at
+        both = looked if moved is None else torch.cat([looked, moved])
         found = self.detector(both) if maps is None else self.detector(both, maps)
         keypoints, moved_keypoints = found.tensor_split([len(images)])
-        own = resized(images, masks.shape[-1])
+        small = resize(images, masks.shape[-1])
         weights = self.edge_weights if kept_edges is None else self.edge_weights * kept_edges
-        drawn = self._maps(keypoints, weights, own.shape[-1])
-        views = len(masks) // len(own)
-        painted = self._paint(own.repeat(views, 1, 1, 1), masks, drawn.repeat(views, 1, 1, 1))
-        return Reconstruction(keypoints, drawn.amax(dim=1, keepdim=True), painted, moved_keypoints)
+        edge_maps = self._maps(keypoints, weights, small.shape[-1])
+        views = len(masks) // len(small)
+        painted = self._paint(small.repeat(views, 1, 1, 1), masks, edge_maps.repeat(views, 1, 1, 1))
+        return TrainingPass(keypoints, edge_maps.amax(dim=1, keepdim=True), painted, moved_keypoints)
 
     def random_mask(self, batch: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "B 1 S S"]:
         """Training masks with this model's grid and ratio (AutoLink sec. 3.2)."""
@@ -283,13 +283,13 @@ class AutoLink(WithQuickCopy):
         by a whole factor. Raises ValueError as :meth:`detect` does.
         """
         edges = None if self.config.drawing == "points" else self.edge_weights
-        drawn = []
+        drawings = []
         for image in image_tensors(images):
             pixels = to_pixels_of_size(image, size)
             least = _LEAST_DRAWN_PX if size is None else 1
             lines = draw_graph(pixels, self.detect(image), edges, threshold=threshold, min_side=least)
-            drawn.append(Image.fromarray(lines))
-        return drawn[0] if is_one(images) else drawn
+            drawings.append(Image.fromarray(lines))
+        return drawings[0] if is_one(images) else drawings
 
     @torch.no_grad()
     def detect_unchecked(

@@ -110,6 +110,6 @@ def start_convolutions(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """A channel count at the given width: at least 4, and a multiple of 4, which vector units like."""
     return max(4, 4 * round(channels * width / 4))

@@ -5,7 +5,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import ResidualDown, Up, conv3x3, scaled
+from autolink_gen.models.blocks import ResidualDown, Up, conv3x3, scale_channels
 from autolink_gen.ops.keypoints import soft_argmax
 
 
@@ -35,7 +35,7 @@ class Detector(HeatmapDetector):
 
     def __init__(self, num_keypoints: int, *, width: float = 1.0) -> None:
         super().__init__()
-        channels = [3, *(scaled(count, width) for count in (64, 128, 256, 512))]
+        channels = [3, *(scale_channels(count, width) for count in (64, 128, 256, 512))]
         downs = [ResidualDown(i, o) for i, o in pairwise(channels)]
         ups = [
             Up(channels[4], channels[3], num_convs=1),

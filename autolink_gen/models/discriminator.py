@@ -13,7 +13,7 @@ from autolink_gen.models.blocks import (
     conv3x3,
     halve,
     leaky_relu,
-    scaled,
+    scale_channels,
     start_convolutions,
 )
 from autolink_gen.models.generator import CHANNELS, GanConfig
@@ -50,7 +50,7 @@ class Discriminator(nn.Module):
         self.config = config
         width = config.discriminator_width or config.width
         sides = [side for side in sorted(CHANNELS, reverse=True) if _LAST_SIZE <= side <= config.image_size]
-        counts = [scaled(CHANNELS[side], width) for side in sides]
+        counts = [scale_channels(CHANNELS[side], width) for side in sides]
         self.from_picture = nn.Sequential(nn.Conv2d(3 + config.sees_edges, counts[0], 1), leaky_relu())
         self.blocks = nn.Sequential(
             *(DiscriminatorDown(fewer, more) for fewer, more in pairwise(counts)),

@@ -18,7 +18,7 @@ from autolink_gen.losses.perceptual import (
     VGG16Features,
     feature_maps,
 )
-from autolink_gen.models.blocks import conv3x3, leaky_relu, scaled
+from autolink_gen.models.blocks import conv3x3, leaky_relu, scale_channels
 from autolink_gen.models.detector import HeatmapDetector
 from autolink_gen.ops.keypoints import soft_argmax
 
@@ -28,7 +28,7 @@ _CHANNELS = 192  # at width 1
 _FINEST = 4  # maps with more than a quarter of the resolution are left out
 
 
-def rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def round_to_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights in their own type, but with the values that half precision has: those that a stored model gives."""
     return {name: value.half().to(value.dtype) for name, value in weights.items()}
 
@@ -70,7 +70,7 @@ class FeatureDetector(HeatmapDetector):
         self.size = size
         network = _NETWORKS[features]
         self.features: ConvFeatures = network(layers=network.default_layers[:num_maps])
-        channels = scaled(_CHANNELS, width)
+        channels = scale_channels(_CHANNELS, width)
         places = usable_maps(features, num_maps, size=size)
         self.first_map = len(self.features.layers) - len(places)
         sides = [place.side for place in places]
@@ -93,7 +93,7 @@ class FeatureDetector(HeatmapDetector):
 
         Raises ValueError for missing and misshapen weights.
         """
-        self.features.fill(rounded(weights))
+        self.features.fill(round_to_half(weights))
 
     def maps(self, images: Float[Tensor, "B 3 S S"]) -> FeatureMaps:
         """The frozen network's maps of images in [-1, 1], each position of length 1 over the channels."""
@@ -106,7 +106,7 @@ class FeatureDetector(HeatmapDetector):
         joined: Tensor | None = None
         by_side = itertools.groupby(zip(reversed(self._sides), reversed(parts), strict=True), key=lambda pair: pair[0])
         for merge, (side, group) in zip(self.merges, by_side, strict=True):
-            total = torch.stack([part for _, part in group]).sum(0)
+            total = torch.stack([heatmap for _, heatmap in group]).sum(0)
             if joined is not None:
                 total = total + F.interpolate(joined, (side, side), mode="bilinear", align_corners=False)
             joined = merge(total)

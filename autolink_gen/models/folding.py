@@ -32,9 +32,9 @@ def fold_feature_detector(detector: FeatureDetector) -> FeatureDetector:
     """The same of a detector on frozen features, which the copy shares with it."""
     folded = copy.deepcopy(detector, {id(detector.features): detector.features})
     for parts in (folded.laterals, folded.merges):
-        for index, part in enumerate(parts):
-            assert isinstance(part, nn.Sequential)
-            parts[index] = fold_sequence(part)
+        for index, module in enumerate(parts):
+            assert isinstance(module, nn.Sequential)
+            parts[index] = fold_sequence(module)
     return folded.to(memory_format=torch.channels_last).requires_grad_(requires_grad=False).eval()
 
 
@@ -139,6 +139,6 @@ def _bias(convolution: nn.Conv2d) -> Tensor:
 def _convolution(weight: Tensor, bias: Tensor, *, like: nn.Conv2d, stride: int | None = None) -> nn.Conv2d:
     """A new convolution of its own memory, padded as another one and, unless told otherwise, of its stride."""
     out_channels, in_channels, size, _ = weight.shape
-    made = nn.Conv2d(in_channels, out_channels, size, stride=stride or like.stride[0], padding=like.padding[0])
-    made.to(weight).load_state_dict({"weight": weight, "bias": bias})
-    return made
+    convolution = nn.Conv2d(in_channels, out_channels, size, stride=stride or like.stride[0], padding=like.padding[0])
+    convolution.to(weight).load_state_dict({"weight": weight, "bias": bias})
+    return convolution

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from autolink_gen.common.settings import STRICT, readable_errors
-from autolink_gen.models.blocks import ImageSize, Width, leaky_relu, scaled, start_convolutions
+from autolink_gen.models.blocks import ImageSize, Width, leaky_relu, scale_channels, start_convolutions
 from autolink_gen.models.modulation import StyledUp
 from autolink_gen.ops.powers import power
 
@@ -57,7 +57,7 @@ class Generator(nn.Module):
     def __init__(self, config: GanConfig) -> None:
         super().__init__()
         self.config = config
-        size, start = config.style_size, scaled(CHANNELS[_START_SIZE], config.width)
+        size, start = config.style_size, scale_channels(CHANNELS[_START_SIZE], config.width)
         self.mapping = nn.Sequential(
             nn.Linear(size, size), leaky_relu(), nn.Linear(size, size), leaky_relu(), nn.Linear(size, size)
         )
@@ -69,7 +69,7 @@ class Generator(nn.Module):
         )
         if config.learned_start:
             self.start = nn.Parameter(torch.randn(1, start, _START_SIZE, _START_SIZE).mul_(_START_SPREAD))
-        counts = [scaled(count, config.width) for side, count in CHANNELS.items() if side <= config.image_size]
+        counts = [scale_channels(count, config.width) for side, count in CHANNELS.items() if side <= config.image_size]
         blocks = [StyledUp(start, start, size, upsample=False)]
         blocks += [StyledUp(channels, fewer, size) for channels, fewer in pairwise(counts)]
         self.blocks = nn.ModuleList(blocks)

@@ -34,7 +34,7 @@ def cluster_keypoints(
     return _numbered_by_first(_spectral_labels(weights, num_clusters, seed))
 
 
-def keypoints_left(
+def remaining_keypoints(
     edge_weights: Float[ndarray, "K K"] | Float[Tensor, "K K"], num_clusters: int, dropped: Sequence[int]
 ) -> Int[ndarray, "L"]:
     """The keypoints that are in none of the ``dropped`` clusters, numbered as by :func:`cluster_keypoints`.
@@ -42,18 +42,18 @@ def keypoints_left(
     Raises ValueError for a cluster that does not exist, and where fewer than two keypoints are left.
     """
     labels = cluster_keypoints(edge_weights, num_clusters)
-    found = int(labels.max()) + 1
+    num_found = int(labels.max()) + 1
     for number in dropped:
-        if not 0 <= number < found:
-            there = f"they are 0 to {found - 1}" if found > 1 else "0 is the only one"
-            shown = f"autolink-gen view-graph --clusters {num_clusters} shows which keypoints each has"
-            raise ValueError(f"there is no cluster {number}, {there}: {shown}")
-    left = np.flatnonzero(~np.isin(labels, list(dropped)))
-    if len(left) < 2:
-        rest = f"keypoint {left[0]} alone" if len(left) else "no keypoint"
-        named = ", ".join(map(str, sorted(set(dropped))))
-        raise ValueError(f"without cluster {named} of {found} {rest} is left, and an edge needs two: drop fewer")
-    return left
+        if not 0 <= number < num_found:
+            range_text = f"they are 0 to {num_found - 1}" if num_found > 1 else "0 is the only one"
+            remedy = f"autolink-gen view-graph --clusters {num_clusters} shows which keypoints each has"
+            raise ValueError(f"there is no cluster {number}, {range_text}: {remedy}")
+    remaining = np.flatnonzero(~np.isin(labels, list(dropped)))
+    if len(remaining) < 2:
+        rest = f"keypoint {remaining[0]} alone" if len(remaining) else "no keypoint"
+        numbers = ", ".join(map(str, sorted(set(dropped))))
+        raise ValueError(f"without cluster {numbers} of {num_found} {rest} is left, and an edge needs two: drop fewer")
+    return remaining
 
 
 def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:

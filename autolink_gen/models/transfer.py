@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from autolink_gen.common.settings import STRICT, readable_errors
-from autolink_gen.models.blocks import Down, ImageSize, Width, conv3x3, leaky_relu, scaled, start_convolutions
+from autolink_gen.models.blocks import Down, ImageSize, Width, conv3x3, leaky_relu, scale_channels, start_convolutions
 from autolink_gen.models.folding import fold_blocks
 from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
@@ -53,12 +53,12 @@ class SourceMaps(NamedTuple):
     """What is taken from source images: themselves, in any resolution; what the encoder sees; its feature maps."""
 
     images: Float[Tensor, "B 3 _ _"]
-    seen: Float[Tensor, "B _ S S"]
+    encoder_input: Float[Tensor, "B _ S S"]
     features: list[Tensor]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "SourceMaps":
         """The same of every tensor changed likewise, as by expanding or choosing along the batch."""
-        return SourceMaps(change(self.images), change(self.seen), [change(maps) for maps in self.features])
+        return SourceMaps(change(self.images), change(self.encoder_input), [change(maps) for maps in self.features])
 
 
 class AppearanceEncoder(nn.Module):
@@ -66,7 +66,7 @@ class AppearanceEncoder(nn.Module):
 
     def __init__(self, in_channels: int, *, width: float) -> None:
         super().__init__()
-        self.counts = [scaled(count, width) for count in (64, 128, 256, 512, 512)]
+        self.counts = [scale_channels(count, width) for count in (64, 128, 256, 512, 512)]
         self.stem = nn.Sequential(conv3x3(in_channels, self.counts[0]), leaky_relu())
         self.downs = nn.ModuleList([Down(self.counts[i], self.counts[i + 1]) for i in range(4)])
 
@@ -85,10 +85,10 @@ class TransferNetwork(WithQuickCopy):
         super().__init__()
         self.config = config
         edges = config.clusters
-        seen = 3 + edges * config.source_edges
-        self.encoder = AppearanceEncoder(seen, width=config.appearance_width)
+        num_inputs = 3 + edges * config.source_edges
+        self.encoder = AppearanceEncoder(num_inputs, width=config.appearance_width)
         counts = [count if config.all_scales or scale == 4 else 0 for scale, count in enumerate(self.encoder.counts)]
-        channels = (edges + seen, 7) if config.warps else (edges, 3)
+        channels = (edges + num_inputs, 7) if config.warps else (edges, 3)
         self.decoder = UNet(*channels, width=config.width, guest_channels=counts)
         start_convolutions(self)
         if config.warps:  # the flow uncorrected, the mixture everywhere the same
@@ -110,8 +110,10 @@ class TransferNetwork(WithQuickCopy):
 
         ``strengths`` tell how much each keypoint carries along: :func:`keypoint_strengths`.
         """
-        seen = self.appearance(source, source_edge_maps)
-        return self.paint(edge_maps, keypoints, source=seen, source_keypoints=source_keypoints, strengths=strengths)
+        appearance = self.appearance(source, source_edge_maps)
+        return self.paint(
+            edge_maps, keypoints, source=appearance, source_keypoints=source_keypoints, strengths=strengths
+        )
 
     def fold(self) -> nn.Module:
         """Encoder and decoder, folded."""
@@ -119,9 +121,9 @@ class TransferNetwork(WithQuickCopy):
 
     def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> SourceMaps:
         """What :meth:`paint` takes from images in [-1, 1]."""
-        seen = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
+        encoder_input = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
         encoder, _ = self._parts()
-        return SourceMaps(source, seen, encoder(seen))
+        return SourceMaps(source, encoder_input, encoder(encoder_input))
 
     def paint(
         self,
@@ -136,21 +138,22 @@ class TransferNetwork(WithQuickCopy):
 
         With ``warps`` they are as fine as the images of the source: what is kept of it stays sharp.
         """
-        images, seen, features = source
+        images, encoder_input, features = source
         flow = self._flow(keypoints, source_keypoints, strengths) if self.config.warps else None
         if flow is not None:
-            features = [_moved(maps, flow) for maps in features]
+            features = [_warp_maps(maps, flow) for maps in features]
         guests = features if self.config.all_scales else [None] * (len(features) - 1) + features[-1:]
         _, decoder = self._parts()
         if flow is None:
             alone: Tensor = decoder(edge_maps, guests)
             return alone
-        painted: Tensor = decoder(torch.cat([edge_maps, seen], dim=1), guests)  # what lies where before it moves
+        # The encoder's input as well: what lies where before it moves.
+        painted: Tensor = decoder(torch.cat([edge_maps, encoder_input], dim=1), guests)
         if images.shape[-2:] != painted.shape[-2:]:
             painted = F.interpolate(painted, images.shape[-2:], mode="bilinear", align_corners=False)
         colours, logits, correction = painted.split((3, 2, 2), dim=1)
         shares = F.pad(logits, (0, 0, 0, 0, 0, 1)).softmax(dim=1)
-        mixed = torch.stack([_moved(images, flow, _CORRECTION * correction), images, colours], dim=1)
+        mixed = torch.stack([_warp_maps(images, flow, _CORRECTION * correction), images, colours], dim=1)
         return (shares[:, :, None] * mixed).sum(1)
 
     def _parts(self) -> tuple[nn.Module, nn.Module]:
@@ -164,7 +167,7 @@ class TransferNetwork(WithQuickCopy):
         return flow.permute(0, 3, 1, 2)
 
 
-def _moved(
+def _warp_maps(
     maps: Float[Tensor, "B C H W"],
     flow: Float[Tensor, "B 2 _ _"],
     correction: Float[Tensor, "B 2 H W"] | float = 0.0,

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from autolink_gen.models.blocks import Down, Up, conv3x3, leaky_relu, scaled
+from autolink_gen.models.blocks import Down, Up, conv3x3, leaky_relu, scale_channels
 
 
 class UNet(nn.Module):
@@ -25,7 +25,7 @@ class UNet(nn.Module):
         guest_channels: Sequence[int] = (0, 0, 0, 0, 0),
     ) -> None:
         super().__init__()
-        c64, c128, c256, c512 = (scaled(count, width) for count in (64, 128, 256, 512))
+        c64, c128, c256, c512 = (scale_channels(count, width) for count in (64, 128, 256, 512))
         self.stem = nn.Sequential(conv3x3(in_channels, c64), leaky_relu())
         self.downs = nn.ModuleList([Down(c64, c128), Down(c128, c256), Down(c256, c512), Down(c512, c512)])
         g1, g2, g4, g8, g16 = guest_channels

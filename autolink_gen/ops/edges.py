@@ -224,8 +224,8 @@ def _winning_edges(keypoints: Tensor, log_weights: Tensor, sigma2: Tensor, size:
     offsets = torch.cartesian_prod(inside, inside).flip(-1)
     edges = _segment_frames(keypoints, sigma2)
     per_chunk = max(1, _MAX_BOUNDS // (batch * log_weights.numel()))
-    found = [_tile_winners(edges, log_weights, chunk, offsets, sigma2) for chunk in centres.split(per_chunk)]
-    tiled = torch.cat(found, dim=1).view(batch, tiles_per_side, tiles_per_side, _TILE, _TILE)
+    winners = [_tile_winners(edges, log_weights, chunk, offsets, sigma2) for chunk in centres.split(per_chunk)]
+    tiled = torch.cat(winners, dim=1).view(batch, tiles_per_side, tiles_per_side, _TILE, _TILE)
     rows = tiled.transpose(2, 3).reshape(batch, tiles_per_side * _TILE, tiles_per_side * _TILE)
     return rows[:, :size, :size].reshape(batch, -1)
 
@@ -306,7 +306,7 @@ class _Candidates(NamedTuple):
 
 def _lines_in_tile(forms: Tensor, at_centre: Tensor, *, whose: Tensor, place: Tensor) -> Float[Tensor, "N 3"]:
     """The linear forms of chosen edges, relative to the centres of their tiles."""
-    x, y, _ = (_look_up(part.flatten(), whose) for part in forms.unbind(1))
+    x, y, _ = (_look_up(component.flatten(), whose) for component in forms.unbind(1))
     return torch.stack([x, y, _look_up(at_centre.flatten(), place)], dim=-1)
 
 
@@ -322,13 +322,13 @@ def _race(
     first = counts.cumsum(0) - counts
     turn_of, tile_of = running.nonzero(as_tuple=True)
     runner = _look_up(first, tile_of) + turn_of
-    by_turn = (part.index_select(0, runner) for part in candidates)
+    by_turn = (values.index_select(0, runner) for values in candidates)
     least = offsets.new_full((len(counts), len(offsets)), torch.inf)
     winner = torch.zeros_like(least)  # the turn, a float: comparing and choosing without booleans is quicker
     room = torch.empty_like(least), torch.empty_like(least)
     pixels = torch.cat([offsets, offsets.new_ones(len(offsets), 1)], dim=1).T
     sizes = running.sum(1).tolist()
-    for turn, parts in enumerate(zip(*(part.split(sizes) for part in by_turn), strict=True)):
+    for turn, parts in enumerate(zip(*(values.split(sizes) for values in by_turn), strict=True)):
         along_form, across_form, half, handicap = parts
         along = torch.mm(along_form, pixels, out=room[0][: len(half)])
         across = torch.mm(across_form, pixels, out=room[1][: len(half)])

@@ -31,5 +31,5 @@ def random_block_mask(
         raise ValueError(f"ratio must lie in [0, 1], got {ratio}")
     draw_device = generator.device if generator is not None else torch.device("cpu")
     draws = torch.rand(batch, 1, grid, grid, generator=generator, device=draw_device)
-    kept = (draws >= ratio).to(torch.float32).to(device)
-    return F.interpolate(kept, scale_factor=size // grid, mode="nearest")
+    is_kept = (draws >= ratio).to(torch.float32).to(device)
+    return F.interpolate(is_kept, scale_factor=size // grid, mode="nearest")

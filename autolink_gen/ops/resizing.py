@@ -34,10 +34,10 @@ def fit_square(
         images = F.pad(images, (-left, side_x - width + left, -top, side_y - height + top), value=0.5)
     span = span_size or size
     scales, shifts = zip(_to_whole(span, side_x, left, width), _to_whole(span, side_y, top, height), strict=True)
-    return Squares(resized(images, size), torch.tensor(scales), torch.tensor(shifts))
+    return Squares(resize(images, size), torch.tensor(scales), torch.tensor(shifts))
 
 
-def resized(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C size size"]:
+def resize(images: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C size size"]:
     """Images at another size, or as they are where they have it."""
     if images.shape[-2:] == (size, size):
         return images

@@ -41,7 +41,7 @@ def keypoint_flow(
     spread = shares @ _products(here, here) - _products(centre, centre)
     moment = shares @ _products(here, steps) - _products(centre, shift)
     offset = grid.squeeze(2) - centre
-    turned = (_solved(spread, offset, ridge=sigma2 / 2)[..., None] * moment.unflatten(-1, (2, 2))).sum(-2)
+    turned = (_solve(spread, offset, ridge=sigma2 / 2)[..., None] * moment.unflatten(-1, (2, 2))).sum(-2)
     return (grid.squeeze(2) + moving * (shift + turned)).reshape(len(here), size, size, 2)
 
 
@@ -56,12 +56,12 @@ def _logits(strengths: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
     return strengths.clamp_min(_LEAST).log().masked_fill(left_out, -torch.inf)
 
 
-def _products(one: Float[Tensor, "B N 2"], other: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 4"]:
+def _products(first: Float[Tensor, "B N 2"], second: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 4"]:
     """The outer products of pairs, their rows one after the other."""
-    return (one[..., None] * other[..., None, :]).flatten(-2)
+    return (first[..., None] * second[..., None, :]).flatten(-2)
 
 
-def _solved(matrix: Float[Tensor, "B N 4"], vector: Float[Tensor, "B N 2"], *, ridge: float) -> Float[Tensor, "B N 2"]:
+def _solve(matrix: Float[Tensor, "B N 4"], vector: Float[Tensor, "B N 2"], *, ridge: float) -> Float[Tensor, "B N 2"]:
     """The vectors times the inverses of symmetric matrices with a ridge on their diagonals."""
     a, b, _, c = matrix.unbind(-1)
     a, c = a + ridge, c + ridge

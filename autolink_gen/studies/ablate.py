@@ -52,7 +52,11 @@ class AblationPlan:
         """The common configuration as YAML, and in comments what each run changes in it."""
         yield from (f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.base).splitlines())
         for job, cell in self.runs:
-            values = [(f"{group}.{name}", value) for group, own in cell.settings.items() for name, value in own.items()]
+            values = [
+                (f"{group}.{name}", value)
+                for group, values_of_group in cell.settings.items()
+                for name, value in values_of_group.items()
+            ]
             changes = " ".join(f"{name}={json.dumps(value)}" for name, value in values)
             yield f"# {job.name}: {changes or 'as above'}"
 
@@ -66,21 +70,21 @@ class AblationReport:
     files: tuple[Path, ...]
 
 
-def plan_ablation(what: str, choices: Choices, *, num_keypoints: int | None = None, num_seeds: int = 1) -> AblationPlan:
+def plan_ablation(kind: str, choices: Choices, *, num_keypoints: int | None = None, num_seeds: int = 1) -> AblationPlan:
     """Plan the runs of an ablation, by its name in ABLATIONS; ValueError for settings that cannot be."""
-    if what not in ABLATIONS:
-        raise ValueError(f"there is no ablation {what!r}; there are {', '.join(ABLATIONS)}")
-    if what == "thickness" and num_keypoints is not None:
+    if kind not in ABLATIONS:
+        raise ValueError(f"there is no ablation {kind!r}; there are {', '.join(ABLATIONS)}")
+    if kind == "thickness" and num_keypoints is not None:
         raise ValueError("ablate thickness tries 4, 8 and 16 keypoints; leave --num-keypoints out")
     recipe = choices.recipe or default_recipe("graph", choices.data)
-    given = choices.given(model={"num_keypoints": num_keypoints})
-    values = merge(merge(read_recipe("graph", recipe), given), choices.changes("graph"))
+    options = choices.config_values(model={"num_keypoints": num_keypoints})
+    values = merge(merge(read_recipe("graph", recipe), options), choices.changes("graph"))
     base = build(GraphRunConfig, values)
-    name = choices.name or run_name(f"{what}-{source_of(base.data).label}")
+    name = choices.name or run_name(f"{kind}-{source_of(base.data).label}")
     seeds = [base.training.seed + number for number in range(num_seeds)]
-    cells = ABLATIONS[what].cells
+    cells = ABLATIONS[kind].cells
     runs = tuple(_cell_run(values, cell, seed) for seed in seeds for cell in cells)  # all cells once, before any twice
-    return AblationPlan(ABLATIONS[what], recipe, base, choices.out / "ablate" / name, runs, num_seeds)
+    return AblationPlan(ABLATIONS[kind], recipe, base, choices.out / "ablate" / name, runs, num_seeds)
 
 
 def _cell_run(values: Mapping[str, Any], cell: Cell, seed: int) -> tuple[GraphJob, Cell]:
@@ -115,16 +119,16 @@ def run_ablation(
 
     tell(f"{counted(len(runs), 'run')} in {plan.folder}")
     results = work_through(
-        [_shown(plan.ablation, job, cell, launch.max_minutes) for job, cell in plan.runs],
+        [_job(plan.ablation, job, cell, launch.max_minutes) for job, cell in plan.runs],
         do,
         storage=database_of(plan.folder, storage),
         title=plan.folder.name,
-        on_done=lambda job, found: _write(plan, found, launch.max_minutes),
+        on_done=lambda job, results_so_far: _write(plan, results_so_far, launch.max_minutes),
     )
     return _write(plan, results, launch.max_minutes)
 
 
-def _shown(ablation: Ablation, job: GraphJob, cell: Cell, max_minutes: float | None) -> Job:
+def _job(ablation: Ablation, job: GraphJob, cell: Cell, max_minutes: float | None) -> Job:
     """A run as Optuna shows it: by its row and its column."""
     places = {ablation.rows: cell.row} | ({ablation.columns: cell.column} if ablation.columns else {})
     return Job(job.key(max_minutes), places, {"seed": job.config.training.seed})
@@ -133,10 +137,10 @@ def _shown(ablation: Ablation, job: GraphJob, cell: Cell, max_minutes: float | N
 def _write(plan: AblationPlan, results: Results, max_minutes: float | None) -> AblationReport:
     """Write the table and the plot of what is done so far."""
     done = [(cell, results[key]) for job, cell in plan.runs if (key := job.key(max_minutes)) in results]
-    found: dict[str, list[float]] = {}
+    scores_by_cell: dict[str, list[float]] = {}
     for cell, outcome in done:
-        found.setdefault(cell.label, []).append(outcome.score)
-    scores, metric = summarise(found), metric_of(outcome for _, outcome in done)
+        scores_by_cell.setdefault(cell.label, []).append(outcome.score)
+    scores, metric = summarise(scores_by_cell), metric_of(outcome for _, outcome in done)
     table = markdown_table(plan.ablation, scores, score=metric, seeds=plan.num_seeds)
     table += f"\n{common_settings(plan.runs[0][0].config, plan.recipe, max_minutes)}\n"
     files = plan.folder / TABLE_NAME, plan.folder / PLOT_NAME

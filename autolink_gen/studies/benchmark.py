@@ -70,7 +70,7 @@ def plan_benchmark(choices: Choices, *, num_keypoints: int | None = None, num_se
         values = merge(values, dict(entry.settings))
         if entry.figures and entry.figures[0].num_keypoints:
             values = merge(values, {"model": {"num_keypoints": entry.figures[-1].num_keypoints}})
-    values = merge(values, choices.given(model={"num_keypoints": num_keypoints}))
+    values = merge(values, choices.config_values(model={"num_keypoints": num_keypoints}))
     values = merge(values, choices.changes("graph"))
     first = build(GraphRunConfig, values)
     seeds = [first.training.seed + number for number in range(num_seeds)]
@@ -110,7 +110,7 @@ def run_benchmark(
         do,
         storage=database_of(plan.folder, storage),
         title=plan.folder.name,
-        on_done=lambda job, found: _write(plan, found, launch.max_minutes),
+        on_done=lambda job, results_so_far: _write(plan, results_so_far, launch.max_minutes),
     )
     return _write(plan, results, launch.max_minutes)
 
@@ -118,12 +118,12 @@ def run_benchmark(
 def _write(plan: BenchmarkPlan, results: Results, max_minutes: float | None) -> BenchmarkReport:
     """Write the table of the seeds that are done."""
     count = plan.first.model.num_keypoints
-    found = {job.name: results[key] for job in plan.runs if (key := job.key(max_minutes)) in results}
-    table = benchmark_table(public_data(plan.data), count, found, _figure(plan.data, count))
+    outcomes = {job.name: results[key] for job in plan.runs if (key := job.key(max_minutes)) in results}
+    table = benchmark_table(public_data(plan.data), count, outcomes, _published_score(plan.data, count))
     table += f"\n{common_settings(plan.first, plan.recipe, max_minutes)}\n"
     file = plan.folder / TABLE_NAME
     write_text_atomically(file, table)
-    return BenchmarkReport(found, table, (file,))
+    return BenchmarkReport(outcomes, table, (file,))
 
 
 def _entry(data: str) -> ImageSet | None:
@@ -131,7 +131,7 @@ def _entry(data: str) -> ImageSet | None:
     return entry if isinstance(entry, ImageSet) else None
 
 
-def _figure(data: str, count: int) -> PublishedScore | None:
+def _published_score(data: str, count: int) -> PublishedScore | None:
     entry = _entry(data)
     figures = entry.figures if entry else ()
     return next((figure for figure in figures if figure.num_keypoints in (count, None)), None)

@@ -53,8 +53,8 @@ class Queue:
     def results(self) -> Results:
         """What the jobs that are done gave, each counted once: as it was done first."""
         trials = self.study.get_trials(deepcopy=False)
-        found = ((trial.user_attrs.get(_JOB), _outcome(trial)) for trial in reversed(trials))
-        return {key: outcome for key, outcome in found if key is not None and outcome is not None}
+        outcomes = ((trial.user_attrs.get(_JOB), _outcome(trial)) for trial in reversed(trials))
+        return {key: outcome for key, outcome in outcomes if key is not None and outcome is not None}
 
     def enqueue(self, jobs: Iterable[Job]) -> None:
         """Put jobs in the queue that are neither in it nor being done: all at first, later those that failed.
@@ -63,13 +63,13 @@ class Queue:
         one that was stopped comes before those that learn from it.
         """
         trials = self.study.get_trials(deepcopy=False)
-        there = {trial.user_attrs.get(_JOB) for trial in trials if _is_kept(trial)}
-        new = [job for job in jobs if job.key not in there]
+        queued = {trial.user_attrs.get(_JOB) for trial in trials if _is_kept(trial)}
+        new = [job for job in jobs if job.key not in queued]
         for job in new[:1] if self.search is not None else new:
-            shown = self._shown(job)
+            fields = self._trial_fields(job)
             if (begun := self._begun(job, trials)) is not None:  # its run's folder has these settings
-                shown |= {"params": begun.params, "distributions": begun.distributions}
-            self.study.add_trial(create_trial(state=TrialState.WAITING, **shown))
+                fields |= {"params": begun.params, "distributions": begun.distributions}
+            self.study.add_trial(create_trial(state=TrialState.WAITING, **fields))
 
     def _begun(self, job: Job, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
         """The trial that a job was begun in, whose parameters are drawn; None for a job of a grid."""
@@ -77,7 +77,7 @@ class Queue:
         begun = (trial for trial in trials if axes and trial.user_attrs.get(_JOB) == job.key)
         return next((trial for trial in begun if trial.params.keys() == axes), None)
 
-    def _shown(self, job: Job) -> dict[str, Any]:
+    def _trial_fields(self, job: Job) -> dict[str, Any]:
         spaces = {name: self._spaces[name] for name in job.params}
         return {"params": dict(job.params), "distributions": spaces, "user_attrs": {**job.notes, _JOB: job.key}}
 
@@ -89,16 +89,16 @@ class Queue:
             if key not in missing or outcome is None:
                 continue
             missing.remove(key)
-            self.study.add_trial(self._copied(self.jobs[key], trial, outcome))
+            self.study.add_trial(self._copy_of(self.jobs[key], trial, outcome))
 
-    def _copied(self, job: Job, trial: FrozenTrial, outcome: Outcome) -> FrozenTrial:
-        shown = self._shown(job)
+    def _copy_of(self, job: Job, trial: FrozenTrial, outcome: Outcome) -> FrozenTrial:
+        fields = self._trial_fields(job)
         if self.search is not None:
-            shown |= {"params": dict(trial.params), "distributions": dict(trial.distributions)}
-        shown["user_attrs"] |= _attributes(outcome)
+            fields |= {"params": dict(trial.params), "distributions": dict(trial.distributions)}
+        fields["user_attrs"] |= _attributes(outcome)
         if math.isfinite(outcome.score):
-            return create_trial(state=TrialState.COMPLETE, value=outcome.score, **shown)
-        return create_trial(state=TrialState.PRUNED, **shown)
+            return create_trial(state=TrialState.COMPLETE, value=outcome.score, **fields)
+        return create_trial(state=TrialState.PRUNED, **fields)
 
     def _do_next(self) -> Job | None:
         """Do the next job of the queue; None where it was another's."""
@@ -106,7 +106,7 @@ class Queue:
         self._met_foreign = False
 
         def objective(trial: Trial) -> float:
-            job = self._claimed(trial)
+            job = self._claim(trial)
             outcome = self.do(job, self._params(trial, job))
             for name, value in _attributes(outcome).items():
                 trial.set_user_attr(name, value)
@@ -118,7 +118,7 @@ class Queue:
         self.study.optimize(objective, n_trials=1, catch=(_TakenError,))
         return finished[0] if finished else None
 
-    def _claimed(self, trial: Trial) -> Job:
+    def _claim(self, trial: Trial) -> Job:
         """The job of a trial; _TakenError where it is not this process's to do.
 
         Two processes that begin at once may both have put a job in the queue, or found the queue empty in between.
@@ -160,7 +160,7 @@ def _outcome(trial: FrozenTrial) -> Outcome | None:
     if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED) or _METRIC not in noted:
         return None
     score = math.nan if trial.value is None else trial.value
-    scores = tuple(float(one) for one in noted[_SCORES])
+    scores = tuple(float(score_text) for score_text in noted[_SCORES])
     return Outcome(score, noted[_METRIC], noted[_STEPS], scores, dict(trial.params))
 
 

@@ -16,11 +16,11 @@ Spaces = Mapping[str, BaseDistribution]
 
 def spaces_of(points: Sequence[Mapping[str, Value]]) -> Spaces:
     """The distribution of each parameter of these points: a choice among the values that it takes in them."""
-    found: dict[str, list[Value]] = {}
+    values_of: dict[str, list[Value]] = {}
     for point in points:
         for name, value in point.items():
-            found.setdefault(name, []).append(value)
-    return {name: CategoricalDistribution(_distinct(values)) for name, values in found.items()}
+            values_of.setdefault(name, []).append(value)
+    return {name: CategoricalDistribution(_distinct(values)) for name, values in values_of.items()}
 
 
 def _distinct(values: Sequence[Value]) -> list[Value]:
@@ -39,10 +39,10 @@ def space_mark(spaces: Spaces, search: Search | None) -> str:
 def suggest(study: Study, trial: Trial, search: Search, *, number: int) -> dict[str, Value]:
     """Draw the parameters of a trial: a function of the seed, the trial's ``number``, and of what is done so far."""
     study.sampler = tpe(zlib.crc32(f"{search.seed} {number}".encode()))
-    return {name: _drawn(trial, name, axis) for name, axis in search.axes.items()}
+    return {name: _draw(trial, name, axis) for name, axis in search.axes.items()}
 
 
-def _drawn(trial: Trial, name: str, axis: Range | Choice) -> Value:
+def _draw(trial: Trial, name: str, axis: Range | Choice) -> Value:
     if isinstance(axis, Choice):
         return trial.suggest_categorical(name, list(axis.values))
     if axis.is_whole:

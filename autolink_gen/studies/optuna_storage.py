@@ -44,7 +44,7 @@ def _study(storage: str, title: str, heartbeat_s: int) -> Study:
     on_sqlite = storage.startswith("sqlite")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # heartbeats are marked as experimental, for years now
-        kept = RDBStorage(
+        database = RDBStorage(
             storage,
             engine_kwargs=_PATIENT if on_sqlite else None,
             heartbeat_interval=heartbeat_s,
@@ -52,8 +52,8 @@ def _study(storage: str, title: str, heartbeat_s: int) -> Study:
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
         )
         if on_sqlite:
-            _lock_before_reading(kept.engine)
-        return optuna.create_study(study_name=title, storage=kept, sampler=tpe(0), load_if_exists=True)
+            _lock_before_reading(database.engine)
+        return optuna.create_study(study_name=title, storage=database, sampler=tpe(0), load_if_exists=True)
 
 
 def tpe(seed: int) -> TPESampler:

@@ -40,8 +40,8 @@ class Range:
     @property
     def inside(self) -> int | float:
         """A number between the ends, not in the middle: a setting that takes integers alone refuses it."""
-        part = self.low + (self.high - self.low) * 0.3819660113
-        return round(part) if self.is_whole else part
+        inner = self.low + (self.high - self.low) * 0.3819660113
+        return round(inner) if self.is_whole else inner
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Search:
 
 def read_range(text: str) -> Range | None:
     """The range that a text such as ``1e-5..1e-2`` names; None for any other text."""
-    found = _RANGE.fullmatch(text)
-    return Range(_number(found[1]), _number(found[2])) if found else None
+    match = _RANGE.fullmatch(text)
+    return Range(_number(match[1]), _number(match[2])) if match else None
 
 
 def _number(text: str) -> int | float:

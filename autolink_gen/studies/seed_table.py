@@ -37,4 +37,4 @@ def claim_table(file: Path, runs: Mapping[int, Path], *, fresh: bool) -> None:
 def seeds_in(file: Path) -> list[int]:
     """The seeds whose losses a file holds, sorted; BadFileError for another file."""
     with reading(file, "list of seeds", remedy="give another --name, or --fresh to move it aside and train all anew"):
-        return sorted(int(one["seed"]) for one in read_small_json(file, most_bytes=_MOST_BYTES))
+        return sorted(int(entry["seed"]) for entry in read_small_json(file, most_bytes=_MOST_BYTES))

@@ -21,7 +21,7 @@ from autolink_gen.data.held_out import open_people
 from autolink_gen.evaluation.fid import spread_batches
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.ops.ranges import from_signed, to_signed
-from autolink_gen.ops.resizing import resized
+from autolink_gen.ops.resizing import resize
 from autolink_gen.studies.seed_table import seeds_in
 from autolink_gen.training.batches import open_images, step_generator
 from autolink_gen.training.folders import MAY_CHANGE, changed_settings
@@ -62,11 +62,11 @@ def compare_seeds(
     if images is None:
         images = open_images(source, hold_out=every, size=size, fit=fit, seed=0)
     loss_of = make_loss(config.perceptual)
-    found = [
+    losses = [
         SeedLoss(seed, _loss(folder, loss_of, images))
         for folder, seed in progress(list(zip(folders, seeds, strict=True)), len(folders), "compare")
     ]
-    return sorted(found, key=lambda one: one.loss if math.isfinite(one.loss) else math.inf)
+    return sorted(losses, key=lambda entry: entry.loss if math.isfinite(entry.loss) else math.inf)
 
 
 @torch.no_grad()
@@ -75,7 +75,7 @@ def _loss(folder: Path, loss_of: PerceptualLoss, images: Dataset[Tensor]) -> flo
     total, count = 0.0, 0
     for number, batch in enumerate(spread_batches(images, count=_MAX_IMAGES, batch_size=_BATCH)):
         mask = model.random_mask(len(batch), generator=step_generator(0, number, stream=_MASKS))
-        targets = batch if loss_of.resize else resized(batch, model.config.image_size)
+        targets = batch if loss_of.resize else resize(batch, model.config.image_size)
         repainted = from_signed(model(to_signed(batch), mask).images)
         total += float(loss_of(repainted, targets)) * len(batch)
         count += len(batch)
@@ -84,29 +84,29 @@ def _loss(folder: Path, loss_of: PerceptualLoss, images: Dataset[Tensor]) -> flo
 
 def spread(losses: Sequence[SeedLoss]) -> tuple[float, float]:
     """Mean and standard deviation of the losses."""
-    values = [one.loss for one in losses]
+    values = [entry.loss for entry in losses]
     return float(np.mean(values)), float(np.std(values))
 
 
 def write_losses(file: Path, losses: Sequence[SeedLoss]) -> None:
     """The losses of all seeds as JSON, the best first."""
-    write_text_atomically(file, json.dumps([asdict(one) for one in losses], indent=1) + "\n", follow_links=False)
+    write_text_atomically(file, json.dumps([asdict(entry) for entry in losses], indent=1) + "\n", follow_links=False)
 
 
 def check_kept(folder: Path, config: GraphRunConfig, seeds: Sequence[int]) -> None:
     """ValueError unless ``folder`` holds the best of just these seeds, trained with the same settings."""
-    told = changed_settings(folder, config, but=_OF_NO_ACCOUNT)
+    changes = changed_settings(folder, config, but=_OF_NO_ACCOUNT)
     theirs = seeds_in(folder / SEEDS_NAME)
     if theirs != sorted(seeds):
-        told.append(f"the seeds were {_named(theirs)}, now {_named(sorted(seeds))}")
-    if told:
+        changes.append(f"the seeds were {_join(theirs)}, now {_join(sorted(seeds))}")
+    if changes:
         raise ValueError(
-            f"{folder} holds the best of several seeds with other settings: {'; '.join(told)}. Give another --name, "
+            f"{folder} holds the best of several seeds with other settings: {'; '.join(changes)}. Give another --name, "
             f"or --fresh to move it aside and train all anew"
         )
 
 
-def _named(numbers: Sequence[int]) -> str:
+def _join(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 

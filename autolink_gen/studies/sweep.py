@@ -27,7 +27,7 @@ from autolink_gen.studies.sweep_plan import Sampler, SweepPlan, Trial, plan_swee
 from autolink_gen.studies.sweep_table import SweepRow, sort_rows, write_tables
 from autolink_gen.studies.tables import metric_of
 from autolink_gen.training.launch import Launch
-from autolink_gen.training.plans import chosen
+from autolink_gen.training.plans import choices_of
 from autolink_gen.training.run_data import source_of
 
 
@@ -82,7 +82,7 @@ def sweep(
     and repeating it goes on. Raises ValueError for what cannot be tried or scored: the images need landmarks.
     """
     fixed, axes = axes_of(settings)
-    choices = chosen(
+    choices = choices_of(
         data,
         data_root,
         recipe,
@@ -116,8 +116,8 @@ def run_sweep(
     check_scorable(source)
     jobs = [plan.job(trial, launch.max_minutes) for trial in plan.trials]
     trials = {job.key: trial for job, trial in zip(jobs, plan.trials, strict=True)}
-    named = [GraphJob(trial.name, plan.base) for trial in plan.trials]
-    claim_folder(launch, plan.base, named, storage=storage, search=plan.searched())
+    graph_jobs = [GraphJob(trial.name, plan.base) for trial in plan.trials]
+    claim_folder(launch, plan.base, graph_jobs, storage=storage, search=plan.searched())
 
     def score(graph: AutoLink) -> tuple[str, float]:
         return score_graph(graph, source, progress=progress)
@@ -125,7 +125,7 @@ def run_sweep(
     def do(job: Job, params: Mapping[str, Value]) -> Outcome:
         trial = trials[job.key]
         runs = plan.runs(trial, _settings(plan, trial, params))
-        return _joined([train_and_score(run, launch, score, tell=tell) for run in runs])
+        return _mean_outcome([train_and_score(run, launch, score, tell=tell) for run in runs])
 
     tell(f"{counted(len(trials), 'trial')} in {plan.folder}")
     results = work_through(
@@ -134,7 +134,7 @@ def run_sweep(
         storage=database_of(plan.folder, storage),
         title=plan.folder.name,
         search=plan.search,
-        on_done=lambda job, found: _write(plan, trials, found, launch.max_minutes),
+        on_done=lambda job, results_so_far: _write(plan, trials, results_so_far, launch.max_minutes),
     )
     return _write(plan, trials, results, launch.max_minutes)
 
@@ -144,10 +144,10 @@ def _settings(plan: SweepPlan, trial: Trial, params: Mapping[str, Value]) -> Map
     return trial.settings or {axis.name: axis.value_of(params[axis.name]) for axis in plan.axes}
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+def _mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """One outcome of several seeds: the mean of their scores."""
     scores = tuple(outcome.score for outcome in outcomes)
-    return Outcome(float(np.mean(scores)), metric_of(outcomes), max(one.steps for one in outcomes), scores)
+    return Outcome(float(np.mean(scores)), metric_of(outcomes), max(outcome.steps for outcome in outcomes), scores)
 
 
 def _write(plan: SweepPlan, trials: Mapping[str, Trial], results: Results, max_minutes: float | None) -> SweepReport:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autolink_gen.common.text import shown
-from autolink_gen.recipes import merge, nested, parse_overrides, read_yaml
+from autolink_gen.recipes import merge, nest, parse_overrides, read_yaml
 from autolink_gen.studies.search import Choice, Range, Value, read_range
 
 _OPENING, _CLOSING, _QUOTES = "[{", "]}", "'\""
@@ -106,7 +106,7 @@ def axes_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Axis, ..
         elif isinstance(value, Range) or (isinstance(value, list | tuple) and len(value) > 1):
             axes.append(Axis(name, value if isinstance(value, Range) else tuple(value)))
         else:
-            fixed = merge(fixed, nested({name: value[0] if isinstance(value, list | tuple) and value else value}))
+            fixed = merge(fixed, nest({name: value[0] if isinstance(value, list | tuple) and value else value}))
     _check_names(axes)
     return fixed, tuple(axes)
 

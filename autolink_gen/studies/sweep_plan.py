@@ -12,7 +12,7 @@ from typing import Any, Literal
 from autolink_gen.common.text import counted, shown, typed
 from autolink_gen.config import GraphRunConfig, build, explained_yaml, to_dict
 from autolink_gen.data.identity import public_data
-from autolink_gen.recipes import merge, nested, read_recipe
+from autolink_gen.recipes import merge, nest, read_recipe
 from autolink_gen.studies.graph_runs import GraphJob, digest_of
 from autolink_gen.studies.jobs import Job
 from autolink_gen.studies.search import Range, Search
@@ -74,7 +74,7 @@ class SweepPlan:
     def config(self, settings: Mapping[str, Any], seed: int) -> GraphRunConfig:
         """The configuration of a run; ValueError for settings that cannot be."""
         seeded = {"training": {"seed": seed}}
-        return build(GraphRunConfig, merge(merge(self.values, nested(settings)), seeded))
+        return build(GraphRunConfig, merge(merge(self.values, nest(settings)), seeded))
 
     def runs(self, trial: Trial, settings: Mapping[str, Any]) -> list[GraphJob]:
         """A trial's runs, one a seed."""
@@ -120,7 +120,7 @@ def plan_sweep(
     if not axes:
         raise ValueError("there is nothing to try: give a --set with several values, as optimiser.lr=1e-4,1e-3")
     recipe = choices.recipe or default_recipe("graph", choices.data)
-    values = merge(merge(read_recipe("graph", recipe), choices.given()), choices.settings or {})
+    values = merge(merge(read_recipe("graph", recipe), choices.config_values()), choices.settings or {})
     base = build(GraphRunConfig, values)
     axes = tuple(_checked(axis, values) for axis in axes)
     parts = (axis.name.rpartition(".")[2] for axis in axes)
@@ -154,7 +154,7 @@ def _is_grid(axes: Sequence[Axis], sampler: Sampler | None, trials: int | None) 
 
 def _checked(axis: Axis, values: Mapping[str, Any]) -> Axis:
     """The axis with its values as configurations have them; ValueError for one that a setting cannot have, or twice."""
-    configs = [build(GraphRunConfig, merge(values, nested({axis.name: value}))) for value in axis.samples]
+    configs = [build(GraphRunConfig, merge(values, nest({axis.name: value}))) for value in axis.samples]
     if isinstance(axis.over, Range):
         return axis
     plain = [_plain(axis.name, config) for config in configs]

@@ -93,7 +93,7 @@ def _cell(value: Any) -> Any:
 
 
 def _json(rows: Sequence[SweepRow], metric: str) -> str:
-    found = [
+    rows_as_json = [
         {
             "trial": row.trial,
             "settings": dict(row.settings),
@@ -104,7 +104,7 @@ def _json(rows: Sequence[SweepRow], metric: str) -> str:
         }
         for row in rows
     ]
-    return json.dumps({"metric": metric, "rows": found}, indent=1) + "\n"
+    return json.dumps({"metric": metric, "rows": rows_as_json}, indent=1) + "\n"
 
 
 def _finite(number: float) -> float | None:

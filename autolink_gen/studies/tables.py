@@ -15,7 +15,7 @@ Score = tuple[float, float]  # mean and standard deviation over seeds
 
 def summarise(results: Mapping[str, Sequence[float]]) -> dict[str, Score]:
     """Mean and standard deviation over seeds of each cell's scores, by label; cells without one are left out."""
-    return {label: (float(np.mean(found)), float(np.std(found))) for label, found in results.items() if found}
+    return {label: (float(np.mean(values)), float(np.std(values))) for label, values in results.items() if values}
 
 
 def markdown_table(ablation: Ablation, scores: Mapping[str, Score], *, score: str, seeds: int) -> str:

@@ -41,11 +41,11 @@ def open_work(
         _move_aside(folder)
     contents = source_of(base.data).contents()
     if (folder / TABLE_NAME).exists() and (
-        told := _differences(folder, base, runs, max_minutes=max_minutes, search=search or {})
+        differences := _differences(folder, base, runs, max_minutes=max_minutes, search=search or {})
     ):
         raise ValueError(
-            f"{folder} holds a table of other settings: {'; '.join(told)}. Give the same to go on, another --name for "
-            f"another table, or --fresh to move the old one aside"
+            f"{folder} holds a table of other settings: {'; '.join(differences)}. Give the same to go on, another "
+            f"--name for another table, or --fresh to move the old one aside"
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS_NAME, to_yaml(base), follow_links=False)
@@ -63,27 +63,29 @@ def _differences(
     """What to say of the settings that the table in a folder has otherwise."""
     if not (folder / SETTINGS_NAME).is_file():
         return _differences_of_old(folder, runs)
-    told = changed_settings(folder, base, but=_MAY_CHANGE, name=SETTINGS_NAME)
+    differences = changed_settings(folder, base, but=_MAY_CHANGE, name=SETTINGS_NAME)
     names, minutes, searched = _recorded_runs(folder / RUNS_NAME)
     if minutes != max_minutes:
-        told.append(f"--max-minutes was {shown(minutes)}, now {max_minutes}")
+        differences.append(f"--max-minutes was {shown(minutes)}, now {max_minutes}")
     for name in sorted({*searched, *search}):
         if searched.get(name) != search.get(name):
-            told.append(f"{shown(name)} was {shown(searched.get(name))}, now {search.get(name)}")
-    if told:  # other settings may be other runs, of which there is no more to say
-        return told
+            differences.append(f"{shown(name)} was {shown(searched.get(name))}, now {search.get(name)}")
+    if differences:  # other settings may be other runs, of which there is no more to say
+        return differences
     if missing := [name for name in names if name not in runs]:
-        told.append(f"its {len(names)} runs were {shown(', '.join(names))}, and {len(missing)} of them are none now")
-    return told
+        differences.append(
+            f"its {len(names)} runs were {shown(', '.join(names))}, and {len(missing)} of them are none now"
+        )
+    return differences
 
 
 def _differences_of_old(folder: Path, runs: Runs) -> list[str]:
     """The same of a folder of old, in which the runs alone say how they were made."""
-    there = {name: config for name, config in runs.items() if (folder / name / CONFIG_NAME).is_file()}
-    if not there:
+    existing = {name: config for name, config in runs.items() if (folder / name / CONFIG_NAME).is_file()}
+    if not existing:
         return ["none of its runs is one of these"]
     return sorted({
-        text for name, config in there.items() for text in changed_settings(folder / name, config, but=_MAY_CHANGE)
+        text for name, config in existing.items() for text in changed_settings(folder / name, config, but=_MAY_CHANGE)
     })  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from autolink_gen.models.generator import GanConfig
 from autolink_gen.ops.precision import single
 from autolink_gen.ops.ranges import to_signed
 from autolink_gen.training.augment import Augment
-from autolink_gen.training.drawn import Drawn, Purpose
+from autolink_gen.training.posed_images import PosedImages, Purpose
 
 
 class DiscriminatorLosses(NamedTuple):
@@ -43,7 +43,7 @@ class Adversary(nn.Module):
         self.discriminator, self.config, self.gamma = discriminator, config, gamma
         self.augment = Augment() if config.augment else None
 
-    def forward(self, *, real: Drawn, fake: Drawn, penalise: bool, seed: int = 0) -> DiscriminatorLosses:
+    def forward(self, *, real: PosedImages, fake: PosedImages, penalise: bool, seed: int = 0) -> DiscriminatorLosses:
         """The discriminator's losses on real and painted images; ``penalise`` adds the gradient penalty."""
         painted = fake.images
         if swapped := round(self.config.mismatched * len(painted)):
@@ -69,7 +69,7 @@ class Adversary(nn.Module):
             images, edge_map = self.augment(images, edge_map, seed=seed)
         return single(self.discriminator(to_signed(images), edge_map))
 
-    def generator_loss(self, *, fake: Drawn, real: Drawn, seed: int) -> Float[Tensor, ""]:
+    def generator_loss(self, *, fake: PosedImages, real: PosedImages, seed: int) -> Float[Tensor, ""]:
         """The generator's loss (eq. 7), whose gradients reach the painted images and not the discriminator."""
         self.discriminator.requires_grad_(False)
         try:

@@ -43,7 +43,7 @@ class Augment(nn.Module):
         return from_signed(both[:, :3]), both[:, 3:].detach()
 
 
-class Moved(NamedTuple):
+class MovedImages(NamedTuple):
     """Images of any channels that were moved, and how: a matrix of pixels for each."""
 
     images: Float[Tensor, "B C S S"]
@@ -63,14 +63,14 @@ class RandomMove(nn.Module):
         super().__init__()
         self.move = RandomAffine(_TURN_DEGREES, (_MOST_SHIFT, _MOST_SHIFT), _SCALES, padding_mode="reflection", p=1.0)
 
-    def forward(self, images: Float[Tensor, "B C S S"], *, seed: int) -> Moved:
+    def forward(self, images: Float[Tensor, "B C S S"], *, seed: int) -> MovedImages:
         """Images, of any channels, moved as ``seed`` says, each in its own way."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             moved = self.move(images)
         matrix = self.move.transform_matrix
         assert matrix is not None
-        return Moved(moved, matrix)
+        return MovedImages(moved, matrix)
 
 
 class Recolour(nn.Module):
@@ -116,14 +116,14 @@ class VaryPairs(nn.Module):
             return pairs
         chance = torch.rand(len(pairs), generator=generator)
         seed = int(torch.randint(2**62, (), generator=generator))
-        chosen = (chance < self.share).nonzero().flatten().to(pairs.device)
-        if not len(chosen):
+        selected = (chance < self.share).nonzero().flatten().to(pairs.device)
+        if not len(selected):
             return pairs
-        moved = self.move(pairs[chosen].flatten(1, 2), seed=seed).images  # six channels: both are moved alike
+        moved = self.move(pairs[selected].flatten(1, 2), seed=seed).images  # six channels: both are moved alike
         tall = moved.unflatten(1, (2, 3)).transpose(1, 2).flatten(2, 3)  # one above the other: coloured alike
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + _COLOURS)
             coloured = self.colours(tall)
         varied = pairs.clone()
-        varied[chosen] = coloured.unflatten(2, (2, -1)).transpose(1, 2)
+        varied[selected] = coloured.unflatten(2, (2, -1)).transpose(1, 2)
         return varied

@@ -26,11 +26,11 @@ def check_sums(folder: Path, names: Sequence[str]) -> None:
     try:
         with file.open("rb") as opened:
             lines = opened.read(_MOST).decode("utf-8").splitlines()
-        told = {match[2]: match[1] for line in lines if (match := _LINE.fullmatch(line))}
+        digests = {match[2]: match[1] for line in lines if (match := _LINE.fullmatch(line))}
         for name in names:
             if not (folder / name).is_file():
                 raise ValueError(f"{folder / name} cannot be read: it is no file, or not there")
-            if told.get(name) != file_sha256(folder / name):
+            if digests.get(name) != file_sha256(folder / name):
                 raise ValueError(f"{folder / name} cannot be read: it is damaged, its digest not that in {file}")
     except (OSError, UnicodeDecodeError) as error:
         where = getattr(error, "filename", None) or file

@@ -42,16 +42,16 @@ class Curve:
         """Add a value and write both files; without matplotlib the JSON alone."""
         self.values["curve"].append({"step": step, self.name: value})
         self._write()
-        known = {label: self.values.get(key) for key, label in self.marks.items()}
-        marks = {label: float(mark) for label, mark in known.items() if isinstance(mark, float)}
+        levels = {label: self.values.get(key) for key, label in self.marks.items()}
+        marks = {label: float(mark) for label, mark in levels.items() if isinstance(mark, float)}
         try:
-            drawn = distance_curve(self.values["curve"], key=self.name, marks=marks)
+            chart = distance_curve(self.values["curve"], key=self.name, marks=marks)
         except MissingExtraError as error:
             if not self._has_warned:
                 log.warning("%s; the curve is in %s", error, self.folder / f"{self.name}.json")
             self._has_warned = True
             return
-        write_image(self.folder / f"{self.name}.png", drawn, follow_links=False)
+        write_image(self.folder / f"{self.name}.png", chart, follow_links=False)
 
     def _write(self) -> None:
         text = json.dumps(self.values, indent=1) + "\n"

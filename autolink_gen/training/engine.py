@@ -83,7 +83,7 @@ class Run:
         launch.announce(self.first_step)
 
     @property
-    def usable(self) -> nn.Module:
+    def eval_network(self) -> nn.Module:
         """The weights to use: the average where there is one, else the model as it is."""
         return self.average.module if self.average is not None else self.network
 
@@ -138,8 +138,8 @@ class Run:
         started = time.monotonic()
         first = self.progress.step
         self._saved_at = first
-        is_due = asked = False
-        with self._signals.heard(), self._logs(first):
+        is_due = save_requested = False
+        with self._signals.listen(), self._logs(first):
             while self.progress.step < self.length.steps and not self.stopped_by:
                 self._skipped, self._penalised = [], False
                 for statistics in self._statistics:
@@ -149,14 +149,14 @@ class Run:
                 if self._log is not None:
                     skipped = self.progress.skipped_steps
                     self._log.note(self.progress.step, self.metrics, waited_s=self._waited_s, skipped_steps=skipped)
-                asked = self._heed_signals() or asked
-                is_due = is_due or asked or self.progress.step % self.length.save_every == 0
+                save_requested = self._heed_signals() or save_requested
+                is_due = is_due or save_requested or self.progress.step % self.length.save_every == 0
                 if is_due and not self._skipped and not self.stopped_by:
                     self.save()
                 if self._saved_at == self.progress.step:
-                    if asked and self.fabric.is_global_zero:
+                    if save_requested and self.fabric.is_global_zero:
                         log.warning("saved at step %d, as a signal asked; training goes on", self.progress.step)
-                    is_due = asked = False
+                    is_due = save_requested = False
                 self._check_time(started)
             if self._saved_at != self.progress.step:
                 self.save()
@@ -207,7 +207,7 @@ class Run:
 
         Returns whether the step was taken. Too many that were not, in a row or of late, end the run with advice.
         """
-        norm = self._move(loss, clip_norm, part="the loss")
+        norm = self._move(loss, clip_norm, loss_name="the loss")
         if norm is None:
             return False
         if self.average is not None:
@@ -222,15 +222,15 @@ class Run:
         """The same for the critic; ``penalty`` is the gradient penalty in the loss, at steps that have one."""
         assert self.critic is not None
         self._penalised = penalty is not None
-        part = "the critic's loss" + (" with its gradient penalty" if self._penalised else "")
-        norm = self._move(loss, clip_norm, part=part, is_critic=True)
+        loss_name = "the critic's loss" + (" with its gradient penalty" if self._penalised else "")
+        norm = self._move(loss, clip_norm, loss_name=loss_name, is_critic=True)
         if norm is None:
             return False
         more = {} if penalty is None else {"gradient_penalty": penalty}
         self._note({"critic_loss": loss, "critic_gradient_norm": norm, **more, **metrics})
         return True
 
-    def _move(self, loss: Tensor, clip_norm: float | None, *, part: str, is_critic: bool = False) -> Tensor | None:
+    def _move(self, loss: Tensor, clip_norm: float | None, *, loss_name: str, is_critic: bool = False) -> Tensor | None:
         """The gradient's norm, or None where the part was skipped and all is as it was before the step."""
         model, optimiser = (self.critic, self.critic_optimiser) if is_critic else (self.model, self.optimiser)
         statistics = self._statistics[is_critic]
@@ -250,7 +250,7 @@ class Run:
                 return norm
         optimiser.zero_grad(set_to_none=True)
         statistics.put_back()
-        self._skipped.append(part)
+        self._skipped.append(loss_name)
         for name in ("loss", "gradient_norm"):  # those of an older step are none of this one's
             self.metrics.pop(f"critic_{name}" if is_critic else name, None)
         return None
@@ -322,9 +322,9 @@ class Run:
     def _heed_signals(self) -> bool:
         """Note whether a signal asks to stop; returns whether one asks for a save."""
         self.stopped_by = self.stopped_by or self._signals.stop
-        asked, self._signals.save = self._signals.save, False
+        save_requested, self._signals.save = self._signals.save, False
         self._agree_to_stop()
-        return self._anywhere(asked)
+        return self._anywhere(save_requested)
 
     def _check_time(self, started: float) -> None:
         if self.launch.max_minutes is not None and time.monotonic() - started >= 60 * self.launch.max_minutes:

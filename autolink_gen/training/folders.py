@@ -149,8 +149,8 @@ def changed_settings(
     """
     old = read_config(folder, type(config), name=name)
     but = {*but, "data.name", "data.root"}
-    told = [text for key, text in sorted(_differences(to_dict(old), to_dict(config))) if key not in but]
-    return sorted(told + other_data(folder, old.data, config.data, contents=contents))
+    changes = [text for key, text in sorted(_differences(to_dict(old), to_dict(config))) if key not in but]
+    return sorted(changes + other_data(folder, old.data, config.data, contents=contents))
 
 
 def read_config(folder: Path, kind: type[Any], *, name: str = CONFIG_NAME) -> Any:

@@ -16,13 +16,13 @@ from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.adversary import Adversary, make_adversary
 from autolink_gen.training.augment import RandomMove
 from autolink_gen.training.batches import flip_some, open_images, step_generator, to_float
-from autolink_gen.training.drawn import Drawn, Purpose
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan_samples import GanSamples, Quality
 from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.launch import Launch, start_fabric
-from autolink_gen.training.opening import opened_run
+from autolink_gen.training.opening import open_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.posed_images import PosedImages, Purpose
 from autolink_gen.training.run_data import source_of
 from autolink_gen.training.structure import StructureTerm
 
@@ -41,11 +41,11 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
     dataset, held_out = _open(source, config, graph), None
     if config.progress.pictures and fabric.is_global_zero:
         held_out = source.held_out(size=config.model.image_size, fit=graph.config.fit)
-    with opened_run(fabric, launch, config=config, source=source, graph=graph) as saved:
+    with open_run(fabric, launch, config=config, source=source, graph=graph) as saved:
         graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
         generator = Generator(config.model).to(memory_format=torch.channels_last)
         mapping_lr = config.optimiser.mapping_lr
-        special = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
+        own_rates = [(list(generator.mapping.parameters()), mapping_lr)] if mapping_lr else []
         adversary = make_adversary(config.model, config.adversarial)
         first = torch.stack([dataset[index] for index in range(MIN_IMAGES)]).to(fabric.device)
         check_found(graph.detect(first), name=config.graph.run or "the graph")
@@ -56,8 +56,8 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
             launch,
             config.training,
             model=generator,
-            optimiser=make_optimiser(generator, config.optimiser, special=special),
-            critic=(adversary, make_optimiser(adversary, config.optimiser, special=[])),
+            optimiser=make_optimiser(generator, config.optimiser, own_rates=own_rates),
+            critic=(adversary, make_optimiser(adversary, config.optimiser, own_rates=[])),
             measure=quality.measure if config.progress.pictures else None,
             on_save=samples.refresh,
             saved=saved,
@@ -81,12 +81,12 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         images = move_some(images, move, share=config.pose.moved_share, generator=draw)
         keypoints = graph.detect_unchecked(images)
         poses = other_poses(keypoints, config.pose, generator=draw)
-        real, fake_map = Drawn(images, keypoints, graph.edge_map(keypoints, size)), graph.edge_map(poses, size)
+        real, fake_map = PosedImages(images, keypoints, graph.edge_map(keypoints, size)), graph.edge_map(poses, size)
         z = torch.randn(len(images), config.model.style_size, generator=draw).to(fabric.device)
         seed = int(torch.randint(2**62, (), generator=draw))
         for optimiser in (run.optimiser, run.critic_optimiser):
             rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
-        fake = Drawn(from_signed(run.model(fake_map, z).float()), poses, fake_map)
+        fake = PosedImages(from_signed(run.model(fake_map, z).float()), poses, fake_map)
         losses = run.critic(real=real, fake=fake, penalise=step % config.adversarial.penalty_every == 0, seed=seed)
         logits = {"real_logit": losses.real_logit, "fake_logit": losses.fake_logit}
         penalty = None if step % config.adversarial.penalty_every else losses.penalty
@@ -106,9 +106,9 @@ def move_some(
     """Turn, scale and shift a share of the images a little."""
     if share == 0:
         return images
-    chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < share
+    is_moved = torch.rand(len(images), 1, 1, 1, generator=generator) < share
     seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.where(chosen.to(images.device), move(images, seed=seed).images, images)
+    return torch.where(is_moved.to(images.device), move(images, seed=seed).images, images)
 
 
 def other_poses(

@@ -48,7 +48,7 @@ class GanSamples:
 
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
-        generator = run.usable
+        generator = run.eval_network
         assert isinstance(generator, Generator)
         images, poses = self._examples()
         gan = Gan(self.graph, generator, poses)
@@ -64,7 +64,7 @@ class GanSamples:
         draw = step_generator(self.config.training.seed, 0, stream=stream)
         return torch.randn(count, self.config.model.style_size, generator=draw)
 
-    def painted(self, generator: Generator, count: int) -> Iterator[Float[Tensor, "B 3 S S"]]:
+    def paint(self, generator: Generator, count: int) -> Iterator[Float[Tensor, "B 3 S S"]]:
         """Batches in [0, 1] of ``count`` painted images: poses of training images, and as many styles."""
         device, z = self.graph.edge_weights.device, self.styles(count, stream=Stream.MEASURED_STYLES)
         start = 0
@@ -72,8 +72,8 @@ class GanSamples:
             keypoints = self.graph.detect(images.to(device))
             maps = self.graph.edge_map(keypoints, self.config.model.image_size)
             with torch.no_grad():
-                painted = generator(maps, z[start : start + len(images)].to(device))
-                yield from_signed(painted).clamp(0, 1)
+                paint = generator(maps, z[start : start + len(images)].to(device))
+                yield from_signed(paint).clamp(0, 1)
             start += len(images)
 
     def _examples(self) -> tuple[Tensor, Tensor]:
@@ -103,7 +103,7 @@ class Quality:
         self.dataset, self.samples, self.folder = dataset, samples, folder
         self.has_held_out = held_out is not None
         self.held_out = held_out if held_out is not None else dataset
-        sizes = (len(part) for part in (self.dataset, self.held_out))  # type: ignore[arg-type]
+        sizes = (len(dataset) for dataset in (self.dataset, self.held_out))  # type: ignore[arg-type]
         self.count = min(config.progress.pictures, *sizes)
         self._extract: Extractor | None = None
         self._real: Tensor | None = None
@@ -128,7 +128,7 @@ class Quality:
         floor = None
         if self.has_held_out:
             floor = self._distance(spread_batches(self.dataset, count=self.count), "fd_vgg16 of real images")
-        untrained = None if run.progress.step else self._distance(self._painted(run), "fd_vgg16 before training")
+        untrained = None if run.progress.step else self._distance(self._paint(run), "fd_vgg16 before training")
         self._curve.begin(
             pictures=self.count,
             against="held-out images" if self.has_held_out else "training images",
@@ -140,7 +140,7 @@ class Quality:
         """Measure, note and draw; infinity where a run is stopping, which should not wait for it."""
         if run.stopped_by or not self.count:
             return math.inf
-        value = self._distance(self._painted(run), "fd_vgg16")
+        value = self._distance(self._paint(run), "fd_vgg16")
         run.metrics[CURVE_NAME] = value
         self._curve.add(run.progress.step, value)
         return value
@@ -149,10 +149,10 @@ class Quality:
         log.warning("the distance to real images is not measured: %s", error)
         self.count = 0
 
-    def _painted(self, run: Run) -> Iterator[Tensor]:
-        generator = run.usable
+    def _paint(self, run: Run) -> Iterator[Tensor]:
+        generator = run.eval_network
         assert isinstance(generator, Generator)
-        return self.samples.painted(generator, self.count)
+        return self.samples.paint(generator, self.count)
 
     def _distance(self, batches: Iterator[Tensor], label: str) -> float:
         self._extract = self._extract or vgg16_features()

@@ -15,12 +15,12 @@ from autolink_gen.common.spread import evenly
 from autolink_gen.config import GraphRunConfig, ThicknessConfig
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.ranges import from_signed, to_signed
-from autolink_gen.ops.resizing import resized
+from autolink_gen.ops.resizing import resize
 from autolink_gen.training.batches import Stream, flip_some, open_images, step_generator, to_float
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch, start_fabric
-from autolink_gen.training.opening import opened_run
+from autolink_gen.training.opening import open_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.run_data import source_of
 from autolink_gen.viz.graphs import draw_graphs, image_grid, training_grid
@@ -34,13 +34,13 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
     size, fit = config.model.input_size, config.model.fit
     source = source_of(config.data)
     dataset = open_images(source, hold_out=config.data.hold_out, size=size, fit=fit, seed=config.training.seed)
-    with opened_run(fabric, launch, config=config, source=source) as saved:
+    with open_run(fabric, launch, config=config, source=source) as saved:
         model = AutoLink(config.model).to(memory_format=torch.channels_last)
-        special = [
+        own_rates = [
             ([model.raw_edge_weights, model.alpha], config.optimiser.edge_weight_lr),
             (list(model.detector.head.parameters()), config.optimiser.heatmap_lr),
         ]
-        optimiser = make_optimiser(model, config.optimiser, special=special)
+        optimiser = make_optimiser(model, config.optimiser, own_rates=own_rates)
         loss_of = GraphLoss(config, model, device=fabric.device)
         run = Run(
             fabric,
@@ -101,13 +101,13 @@ class Samples:
 
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``graph.png`` and, when it is time, ``samples/step-XXXXXXXX.png``."""
-        usable = run.usable
-        assert isinstance(usable, AutoLink)
-        usable.sigma2 = run.network.sigma2  # type: ignore[assignment]
+        model = run.eval_network
+        assert isinstance(model, AutoLink)
+        model.sigma2 = run.network.sigma2  # type: ignore[assignment]
         if run.grid_is_due:
-            self._write_images(run, usable)
+            self._write_images(run, model)
         # Last: weights of the step of the save mean that all is done.
-        save_model(run.folder / WEIGHTS_NAME, usable, step=run.progress.step)
+        save_model(run.folder / WEIGHTS_NAME, model, step=run.progress.step)
 
     def _write_images(self, run: Run, model: AutoLink) -> None:
         was_training = model.training
@@ -120,7 +120,7 @@ class Samples:
                 len(few), generator=step_generator(self.config.training.seed, 0, stream=Stream.SAMPLE_MASKS)
             )
             result = model(to_signed(few), mask)
-            few = resized(few, self.config.model.image_size)
+            few = resize(few, self.config.model.image_size)
             overlays = draw_graphs(few, result.keypoints, _drawn_edges(model))
             masked = few * mask + _HIDDEN * (1 - mask)
             grid = training_grid(few, masked, from_signed(result.images), result.edge_map, overlays)
@@ -139,8 +139,8 @@ class Samples:
 def graph_image(model: AutoLink, images: Float[Tensor, "B 3 S S"], *, columns: int = 8) -> np.ndarray:
     """The learned graph on each of some images in [0, 1], as one uint8 image."""
     keypoints = model.locate(images)
-    drawn = draw_graphs(images, keypoints, _drawn_edges(model))
-    return image_grid([drawn[i : i + columns] for i in range(0, len(drawn), columns)])
+    drawings = draw_graphs(images, keypoints, _drawn_edges(model))
+    return image_grid([drawings[i : i + columns] for i in range(0, len(drawings), columns)])
 
 
 def _drawn_edges(model: AutoLink) -> Float[Tensor, "K K"] | None:

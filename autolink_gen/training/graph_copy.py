@@ -37,17 +37,17 @@ def with_graph(config: PaintingConfig, graph: AutoLink, choice: GraphChoice) -> 
 
 def check_graph(folder: Path, graph: AutoLink) -> None:
     """ValueError where a run keeps a copy of another graph, but for a run that came to no save."""
-    if not is_only_begun(folder) and not _keeps(folder, graph):
+    if not is_only_begun(folder) and not _matches_copy(folder, graph):
         raise ValueError(
             f"the run in {folder} stands on another graph than the one named: leave --graph out to go on with its "
             f"own, give another --name for a new run, or --fresh to move the old one aside"
         )
 
 
-def keep_graph(folder: Path, graph: AutoLink) -> None:
+def save_graph_copy(folder: Path, graph: AutoLink) -> None:
     """Write the copy, unless it is there; a copy of another graph gets another name: the only one, it may be."""
     file = folder / GRAPH_NAME
-    if not _keeps(folder, graph):
+    if not _matches_copy(folder, graph):
         aside = aside_of(file, keep_ending=True)
         file.rename(aside)
         log.warning("the graph that %s stood on is now %s", folder, aside)
@@ -55,18 +55,18 @@ def keep_graph(folder: Path, graph: AutoLink) -> None:
         save_model(file, graph)
 
 
-def _keeps(folder: Path, graph: AutoLink) -> bool:
+def _matches_copy(folder: Path, graph: AutoLink) -> bool:
     """Whether a run's copy, where there is one, is of this graph."""
-    kept = kept_graph(folder)
-    return kept is None or (kept.config == graph.config and _equal(kept, graph))
+    copy = load_graph_copy(folder)
+    return copy is None or (copy.config == graph.config and _equal(copy, graph))
 
 
-def kept_graph(folder: Path) -> AutoLink | None:
+def load_graph_copy(folder: Path) -> AutoLink | None:
     """The graph of the run in ``folder``; None where there is none yet."""
     file = folder / GRAPH_NAME
     return load_graph_model(file) if file.is_file() else None
 
 
-def _equal(one: AutoLink, other: AutoLink) -> bool:
-    state = other.state_dict()
-    return all(torch.equal(value, state[name].to(value)) for name, value in one.state_dict().items())
+def _equal(first: AutoLink, second: AutoLink) -> bool:
+    state = second.state_dict()
+    return all(torch.equal(value, state[name].to(value)) for name, value in first.state_dict().items())

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from autolink_gen.config import GraphRunConfig, PerceptualConfig
 from autolink_gen.losses.edges import edge_cost
 from autolink_gen.losses.perceptual import ConvFeatures, FeatureMaps, PerceptualLoss
-from autolink_gen.models.autolink import AutoLink, Reconstruction
-from autolink_gen.models.feature_detector import FeatureDetector, rounded
+from autolink_gen.models.autolink import AutoLink, TrainingPass
+from autolink_gen.models.feature_detector import FeatureDetector, round_to_half
 from autolink_gen.ops.ranges import from_signed, to_signed
-from autolink_gen.ops.resizing import resized
+from autolink_gen.ops.resizing import resize
 from autolink_gen.pretrained.features import load_features
-from autolink_gen.training.augment import Moved, RandomMove, Recolour
+from autolink_gen.training.augment import MovedImages, RandomMove, Recolour
 
 
 class Views(NamedTuple):
@@ -28,7 +28,7 @@ class Views(NamedTuple):
     images: Float[Tensor, "B 3 I I"]
     masks: Float[Tensor, "N 1 S S"]
     recoloured: Float[Tensor, "B 3 I I"] | None
-    moved: Moved | None
+    moved: MovedImages | None
     kept_edges: Float[Tensor, "K K"] | None
 
 
@@ -58,25 +58,25 @@ class GraphLoss:
         if detector.features.layers == ours.layers:
             self.perceptual.features = detector.features
         else:
-            ours.fill(rounded(ours.state_dict()))
+            ours.fill(round_to_half(ours.state_dict()))
 
     def views(self, images: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
         """What a step with these images is shown; ``generator`` is on the CPU."""
         views = self.config.views
 
-        def seed() -> int:
+        def next_seed() -> int:
             return int(torch.randint(2**62, (), generator=generator))
 
         masks = self.model.random_mask(views.masks * len(images), generator=generator)
-        moved = self.move(images, seed=seed()) if views.consistency else None
-        recoloured = self.recolour(images, seed=seed()) if views.recolour else None
-        kept_edges = self._kept_edges(generator).to(images.device) if self.config.edges.dropout else None
+        moved = self.move(images, seed=next_seed()) if views.consistency else None
+        recoloured = self.recolour(images, seed=next_seed()) if views.recolour else None
+        kept_edges = self._draw_kept_edges(generator).to(images.device) if self.config.edges.dropout else None
         return Views(images, masks, recoloured, moved, kept_edges)
 
-    def _kept_edges(self, generator: torch.Generator) -> Float[Tensor, "K K"]:
+    def _draw_kept_edges(self, generator: torch.Generator) -> Float[Tensor, "K K"]:
         count = self.config.model.num_keypoints
-        kept = (torch.rand(count, count, generator=generator) >= self.config.edges.dropout).float().triu(1)
-        return kept + kept.T
+        is_kept = (torch.rand(count, count, generator=generator) >= self.config.edges.dropout).float().triu(1)
+        return is_kept + is_kept.T
 
     def __call__(self, network: nn.Module, views: Views) -> Float[Tensor, ""]:
         """The loss of the model, as it is called in training, on the views of a step."""
@@ -86,30 +86,30 @@ class GraphLoss:
             cost = edge_cost(result.keypoints, self.model.edge_weights, floor=edges.length_floor)
             loss = loss + edges.length_weight * cost
         if views.moved is not None:
-            asked = views.moved.follow(result.keypoints)
-            loss = loss + consistency * (result.moved_keypoints - asked).norm(dim=-1).mean()
+            target_keypoints = views.moved.follow(result.keypoints)
+            loss = loss + consistency * (result.moved_keypoints - target_keypoints).norm(dim=-1).mean()
         return loss
 
-    def _repaint(self, network: nn.Module, views: Views) -> tuple[Reconstruction, Tensor]:
+    def _repaint(self, network: nn.Module, views: Views) -> tuple[TrainingPass, Tensor]:
         images, times = views.images, self.config.views.masks
         signed = to_signed(images)
         moved = None if views.moved is None else to_signed(views.moved.images)
         recoloured = None if views.recoloured is None else to_signed(views.recoloured)
-        given = {"looked_at": recoloured, "kept_edges": views.kept_edges}
+        options = {"looked_at": recoloured, "kept_edges": views.kept_edges}
         if self.shares_features:
             targets = self.perceptual.target_features(images)
             detector = self.model.detector
             assert isinstance(detector, FeatureDetector)
-            known = targets[: len(detector.features.layers)]
-            shown = known if recoloured is None else detector.maps(recoloured)
+            target_maps = targets[: len(detector.features.layers)]
+            maps = target_maps if recoloured is None else detector.maps(recoloured)
             if moved is not None:
-                shown = _joined(shown, detector.maps(moved))
-            result = network(signed, views.masks, moved, maps=shown, **given)
+                maps = _concatenate(maps, detector.maps(moved))
+            result = network(signed, views.masks, moved, maps=maps, **options)
         else:
-            result = network(signed, views.masks, moved, **given)
-            like = images if self.config.perceptual.resize else resized(images, self.config.model.image_size)
+            result = network(signed, views.masks, moved, **options)
+            like = images if self.config.perceptual.resize else resize(images, self.config.model.image_size)
             targets = self.perceptual.target_features(like)
-        return result, self.perceptual.distance_to(from_signed(result.images.float()), _repeated(targets, times))
+        return result, self.perceptual.distance_to(from_signed(result.images.float()), _repeat(targets, times))
 
 
 def make_loss(config: PerceptualConfig) -> PerceptualLoss:
@@ -125,9 +125,9 @@ def shares_features(config: GraphRunConfig) -> bool:
     return model.detector == "features" and same and loss.unit_length
 
 
-def _joined(first: FeatureMaps, second: FeatureMaps) -> FeatureMaps:
+def _concatenate(first: FeatureMaps, second: FeatureMaps) -> FeatureMaps:
     return tuple(torch.cat(pair) for pair in zip(first, second, strict=True))
 
 
-def _repeated(maps: FeatureMaps, times: int) -> FeatureMaps:
+def _repeat(maps: FeatureMaps, times: int) -> FeatureMaps:
     return maps if times == 1 else tuple(values.repeat(times, 1, 1, 1) for values in maps)

@@ -59,7 +59,7 @@ def count_step(progress: TrainingProgress, skipped: list[str], *, penalised: boo
     step, late = progress.step, _steps_of_late(most)
     progress.recent_skips = [other for other in progress.recent_skips if other > step - late]
     if penalised:
-        of_penalty = any("penalty" in part for part in skipped)
+        of_penalty = any("penalty" in name for name in skipped)
         progress.bad_penalties = progress.bad_penalties + 1 if of_penalty else 0
     if not skipped:
         progress.bad_in_a_row = 0

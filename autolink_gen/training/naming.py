@@ -7,7 +7,7 @@ from autolink_gen.common.text import MOST_NAME_BYTES
 
 def run_name(text: str, *, suffix: str = "") -> str:
     """A text as the name of a run, `suffix` behind it: without what no folder should have, cut where it is long."""
-    plain = "".join("-" if one == "/" or ord(one) < 32 else one for one in text).rstrip(" .")
+    plain = "".join("-" if character == "/" or ord(character) < 32 else character for character in text).rstrip(" .")
     plain = plain if plain.strip("-") else "data"
     most = MOST_NAME_BYTES - len(suffix.encode(errors="surrogateescape"))
     encoded = plain.encode(errors="surrogateescape")

@@ -25,7 +25,7 @@ from autolink_gen.training.folders import (
     read_config,
     write_config,
 )
-from autolink_gen.training.graph_copy import check_graph, keep_graph
+from autolink_gen.training.graph_copy import check_graph, save_graph_copy
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.locks import locked_run
 from autolink_gen.training.run_data import keep_record, say_changes
@@ -34,7 +34,7 @@ from autolink_gen.training.saves import Save, find_newest, read_save, set_aside
 
 
 @contextmanager
-def opened_run(
+def open_run(
     fabric: Fabric, launch: Launch, *, config: Any, source: Source, graph: AutoLink | None = None
 ) -> Iterator[Save | None]:
     """Hold the run's folder, made or taken up, while the run goes on; gives the save to go on from, None for a new run.
@@ -44,21 +44,21 @@ def opened_run(
     and where another process trains in it; with ``launch.fresh`` an old run is moved aside, never deleted.
     """
     with ExitStack() as held:
-        first = _First(launch, config, source, graph, held)
-        name = _at_first(fabric, first.look)
+        first = _FirstProcess(launch, config, source, graph, held)
+        name = _on_first_process(fabric, first.look)
         saved = first.saved
         if not fabric.is_global_zero and name:
-            saved = _read_too(fabric, launch, name)
+            saved = _read_same_save(fabric, launch, name)
         elif name:
             _agree(fabric, None)
-        _at_first(fabric, first.settle)
+        _on_first_process(fabric, first.settle)
         fabric.barrier()
         torch.manual_seed(config.training.seed)  # the first weights hang on nothing that was read until here
         yield saved
 
 
 @dataclass
-class _First:
+class _FirstProcess:
     """What the first process does for all: looks at the folder, then writes what the run begins with."""
 
     launch: Launch
@@ -102,11 +102,11 @@ class _First:
                 say_changes(folder, self.config.data, self.contents)
             keep_record(folder, self.contents)
         if self.graph is not None:
-            keep_graph(folder, self.graph)
+            save_graph_copy(folder, self.graph)
         return ""
 
 
-def _read_too(fabric: Fabric, launch: Launch, name: str) -> Save:
+def _read_same_save(fabric: Fabric, launch: Launch, name: str) -> Save:
     """The save that the first process found, in another: all go on from the same."""
     folder = launch.folder / CHECKPOINTS_NAME / name
     try:
@@ -118,7 +118,7 @@ def _read_too(fabric: Fabric, launch: Launch, name: str) -> Save:
     return saved
 
 
-def _at_first(fabric: Fabric, do: Callable[[], str]) -> str:
+def _on_first_process(fabric: Fabric, do: Callable[[], str]) -> str:
     """What the first process does and gives; its ValueError or OSError is raised in all, so that none waits for it."""
     result, problem = "", None
     if fabric.is_global_zero:
@@ -126,12 +126,12 @@ def _at_first(fabric: Fabric, do: Callable[[], str]) -> str:
             result = do()
         except (ValueError, OSError) as error:
             problem = error
-    told: tuple[str, str | None] = fabric.broadcast((result, None if problem is None else str(problem)))
+    answer: tuple[str, str | None] = fabric.broadcast((result, None if problem is None else str(problem)))
     if problem is not None:
         raise problem
-    if told[1] is not None:
-        raise ValueError(told[1])
-    return told[0]
+    if answer[1] is not None:
+        raise ValueError(answer[1])
+    return answer[0]
 
 
 def _agree(fabric: Fabric, error: ValueError | OSError | None) -> None:

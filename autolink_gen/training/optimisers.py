@@ -13,16 +13,16 @@ from autolink_gen.losses.perceptual import ConvFeatures
 
 
 def make_optimiser(
-    model: nn.Module, config: OptimiserConfig, *, special: Sequence[tuple[Sequence[nn.Parameter], float | None]]
+    model: nn.Module, config: OptimiserConfig, *, own_rates: Sequence[tuple[Sequence[nn.Parameter], float | None]]
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over a model's parameters; those of ``special`` learn at rates of their own."""
-    apart = {id(parameter) for parameters, _ in special for parameter in parameters}
+    apart = {id(parameter) for parameters, _ in own_rates for parameter in parameters}
     frozen = (module for module in model.modules() if isinstance(module, ConvFeatures))
     apart |= {id(parameter) for module in frozen for parameter in module.parameters()}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
 
     groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
-    groups += [{"params": list(parameters), "lr": rate or config.lr} for parameters, rate in special]
+    groups += [{"params": list(parameters), "lr": rate or config.lr} for parameters, rate in own_rates]
     for group in groups:
         group["base_lr"] = group["lr"]
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam

@@ -23,11 +23,11 @@ from autolink_gen.recipes import merge, read_recipe
 from autolink_gen.runs import RunFolder
 from autolink_gen.training import gan, transfer
 from autolink_gen.training.engine import Run
-from autolink_gen.training.graph_choosing import choose_graph
 from autolink_gen.training.graph_copy import with_graph
+from autolink_gen.training.graph_selection import choose_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.naming import run_name
-from autolink_gen.training.plans import Choices, chosen, default_recipe
+from autolink_gen.training.plans import Choices, choices_of, default_recipe
 from autolink_gen.training.report import parameter_table
 from autolink_gen.training.run_data import source_of
 
@@ -55,7 +55,7 @@ class PaintingPlan(ABC, Generic[Config]):
     def train(self, launch: Launch) -> Run:
         """Train it; the plan must have a graph."""
 
-    def described(self) -> list[str]:
+    def describe(self) -> list[str]:
         """The configuration, itself a recipe, and the parameters by block, as lines of YAML."""
         settings = explained_yaml(self.config).splitlines()
         return [f"# recipe: {self.recipe}", f"# {self.folder}", *settings, *parameter_table(self.networks())]
@@ -88,7 +88,7 @@ class TransferPlan(PaintingPlan[TransferRunConfig]):
 
 
 @dataclass(frozen=True)
-class GraphWish:
+class GraphRequest:
     """Which graph to train on: a run, None: the newest that fits; what to leave out of it; whether a run goes on.
 
     ``is_needed``: False plans without a graph where there is none yet.
@@ -102,7 +102,7 @@ class GraphWish:
 
 def plan_gan(
     choices: Choices,
-    graph: GraphWish,
+    graph: GraphRequest,
     *,
     image_size: int | None = None,
     classes: tuple[str, ...] | None = None,
@@ -110,28 +110,28 @@ def plan_gan(
     augment: bool | None = None,
 ) -> GanPlan:
     """What `train_gan` trains. Raises ValueError for settings that cannot be and where there is no graph."""
-    given = choices.given(
+    options = choices.config_values(
         model={"image_size": image_size}, data={"classes": classes}, adversarial={"gamma": gamma, "augment": augment}
     )
     suffix = "".join(f"-{name.replace('/', '-')}" for name in classes or ())
-    return GanPlan(*_planned(GanRunConfig, "gan", choices, graph, given=given, suffix=suffix, called="the GAN"))
+    return GanPlan(*_plan_fields(GanRunConfig, "gan", choices, graph, options=options, suffix=suffix, called="the GAN"))
 
 
-def plan_transfer(choices: Choices, graph: GraphWish, *, image_size: int | None = None) -> TransferPlan:
+def plan_transfer(choices: Choices, graph: GraphRequest, *, image_size: int | None = None) -> TransferPlan:
     """What `train_transfer` trains. Raises ValueError for settings that cannot be and where there is no graph."""
-    given = choices.given(model={"image_size": image_size})
+    options = choices.config_values(model={"image_size": image_size})
     return TransferPlan(
-        *_planned(TransferRunConfig, "transfer", choices, graph, given=given, suffix="", called="the network")
+        *_plan_fields(TransferRunConfig, "transfer", choices, graph, options=options, suffix="", called="the network")
     )
 
 
-def _planned(
+def _plan_fields(
     kind: type[Config],
     name: RunKind,
     choices: Choices,
-    wish: GraphWish,
+    request: GraphRequest,
     *,
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     suffix: str,
     called: str,
 ) -> tuple[str, Config, Path, AutoLink | None, tuple[str, ...]]:
@@ -142,29 +142,31 @@ def _planned(
     def folder_of(source: Source) -> Path:
         return choices.out / name / (choices.name or run_name(source.label, suffix=suffix))
 
-    def configured(size: Mapping[str, Any]) -> Config:
-        return build(kind, merge(merge(merge({"model": size}, values), given), choices.changes(name)))
+    def configure(size: Mapping[str, Any]) -> Config:
+        return build(kind, merge(merge(merge({"model": size}, values), options), choices.changes(name)))
 
     source = open_source(choices.data or PUPPETS)
     folder = folder_of(source)
-    if not wish.is_needed and not _has_graph(folder, choices.out, wish):
-        config = configured({})
-        return recipe, config, folder_of(source_of(config.data)), None, _without_graph(wish)
-    found = choose_graph(folder, source, run=wish.run, dropped=wish.dropped, resume=wish.resume, called=called)
-    config = configured({"image_size": found.graph.config.image_size})
-    config = with_graph(config, found.graph, found.choice)
-    return recipe, config, folder_of(source_of(config.data)), found.graph, found.notes
+    if not request.is_needed and not _has_graph(folder, choices.out, request):
+        config = configure({})
+        return recipe, config, folder_of(source_of(config.data)), None, _without_graph(request)
+    selection = choose_graph(
+        folder, source, run=request.run, dropped=request.dropped, resume=request.resume, called=called
+    )
+    config = configure({"image_size": selection.graph.config.image_size})
+    config = with_graph(config, selection.graph, selection.choice)
+    return recipe, config, folder_of(source_of(config.data)), selection.graph, selection.notes
 
 
-def _without_graph(wish: GraphWish) -> tuple[str, ...]:
+def _without_graph(request: GraphRequest) -> tuple[str, ...]:
     """What to know of a plan that is made before there is a graph."""
     notes = ("no graph yet: autolink-gen learn-graph makes one",)
-    return notes if wish.dropped is None else (*notes, f"{wish.dropped} of its keypoints will be left out")
+    return notes if request.dropped is None else (*notes, f"{request.dropped} of its keypoints will be left out")
 
 
-def _has_graph(folder: Path, runs: Path, wish: GraphWish) -> bool:
-    kept = wish.resume and (folder / GRAPH_NAME).is_file()
-    return wish.run is not None or kept or bool(RunFolder.finished("graph", runs=runs))
+def _has_graph(folder: Path, runs: Path, request: GraphRequest) -> bool:
+    has_copy = request.resume and (folder / GRAPH_NAME).is_file()
+    return request.run is not None or has_copy or bool(RunFolder.finished("graph", runs=runs))
 
 
 def train_gan(
@@ -197,7 +199,7 @@ def train_gan(
     folders alone, ``gamma`` weighs the R1 penalty, ``augment`` is for few images. Raises ValueError as `learn_graph`
     does.
     """
-    choices = chosen(
+    choices = choices_of(
         data,
         data_root,
         recipe,
@@ -209,9 +211,9 @@ def train_gan(
         batch_size=batch_size,
         settings=settings,
     )
-    wish = GraphWish(graph, resume=not fresh)
-    wanted = None if classes is None else tuple(classes)
-    plan = plan_gan(choices, wish, image_size=image_size, classes=wanted, gamma=gamma, augment=augment)
+    request = GraphRequest(graph, resume=not fresh)
+    class_names = None if classes is None else tuple(classes)
+    plan = plan_gan(choices, request, image_size=image_size, classes=class_names, gamma=gamma, augment=augment)
     plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress))
     return RunFolder.find(plan.folder, kind="gan")
 
@@ -242,7 +244,7 @@ def train_transfer(
     frames, or a named set; None: clips of the puppets. The other arguments are those of `train_gan`. Raises ValueError
     as `learn_graph` does.
     """
-    choices = chosen(
+    choices = choices_of(
         data,
         data_root,
         recipe,
@@ -254,6 +256,6 @@ def train_transfer(
         batch_size=batch_size,
         settings=settings,
     )
-    plan = plan_transfer(choices, GraphWish(graph, resume=not fresh), image_size=image_size)
+    plan = plan_transfer(choices, GraphRequest(graph, resume=not fresh), image_size=image_size)
     plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress))
     return RunFolder.find(plan.folder, kind="transfer")

@@ -10,7 +10,7 @@ import torch
 from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, RunKind, build, explained_yaml
 from autolink_gen.data.source import open_source
-from autolink_gen.recipes import current_keys, earlier_recipes, merge, nested, read_recipe, recipe_names
+from autolink_gen.recipes import current_keys, earlier_recipes, merge, nest, read_recipe, recipe_names
 from autolink_gen.runs import RunFolder
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
@@ -50,7 +50,7 @@ class Choices:
         """The ``settings`` under the keys that a kind of run has today."""
         return current_keys(kind, self.settings or {})
 
-    def given(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def config_values(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What was chosen, in the groups of a configuration, with more ``groups``; what was not chosen is left out.
 
         Raises ValueError for data whose name is no UTF-8: the configuration could not be written down.
@@ -61,13 +61,13 @@ class Choices:
             except UnicodeEncodeError as error:
                 raise ValueError(f"{text} is no UTF-8; rename that folder") from error
         data = open_source(self.data).full_name if self.data else None
-        chosen: dict[str, dict[str, Any]] = {
+        groups_of_values: dict[str, dict[str, Any]] = {
             "data": {"name": data, "root": self.data_root, "flip": _FLIP[self.mirror]},
             "training": {"seed": self.seed, "steps": self.steps, "batch_size": self.batch_size},
         }
         for group, values in groups.items():
-            chosen[group] = {**chosen.get(group, {}), **values}
-        return {group: {k: v for k, v in values.items() if v is not None} for group, values in chosen.items()}
+            groups_of_values[group] = {**groups_of_values.get(group, {}), **values}
+        return {group: {k: v for k, v in values.items() if v is not None} for group, values in groups_of_values.items()}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class GraphPlan:
         """Train it."""
         return train_graph(self.config, launch)
 
-    def described(self) -> list[str]:
+    def describe(self) -> list[str]:
         """The configuration, itself a recipe, as lines of YAML."""
         return [f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.config).splitlines()]
 
@@ -117,16 +117,18 @@ def plan_graph(
 ) -> GraphPlan:
     """What `learn_graph` trains. Raises ValueError for settings that cannot be."""
     recipe = choices.recipe or default_recipe("graph", choices.data)
-    given = choices.given(model={"num_keypoints": num_keypoints, "image_size": image_size}, data={"hold_out": hold_out})
+    options = choices.config_values(
+        model={"num_keypoints": num_keypoints, "image_size": image_size}, data={"hold_out": hold_out}
+    )
 
-    def configured(values: Mapping[str, Any]) -> GraphRunConfig:
-        return build(GraphRunConfig, merge(merge(values, given), choices.changes("graph")))
+    def configure(values: Mapping[str, Any]) -> GraphRunConfig:
+        return build(GraphRunConfig, merge(merge(values, options), choices.changes("graph")))
 
-    config = configured(read_recipe("graph", recipe))
+    config = configure(read_recipe("graph", recipe))
     held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
     suffix = f"-k{config.model.num_keypoints}{held_out}"
     name = choices.name or run_name(source_of(config.data).label, suffix=suffix)
-    earlier = [configured(values) for values in earlier_recipes("graph", recipe)]
+    earlier = [configure(values) for values in earlier_recipes("graph", recipe)]
     return GraphPlan(recipe, config, choices.out / "graph" / name, earlier)
 
 
@@ -159,7 +161,7 @@ def learn_graph(
     "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
     saves and stops. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
     """
-    choices = chosen(
+    choices = choices_of(
         data,
         data_root,
         recipe,
@@ -178,7 +180,7 @@ def learn_graph(
     return RunFolder.find(plan.folder, kind="graph")
 
 
-def chosen(
+def choices_of(
     data: str | Path | None,
     data_root: str | Path | None,
     recipe: str | None,
@@ -202,5 +204,5 @@ def chosen(
         seed=seed,
         steps=steps,
         batch_size=batch_size,
-        settings=nested(settings or {}),
+        settings=nest(settings or {}),
     )

@@ -47,7 +47,7 @@ def other_data(folder: Path, old: DataConfig, new: DataConfig, *, contents: Cont
     another. ``contents`` are those of the new data, where they are known. An old run, which has no record, goes on with
     data in another place where the old place still holds the same.
     """
-    names = [public_data(one.name) for one in (old, new)]
+    names = [public_data(data.name) for data in (old, new)]
     before = read_record(folder)
     if names[0] == names[1] and (old.root == new.root or before is None):
         return []
@@ -69,10 +69,10 @@ def say_changes(folder: Path, data: DataConfig, contents: Contents) -> None:
     if before is None or before == contents:
         return
     more = contents.count - before.count
-    what = f"{abs(more):,} {'more' if more > 0 else 'fewer'}" if more else "as many, of other names or sizes"
+    difference = f"{abs(more):,} {'more' if more > 0 else 'fewer'}" if more else "as many, of other names or sizes"
     log.warning(
         "the data %s have changed since the run last began: %s (%s, before %s)",
-        shown(public_data(data.name)), what, contents, before,
+        shown(public_data(data.name)), difference, contents, before,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ def say_length(old: Any, new: Any, *, step: int) -> None:
             "%d steps are done, more than --steps %d: nothing is trained, and config.yaml keeps its %d",
             step, now, before,
         )  # fmt: skip
-    elif step and before != now and (scheduled := _scheduled(new, least=min(step / before, step / now))):
+    elif step and before != now and (scheduled := _affected_schedules(new, least=min(step / before, step / now))):
         log.warning(
             "training.steps was %d, now %d: %s set by the share of the steps that is done, which at step %d is no "
             "longer %.0f %% but %.0f %%, so that %s; for one whole schedule train a new run, with --fresh or another "
@@ -28,10 +28,10 @@ def say_length(old: Any, new: Any, *, step: int) -> None:
         )  # fmt: skip
 
 
-def _scheduled(config: Any, *, least: float) -> str:
+def _affected_schedules(config: Any, *, least: float) -> str:
     """What depends on the number of steps where ``least`` is the smaller share that is done; nothing where nothing."""
     thickness = getattr(config, "thickness", None)
-    found = ["the learning rate"] if config.optimiser.schedule == "cosine" else []
+    schedules = ["the learning rate"] if config.optimiser.schedule == "cosine" else []
     if thickness is not None and thickness.start is not None and least < thickness.until:
-        found.append("the thickness of edges")
-    return f"{' and '.join(found)} {'is' if len(found) == 1 else 'are'}" if found else ""
+        schedules.append("the thickness of edges")
+    return f"{' and '.join(schedules)} {'is' if len(schedules) == 1 else 'are'}" if schedules else ""

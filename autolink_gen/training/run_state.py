@@ -39,12 +39,14 @@ def state_of(run: "Run") -> dict[str, Any]:
 
 def restore(run: "Run", weights: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Give a run what :func:`weights_of` and :func:`state_of` took; raises anything where it does not fit."""
-    own = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
-    run.network.load_state_dict(own)
+    network_weights = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
+    run.network.load_state_dict(network_weights)
     load_moments(run.optimiser, state["optimiser"])
     if run.critic_network is not None:
-        theirs = {name.removeprefix(_CRITIC): value for name, value in weights.items() if name not in own}
-        run.critic_network.load_state_dict(theirs)
+        critic_weights = {
+            name.removeprefix(_CRITIC): value for name, value in weights.items() if name not in network_weights
+        }
+        run.critic_network.load_state_dict(critic_weights)
         load_moments(run.critic_optimiser, state["critic_optimiser"])
     if run.average is not None and state["average"] is not None:
         run.average.load_state_dict(state["average"])

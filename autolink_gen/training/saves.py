@@ -49,10 +49,10 @@ def step_folders(checkpoints: Path) -> list[Path]:
     """The saves in ``checkpoints``, oldest first; OSError if they cannot be listed."""
     try:
         with os.scandir(checkpoints) as entries:
-            found = [checkpoints / entry.name for entry in entries if _SAVE.fullmatch(entry.name) and entry.is_dir()]
+            folders = [checkpoints / entry.name for entry in entries if _SAVE.fullmatch(entry.name) and entry.is_dir()]
     except FileNotFoundError:
         return []
-    return sorted(found, key=step_of)
+    return sorted(folders, key=step_of)
 
 
 def step_of(save: Path) -> int:
@@ -169,23 +169,23 @@ def find_newest(checkpoints: Path) -> Save | None:
     reasons: list[str] = []
     diverged = 0
     try:
-        there = step_folders(checkpoints)
+        folders = step_folders(checkpoints)
     except OSError as error:
         raise ValueError(_refusal(checkpoints, "cannot be listed", reason_of(error))) from error
-    for folder in reversed(there):
+    for folder in reversed(folders):
         try:
-            found = Save(folder, *read_save(folder), damaged)
+            save = Save(folder, *read_save(folder), damaged)
         except (ValueError, OSError) as error:
             if _is_forbidden(error):  # nothing is wrong with it, and what came after the one before would be lost
-                what = f"holds {folder.name}, which may not be read"
-                raise ValueError(_refusal(checkpoints, what, printable(str(error)))) from error
+                problem = f"holds {folder.name}, which may not be read"
+                raise ValueError(_refusal(checkpoints, problem, printable(str(error)))) from error
             diverged += isinstance(error, DivergedError)
             damaged.append(folder)
             reasons.append(printable(str(error)))
             continue
         for reason in reasons:
             log.warning("%s; going on from the save before it", reason)
-        return found
+        return save
     if damaged and diverged == len(damaged):
         raise ValueError(
             f"no save in {checkpoints} can be gone on from, for training diverged ({reasons[0]}): give --fresh to move "
@@ -201,17 +201,17 @@ def _is_forbidden(error: BaseException | None) -> bool:
     return error is not None and (isinstance(error, PermissionError) or _is_forbidden(error.__cause__))
 
 
-def _refusal(checkpoints: Path, what: str, why: str) -> str:
+def _refusal(checkpoints: Path, problem: str, why: str) -> str:
     return (
-        f"{checkpoints} {what} ({why}), and to begin anew would write over the run: mend the rights, the disk or the "
-        f"version of PyTorch and repeat the command, or give --fresh to move the run aside and start anew"
+        f"{checkpoints} {problem} ({why}), and to begin anew would write over the run: mend the rights, the disk or "
+        f"the version of PyTorch and repeat the command, or give --fresh to move the run aside and start anew"
     )
 
 
 def read_newest(checkpoints: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Weights and training state as :func:`find_newest` finds them."""
-    found = find_newest(checkpoints)
-    return (found.weights, found.state) if found else None
+    save = find_newest(checkpoints)
+    return (save.weights, save.state) if save else None
 
 
 def set_aside(damaged: Sequence[Path]) -> None:

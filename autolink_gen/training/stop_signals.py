@@ -25,7 +25,7 @@ class Signals:
         self._previous: dict[int, Callable[..., Any] | int | None] = {}
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def listen(self) -> Iterator[None]:
         """Hear signals meanwhile; in a thread, whoever runs the main one does."""
         previous = self._previous = {}
         try:

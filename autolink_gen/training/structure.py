@@ -12,7 +12,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.precision import single
 from autolink_gen.training.augment import RandomMove
-from autolink_gen.training.drawn import Drawn
+from autolink_gen.training.posed_images import PosedImages
 
 
 class StructureLosses(NamedTuple):
@@ -46,7 +46,7 @@ class StructureTerm:
         on_features = graph.config.detector == "features"
         self._is_half = on_features and best_precision(graph.edge_weights.device.type) == "bf16-mixed"
 
-    def __call__(self, *, fake: Drawn, real: Drawn, seed: int) -> StructureLosses:
+    def __call__(self, *, fake: PosedImages, real: PosedImages, seed: int) -> StructureLosses:
         """The term for painted images on the keypoints asked for, beside real ones with those found in them.
 
         Gradients reach the painted images.
@@ -61,5 +61,5 @@ class StructureTerm:
     ) -> Float[Tensor, " L"]:
         moved = self.move(images, seed=seed)
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self._is_half):
-            found = self.graph.locate(moved.images)
-        return keypoint_distances(single(found), moved.follow(keypoints))[self.linked]
+            keypoints_found = self.graph.locate(moved.images)
+        return keypoint_distances(single(keypoints_found), moved.follow(keypoints))[self.linked]

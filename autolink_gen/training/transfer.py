@@ -20,16 +20,16 @@ from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.training.adversary import Adversary, make_adversary
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
-from autolink_gen.training.drawn import Drawn, Purpose
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_copy import check_size
 from autolink_gen.training.graph_loss import make_loss
 from autolink_gen.training.launch import Launch, start_fabric
-from autolink_gen.training.opening import opened_run
+from autolink_gen.training.opening import open_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
+from autolink_gen.training.posed_images import PosedImages, Purpose
 from autolink_gen.training.run_data import source_of
 from autolink_gen.training.structure import StructureTerm
-from autolink_gen.training.transfer_samples import Reconstruction, TransferSamples, poses_of
+from autolink_gen.training.transfer_samples import ReconstructionCurve, TransferSamples, poses_of
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     pairs[0]  # before anything is made of them
     if fabric.is_global_zero and not source.holds_clips_out():
         log.warning("no clips are held out, as a folder with train and test in it would: l1.png is of clips seen")
-    with opened_run(fabric, launch, config=config, source=source, graph=graph) as saved:
+    with open_run(fabric, launch, config=config, source=source, graph=graph) as saved:
         graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
         network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
         labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
@@ -55,13 +55,13 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
         check_found(poses, name=config.graph.run or "the graph")
         model = Transfer(graph, network, labels, poses)
         samples = TransferSamples(pairs, held_out, model, config)
-        reconstruction = Reconstruction(held_out, samples, config, folder=launch.folder)
+        reconstruction = ReconstructionCurve(held_out, samples, config, folder=launch.folder)
         run = Run(
             fabric,
             launch,
             config.training,
             model=network,
-            optimiser=make_optimiser(network, config.optimiser, special=[]),
+            optimiser=make_optimiser(network, config.optimiser, own_rates=[]),
             critic=_adversary(config),
             measure=reconstruction.measure if config.progress.pictures else None,
             on_save=samples.refresh,
@@ -83,10 +83,10 @@ def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: RandomFra
         run.model.train()  # saves look at it in eval mode
         draw = step_generator(length.seed, step, rank=fabric.global_rank)
         frames = flip_some(next(batches), probability=config.data.flip, generator=draw)
-        seen = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
-        both = seen.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        varied = vary(to_float(frames.flatten(0, 1), device=fabric.device).unflatten(0, (-1, 2)), generator=draw)
+        both = varied.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         keypoints = graph.detect_unchecked(both)
-        target, source = Drawn(both, keypoints, model.edge_maps(keypoints)).halves()
+        target, source = PosedImages(both, keypoints, model.edge_maps(keypoints)).halves()
         for optimiser in (run.optimiser, run.critic_optimiser):
             if optimiser is not None:
                 rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
@@ -114,10 +114,12 @@ def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: RandomFra
         )
 
 
-def _compete(run: Run, config: TransferRunConfig, *, real: Drawn, fake: Drawn, seed: int) -> Float[Tensor, ""]:
+def _compete(
+    run: Run, config: TransferRunConfig, *, real: PosedImages, fake: PosedImages, seed: int
+) -> Float[Tensor, ""]:
     """A step of the discriminator; returns what the network loses to it, weighted."""
     edge_map = real.edge_map.amax(1, keepdim=True)
-    real, fake = (drawn._replace(edge_map=edge_map) for drawn in (real, fake))
+    real, fake = (posed._replace(edge_map=edge_map) for posed in (real, fake))
     is_penalised = run.progress.step % config.adversarial.penalty_every == 0
     adversary = run.critic_network
     assert isinstance(adversary, Adversary)
@@ -154,7 +156,7 @@ def _adversary(config: TransferRunConfig) -> tuple[nn.Module, torch.optim.Optimi
         return None
     networks = GanConfig(image_size=config.model.image_size, width=config.weights.discriminator_width)
     adversary = make_adversary(networks, config.adversarial)
-    return adversary, make_optimiser(adversary, config.optimiser, special=[])
+    return adversary, make_optimiser(adversary, config.optimiser, own_rates=[])
 
 
 def _open_pairs(source: Source, config: TransferRunConfig, graph: AutoLink, *, split: str) -> RandomFrames:

@@ -47,7 +47,7 @@ class TransferSamples:
 
     def refresh(self, run: Run) -> None:
         """Write ``model.safetensors``, ``grid.png`` and ``samples/step-XXXXXXXX.png``."""
-        transfer = self.usable(run)
+        transfer = self.transfer_of(run)
         if run.grid_is_due:
             grid = self._grid(transfer)
             write_image(run.folder / "samples" / f"step-{run.progress.step:08d}.png", grid, follow_links=False)
@@ -55,9 +55,9 @@ class TransferSamples:
         # Last: weights of the step of the save mean that all is done.
         save_transfer(run.folder / WEIGHTS_NAME, transfer, step=run.progress.step)
 
-    def usable(self, run: Run) -> Transfer:
+    def transfer_of(self, run: Run) -> Transfer:
         """The network to use, in eval mode, with the graph."""
-        network = run.usable
+        network = run.eval_network
         assert isinstance(network, TransferNetwork)
         return Transfer(self.transfer.graph, network.eval(), self.transfer.labels, self.transfer.poses)
 
@@ -83,10 +83,10 @@ class TransferSamples:
                 ]
             )
         left, right = halves
-        return even_grid([one + other for one, other in zip(left, right, strict=True)])
+        return even_grid([row + other_row for row, other_row in zip(left, right, strict=True)])
 
 
-class Reconstruction:
+class ReconstructionCurve:
     """The mean absolute error of painted against true frames of held-out clips, through the run.
 
     ``l1.json`` holds it at every save, in shares of the range from black to white, beside that of the source
@@ -107,7 +107,7 @@ class Reconstruction:
         """Measure, note and draw; infinity where a run is stopping, which should not wait for it."""
         if run.stopped_by:
             return math.inf
-        transfer, errors = self.samples.usable(run), []
+        transfer, errors = self.samples.transfer_of(run), []
         for pairs in self._pairs():
             target, source = (frames.to(transfer.labels.device) for frames in pairs)
             painted = transfer.paint(transfer.graph.detect(target), transfer.look_at(source))
@@ -133,5 +133,5 @@ def pairs_of(draws: RandomFrames, *, count: int, batch_size: int | None = None) 
     count = min(count, len(draws))
     size = batch_size or count
     for start in range(0, count, size):
-        drawn = torch.stack([draws[index] for index in range(start, min(start + size, count))])
-        yield Pairs(*(to_float(drawn[:, place]) for place in (0, 1)))
+        frames = torch.stack([draws[index] for index in range(start, min(start + size, count))])
+        yield Pairs(*(to_float(frames[:, place]) for place in (0, 1)))

@@ -84,12 +84,12 @@ def lost_worker(
     """What to say of a process that reads images and was killed; ``signalled``: by what all of them were."""
     if isinstance(error, ShortageError) and not signalled:
         return LostWorkerError(f"{error} at step {step}; {last_save}: repeat the command to go on, {error.remedy}")
-    what = f"a process that reads images was killed at step {step}"
+    event = f"a process that reads images was killed at step {step}"
     if signalled:  # which reached that process too
-        return LostWorkerError(f"{what}, by {signalled}; {last_save}: repeat the command to go on")
+        return LostWorkerError(f"{event}, by {signalled}; {last_save}: repeat the command to go on")
     less = f"with less memory by fewer such processes, --set data.workers={workers // 2}"
     why = f"for want of memory as a rule ({error})"
-    return LostWorkerError(f"{what}, {why}; {last_save}: repeat the command to go on, {less}")
+    return LostWorkerError(f"{event}, {why}; {last_save}: repeat the command to go on, {less}")
 
 
 def lost_images(error: ValueError | OSError, step: int, *, last_save: str) -> ValueError | OSError:
@@ -163,12 +163,12 @@ def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
 
 def _shortage(error: BaseException) -> ShortageError | None:
     """What a loader of several processes is short of; None where it is something else."""
-    said, number = str(error), getattr(error, "errno", None)
+    message, number = str(error), getattr(error, "errno", None)
     fewer = "with fewer processes that read images, --set data.workers=0 for none"
-    if number == errno.ENOSPC or _NO_SHARED_MEMORY.search(said):
+    if number == errno.ENOSPC or _NO_SHARED_MEMORY.search(message):
         remedy = f"{fewer}, or with more of it: in a container, `docker run --shm-size=1g`"
         return ShortageError("the shared memory (/dev/shm), by which images are handed over, is full", remedy=remedy)
-    if number == errno.EMFILE or _NO_FILES.search(said):
+    if number == errno.EMFILE or _NO_FILES.search(message):
         remedy = f"{fewer}, or with more files allowed: `ulimit -n 65536`"
         return ShortageError("more files are open than a process may have (Too many open files)", remedy=remedy)
     return None

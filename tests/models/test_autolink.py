@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from autolink_gen.checkpoints import import_official
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.models.blocks import HalvingConv2d, conv3x3, halve, scaled
+from autolink_gen.models.blocks import HalvingConv2d, conv3x3, halve, scale_channels
 from autolink_gen.models.official_names import official_names
 from autolink_gen.ops.edges import edge_map
 
@@ -264,4 +264,4 @@ def test_bad_configuration(field, value, message):
 
 
 def test_scaled_channels():
-    assert [scaled(64, w) for w in (1.0, 0.5, 0.1, 0.001)] == [64, 32, 8, 4]
+    assert [scale_channels(64, w) for w in (1.0, 0.5, 0.1, 0.001)] == [64, 32, 8, 4]

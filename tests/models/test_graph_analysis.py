@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.messages import raises_mentioning
 
-from autolink_gen.models.graph_analysis import cluster_keypoints, keypoints_left
+from autolink_gen.models.graph_analysis import cluster_keypoints, remaining_keypoints
 
 
 def _blocks(*sizes: int, noise: float = 0.0) -> np.ndarray:
@@ -74,14 +74,14 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 
 def test_what_is_left_without_some_clusters_is_counted_by_their_numbers() -> None:
     weights = _blocks(3, 2, 4, noise=0.01)
-    assert keypoints_left(weights, 3, [1]).tolist() == [0, 1, 2, 5, 6, 7, 8]
-    assert keypoints_left(weights, 3, [2, 0, 0]).tolist() == [3, 4]
-    assert keypoints_left(weights, 3, []).tolist() == list(range(9))
+    assert remaining_keypoints(weights, 3, [1]).tolist() == [0, 1, 2, 5, 6, 7, 8]
+    assert remaining_keypoints(weights, 3, [2, 0, 0]).tolist() == [3, 4]
+    assert remaining_keypoints(weights, 3, []).tolist() == list(range(9))
     order = np.random.default_rng(1).permutation(9)
     shuffled = weights[order][:, order]
     labels = cluster_keypoints(shuffled, 3)
     for number in range(3):
-        assert keypoints_left(shuffled, 3, [number]).tolist() == np.flatnonzero(labels != number).tolist()
+        assert remaining_keypoints(shuffled, 3, [number]).tolist() == np.flatnonzero(labels != number).tolist()
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_what_is_left_without_some_clusters_is_counted_by_their_numbers() -> Non
 )
 def test_what_cannot_be_left_out_is_named(num_clusters: int, dropped: list[int], things: tuple) -> None:
     with raises_mentioning(ValueError, *things):
-        keypoints_left(_blocks(3, 1), num_clusters, dropped)
+        remaining_keypoints(_blocks(3, 1), num_clusters, dropped)

@@ -22,10 +22,10 @@ from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.training import gan_samples as gan_progress
 from autolink_gen.training.adversary import Adversary
-from autolink_gen.training.drawn import Drawn
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan import other_poses, train_gan
 from autolink_gen.training.launch import Launch
+from autolink_gen.training.posed_images import PosedImages
 from autolink_gen.training.saves import read_newest, step_folders
 
 TINY = {
@@ -204,8 +204,8 @@ def test_a_gan_on_eight_pictures_overfits(tmp_path):
     assert distance(gan) < min(0.75 * between, distance(untrained) / 2)
 
 
-def drawn(images: torch.Tensor, edge_map: torch.Tensor) -> Drawn:
-    return Drawn(images, torch.zeros(len(images), 3, 2), edge_map)
+def drawn(images: torch.Tensor, edge_map: torch.Tensor) -> PosedImages:
+    return PosedImages(images, torch.zeros(len(images), 3, 2), edge_map)
 
 
 def test_the_penalty_joins_the_loss_lazily_with_its_factor():

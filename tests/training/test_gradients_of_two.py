@@ -16,7 +16,7 @@ from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.training.adversary import Adversary
 from autolink_gen.training.batches import step_generator
-from autolink_gen.training.drawn import Drawn
+from autolink_gen.training.posed_images import PosedImages
 
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"
@@ -60,7 +60,10 @@ def gradients_of_gan(rank: int, *, penalise: bool, spread: bool = False) -> dict
     criticise: nn.Module = DistributedDataParallel(adversary) if spread else adversary
     images, real_maps, fake_maps, z = half_batch(rank)
     keypoints = torch.zeros(len(images), 4, 2)
-    real, fake = Drawn(images, keypoints, real_maps), Drawn((paint(fake_maps, z) + 1) / 2, keypoints, fake_maps)
+    real, fake = (
+        PosedImages(images, keypoints, real_maps),
+        PosedImages((paint(fake_maps, z) + 1) / 2, keypoints, fake_maps),
+    )
     criticise(real=real, fake=fake, penalise=penalise).loss.backward()
     adversary.generator_loss(fake=fake, real=real, seed=0).backward()
     both = nn.ModuleDict({"generator": generator, "adversary": adversary})

@@ -11,7 +11,7 @@ from helpers.tiny_models import tiny_graph
 import autolink_gen
 from autolink_gen.checkpoints import save_model
 from autolink_gen.clusters import ClusterChoice, ClusterError
-from autolink_gen.training.painting_plans import GraphWish, plan_gan, plan_transfer
+from autolink_gen.training.painting_plans import GraphRequest, plan_gan, plan_transfer
 from autolink_gen.training.plans import Choices
 
 GAN = {"model.width": 0.02, "model.style_size": 8, "adversarial.structure": 0.0, "progress.pictures": 0}
@@ -60,27 +60,27 @@ def test_a_transfer_network_is_trained(runs: Path) -> None:
 
 
 def test_a_plan_says_which_graph_it_stands_on(runs: Path) -> None:
-    plan = plan_gan(Choices(out=runs, data="afhq", recipe="cpu"), GraphWish(), classes=("cat", "dog"))
+    plan = plan_gan(Choices(out=runs, data="afhq", recipe="cpu"), GraphRequest(), classes=("cat", "dog"))
     assert plan.folder == runs / "gan" / "afhq-cat-dog" and plan.config.data.classes == ("cat", "dog")
     assert_mentions(plan.notes[0], runs / "graph/puppets-k4", "4 keypoints", "newest run")
     assert not is_mentioned(plan.notes[0], "this data")
     assert_mentions(plan.notes[1], "graph", "puppets", "GAN", "afhq")
-    own = plan_transfer(Choices(out=runs), GraphWish())
+    own = plan_transfer(Choices(out=runs), GraphRequest())
     (note,) = own.notes
     assert_mentions(note, runs / "graph/puppets-k4", "4 keypoints", "newest run", "this data")
-    named = plan_transfer(Choices(out=runs), GraphWish("puppets-k4"))
+    named = plan_transfer(Choices(out=runs), GraphRequest("puppets-k4"))
     assert named.notes == (f"graph: {runs / 'graph/puppets-k4'} (4 keypoints)",)
 
 
 def test_without_a_graph_a_plan_can_be_looked_at(tmp_path: Path) -> None:
-    plan = plan_gan(Choices(out=tmp_path), GraphWish(is_needed=False))
+    plan = plan_gan(Choices(out=tmp_path), GraphRequest(is_needed=False))
     assert plan.graph is None and plan.config.graph.num_keypoints == 0
     with raises_mentioning(ValueError, "no finished run", "autolink-gen learn-graph"):
-        plan_gan(Choices(out=tmp_path), GraphWish())
+        plan_gan(Choices(out=tmp_path), GraphRequest())
     with raises_mentioning(ValueError, "gone", "no run"):
-        plan_gan(Choices(out=tmp_path), GraphWish("gone", is_needed=False))
+        plan_gan(Choices(out=tmp_path), GraphRequest("gone", is_needed=False))
 
 
 def test_clusters_that_are_not_there_are_refused(runs: Path) -> None:
     with pytest.raises(ClusterError, match="7"):
-        plan_gan(Choices(out=runs), GraphWish(dropped=ClusterChoice(2, (7,))))
+        plan_gan(Choices(out=runs), GraphRequest(dropped=ClusterChoice(2, (7,))))

@@ -7,7 +7,7 @@ import yaml
 
 import autolink_gen
 from autolink_gen.config import to_yaml
-from autolink_gen.recipes import nested, parse_overrides
+from autolink_gen.recipes import nest, parse_overrides
 from autolink_gen.training.plans import Choices, default_recipe, plan_graph
 
 TINY = {
@@ -61,20 +61,20 @@ def test_a_name_that_is_no_folder_s_is_refused(name: str, tmp_path: Path) -> Non
 
 
 def test_settings_stand_over_the_other_choices() -> None:
-    plan = plan_graph(Choices(steps=7, settings=nested({"training.steps": 9, "optimiser": {"lr": 1e-2}})))
+    plan = plan_graph(Choices(steps=7, settings=nest({"training.steps": 9, "optimiser": {"lr": 1e-2}})))
     assert (plan.config.training.steps, plan.config.optimiser.lr) == (9, 1e-2)
     assert plan.config.optimiser.name == "adam", "the rest of the group stays"
     with pytest.raises(ValueError, match=r"there is no setting training\.step;"):
-        plan_graph(Choices(settings=nested({"training.step": 9})))
+        plan_graph(Choices(settings=nest({"training.step": 9})))
 
 
 def test_dotted_settings_are_those_of_the_command_line() -> None:
-    assert nested({"a.b": 1, "a.c": {"d": 2}, "e": 3}) == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
-    assert parse_overrides(["a.b=1", "a.c={d: 2}", "e=3"]) == nested({"a.b": 1, "a.c": {"d": 2}, "e": 3})
+    assert nest({"a.b": 1, "a.c": {"d": 2}, "e": 3}) == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
+    assert parse_overrides(["a.b=1", "a.c={d: 2}", "e=3"]) == nest({"a.b": 1, "a.c": {"d": 2}, "e": 3})
 
 
 def test_earlier_settings_of_the_recipe_go_on(tmp_path: Path) -> None:
-    plan = plan_graph(Choices(out=tmp_path, settings=nested(TINY)), num_keypoints=3)
+    plan = plan_graph(Choices(out=tmp_path, settings=nest(TINY)), num_keypoints=3)
     earlier = plan.earlier[0]
     assert plan.as_begun() is plan, "there is no run yet"
     (plan.folder / "checkpoints" / "step-00000001").mkdir(parents=True)

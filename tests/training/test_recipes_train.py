@@ -15,11 +15,11 @@ from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.recipes import merge, read_recipe, recipe_names
 from autolink_gen.training.adversary import make_adversary
-from autolink_gen.training.drawn import Drawn
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan import train_gan
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
+from autolink_gen.training.posed_images import PosedImages
 from autolink_gen.training.transfer import train_transfer
 
 ONE_STEP = {"steps": 1, "batch_size": 4, "log_every": 1}
@@ -105,7 +105,7 @@ def test_plain_pictures_are_penalised_without_overflow(colour: tuple[float, floa
     networks = GanConfig(image_size=64, width=0.02, edge_power=0.5, minibatch_std=True)
     adversary = make_adversary(networks, AdversarialConfig(augment=True, relativistic=True))
     plain = torch.tensor(colour).view(1, 3, 1, 1).expand(4, 3, 64, 64)
-    real = Drawn(plain, torch.zeros(4, 2, 2), torch.zeros(4, 1, 64, 64))
+    real = PosedImages(plain, torch.zeros(4, 2, 2), torch.zeros(4, 1, 64, 64))
     painted = plain.clone().requires_grad_()
     fake = real._replace(images=painted)
     losses = adversary(real=real, fake=fake, penalise=True, seed=1)

@@ -109,7 +109,7 @@ def test_a_system_without_these_signals_has_the_others(monkeypatch):
         monkeypatch.delattr(signal, name, raising=False)
     before = signal.getsignal(signal.SIGTERM)
     signals = Signals()
-    with signals.heard():
+    with signals.listen():
         signal.raise_signal(signal.SIGTERM)
         assert (signals.stop, signals.save) == ("SIGTERM", False)
         signal.raise_signal(signal.SIGTERM)  # a closing terminal sends several
@@ -129,7 +129,7 @@ def test_a_second_signal_costs_no_step_and_a_late_one_keeps_its_name(tmp_path, m
     run = train_graph(config(steps=5), launch(tmp_path / "run"))
     assert (run.stopped_by, run.progress.step) == ("SIGHUP", 2)
     assert (tmp_path / "run" / "checkpoints" / "step-00000002").is_dir()
-    with stopping(), Signals().heard(), pytest.raises(StoppedError) as stopped:
+    with stopping(), Signals().listen(), pytest.raises(StoppedError) as stopped:
         signal.raise_signal(signal.SIGTERM)
         monkeypatch.setattr("autolink_gen.training.stop_signals.time.monotonic", lambda: math.inf)
         signal.raise_signal(signal.SIGTERM)

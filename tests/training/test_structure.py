@@ -6,8 +6,8 @@ from helpers.tiny_models import tiny_graph
 
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.augment import RandomMove
-from autolink_gen.training.drawn import Drawn
 from autolink_gen.training.gan import move_some
+from autolink_gen.training.posed_images import PosedImages
 from autolink_gen.training.structure import StructureTerm
 
 SIZE = 64
@@ -67,8 +67,8 @@ def graph(monkeypatch) -> AutoLink:
     return tiny_graph(2, image_size=SIZE)
 
 
-def drawn(images: torch.Tensor, keypoints: torch.Tensor) -> Drawn:
-    return Drawn(images, keypoints, torch.zeros(len(images), 1, SIZE, SIZE))
+def drawn(images: torch.Tensor, keypoints: torch.Tensor) -> PosedImages:
+    return PosedImages(images, keypoints, torch.zeros(len(images), 1, SIZE, SIZE))
 
 
 ASKED = torch.tensor([[[0.2, -0.3], [0.2, -0.3]], [[-0.4, 0.1], [-0.4, 0.1]]])

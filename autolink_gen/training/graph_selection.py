@@ -13,7 +13,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import read_settings
 from autolink_gen.runs import CONFIG_NAME, RunFolder
 from autolink_gen.training.folders import is_only_begun
-from autolink_gen.training.graph_copy import GRAPH_NAME, kept_graph
+from autolink_gen.training.graph_copy import GRAPH_NAME, load_graph_copy
 from autolink_gen.training.run_data import source_of
 
 
@@ -41,67 +41,69 @@ def choose_graph(
     data; else the newest. ``dropped`` clusters are left out. Raises ValueError where there is none, and ClusterError
     where the clusters do not exist, or are not those that the run which goes on leaves out.
     """
-    dropped = _settled(folder, dropped) if resume else dropped
-    own = _own(folder, dropped) if resume and run is None else None
-    return own or _named(folder.parents[1], source, run=run, dropped=dropped, called=called)
+    dropped = _clusters_to_drop(folder, dropped) if resume else dropped
+    own_copy = _graph_of_same_run(folder, dropped) if resume and run is None else None
+    return own_copy or _graph_of_other_run(folder.parents[1], source, run=run, dropped=dropped, called=called)
 
 
-def _settled(folder: Path, named: ClusterChoice | None) -> ClusterChoice | None:
+def _clusters_to_drop(folder: Path, requested: ClusterChoice | None) -> ClusterChoice | None:
     """The clusters to leave out: those named, else those that the run in the folder leaves out.
 
     A run's copy of its graph has lost what was left out of it, so that choices are compared by the clusters' numbers.
     """
-    chosen = _recorded(folder)
-    if chosen is None:
-        return named
-    before = ClusterChoice(chosen.clusters, chosen.dropped_clusters) if chosen.dropped_clusters else None
-    if named in (None, before):
+    recorded = _recorded_choice(folder)
+    if recorded is None:
+        return requested
+    before = ClusterChoice(recorded.clusters, recorded.dropped_clusters) if recorded.dropped_clusters else None
+    if requested in (None, before):
         return before
     if is_only_begun(folder):
-        return named
+        return requested
     has = f"leaves {before} of its graph out" if before else "leaves no cluster of its graph out"
     raise ClusterError(
-        f"the run in {folder} {has}, and --drop-cluster now names {named}: give "
+        f"the run in {folder} {has}, and --drop-cluster now names {requested}: give "
         f"{before.options if before else 'no --drop-cluster'} to go on, another --name for a new run, or "
         f"--fresh to move the old one aside"
     )
 
 
-def _recorded(folder: Path) -> GraphChoice | None:
+def _recorded_choice(folder: Path) -> GraphChoice | None:
     """The graph that the run in a folder stands on; None where there is no run."""
     file = folder / CONFIG_NAME
     settings = read_settings(file).get("graph") if file.is_file() else None
     return build(GraphChoice, settings) if settings else None
 
 
-def _own(folder: Path, dropped: ClusterChoice | None) -> ChosenGraph | None:
+def _graph_of_same_run(folder: Path, dropped: ClusterChoice | None) -> ChosenGraph | None:
     """The graph of the run that goes on; None where there is no such run."""
-    graph, chosen = kept_graph(folder), _recorded(folder)
-    if graph is None or chosen is None:
+    graph, choice = load_graph_copy(folder), _recorded_choice(folder)
+    if graph is None or choice is None:
         return None
-    if dropped is not None and dropped.dropped != chosen.dropped_clusters:  # of a run that came to no save
+    if dropped is not None and dropped.dropped != choice.dropped_clusters:  # of a run that came to no save
         return None
     note = f"graph: {folder / GRAPH_NAME}, the run's own{without_text(graph, dropped)}"
-    return ChosenGraph(graph, chosen, (note,))
+    return ChosenGraph(graph, choice, (note,))
 
 
-def _named(
+def _graph_of_other_run(
     runs: Path, source: Source, *, run: str | os.PathLike[str] | None, dropped: ClusterChoice | None, called: str
 ) -> ChosenGraph:
-    found, why = RunFolder.find(run, kind="graph", runs=runs), ""
+    graph_run, why = RunFolder.find(run, kind="graph", runs=runs), ""
     if run is None:
-        fitting = next((one for one in RunFolder.finished("graph", runs=runs) if _has_seen(one, source)), None)
-        found, why = (fitting, ", the newest run on this data") if fitting else (found, ", the newest run")
-    graph = without_clusters(load_graph_model(found), dropped)
-    notes = [f"graph: {found.path} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}"]
-    learned_on = _learned_on(found)
+        same_data = next(
+            (finished for finished in RunFolder.finished("graph", runs=runs) if _has_seen(finished, source)), None
+        )
+        graph_run, why = (same_data, ", the newest run on this data") if same_data else (graph_run, ", the newest run")
+    graph = without_clusters(load_graph_model(graph_run), dropped)
+    notes = [f"graph: {graph_run.path} ({graph.config.num_keypoints} keypoints{why}){without_text(graph, dropped)}"]
+    learned_on = _learned_on(graph_run)
     if learned_on and not learned_on.covers(source):
         notes.append(
             f"note: that graph was learned on {learned_on.public_name}, and {called} is trained on {source.public_name}"
         )
-    choice = GraphChoice(run=str(found.path))
+    choice = GraphChoice(run=str(graph_run.path))
     if dropped is not None:
-        choice = GraphChoice(run=str(found.path), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
+        choice = GraphChoice(run=str(graph_run.path), clusters=dropped.clusters, dropped_clusters=dropped.dropped)
     return ChosenGraph(graph, choice, tuple(notes))
 
 

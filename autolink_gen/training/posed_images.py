@@ -7,17 +7,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class Drawn(NamedTuple):
+class PosedImages(NamedTuple):
     """Images in [0, 1], their keypoints (x, y) in [-1, 1], and the graph drawn on these, a channel a cluster."""
 
     images: Float[Tensor, "B 3 S S"]
     keypoints: Float[Tensor, "B K 2"]
     edge_map: Float[Tensor, "B C S S"]
 
-    def halves(self) -> tuple["Drawn", "Drawn"]:
+    def halves(self) -> tuple["PosedImages", "PosedImages"]:
         """The first half of the batch and the second."""
-        (first, second), (points, more), (drawn, others) = (values.chunk(2) for values in self)
-        return Drawn(first, points, drawn), Drawn(second, more, others)
+        (first, second), (points, more), (edge_maps, other_maps) = (values.chunk(2) for values in self)
+        return PosedImages(first, points, edge_maps), PosedImages(second, more, other_maps)
 
 
 class Purpose(IntEnum):
