@@ -1,4 +1,4 @@
-"""autolink-gen: keypoints and the graph that links them, learned from unlabelled pictures."""
+"""autolink-gen: keypoints and the graph that links them, learned from unlabelled images."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

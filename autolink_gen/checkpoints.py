@@ -27,7 +27,7 @@ _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
 class Header(NamedTuple):
-    """What a file of weights says of itself; ``step``: how long it was trained, None where that is not known."""
+    """The header of a file of weights; ``step``: how long it was trained, None where unknown."""
 
     format: str | None = None
     kind: str | None = None
@@ -74,7 +74,7 @@ def write_described(
 
 
 def read_header(path: Path) -> Header:
-    """What a safetensors file says of itself; raises ValueError for what is none or has a header that is damaged."""
+    """Read a safetensors file's header; ValueError for another file or a damaged header."""
     with _reading(path), safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
     return header_of(metadata, source=path)

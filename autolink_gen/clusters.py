@@ -11,7 +11,7 @@ DEFAULT_CLUSTERS = 2  # the object and the background
 
 
 class ClusterError(ValueError):
-    """Clusters that cannot be left out, or not those; the message says why."""
+    """Raised for clusters that cannot be left out; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class ClusterChoice:
 
     @property
     def label(self) -> str:
-        """It as a part of a folder's name."""
+        """The choice as a part of a folder's name."""
         return f"without-{'-'.join(map(str, self.dropped))}-of-{self.clusters}"
 
     @property
     def options(self) -> str:
-        """What to type for it."""
+        """The command-line options that make this choice."""
         return " ".join([f"--clusters {self.clusters}", *(f"{DROP} {number}" for number in self.dropped)])
 
 

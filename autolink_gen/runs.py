@@ -1,4 +1,4 @@
-"""Runs on disk: a run's name becomes a folder, its weights and their kind, once."""
+"""Runs on disk: resolves a run's name to its folder, its weights and their kind."""
 
 import json
 import os
@@ -132,7 +132,7 @@ class RunFolder:
 
 
 def _place(name: Path, kind: Kind | None, runs: Path) -> Path:
-    """Where a named run lies: as a path, or below the folder of its kind; ValueError if it is nowhere."""
+    """The place of a named run, a path or below the folder of its kind; ValueError if there is none."""
     places = [name, *(runs / each / name for each in ([kind] if kind else _KINDS))]
     existing = [place for place in places if place.exists()]
     if not existing:

@@ -26,7 +26,7 @@ def _is_folder_name(value: Any) -> bool:
 @readable_errors
 @dataclass(frozen=True, config=STRICT)
 class DataConfig:
-    """Which images a run learns from."""
+    """The images that a run learns from."""
 
     name: Annotated[str, Field(description="Named data set, folder or shards; several are joined as A+B.")] = "puppets"
     root: Annotated[
@@ -51,7 +51,7 @@ class DataConfig:
 @readable_errors
 @dataclass(frozen=True, config=STRICT)
 class PairDataConfig(DataConfig):
-    """Which clips a run takes pairs of frames from."""
+    """The clips that a run takes pairs of frames from."""
 
     hold_out: Annotated[
         int,

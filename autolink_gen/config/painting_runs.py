@@ -131,7 +131,7 @@ class GanRunConfig:
 @readable_errors
 @dataclass(frozen=True, config=STRICT)
 class LossWeightsConfig:
-    """How much each loss of pose transfer weighs (AutoLink, Appendix C.2)."""
+    """The weight of each loss of pose transfer (AutoLink, Appendix C.2)."""
 
     squared: Annotated[Weight, Field(description="Weight of the mean squared error.")] = 1.0
     perceptual: Annotated[Weight, Field(description="Weight of the perceptual loss (eq. 6).")] = 1.0

@@ -44,7 +44,7 @@ def settings_of(kind: RunKind) -> list[Setting]:
 
 
 def describe_fields(kind: type[Any]) -> dict[str, FieldInfo]:
-    """What is said of each field of a group of settings."""
+    """The description of each field of a group of settings."""
     fields: dict[str, FieldInfo] = kind.__pydantic_fields__
     return fields
 
@@ -78,7 +78,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def _bounds_within(annotation: Any) -> Iterator[str]:
-    """The bounds of what a type is made of: of the number in "number or null", say."""
+    """The bounds within a type, such as those of the number in "number or null"."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         yield f"{', '.join(parts[:-1])} or {parts[-1]}"

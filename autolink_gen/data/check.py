@@ -1,4 +1,4 @@
-"""What is in a folder of images and videos: sizes, modes, unreadable files, near-duplicates."""
+"""Checks a folder of images and videos: sizes, modes, unreadable files, near-duplicates."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class FolderReport:
 
     @property
     def ends_training(self) -> bool:
-        """Whether more cannot be read than training passes over."""
+        """Whether more files are unreadable than training tolerates."""
         num_images = self.num_readable + len(self.unreadable)
         return are_too_many(len(self.unreadable), num_images) or are_too_many(
             len(self.unreadable_videos), len(self.videos)
@@ -112,7 +112,7 @@ class FolderReport:
 
 
 def _damage_lines(videos: Sequence[VideoReport]) -> list[str]:
-    """What is damaged in videos that are used nevertheless."""
+    """The damage in videos that are used nevertheless."""
     damaged = [video for video in videos if video.bad_frames and not video.problem]
     if not damaged:
         return []

@@ -1,4 +1,4 @@
-"""What a run finds of its data: how many files, and a digest of their names and sizes, wherever they lie."""
+"""The contents of a run's data: the number of files, and a digest of names and sizes."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ NamedSize = tuple[str, int]  # a file's name below its folder, and its size in b
 
 @dataclass(frozen=True)
 class Contents:
-    """How many files of which kind were found, as 200 "pictures", and a digest of their names and sizes."""
+    """The number and kind of files, as 200 "pictures", and a digest of names and sizes."""
 
     count: int
     kind: str

@@ -1,4 +1,4 @@
-"""Which files below a folder are images."""
+"""Lists of the images below a folder."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def walk_files(folder: str | Path) -> Iterator[Path]:
 
 
 def natural_key(path: str | Path) -> NaturalKey:
-    """What sorts paths as a person counts, 2.png before 10.png: each folder and name by its text and its numbers.
+    """The key that sorts paths naturally, 2.png before 10.png, by the text and numbers in names.
 
     The order is total: names whose numbers are the same, as 1.png and 01.png, follow as plain text. Digits of every
     script count, and a number may be of any length.
@@ -119,7 +119,7 @@ def kinds_of(paths: Iterable[Path]) -> str:
 
 
 def beside_hidden(folder: Path) -> str:
-    """What to say of a folder in which no file is found: that it is empty, or that all files are hidden."""
+    """The reason why no file is found in a folder: it is empty, or all files are hidden."""
     hidden = sum(len(files) for _, _, files in os.walk(folder))
     if not hidden:
         return "it is empty"

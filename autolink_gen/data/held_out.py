@@ -1,4 +1,4 @@
-"""People held out of the training part of a source, so that settings are tuned without the people of the test part."""
+"""People held out of a source's training split, to tune settings without the test split."""
 
 import logging
 from contextlib import suppress
@@ -36,7 +36,7 @@ def people_table(source: Source) -> tuple[Path, Path]:
 
 
 def held_out_rows(table: LandmarkTable, every: int, *, table_path: Path) -> list[bool]:
-    """Which images of a table show people held out: of the people sorted by name the first, and every Nth from it.
+    """Whether each image of a table shows a held-out person: every Nth by name, from the first.
 
     Raises ValueError for `every` below 2, an image without a person, and a single person.
     """

@@ -1,4 +1,4 @@
-"""What data are known by: an address without what opens it, and what was found there, not where that lies."""
+"""Names of data that are safe to record: addresses without secrets."""
 
 import hashlib
 import re
@@ -56,7 +56,7 @@ def _public_options(braces: str) -> str:
 
 
 def _public_query(query: str) -> str:
-    """What stays of a query, with its mark; nothing where all of it signs."""
+    """The public rest of a query, with its mark; empty where all of it is a signature."""
     if _IS_PUBLIC.fullmatch(query):
         return f"?{query}"
     pairs = parse_qsl(query, keep_blank_values=True)

@@ -62,11 +62,11 @@ class CachedImages(Dataset[Tensor], ABC):
 
     @abstractmethod
     def name_of(self, index: int) -> str:
-        """What to call an image in messages."""
+        """An image's name in messages."""
 
     @abstractmethod
     def _where_and_remedy(self) -> tuple[str, str]:
-        """Where the images lie, and what to do where many are unreadable."""
+        """The place of the images, and the remedy where many are unreadable."""
 
     def __len__(self) -> int:
         return self.count
@@ -114,7 +114,7 @@ class CachedImages(Dataset[Tensor], ABC):
         logger.warning("%s; the next readable image takes its place", error)
 
     def _tolerance(self) -> Tolerance:
-        """What was found so far: it lies in memory that forked workers share."""
+        """The unreadable images so far, counted in memory that forked workers share."""
         bad, (where, remedy) = self.bad_indices, self._where_and_remedy()
         names = [self.name_of(index) for index in bad[:5]]
         return Tolerance(self.count, self.max_bad_share, f"images in {where}", remedy, len(bad), names)

@@ -60,7 +60,7 @@ def image_error(name: str | Path, reason: str, *, remedy: str) -> ImageError:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of its picture: size in pixels as stored, PIL's name of the mode ("RGB", "P")."""
+    """An image file's header: size in pixels as stored, PIL's name of the mode ("RGB", "P")."""
 
     width: int
     height: int

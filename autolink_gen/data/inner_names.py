@@ -1,4 +1,4 @@
-"""Names that strangers' lists give to files: paths that stay inside the folder that they are put below."""
+"""File names from untrusted lists, checked to stay inside their folder."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def inner_name(name: object, where: str) -> str:
 
 
 def _fault(name: str) -> str:
-    """What is wrong with a name, or nothing."""
+    """The fault of a name; empty where there is none."""
     parts = name.split("/")
     faults = {
         "names no file": not name.strip("./ ") or name.endswith("/"),

@@ -1,4 +1,4 @@
-"""What users hand over as images: files, PIL images, arrays or tensors, one or several, checked and made tensors."""
+"""Users' images (files, PIL images, arrays, tensors), checked and made tensors."""
 
 from collections.abc import Iterator, Sequence
 from os import PathLike

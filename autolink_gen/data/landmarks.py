@@ -41,7 +41,7 @@ class LandmarkTable:
 
 
 def read_landmarks_csv(path: str | Path) -> LandmarkTable:
-    """Read a table with a row for each picture: `file,person,x0,y0,x1,y1,...`, coordinates in [0, 1].
+    """Read a table with a row for each image: `file,person,x0,y0,x1,y1,...`, coordinates in [0, 1].
 
     `person` may be left out. Columns `v0,v1,...` (1 visible, 0 hidden) may follow. A coordinate that is
     empty, NaN or -1 means unlabelled. Landmarks with names have the columns `<name>_x,<name>_y` and perhaps
@@ -65,7 +65,7 @@ def read_landmarks_csv(path: str | Path) -> LandmarkTable:
 
 
 def landmark_places(images_folder: str | Path) -> tuple[Path, ...]:
-    """Where the table of a folder of images may lie, first choice first."""
+    """The possible places of a folder's landmark table, first choice first."""
     folder = check_folder(images_folder).absolute()
     return (
         folder / "landmarks.csv",

@@ -1,4 +1,4 @@
-"""What listing a folder found and what it left out, in one line, so that nobody trains on a tenth of his images."""
+"""One-line reports of a folder's images and of the files that are not read."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ _MANY = 2  # tables and texts may lie beside each image
 
 @dataclass(frozen=True)
 class Listing:
-    """How many `things` ("images") were found in `place`, and what lies beside them and is not read.
+    """The number of `things` ("images") in `place`, and the files beside them that are not read.
 
     `unread_files` are files that hold images or videos nevertheless: how many of which suffix, and why or what to do.
     `others` are the `num_others` further files, in words; empty where there are none.
@@ -63,12 +63,12 @@ class Listing:
 
 
 def image_listing(place: str | Path, count: int, others: Iterable[Path]) -> Listing:
-    """What was found where images were looked for: so many, and `others` beside them."""
+    """The listing of a folder of images: their number, and `others` beside them."""
     return _listing("images", place, count, others, lambda path: _VIDEOS_BESIDE if is_video(path) else "")
 
 
 def clip_listing(place: str | Path, count: int, others: Iterable[Path], *, things: str = "clips") -> Listing:
-    """What was found where clips or, as `things`, videos were looked for: so many, and `others` beside them."""
+    """The listing of clips or, as `things`, videos: their number, and `others` beside them."""
     single = _SINGLE if things == "clips" else ""
     return _listing(things, place, count, others, lambda path: single if is_image(path) else "")
 

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def spread_work(work: Callable[[Item], Result], items: Sequence[Item], *, processes: int) -> Iterator[Result]:
-    """What `work` makes of each item, in order, made by so many processes; with 1, by this one.
+    """The results of `work` on each item, in order, by `processes` processes; with 1, by this one.
 
     An error or a signal here ends them at once, in the middle of an item, and so does it when this process is killed.
     Raises OSError where one of them is killed.

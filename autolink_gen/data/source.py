@@ -1,4 +1,4 @@
-"""What `--data` names: opened once, and from there on an object that knows where its images are."""
+"""Opens what `--data` names, once, as a `Source`."""
 
 import os
 from collections.abc import Sequence

@@ -42,7 +42,7 @@ def structure_loss(painted: Float[Tensor, " K"], real: Float[Tensor, " K"]) -> F
 def gradient_penalty(logits: Float[Tensor, " B"], images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
     """The mean over images of the squared norm of the gradient of their logits (AutoLink eq. 9, times 2/gamma).
 
-    On real images it is R1, on painted ones R2 (Mescheder et al. 2018). ``pictures`` must require gradients,
+    On real images it is R1, on painted ones R2 (Mescheder et al. 2018). ``images`` must require gradients,
     and the result has a graph of its own, so that it can be trained on.
 
     Differs: the paper prints the gradient without its norm.

@@ -1,4 +1,4 @@
-"""What a graph costs beside what it draws."""
+"""The cost of a graph's edges."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -249,7 +249,7 @@ class PerceptualLoss(nn.Module):
         self.unit_length = unit_length
 
     def forward(self, images: Float[Tensor, "B 3 H W"], targets: Float[Tensor, "B 3 H W"]) -> Float[Tensor, ""]:
-        """Images and targets in [0, 1] -> scalar loss >= 0; only `pictures` receives gradients."""
+        """Images and targets in [0, 1] -> scalar loss >= 0; only `images` receives gradients."""
         return self.distance_to(images, self.target_features(targets))
 
     def target_features(self, targets: Float[Tensor, "B 3 H W"]) -> FeatureMaps:

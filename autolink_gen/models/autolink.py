@@ -36,7 +36,7 @@ _NO_EDGE = -1e4  # softplus of it is exactly 0 in every precision, and so is its
 @readable_errors
 @dataclass(frozen=True, config=STRICT)
 class AutoLinkConfig:
-    """What an AutoLink model is made of; the defaults are the paper's."""
+    """The architecture of an AutoLink model; the defaults are the paper's."""
 
     num_keypoints: Annotated[int, Field(ge=2, le=64, description="Number of keypoints; an edge needs two.")] = 8
     image_size: Annotated[ImageSize, Field(description="Width and height of the images in pixels.")] = 128
@@ -104,7 +104,7 @@ class AutoLinkConfig:
 
 
 class TrainingPass(NamedTuple):
-    """What one training pass yields; images about in [-1, 1], keypoints (x, y) in [-1, 1].
+    """The results of one training pass; images about in [-1, 1], keypoints (x, y) in [-1, 1].
 
     ``images`` are the whole batch under its first masks, then under its second, and so on.
     """
@@ -180,7 +180,7 @@ class AutoLink(WithQuickCopy):
     def _maps(
         self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "K K"], size: int
     ) -> Float[Tensor, "B M size size"]:
-        """What the decoder is shown of the graph."""
+        """The decoder's view of the graph."""
         config, sigma2 = self.config, self._thickness()
         if config.drawing == "points":
             return point_map(keypoints, sigma2=sigma2, size=size)
@@ -295,7 +295,7 @@ class AutoLink(WithQuickCopy):
     def detect_unchecked(
         self, images: Float[Tensor, "B 3 H W"] | Float[Tensor, "3 H W"]
     ) -> Float[Tensor, "B K 2"] | Float[Tensor, "K 2"]:
-        """The same of floats that are known to lie in [0, 1], as in a training loop: the device is not waited for."""
+        """Like `detect`, for floats known to lie in [0, 1]; does not wait for the device, as training loops need."""
         if images.ndim == 3:
             return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
         square, scale, shift = self._square(images)

@@ -10,7 +10,7 @@ from autolink_gen.ops.keypoints import soft_argmax
 
 
 class HeatmapDetector(nn.Module):
-    """What every detector does: heatmaps, one a keypoint, whose softmax has its mean at the keypoint."""
+    """The base of detectors: one heatmap a keypoint, whose softmax has its mean at the keypoint."""
 
     span = 1.0  # of the image: the share from the first to the last position of a heatmap
 

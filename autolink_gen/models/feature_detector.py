@@ -1,4 +1,4 @@
-"""A keypoint detector on the frozen features of a classifier: those of the perceptual loss, as a rule."""
+"""A keypoint detector on a classifier's frozen features, by default the perceptual loss's."""
 
 import itertools
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _FINEST = 4  # maps with more than a quarter of the resolution are left out
 
 
 def round_to_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights in their own type, but with the values that half precision has: those that a stored model gives."""
+    """The weights rounded to half precision, as stored models have them, in their own type."""
     return {name: value.half().to(value.dtype) for name, value in weights.items()}
 
 

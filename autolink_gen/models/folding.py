@@ -1,4 +1,4 @@
-"""Networks for inference alone: equal ones of fewer and larger operations."""
+"""Equivalent networks for inference, of fewer and larger operations."""
 
 import copy
 from collections.abc import Iterable
@@ -67,7 +67,7 @@ def fold_sequence(layers: Iterable[nn.Module]) -> nn.Sequential:
 
 
 class FoldedDetector(HeatmapDetector):
-    """What :func:`fold_detector` makes."""
+    """A detector folded for inference by :func:`fold_detector`."""
 
     def __init__(self, layers: nn.Sequential) -> None:
         super().__init__()

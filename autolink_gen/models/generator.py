@@ -25,7 +25,7 @@ _START_SPREAD = 0.3
 @readable_errors
 @dataclass(frozen=True, config=STRICT)
 class GanConfig:
-    """What generator and discriminator are made of; the defaults are the paper's."""
+    """The architecture of generator and discriminator; the defaults are the paper's."""
 
     image_size: Annotated[ImageSize, Field(description="Width and height of the images in pixels.")] = 128
     width: Annotated[Width, Field(description="Multiplier of all channels.")] = 1.0

@@ -1,4 +1,4 @@
-"""What a learned graph says: which keypoints belong together, and which are left without some of them."""
+"""Clusters of a learned graph's keypoints, and the keypoints left without some clusters."""
 
 from collections.abc import Sequence
 

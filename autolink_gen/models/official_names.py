@@ -1,4 +1,4 @@
-"""What the authors' checkpoint calls each of our tensors."""
+"""The names of our tensors in the authors' checkpoint."""
 
 
 def official_names() -> dict[str, str]:

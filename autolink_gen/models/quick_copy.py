@@ -1,4 +1,4 @@
-"""Networks that hold a quicker copy of a part of theirs for inference, and never a stale one."""
+"""Networks with a folded copy of a part for fast inference, dropped when it would be stale."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""The pose-transfer network: one frame's edge map painted with another frame's appearance (AutoLink, Appendix C.2)."""
+"""The pose-transfer network (AutoLink, Appendix C.2): paints one frame's pose with another's appearance."""
 
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
@@ -24,7 +24,7 @@ _MOVED_AT_FIRST = 1.5  # the logit of the moved source before training, beside 0
 @readable_errors
 @dataclass(frozen=True, config=STRICT)
 class TransferConfig:
-    """What the network is made of. Differs: the paper has none of the switches, and paints every pixel anew."""
+    """The architecture of the network. Differs: the paper has none of the switches, and paints every pixel anew."""
 
     image_size: Annotated[ImageSize, Field(description="Width and height of the images in pixels.")] = 128
     width: Annotated[Width, Field(description="Multiplier of the UNet's channels.")] = 1.0
@@ -50,7 +50,7 @@ class TransferConfig:
 
 
 class SourceMaps(NamedTuple):
-    """What is taken from source images: themselves, in any resolution; what the encoder sees; its feature maps."""
+    """The appearance of source images: the images, in any resolution, the encoder's input, its feature maps."""
 
     images: Float[Tensor, "B 3 _ _"]
     encoder_input: Float[Tensor, "B _ S S"]
@@ -120,7 +120,7 @@ class TransferNetwork(WithQuickCopy):
         return fold_blocks(nn.ModuleList([self.encoder, self.decoder]))
 
     def appearance(self, source: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B C S S"]) -> SourceMaps:
-        """What :meth:`paint` takes from images in [-1, 1]."""
+        """The appearance of images in [-1, 1], for :meth:`paint`."""
         encoder_input = torch.cat([source, edge_maps], dim=1) if self.config.source_edges else source
         encoder, _ = self._parts()
         return SourceMaps(source, encoder_input, encoder(encoder_input))
@@ -172,7 +172,7 @@ def _warp_maps(
     flow: Float[Tensor, "B 2 _ _"],
     correction: Float[Tensor, "B 2 H W"] | float = 0.0,
 ) -> Float[Tensor, "B C H W"]:
-    """Maps looked at where the flow, at any resolution, and its correction say."""
+    """Maps warped by the flow, at any resolution, and its correction."""
     fitting = F.interpolate(flow, maps.shape[-2:], mode="bilinear", align_corners=True) + correction
     carried = warp(maps, fitting.permute(0, 2, 3, 1))
     return carried.contiguous(memory_format=torch.channels_last)  # what convolutions on a CPU prefer

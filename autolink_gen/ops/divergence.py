@@ -1,4 +1,4 @@
-"""What a model finds in images once its training diverged: finite weights, and keypoints that are no numbers."""
+"""Errors of models whose training diverged: finite weights, and keypoints that are no numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

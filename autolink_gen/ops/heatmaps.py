@@ -1,4 +1,4 @@
-"""What heatmaps say besides where a keypoint is: how sure that is."""
+"""The spread of heatmaps: how sure a keypoint is."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def heatmap_widths(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K"]:
-    """How widely each heatmap spreads under its softmax: its standard deviation about its mean, in units of [-1, 1].
+    """The standard deviation of each heatmap's softmax about its mean, in units of [-1, 1].
 
     A map of one point has 0, one that says nothing 0.82: the root of the variances of x and y together.
     """

@@ -1,4 +1,4 @@
-"""What must not be computed in half precision."""
+"""Single precision, for what must not be computed in half."""
 
 import torch
 from torch import Tensor

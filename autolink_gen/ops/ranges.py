@@ -1,4 +1,4 @@
-"""What users hand over, checked: an image or a keypoint in another range would give a wrong answer without a word."""
+"""Range checks of users' images and keypoints, and conversions between ranges."""
 
 import numpy as np
 import torch

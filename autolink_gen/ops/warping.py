@@ -12,7 +12,7 @@ _LEAST = 1e-3  # of a keypoint's strength
 
 
 def keypoint_strengths(edge_weights: Float[Tensor, "K K"]) -> Float[Tensor, " K"]:
-    """How much of the object each keypoint is: its heaviest edge, as a share of the heaviest of all."""
+    """The weight of each keypoint: its heaviest edge over the heaviest of all."""
     return edge_weights.amax(0) / edge_weights.amax().clamp_min(1e-12)
 
 

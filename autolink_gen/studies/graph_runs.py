@@ -1,4 +1,4 @@
-"""Runs of the graph learner that make one table: each known by its settings, trained in its folder, scored."""
+"""Runs of the graph learner for one table, identified by their settings, trained and scored."""
 
 import hashlib
 import math
@@ -62,7 +62,7 @@ def digest_of(config: GraphRunConfig, *more: object) -> str:
 
 
 def common_settings(config: GraphRunConfig, recipe: str, max_minutes: float | None) -> str:
-    """What runs that differ in one thing have in common, to stand below their table."""
+    """The settings common to the runs of a table, as the text below it."""
     length = config.training
     limit = f", {max_minutes:g} minutes at most" if max_minutes else ""
     names = f"{to_markdown(public_data(config.data.name))}, recipe {to_markdown(recipe)}"

@@ -1,4 +1,4 @@
-"""Jobs that any number of processes share: each is done once, whoever is killed on the way."""
+"""Jobs shared by any number of processes; each is done once, whichever process is killed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ class WorkStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work: the key by which it is known again, and the parameters that Optuna shows.
+    """A piece of work, with its unique key and the parameters that Optuna shows.
 
     ``notes`` are shown beside the parameters and are no part of the space that is searched.
     """
@@ -25,7 +25,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job gave: a score, the lower the better, NaN where training diverged; its name; the steps trained.
+    """A job's result: a score, lower is better, NaN where training diverged; its metric; the steps trained.
 
     ``scores`` are those of each seed where the score is their mean; ``params`` those that the job was done with.
     """

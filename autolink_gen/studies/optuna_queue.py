@@ -1,4 +1,4 @@
-"""Jobs as trials of an Optuna study: a trial's value is the job's score, so that Optuna's tools show the study."""
+"""Jobs as trials of an Optuna study; a trial's value is the job's score."""
 
 import math
 import time
@@ -38,7 +38,7 @@ class Queue:
         self._met_foreign = False
 
     def work_through(self, on_done: Callable[[Job, Results], object]) -> Results:
-        """Do what nobody has done yet, wait for what others do, and return what all jobs gave."""
+        """Do the remaining jobs, wait for those of others, and return all outcomes."""
         self._take_over()
         while missing := [job for job in self.jobs.values() if job.key not in (results := self.results())]:
             self.enqueue(missing)
@@ -51,7 +51,7 @@ class Queue:
         return {key: results[key] for key in self.jobs}
 
     def results(self) -> Results:
-        """What the jobs that are done gave, each counted once: as it was done first."""
+        """The outcomes of finished jobs, each as it was first done."""
         trials = self.study.get_trials(deepcopy=False)
         outcomes = ((trial.user_attrs.get(_JOB), _outcome(trial)) for trial in reversed(trials))
         return {key: outcome for key, outcome in outcomes if key is not None and outcome is not None}
@@ -152,7 +152,7 @@ def _attributes(outcome: Outcome) -> dict[str, Any]:
 
 
 def _outcome(trial: FrozenTrial) -> Outcome | None:
-    """What a trial gave; None where it is not done."""
+    """A trial's outcome; None where it is not done."""
     noted = trial.user_attrs
     if trial.state == TrialState.COMPLETE and _OLD_VALUES in noted:
         (metric, score), *_ = noted[_OLD_VALUES].items()

@@ -1,4 +1,4 @@
-"""What a search draws from: ranges of numbers and lists of values."""
+"""Search spaces: ranges of numbers and lists of values."""
 
 import re
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, by the names of settings, and the seed of the search."""
+    """The searched settings by name, and the seed of the search."""
 
     axes: Mapping[str, Range | Choice]
     seed: int = 0

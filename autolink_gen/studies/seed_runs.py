@@ -1,4 +1,4 @@
-"""Several seeds of one plan: where their runs lie, and what becomes of them once they are trained."""
+"""Several seeds of one plan: their folders, and their comparison once trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

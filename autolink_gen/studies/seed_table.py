@@ -1,4 +1,4 @@
-"""The losses of several seeds in a file beside their runs: refreshed by the same seeds, never by others."""
+"""The file of losses beside the runs of several seeds; only the same seeds replace it."""
 
 import logging
 import os

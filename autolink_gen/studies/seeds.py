@@ -1,4 +1,4 @@
-"""Several seeds of one run: how far they are apart, and which repaints best."""
+"""Comparison of several seeds of one run by their reconstruction loss."""
 
 import json
 import math

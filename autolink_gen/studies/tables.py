@@ -50,7 +50,7 @@ def _written(score: Score | None, seeds: int) -> str:
 def benchmark_table(
     data: str, num_keypoints: int, results: Mapping[str, Outcome], published: PublishedScore | None
 ) -> str:
-    """What the seeds gave, by their names, their mean and deviation, and the published figure beside it."""
+    """The seeds' scores, their mean and deviation, beside the published score."""
     values = [outcome.score for outcome in results.values()]
     mean = _written((float(np.mean(values)), float(np.std(values))), len(values))
     theirs = [published.same_thickness, published.tuned] if published else [None, None]
@@ -64,5 +64,5 @@ def benchmark_table(
 
 
 def metric_of(outcomes: Iterable[Outcome]) -> str:
-    """What the scores are; empty where every run diverged."""
+    """The metric of the scores; empty where every run diverged."""
     return next((outcome.metric for outcome in outcomes if outcome.metric), "")

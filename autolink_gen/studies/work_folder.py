@@ -1,4 +1,4 @@
-"""The folder of several runs that make one table: taken up with the same settings, never mixed with others."""
+"""The folder of the runs for one table: resumed with the same settings, never mixed with others."""
 
 import json
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def open_work(
 def _differences(
     folder: Path, base: GraphRunConfig, runs: Runs, *, max_minutes: float | None, search: Search
 ) -> list[str]:
-    """What to say of the settings that the table in a folder has otherwise."""
+    """A line for each setting that differs from those of the table in a folder."""
     if not (folder / SETTINGS_NAME).is_file():
         return _differences_of_old(folder, runs)
     differences = changed_settings(folder, base, but=_MAY_CHANGE, name=SETTINGS_NAME)

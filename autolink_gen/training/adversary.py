@@ -1,4 +1,4 @@
-"""What a generator is trained against: the discriminator with its loss (AutoLink eq. 7-9)."""
+"""The discriminator with its loss, against which a generator is trained (AutoLink eq. 7-9)."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from autolink_gen.training.posed_images import PosedImages, Purpose
 
 
 class DiscriminatorLosses(NamedTuple):
-    """What the discriminator is trained on: its whole loss, and parts of it for the logs."""
+    """The discriminator's loss, and parts of it for the logs."""
 
     loss: Float[Tensor, ""]
     penalty: Float[Tensor, ""]
@@ -32,7 +32,7 @@ def make_adversary(networks: GanConfig, config: AdversarialConfig) -> "Adversary
 
 
 class Adversary(nn.Module):
-    """The discriminator with its loss: one forward pass and one backward pass hold eq. 8 and eq. 9 together.
+    """The discriminator with its loss; eq. 8 and eq. 9 share one forward and one backward pass.
 
     Spread over processes, gradients are averaged in that one backward; a penalty with a backward of its own would
     be left out.

@@ -1,4 +1,4 @@
-"""Augmentation: for GANs on few images and for the structure loss, with gradients; for pairs of frames."""
+"""Augmentation of images, with gradients, and of pairs of frames."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ _TURN_DEGREES, _MOST_SHIFT, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
 
 
 class Augment(nn.Module):
-    """Recolours images, then moves them and covers a part of each; edge maps are moved and covered alike.
+    """Recolours, moves and partly covers images; edge maps are moved and covered alike.
 
     For GANs on few images (DiffAugment: Zhao et al. 2020).
     """
@@ -44,7 +44,7 @@ class Augment(nn.Module):
 
 
 class MovedImages(NamedTuple):
-    """Images of any channels that were moved, and how: a matrix of pixels for each."""
+    """Transformed images, of any channels, and the pixel matrix of each."""
 
     images: Float[Tensor, "B C S S"]
     matrix: Float[Tensor, "B 3 3"]
@@ -99,7 +99,7 @@ class Recolour(nn.Module):
 
 
 class VaryPairs(nn.Module):
-    """Recolours some pairs of images, and turns, scales and shifts them a little, both images of a pair alike.
+    """Recolours and slightly moves a share of image pairs, both images of a pair alike.
 
     For clips of few people: a network that has seen a face in one colour at one place alone knows the face by heart.
     Differs: the paper has no such augmentation.

@@ -1,4 +1,4 @@
-"""Batches whose content is a function of (seed, step), so that a resumed run sees what it would have seen."""
+"""Batches that depend on (seed, step) alone, so that resuming is exact."""
 
 from collections.abc import Iterator
 from enum import IntEnum
@@ -15,7 +15,7 @@ from autolink_gen.training.workers import Failing, collate, ignore_interrupts, w
 
 
 class Stream(IntEnum):
-    """What is drawn from a seed besides what steps draw; each has random numbers of its own."""
+    """Independent streams of random numbers for one seed."""
 
     STEP = 0
     ORDER = 1  # of the images of an epoch
@@ -68,7 +68,7 @@ class StepSampler(Sampler[list[int]]):
 
 
 def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = Stream.STEP) -> torch.Generator:
-    """A generator of its own for each (seed, step, rank, stream): what a step draws depends on nothing before it."""
+    """A generator for each (seed, step, rank, stream), independent of earlier steps."""
     mixed = seed
     for value in (step, rank, stream):  # the constants of Knuth's multiplicative generator MMIX
         mixed = ((mixed ^ value) * 6364136223846793005 + 1442695040888963407) % 2**63
@@ -78,7 +78,7 @@ def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = Stream.
 def endless_batches(
     dataset: Dataset[Tensor], sampler: StepSampler, *, workers: int = 0
 ) -> Iterator[UInt8[Tensor, "B 3 S S"]]:
-    """Batches of images in the sampler's order, without end, read by so many processes or, with 0, by this one.
+    """Endless batches of images in the sampler's order, read by `workers` processes; with 0, by this one.
 
     Raises LostWorkerError where such a process was killed, and what reading raised where images cannot be read.
     """
@@ -99,7 +99,7 @@ def endless_batches(
 
 
 def open_images(source: Source, *, hold_out: int, size: int, fit: FIT, seed: int) -> Dataset[Tensor]:
-    """The training images of a run, but for every `hold_out`-th person; ValueError where none of them can be read."""
+    """The training images of a run, without every `hold_out`-th person; ValueError where none can be read."""
     if hold_out:
         dataset = open_people(source, every=hold_out, held_out=False, size=size, fit=fit)
     else:

@@ -1,4 +1,4 @@
-"""``SHA256SUMS`` beside files, in the form that ``sha256sum -c`` takes: whether they are as they were written."""
+"""``SHA256SUMS`` files, in the form of ``sha256sum``, that reveal damaged files."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def write_sums(folder: Path, names: Sequence[str]) -> None:
 
 
 def check_sums(folder: Path, names: Sequence[str]) -> None:
-    """ValueError where a file of those names is not as it was written; a folder without digests, as of old, passes."""
+    """ValueError where a file has changed since it was written; an old folder without digests passes."""
     file = folder / SUMS_NAME
     if not file.is_file():
         return

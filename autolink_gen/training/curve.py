@@ -1,4 +1,4 @@
-"""A number measured at every save of a run, kept beside the marks to compare it with, and drawn."""
+"""Curves of a number measured at every save of a run, as JSON and as a chart."""
 
 import json
 import logging

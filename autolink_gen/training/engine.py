@@ -1,4 +1,4 @@
-"""What the training loops share: resume, saves, logs, guards and the progress bar."""
+"""The shared part of the training loops: resume, saves, logs, guards, progress bar."""
 
 import logging
 import math
@@ -84,12 +84,12 @@ class Run:
 
     @property
     def eval_network(self) -> nn.Module:
-        """The weights to use: the average where there is one, else the model as it is."""
+        """The network to evaluate: the moving average where there is one, else the network itself."""
         return self.average.module if self.average is not None else self.network
 
     @property
     def grid_is_due(self) -> bool:
-        """Whether images are drawn at this save: now and then, and at the end, but not where a run must stop soon."""
+        """Whether this save draws sample images: at intervals and at the end, but not in a hurried stop."""
         step, length = self.progress.step, self.length
         if self.stopped_by is not None:
             return self.stopped_by == _TIME_LIMIT
@@ -121,7 +121,7 @@ class Run:
             yield batch
 
     def steps(self) -> Iterator[int]:
-        """The steps that are left, until the end, a signal or the time limit; saves on the way and at the end."""
+        """The remaining steps, until the end, a signal or the time limit; saves at intervals and at the end."""
         self._going = self._steps()
         return self._going
 
@@ -165,7 +165,7 @@ class Run:
                 raise unsaved_error(self.progress.step, name, last_save=last)
 
     def _count(self) -> None:
-        """Count the step that was made; ValueError with advice where too many were skipped."""
+        """Count a step; ValueError with advice where too many were skipped."""
         step, skipped, most = self.progress.step, self._skipped, self.length.max_bad_steps
         reason = count_step(self.progress, skipped, penalised=self._penalised, most=most)
         if skipped:
@@ -175,7 +175,7 @@ class Run:
         self.progress.step += 1
 
     def _last_save(self) -> str:
-        """What to say of the last save; where no step after it was good, it may hold what went wrong already."""
+        """The last save in words, with a warning where no step after it was good."""
         if not self._saved_at:
             return "there is no save yet"
         words = f"the last save is of step {self._saved_at}"
@@ -186,7 +186,7 @@ class Run:
         return f"{words}, and no step after it was good: move {last} away to go on from the save before it"
 
     def _without_batch(self, error: ValueError | OSError, workers: int) -> ValueError | OSError:
-        """Save what is done where the next batch cannot be had; the error to raise."""
+        """Save the run where the next batch cannot be read; returns the error to raise."""
         step, signalled = self.progress.step, self.stopped_by or self._signals.stop
         if self._saved_at != step and self.fabric.world_size == 1:
             self.stopped_by = signalled or "images that cannot be read"
@@ -199,7 +199,7 @@ class Run:
         return lost_images(error, step, last_save=self._last_save())
 
     def _not_finite(self) -> str | None:
-        """The name of a tensor that holds a number that is not finite."""
+        """The name of a tensor with numbers that are not finite; None where there is none."""
         return first_not_finite_of(weights_of(self), state_of(self))
 
     def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
@@ -219,7 +219,7 @@ class Run:
     def update_critic(
         self, loss: Tensor, *, penalty: Tensor | None = None, clip_norm: float | None = None, **metrics: float | Tensor
     ) -> bool:
-        """The same for the critic; ``penalty`` is the gradient penalty in the loss, at steps that have one."""
+        """Like `update`, for the critic; ``penalty`` is the gradient penalty in the loss, at steps that have one."""
         assert self.critic is not None
         self._penalised = penalty is not None
         loss_name = "the critic's loss" + (" with its gradient penalty" if self._penalised else "")
@@ -231,7 +231,7 @@ class Run:
         return True
 
     def _move(self, loss: Tensor, clip_norm: float | None, *, loss_name: str, is_critic: bool = False) -> Tensor | None:
-        """The gradient's norm, or None where the part was skipped and all is as it was before the step."""
+        """The gradient's norm; None where the update was skipped, which leaves all as before the step."""
         model, optimiser = (self.critic, self.critic_optimiser) if is_critic else (self.model, self.optimiser)
         statistics = self._statistics[is_critic]
         optimiser.zero_grad(set_to_none=True)
@@ -272,7 +272,7 @@ class Run:
         return float(total)
 
     def save(self) -> None:
-        """Save the run at this step, then let ``on_save`` refresh what users look at; what is not finite is not saved.
+        """Save the run, unless its numbers are not finite, and call ``on_save``.
 
         Raises OSError where it cannot be written.
         """
@@ -297,7 +297,7 @@ class Run:
             self.progress.best_loss, self.progress.best_step = value, self.progress.step
 
     def _is_unfinished(self) -> bool:
-        """Whether a kill fell between the newest save and the end of ``on_save``, which writes the weights last.
+        """Whether the run was killed after the newest save, before ``on_save`` had written the weights.
 
         Weights that do not say their step, as those of old, are written once more.
         """
@@ -320,7 +320,7 @@ class Run:
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
 
     def _heed_signals(self) -> bool:
-        """Note whether a signal asks to stop; returns whether one asks for a save."""
+        """Note a signal to stop; returns whether a signal asks for a save."""
         self.stopped_by = self.stopped_by or self._signals.stop
         save_requested, self._signals.save = self._signals.save, False
         self._agree_to_stop()

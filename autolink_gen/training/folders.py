@@ -1,4 +1,4 @@
-"""The folder of a run: made, or taken up again where its settings are the same."""
+"""The folder of a run: new, or resumed with the same settings."""
 
 import logging
 import os
@@ -37,7 +37,7 @@ MAY_CHANGE |= {"graph.run", "graph.clusters", "graph.dropped_clusters"}
 
 
 def check_place(folder: Path) -> None:
-    """ValueError where a file is in the way of a run's folder, or something that is no file has a run's file's name."""
+    """ValueError where a file is in the way of a run's folder, or no file in the place of a run's file."""
     in_the_way = next((path for path in (folder, *folder.parents) if path.is_file()), None)
     if in_the_way:
         raise ValueError(f"{in_the_way} is a file: choose another --name or --out")
@@ -47,12 +47,12 @@ def check_place(folder: Path) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether something was trained in a folder, or begun, or put there to be used."""
+    """Whether a folder holds a run: trained, begun or imported."""
     return any(os.path.lexists(folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME, CHECKPOINTS_NAME, GRAPH_NAME))
 
 
 def is_only_begun(folder: Path) -> bool:
-    """Whether a folder's run came to no save, so that nothing is lost where it begins anew with other settings."""
+    """Whether a folder's run has no save yet, so that nothing is lost by starting anew."""
     if not (folder / CONFIG_NAME).is_file() or any(os.path.lexists(folder / name) for name in _MADE_BY_SAVES):
         return False
     try:
@@ -82,7 +82,7 @@ def check_run(folder: Path, config: Any, contents: Contents | None = None) -> No
 
 
 def goes_on_with(folder: Path, config: Any) -> bool:
-    """Whether these settings are those of the run in the folder, whatever its data; true where there is none.
+    """Whether the run in a folder, if any, can be resumed with these settings, whatever its data.
 
     A file of settings that cannot be read is left to :func:`check_run`, which says so.
     """
@@ -97,7 +97,7 @@ def goes_on_with(folder: Path, config: Any) -> bool:
 
 
 def check_nothing_lost(folder: Path) -> None:
-    """ValueError where a folder without saves holds files that a run from the first step would replace.
+    """ValueError where a folder without saves holds files that a new run would replace.
 
     They are trained weights, or whatever a run writes in a folder that is no run's.
     """
@@ -119,7 +119,7 @@ def check_nothing_lost(folder: Path) -> None:
 
 
 def check_importable(folder: Path, *, overwrite: bool) -> None:
-    """ValueError where weights that were imported into a folder would replace others, or stand in a trained run."""
+    """ValueError where imported weights would replace others, or lie in a trained run."""
     check_place(folder)
     trained = [name for name in (CONFIG_NAME, CHECKPOINTS_NAME, GRAPH_NAME) if os.path.lexists(folder / name)]
     if trained:
@@ -128,7 +128,7 @@ def check_importable(folder: Path, *, overwrite: bool) -> None:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove the temporary files that writes left in a run's folder when they were killed; hold its lock."""
+    """Remove temporary files that killed writes left in a run's folder; the caller holds its lock."""
     for place in (folder, folder / _SAMPLES):
         for file in place.iterdir() if place.is_dir() else ():
             if _LEFTOVER.fullmatch(file.name) and file.is_file():
@@ -143,7 +143,7 @@ def write_config(folder: Path, config: Any) -> None:
 def changed_settings(
     folder: Path, config: Any, *, but: Collection[str], contents: Contents | None = None, name: str = CONFIG_NAME
 ) -> list[str]:
-    """What to say of each setting of a configuration that the run in a folder has otherwise, ``but`` for some.
+    """A line for each setting that differs from the run in a folder, ``but`` for some.
 
     Data in another place that hold the same are no other setting; ``contents`` are theirs, where they are known.
     """
@@ -154,7 +154,7 @@ def changed_settings(
 
 
 def read_config(folder: Path, kind: type[Any], *, name: str = CONFIG_NAME) -> Any:
-    """The configuration of a kind that a folder's file of settings holds; BadFileError, which names it, if none."""
+    """The configuration in a folder's settings file; BadFileError, which names it, for another kind."""
     values = read_settings(folder / name)
     try:
         return build(kind, values)
@@ -165,7 +165,7 @@ def read_config(folder: Path, kind: type[Any], *, name: str = CONFIG_NAME) -> An
 
 
 def move_aside(folder: Path) -> None:
-    """Give a run's folder another name, which no folder has; ValueError where another process trains in it."""
+    """Rename a run's folder to a free name; ValueError where another process trains in it."""
     with locked_run(folder):
         aside = aside_of(folder)
         folder.rename(aside)
@@ -174,7 +174,7 @@ def move_aside(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a run's folder; OSError with a remedy where that cannot be."""
+    """Make a run's folder; OSError, with a remedy, where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -182,7 +182,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The settings that differ, as in data.flip, and what to say of each."""
+    """The dotted names of settings that differ, each with a message."""
     for name, value in new.items():
         if isinstance(value, dict):
             yield from _differences(old[name], value, f"{prefix}{name}.")

@@ -114,7 +114,7 @@ def move_some(
 def other_poses(
     keypoints: Float[Tensor, "B K 2"], config: PoseConfig, *, generator: torch.Generator
 ) -> Float[Tensor, "B K 2"]:
-    """For each image the pose of another of the batch; shares of them mixed with a third one's, or jittered."""
+    """For each image the pose of another in the batch; some are mixed with a third pose, some jittered."""
     batch = len(keypoints)
     shift = int(torch.randint(1, max(2, batch), (), generator=generator))
     poses, third = keypoints.roll(shift, 0), keypoints.roll(2 * shift + 1, 0)

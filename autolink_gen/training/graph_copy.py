@@ -19,7 +19,7 @@ PaintingConfig = TypeVar("PaintingConfig", bound=GanRunConfig | TransferRunConfi
 
 
 def check_size(size: int, graph: AutoLink) -> None:
-    """ValueError where images of ``size`` pixels are to be painted and the graph was learned at another size."""
+    """ValueError unless the graph was learned at the image size to paint, ``size`` pixels."""
     theirs = graph.config.image_size
     if size != theirs:
         raise ValueError(
@@ -29,14 +29,14 @@ def check_size(size: int, graph: AutoLink) -> None:
 
 
 def with_graph(config: PaintingConfig, graph: AutoLink, choice: GraphChoice) -> PaintingConfig:
-    """The configuration with the graph that is painted on written down: the choice of it, and what is left of it."""
+    """The configuration with the graph's choice, its number of keypoints and the dropped ones recorded."""
     count = graph.config.num_keypoints
     dropped = tuple(sorted(set(range(count)) - set(linked_keypoints(graph.edge_weights).tolist())))
     return replace(config, graph=replace(choice, num_keypoints=count, dropped=dropped))
 
 
 def check_graph(folder: Path, graph: AutoLink) -> None:
-    """ValueError where a run keeps a copy of another graph, but for a run that came to no save."""
+    """ValueError where a run keeps a copy of another graph, unless it has no save yet."""
     if not is_only_begun(folder) and not _matches_copy(folder, graph):
         raise ValueError(
             f"the run in {folder} stands on another graph than the one named: leave --graph out to go on with its "
@@ -45,7 +45,7 @@ def check_graph(folder: Path, graph: AutoLink) -> None:
 
 
 def save_graph_copy(folder: Path, graph: AutoLink) -> None:
-    """Write the copy, unless it is there; a copy of another graph gets another name: the only one, it may be."""
+    """Write the copy unless it exists; a copy of another graph is renamed, for it may be the only one."""
     file = folder / GRAPH_NAME
     if not _matches_copy(folder, graph):
         aside = aside_of(file, keep_ending=True)
@@ -56,7 +56,7 @@ def save_graph_copy(folder: Path, graph: AutoLink) -> None:
 
 
 def _matches_copy(folder: Path, graph: AutoLink) -> bool:
-    """Whether a run's copy, where there is one, is of this graph."""
+    """Whether a run's copy of a graph, if any, equals this graph."""
     copy = load_graph_copy(folder)
     return copy is None or (copy.config == graph.config and _equal(copy, graph))
 

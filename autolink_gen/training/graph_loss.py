@@ -19,9 +19,9 @@ from autolink_gen.training.augment import MovedImages, RandomMove, Recolour
 
 
 class Views(NamedTuple):
-    """What one step is shown: images in [0, 1] to repaint under masks, and other looks at them.
+    """The inputs of one step: images in [0, 1] to repaint under masks, and their other views.
 
-    ``recoloured``: what the detector is shown in their place; ``moved``: on which keypoints are to move likewise;
+    ``recoloured``: the detector's input in their place; ``moved``: on which keypoints are to move likewise;
     ``kept_edges``: 1 for edges to draw. Each is None where the settings ask for none.
     """
 
@@ -61,7 +61,7 @@ class GraphLoss:
             ours.fill(round_to_half(ours.state_dict()))
 
     def views(self, images: Float[Tensor, "B 3 I I"], *, generator: torch.Generator) -> Views:
-        """What a step with these images is shown; ``generator`` is on the CPU."""
+        """The views of a step with these images; ``generator`` is on the CPU."""
         views = self.config.views
 
         def next_seed() -> int:
@@ -119,7 +119,7 @@ def make_loss(config: PerceptualConfig) -> PerceptualLoss:
 
 
 def shares_features(config: GraphRunConfig) -> bool:
-    """Whether the maps of an image that the loss compares are those that the detector looks at."""
+    """Whether the loss and the detector use the same feature maps of an image."""
     model, loss = config.model, config.perceptual
     same = model.features == loss.features and (loss.resize or model.image_size) == model.features_size
     return model.detector == "features" and same and loss.unit_length

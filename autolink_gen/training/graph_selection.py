@@ -1,4 +1,4 @@
-"""Which graph a generator is trained on: the one named, the run's own copy, or the newest that fits the data."""
+"""The graph that a generator is trained on: as named, the run's copy, or the newest fitting one."""
 
 import os
 from contextlib import suppress
@@ -19,7 +19,7 @@ from autolink_gen.training.run_data import source_of
 
 @dataclass(frozen=True)
 class ChosenGraph:
-    """A graph to train on, how a run's settings record it, and what a user should be told about the choice."""
+    """A graph to train on, its record in a run's settings, and notes for the user."""
 
     graph: AutoLink
     choice: GraphChoice
@@ -35,7 +35,7 @@ def choose_graph(
     resume: bool,
     called: str,
 ) -> ChosenGraph:
-    """The graph for the run in ``folder``, trained on ``source``; ``called`` is what a note calls it, as "the GAN".
+    """The graph for the run in ``folder``, trained on ``source``; notes call the run ``called``, as "the GAN".
 
     That is the one of ``run``; else the copy that a run which goes on keeps; else the newest that was learned on these
     data; else the newest. ``dropped`` clusters are left out. Raises ValueError where there is none, and ClusterError
@@ -47,7 +47,7 @@ def choose_graph(
 
 
 def _clusters_to_drop(folder: Path, requested: ClusterChoice | None) -> ClusterChoice | None:
-    """The clusters to leave out: those named, else those that the run in the folder leaves out.
+    """The clusters to drop: those requested, else those recorded in the run being resumed.
 
     A run's copy of its graph has lost what was left out of it, so that choices are compared by the clusters' numbers.
     """
@@ -68,14 +68,14 @@ def _clusters_to_drop(folder: Path, requested: ClusterChoice | None) -> ClusterC
 
 
 def _recorded_choice(folder: Path) -> GraphChoice | None:
-    """The graph that the run in a folder stands on; None where there is no run."""
+    """The graph recorded in the settings of a folder's run; None where there is no run."""
     file = folder / CONFIG_NAME
     settings = read_settings(file).get("graph") if file.is_file() else None
     return build(GraphChoice, settings) if settings else None
 
 
 def _graph_of_same_run(folder: Path, dropped: ClusterChoice | None) -> ChosenGraph | None:
-    """The graph of the run that goes on; None where there is no such run."""
+    """The copy of the graph in the run being resumed; None where there is no such run."""
     graph, choice = load_graph_copy(folder), _recorded_choice(folder)
     if graph is None or choice is None:
         return None
@@ -113,7 +113,7 @@ def _has_seen(run: RunFolder, source: Source) -> bool:
 
 
 def _learned_on(run: RunFolder) -> Source | None:
-    """The data that a graph was learned on; None where that is not known."""
+    """The data that a graph was learned on; None where unknown."""
     with suppress(ValueError):  # settings of a later version, say
         if (config := run.config()) is not None and config.data.name:
             return source_of(config.data)

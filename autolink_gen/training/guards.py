@@ -1,4 +1,4 @@
-"""What keeps a run's numbers finite: a skipped step changes nothing, and too many of them end the run."""
+"""Guards against numbers that are not finite: bad steps are skipped, too many end the run."""
 
 import math
 
@@ -15,11 +15,11 @@ _ADVICE = (
 
 
 class DivergedTrainingError(ValueError):
-    """A run ends for its numbers are no longer finite."""
+    """Raised to end a run whose numbers are no longer finite."""
 
 
 class RunningStatistics:
-    """The buffers of a network, batch norms' running statistics, as they were before a step.
+    """A copy of a network's buffers (batch norms' running statistics) from before a step.
 
     A forward pass moves them, whatever becomes of its loss.
     """
@@ -30,7 +30,7 @@ class RunningStatistics:
 
     @torch.no_grad()
     def keep(self) -> None:
-        """Remember them as they are."""
+        """Copy the buffers."""
         live = list(self.network.buffers())
         if not self._kept:
             self._kept = [buffer.clone() for buffer in live]
@@ -39,19 +39,19 @@ class RunningStatistics:
 
     @torch.no_grad()
     def put_back(self) -> None:
-        """Make them what they were."""
+        """Restore the buffers from the copy."""
         if self._kept:
             torch._foreach_copy_(list(self.network.buffers()), self._kept)
 
     @torch.no_grad()
     def are_finite(self) -> bool:
-        """Whether all of them are; a variance may overflow where the loss, divided by it, does not."""
+        """Whether all buffers are finite; a variance may overflow where the loss, divided by it, does not."""
         floats = [buffer for buffer in self.network.buffers() if buffer.is_floating_point() and buffer.numel()]
         return not floats or bool(torch.isfinite(torch.stack(torch._foreach_norm(floats, ord=math.inf))).all())
 
 
 def count_step(progress: TrainingProgress, skipped: list[str], *, penalised: bool, most: int) -> str | None:
-    """Count a step of which these parts, none as a rule, were skipped; why the run has to end, None where it goes on.
+    """Count a step, whose losses in ``skipped`` were skipped; returns the reason to end the run, or None.
 
     ``most`` steps in a row end it, so many penalties in a row (``penalised``: the step had one), and more than one
     step in twenty of late: what fails at every eighth step fails in vain as well.

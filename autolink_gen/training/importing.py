@@ -1,4 +1,4 @@
-"""The authors' checkpoints made into runs."""
+"""Imports the authors' checkpoints as runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from autolink_gen.training.naming import run_name
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """The weights that `import_official` wrote, and what the model is."""
+    """The weights that `import_official` wrote, and facts about the model."""
 
     weights: Path
     num_keypoints: int

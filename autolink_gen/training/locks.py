@@ -1,4 +1,4 @@
-"""The lock on a run's folder: one process at a time trains in it, moves it or clears it up.
+"""The lock on a run's folder, so that one process at a time trains in it or moves it.
 
 The file names its holder, to other users too, and goes with the lock, even when the folder moves meanwhile; forked
 readers of data do not inherit it. filelock does none of that.
@@ -27,7 +27,7 @@ _held: set[int] = set()  # descriptors of locks that this process holds
 
 @contextlib.contextmanager
 def locked_run(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder, which is there; the system frees it when the process ends, however it ends.
+    """Hold the lock of an existing run folder; the system frees it however the process ends.
 
     Raises ValueError, which names the holder, where another process or another thread has it, and OSError where
     the folder cannot be written. On a file system without locks whoever makes the file holds the lock, until that
@@ -94,7 +94,7 @@ def _open(file: Path) -> tuple[int | None, bool]:
 
 
 def _in_use(folder: Path, lock: int, remedy: str = "") -> ValueError:
-    """What to say of a folder that another process holds; closes the lock."""
+    """The error for a folder that another process holds; closes the lock."""
     holder = _holder(lock)
     os.close(lock)
     return ValueError(
@@ -126,14 +126,14 @@ def _is_alive(process: int) -> bool:
 
 
 def _sign(lock: int) -> None:
-    """Say who holds the lock; where the disk is full it goes without saying."""
+    """Write the holder into the lock's file; a full disk is ignored."""
     with contextlib.suppress(OSError):
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
 
 def _holder(lock: int) -> str:
-    """What the lock's file says of who holds it."""
+    """The lock's holder, as its file says."""
     text = _read(lock)
     return shown(text) if text else "another process"
 
@@ -143,7 +143,7 @@ def _read(lock: int) -> str:
 
 
 def _is_at(file: Path, lock: int) -> bool:
-    """Whether the file of that name is still the one that was locked."""
+    """Whether the file is still the one that was locked."""
     try:
         return os.path.samestat(os.fstat(lock), file.lstat())
     except OSError:
@@ -168,5 +168,5 @@ def _close_held() -> None:
 
 @functools.cache  # once a process
 def _close_in_children() -> None:
-    """See that processes forked from this one, which read data, do not hold its locks when it is killed."""
+    """Close the locks in processes forked from this one, which must not hold them when it is killed."""
     os.register_at_fork(after_in_child=_close_held)

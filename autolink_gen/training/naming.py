@@ -6,7 +6,7 @@ from autolink_gen.common.text import MOST_NAME_BYTES
 
 
 def run_name(text: str, *, suffix: str = "") -> str:
-    """A text as the name of a run, `suffix` behind it: without what no folder should have, cut where it is long."""
+    """A run's name from a text and a `suffix`: without characters unfit for folders, shortened if long."""
     plain = "".join("-" if character == "/" or ord(character) < 32 else character for character in text).rstrip(" .")
     plain = plain if plain.strip("-") else "data"
     most = MOST_NAME_BYTES - len(suffix.encode(errors="surrogateescape"))

@@ -1,4 +1,4 @@
-"""Opening a run: its folder checked, locked, cleared up, and the save that it goes on from."""
+"""Opens a run: checks, locks and cleans its folder, and finds the save to resume from."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,7 +37,7 @@ from autolink_gen.training.saves import Save, find_newest, read_save, set_aside
 def open_run(
     fabric: Fabric, launch: Launch, *, config: Any, source: Source, graph: AutoLink | None = None
 ) -> Iterator[Save | None]:
-    """Hold the run's folder, made or taken up, while the run goes on; gives the save to go on from, None for a new run.
+    """Hold the folder of a new or resumed run; yields the save to resume from, None for a new run.
 
     ``source`` are the run's data. ``graph`` is what the run stands on, of which it keeps a copy. Raises ValueError, and
     changes nothing, where the folder holds a run with other settings or another graph, where its saves cannot be read,
@@ -59,7 +59,7 @@ def open_run(
 
 @dataclass
 class _FirstProcess:
-    """What the first process does for all: looks at the folder, then writes what the run begins with."""
+    """The work of the first process for all: checks the folder, then writes the run's first files."""
 
     launch: Launch
     config: Any
@@ -70,7 +70,7 @@ class _FirstProcess:
     contents: Contents | None = None
 
     def look(self) -> str:
-        """Check and lock the folder; the name of the save that is found, empty for a new run."""
+        """Check and lock the folder; returns the name of the newest save, empty for a new run."""
         folder = self.launch.folder
         self.contents = self.source.contents()
         check_place(folder)
@@ -88,7 +88,7 @@ class _FirstProcess:
         return self.saved.folder.name
 
     def settle(self) -> str:
-        """Write what a run begins with, now that nothing speaks against it."""
+        """Write the run's first files, once all checks have passed."""
         folder = self.launch.folder
         if self.saved is not None:
             set_aside(self.saved.damaged)
@@ -107,7 +107,7 @@ class _FirstProcess:
 
 
 def _read_same_save(fabric: Fabric, launch: Launch, name: str) -> Save:
-    """The save that the first process found, in another: all go on from the same."""
+    """Read, in another process, the save that the first one found, so that all resume from the same."""
     folder = launch.folder / CHECKPOINTS_NAME / name
     try:
         saved = Save(folder, *read_save(folder))
@@ -119,7 +119,7 @@ def _read_same_save(fabric: Fabric, launch: Launch, name: str) -> Save:
 
 
 def _on_first_process(fabric: Fabric, do: Callable[[], str]) -> str:
-    """What the first process does and gives; its ValueError or OSError is raised in all, so that none waits for it."""
+    """The first process's result of `do`, for all; its ValueError or OSError is raised in all, so that none waits."""
     result, problem = "", None
     if fabric.is_global_zero:
         try:
@@ -135,7 +135,7 @@ def _on_first_process(fabric: Fabric, do: Callable[[], str]) -> str:
 
 
 def _agree(fabric: Fabric, error: ValueError | OSError | None) -> None:
-    """ValueError in every process where one of them has an error."""
+    """Raise ValueError in every process where one of them has an error."""
     if fabric.world_size == 1:
         return
     total = fabric.all_reduce(torch.tensor(float(error is None)), reduce_op="sum")

@@ -1,4 +1,4 @@
-"""What moves the weights: optimisers, their learning rates, and the moving average of the weights."""
+"""Optimisers, learning rates, and the moving average of weights."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from autolink_gen.losses.perceptual import ConvFeatures
 def make_optimiser(
     model: nn.Module, config: OptimiserConfig, *, own_rates: Sequence[tuple[Sequence[nn.Parameter], float | None]]
 ) -> torch.optim.Optimizer:
-    """Adam or AdamW over a model's parameters; those of ``special`` learn at rates of their own."""
+    """Adam or AdamW over a model's parameters; those in ``own_rates`` have their own learning rates."""
     apart = {id(parameter) for parameters, _ in own_rates for parameter in parameters}
     frozen = (module for module in model.modules() if isinstance(module, ConvFeatures))
     apart |= {id(parameter) for module in frozen for parameter in module.parameters()}

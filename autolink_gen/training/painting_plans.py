@@ -1,4 +1,4 @@
-"""What is to be trained on a graph: the GAN and the transfer network, by a command or a call."""
+"""Plans of runs on a graph: the GAN and the transfer network."""
 
 import os
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ Config = TypeVar("Config", bound=GanRunConfig | TransferRunConfig)
 
 @dataclass(frozen=True)
 class PaintingPlan(ABC, Generic[Config]):
-    """A run on a graph that may be trained; ``notes`` say which graph it is, and what a user should know of it.
+    """A planned run on a graph; ``notes`` tell the user which graph it is.
 
     ``graph`` is None in a plan that was made without one, to look at.
     """
@@ -62,7 +62,7 @@ class PaintingPlan(ABC, Generic[Config]):
 
 
 class GanPlan(PaintingPlan[GanRunConfig]):
-    """A run of the GAN that may be trained."""
+    """A planned run of the GAN."""
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The generator and the discriminator."""
@@ -75,7 +75,7 @@ class GanPlan(PaintingPlan[GanRunConfig]):
 
 
 class TransferPlan(PaintingPlan[TransferRunConfig]):
-    """A run of the pose-transfer network that may be trained."""
+    """A planned run of the pose-transfer network."""
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The network."""
@@ -89,7 +89,7 @@ class TransferPlan(PaintingPlan[TransferRunConfig]):
 
 @dataclass(frozen=True)
 class GraphRequest:
-    """Which graph to train on: a run, None: the newest that fits; what to leave out of it; whether a run goes on.
+    """A request for a graph: its run (None: the newest that fits), dropped clusters, whether to resume.
 
     ``is_needed``: False plans without a graph where there is none yet.
     """
@@ -109,7 +109,7 @@ def plan_gan(
     gamma: float | None = None,
     augment: bool | None = None,
 ) -> GanPlan:
-    """What `train_gan` trains. Raises ValueError for settings that cannot be and where there is no graph."""
+    """Plan a run of the GAN. Raises ValueError for impossible settings and where there is no graph."""
     options = choices.config_values(
         model={"image_size": image_size}, data={"classes": classes}, adversarial={"gamma": gamma, "augment": augment}
     )
@@ -118,7 +118,7 @@ def plan_gan(
 
 
 def plan_transfer(choices: Choices, graph: GraphRequest, *, image_size: int | None = None) -> TransferPlan:
-    """What `train_transfer` trains. Raises ValueError for settings that cannot be and where there is no graph."""
+    """Plan a run of the transfer network. Raises ValueError for impossible settings and without a graph."""
     options = choices.config_values(model={"image_size": image_size})
     return TransferPlan(
         *_plan_fields(TransferRunConfig, "transfer", choices, graph, options=options, suffix="", called="the network")
@@ -159,7 +159,7 @@ def _plan_fields(
 
 
 def _without_graph(request: GraphRequest) -> tuple[str, ...]:
-    """What to know of a plan that is made before there is a graph."""
+    """The notes of a plan made before there is a graph."""
     notes = ("no graph yet: autolink-gen learn-graph makes one",)
     return notes if request.dropped is None else (*notes, f"{request.dropped} of its keypoints will be left out")
 

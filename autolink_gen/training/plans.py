@@ -1,4 +1,4 @@
-"""What is to be trained: recipes, the options of a command or a call over them, and the folder of the run."""
+"""Plans of runs: recipes with the user's choices over them, and the run's folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _FLIP = {True: 0.5, False: 0.0, None: None}  # data.flip of mirror
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user may choose of any training; None leaves it to the recipe.
+    """A user's choices for any training; None leaves a choice to the recipe.
 
     ``data``: a named set, a folder, shards, or several, A+B. ``recipe``: its name or a YAML file; None: the cheapest
     that suits the machine. ``name`` of the run; None: made from the data. ``out``: the folder of all runs. ``settings``
@@ -51,7 +51,7 @@ class Choices:
         return current_keys(kind, self.settings or {})
 
     def config_values(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """What was chosen, in the groups of a configuration, with more ``groups``; what was not chosen is left out.
+        """The choices by groups of a configuration, with further ``groups``; None is left out.
 
         Raises ValueError for data whose name is no UTF-8: the configuration could not be written down.
         """
@@ -72,7 +72,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """A run of the graph learner that may be trained: its recipe's name, its configuration, its folder.
+    """A planned run of the graph learner: its recipe's name, its configuration, its folder.
 
     ``earlier`` are the configurations that the same choices gave in earlier versions of the recipe.
     """
@@ -83,7 +83,7 @@ class GraphPlan:
     earlier: Sequence[GraphRunConfig] = ()
 
     def as_begun(self) -> "GraphPlan":
-        """The plan with the settings of an earlier version of the recipe, if the run in the folder was begun so."""
+        """The plan with an earlier version of the recipe, if the run in the folder was begun with that."""
         if goes_on_with(self.folder, self.config):
             return self
         for earlier in self.earlier:
@@ -115,7 +115,7 @@ def plan_graph(
     image_size: int | None = None,
     hold_out: int | None = None,
 ) -> GraphPlan:
-    """What `learn_graph` trains. Raises ValueError for settings that cannot be."""
+    """Plan a run of the graph learner. Raises ValueError for impossible settings."""
     recipe = choices.recipe or default_recipe("graph", choices.data)
     options = choices.config_values(
         model={"num_keypoints": num_keypoints, "image_size": image_size}, data={"hold_out": hold_out}
@@ -193,7 +193,7 @@ def choices_of(
     batch_size: int | None,
     settings: Mapping[str, Any] | None,
 ) -> Choices:
-    """The choices of a call, with paths as text or as paths, and settings by dotted names."""
+    """The choices of a Python call; paths may be text, settings have dotted names."""
     return Choices(
         data=None if data is None else str(data),
         data_root=None if data_root is None else Path(data_root),

@@ -1,4 +1,4 @@
-"""Images with the graph that belongs to them, and what a step's random numbers are for."""
+"""Images with their keypoints and edge maps, and the purposes of random seeds."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class PosedImages(NamedTuple):
 
 
 class Purpose(IntEnum):
-    """What a seed is drawn for: added to the seed of a step, so that no two purposes share random numbers."""
+    """The purpose of a seed, added to the seed of a step, so that no two share random numbers."""
 
     AUGMENT_REAL = 0
     AUGMENT_FAKE = 1

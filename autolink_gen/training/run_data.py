@@ -1,4 +1,4 @@
-"""What data a run is trained on, by what they hold: recorded in its folder, and compared when it goes on."""
+"""The record of a run's data, by content, compared when the run is resumed."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def source_of(data: DataConfig) -> Source:
 
 
 def read_record(folder: Path) -> Contents | None:
-    """What the run in a folder found of its data; None for an old run, which has no record of it."""
+    """The recorded contents of a run's data; None for an old run without a record."""
     file = folder / DATA_NAME
     if not file.exists():
         return None
@@ -35,7 +35,7 @@ def read_record(folder: Path) -> Contents | None:
 
 
 def keep_record(folder: Path, contents: Contents) -> None:
-    """Write down the contents of a run's data, unless just that is written there."""
+    """Record the contents of a run's data, unless they are recorded already."""
     if read_record(folder) != contents:
         write_text_atomically(folder / DATA_NAME, json.dumps(asdict(contents)) + "\n", follow_links=False)
 

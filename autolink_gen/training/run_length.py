@@ -1,4 +1,4 @@
-"""What is said of a run that goes on to another number of steps than it was begun for."""
+"""A warning for a run that is resumed with another number of steps."""
 
 import logging
 from typing import Any
@@ -29,7 +29,7 @@ def say_length(old: Any, new: Any, *, step: int) -> None:
 
 
 def _affected_schedules(config: Any, *, least: float) -> str:
-    """What depends on the number of steps where ``least`` is the smaller share that is done; nothing where nothing."""
+    """The schedules, in words, that change with the number of steps; ``least`` is the smaller share done."""
     thickness = getattr(config, "thickness", None)
     schedules = ["the learning rate"] if config.optimiser.schedule == "cosine" else []
     if thickness is not None and thickness.start is not None and least < thickness.until:

@@ -1,4 +1,4 @@
-"""What a run has done, as its saves hold it."""
+"""The progress of a run, as its saves hold it."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from autolink_gen.common.text import shown
 
 @dataclass
 class TrainingProgress:
-    """What a run has done; saved and restored with it."""
+    """The progress of a run: counts and losses, saved and restored with it."""
 
     step: int = 0
     best_loss: float = math.inf

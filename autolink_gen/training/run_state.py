@@ -1,4 +1,4 @@
-"""What a save holds of a run beside its folder: weights and training state, taken from the run and given back."""
+"""The weights and the training state of a run, collected for saves and restored from them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ _CRITIC = "critic."  # before the names of the critic's weights in a save
 
 
 def weights_of(run: "Run") -> dict[str, Tensor]:
-    """The weights that are trained, the critic's among them."""
+    """The trained weights, the critic's included."""
     weights = dict(run.network.state_dict())
     if run.critic_network is not None:
         weights |= {_CRITIC + name: value for name, value in run.critic_network.state_dict().items()}
@@ -23,7 +23,7 @@ def weights_of(run: "Run") -> dict[str, Tensor]:
 
 
 def state_of(run: "Run") -> dict[str, Any]:
-    """All else that a run carries from step to step."""
+    """All other state that a run carries from step to step."""
     state = {
         "progress": vars(run.progress).copy(),
         "optimiser": run.optimiser.state_dict(),
@@ -38,7 +38,7 @@ def state_of(run: "Run") -> dict[str, Any]:
 
 
 def restore(run: "Run", weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Give a run what :func:`weights_of` and :func:`state_of` took; raises anything where it does not fit."""
+    """Restore what :func:`weights_of` and :func:`state_of` collected; raises anything where it does not fit."""
     network_weights = {name: value for name, value in weights.items() if not name.startswith(_CRITIC)}
     run.network.load_state_dict(network_weights)
     load_moments(run.optimiser, state["optimiser"])

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class DivergedError(BadFileError):
-    """A save that is whole and whose numbers are not finite."""
+    """A complete save whose numbers are not finite."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def write_save(checkpoints: Path, step: int, weights: dict[str, Tensor], state: 
 
 
 def first_not_finite_of(weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> str | None:
-    """The name of the first tensor of a save that holds a number that is not finite, None where there is none."""
+    """The name of the first tensor in a save that is not finite; None where all are."""
     return first_not_finite({**weights, **dict(_tensors_in(state, ""))})
 
 
@@ -112,7 +112,7 @@ def _tensors_in(values: Any, name: str) -> Iterator[tuple[str, Tensor]]:
 
 
 class _Noting:
-    """A file that remembers its write error, which torch does not report."""
+    """A file wrapper that keeps its write error, which torch does not report."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.flush = file, file.flush
@@ -154,7 +154,7 @@ def read_save(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _plain(file: Path) -> Path:
-    """The file; BadFileError for what is there and is no file: a pipe, say, would be waited for without end."""
+    """The file; BadFileError where it is missing or no plain file: a pipe would be waited for without end."""
     if not file.is_file():
         raise BadFileError(f"{file} is {'no file' if file.exists() else 'missing'}; {_REMEDY}")
     return file

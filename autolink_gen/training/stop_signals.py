@@ -1,4 +1,4 @@
-"""Signals while a run trains: to stop in order, or to save and go on."""
+"""Signals during training: to stop in order, or to save and go on."""
 
 import signal
 import time
@@ -13,9 +13,9 @@ _ONE_CAUSE_S = 2.0  # a closing terminal, or a hand that cannot wait, sends seve
 
 
 class Signals:
-    """What signals have asked for: ``stop``, the name of the one that asks to end, and ``save``, to save and go on.
+    """The requests of signals: ``stop``, the name of the signal to end, and ``save``, to save and go on.
 
-    Asked once more, seconds later, it does not insist on a tidy end.
+    A second signal to stop, seconds later, stops immediately.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Signals:
 
     @contextmanager
     def listen(self) -> Iterator[None]:
-        """Hear signals meanwhile; in a thread, whoever runs the main one does."""
+        """Handle signals within the block; in another thread than the main one, nothing is changed."""
         previous = self._previous = {}
         try:
             for name in (*_STOP, _SAVE):

@@ -1,4 +1,4 @@
-"""The structure term of a generator's loss: what it paints must show the keypoints it was asked for."""
+"""The structure loss of a generator: painted images must show the given keypoints."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Training loop 3: a network that paints one frame's pose with another frame's appearance (AutoLink, Appendix C.2)."""
+"""Training loop 3: pose transfer, one frame's pose with another's appearance (AutoLink, Appendix C.2)."""
 
 import logging
 from contextlib import closing

@@ -29,7 +29,7 @@ _NUM_POSES = 32
 
 
 class Pairs(NamedTuple):
-    """True frames and the frames that lend the appearance, in [0, 1]."""
+    """True frames, and source frames that give the appearance, in [0, 1]."""
 
     target: Float[Tensor, "B 3 S S"]
     source: Float[Tensor, "B 3 S S"]
@@ -62,7 +62,7 @@ class TransferSamples:
         return Transfer(self.transfer.graph, network.eval(), self.transfer.labels, self.transfer.poses)
 
     def _grid(self, transfer: Transfer) -> UInt8[ndarray, "_ _ 3"]:
-        """Sources, true frames with their graph, painted frames; then others' motion, and that painted.
+        """Rows: sources, true frames with their graph, painted frames, other frames' motion, that painted.
 
         The left half is of clips trained on, the right half of held-out ones.
         """
@@ -87,7 +87,7 @@ class TransferSamples:
 
 
 class ReconstructionCurve:
-    """The mean absolute error of painted against true frames of held-out clips, through the run.
+    """The curve of the mean absolute error of painted frames on held-out clips.
 
     ``l1.json`` holds it at every save, in shares of the range from black to white, beside that of the source
     frame as it is: a network that does not beat that has learned nothing. ``l1.png`` draws it.

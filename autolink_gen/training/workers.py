@@ -1,4 +1,4 @@
-"""Processes that read images for training: what they fail over, and what is said when one of them is killed."""
+"""Processes that read images for training, and their failures."""
 
 import copy
 import errno
@@ -30,7 +30,7 @@ class LostWorkerError(OSError):
 
 
 class ShortageError(LostWorkerError):
-    """What such processes hand images over by is used up; the message says what, `remedy` what to do about it."""
+    """Shared memory or open files are exhausted; the message says which, `remedy` what to do."""
 
     def __init__(self, message: str, *, remedy: str) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class ShortageError(LostWorkerError):
 
 
 class Failure(NamedTuple):
-    """An error as it comes from another process: the words alone, or what the system says of a file."""
+    """An error passed from another process: its message alone, or the system's with a file."""
 
     message: str
     number: int | None = None
@@ -46,7 +46,7 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, error: ValueError | OSError) -> "Failure":
-        """What has to be known of an error in order to raise it elsewhere."""
+        """The parts of an error that are needed to raise it elsewhere."""
         if isinstance(error, OSError) and error.errno is not None and error.strerror:
             return cls(error.strerror, error.errno, None if error.filename is None else str(error.filename))
         return cls(str(error))
@@ -59,13 +59,13 @@ class Failure(NamedTuple):
 
 
 class Failing(Dataset[Any]):
-    """A data set whose items are failures where they cannot be read: an error would come with a traceback around it."""
+    """A data set that returns failures for unreadable items: an error would arrive wrapped in a traceback."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
 
     def __getitem__(self, index: int) -> Any:
-        """An item, or why there is none."""
+        """An item, or its failure."""
         try:
             return self.dataset[index]
         except (ValueError, OSError) as error:
@@ -81,7 +81,7 @@ def collate(items: list[Any]) -> Any:
 def lost_worker(
     error: LostWorkerError, step: int, *, last_save: str, signalled: str | None, workers: int
 ) -> LostWorkerError:
-    """What to say of a process that reads images and was killed; ``signalled``: by what all of them were."""
+    """The error for a killed reader of images; ``signalled``: the signal that reached all processes, if any."""
     if isinstance(error, ShortageError) and not signalled:
         return LostWorkerError(f"{error} at step {step}; {last_save}: repeat the command to go on, {error.remedy}")
     event = f"a process that reads images was killed at step {step}"
@@ -93,7 +93,7 @@ def lost_worker(
 
 
 def lost_images(error: ValueError | OSError, step: int, *, last_save: str) -> ValueError | OSError:
-    """What to say of images that cannot be read in the middle of a run."""
+    """The error for images that cannot be read in the middle of a run."""
     kind = OSError if isinstance(error, OSError) else ValueError
     why = str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -111,7 +111,7 @@ def ignore_interrupts(worker: int) -> None:
 
 
 class Flag:
-    """A mark that processes share, without a lock: a process killed while it looks leaves nobody waiting."""
+    """A flag shared by processes, without a lock that a killed process could leave held."""
 
     def __init__(self) -> None:
         self._raised = RawValue("b", 0)
@@ -126,7 +126,7 @@ class Flag:
 
 
 def worker_context() -> BaseContext:
-    """How a loader starts its processes and tells them to end.
+    """The multiprocessing context of a loader, whose end event has no lock.
 
     They ask an event before each batch whether to end. The event of the standard library has a lock; the system kills
     a process at any moment, and one killed with that lock would have the main process wait for ever.
@@ -162,7 +162,7 @@ def worker_batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
 
 
 def _shortage(error: BaseException) -> ShortageError | None:
-    """What a loader of several processes is short of; None where it is something else."""
+    """The exhausted resource behind a loader's error; None where it is another error."""
     message, number = str(error), getattr(error, "errno", None)
     fewer = "with fewer processes that read images, --set data.workers=0 for none"
     if number == errno.ENOSPC or _NO_SHARED_MEMORY.search(message):
@@ -176,7 +176,7 @@ def _shortage(error: BaseException) -> ShortageError | None:
 
 @contextmanager
 def _unheard_children() -> Iterator[None]:
-    """Keep torch from hearing at once of a killed worker: it would raise in the middle of whatever is being done.
+    """Keep torch's handler of killed workers out: it would raise in the middle of other work.
 
     Asked for the next batch, it sees by itself that a worker is missing.
     """

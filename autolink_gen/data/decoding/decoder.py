@@ -288,12 +288,12 @@ def _tile_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def over_white(layer: UInt8[ndarray, "H W 4"]) -> UInt8[ndarray, "H W 3"]:
-    """The RGB of a see-through RGBA layer that lies on white, as those of images and of videos do."""
+    """The RGB of a transparent RGBA layer over white."""
     return laid_over_white(layer[..., :3], layer[..., 3])
 
 
 def laid_over_white(colours: UInt8[ndarray, "H W 3"], alpha: UInt8[ndarray, "H W"]) -> UInt8[ndarray, "H W 3"]:
-    """What is seen where colours lie on white, given how opaque each is."""
+    """Colours blended over white by their opacity."""
     result = np.empty(colours.shape, np.uint8)
     rows = max(1, _STRIP_PX // max(1, colours.shape[1]))
     for top in range(0, colours.shape[0], rows):

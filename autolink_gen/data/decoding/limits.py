@@ -1,4 +1,4 @@
-"""What a stranger's image may ask of the machine: how many bytes of a file, how many reads, how many pixels."""
+"""Limits for untrusted images: bytes of a file, reads, pixels."""
 
 from io import BytesIO
 from typing import BinaryIO

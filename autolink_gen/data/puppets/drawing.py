@@ -1,4 +1,4 @@
-"""How a puppet is drawn: its look, proportions, pose and backdrop, each apart from the others."""
+"""Drawing of puppets: appearance, proportions, pose and backdrop, each by itself."""
 
 import math
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ class PuppetPose:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where body units land in the picture: [-1, 1] coordinates = `scale` * body units + (`x`, `y`)."""
+    """The placement of body units in the image: [-1, 1] coordinates = `scale` * body units + (`x`, `y`)."""
 
     scale: float
     x: float

@@ -1,4 +1,4 @@
-"""Whether a file of the cache is still what was fetched: its length and its sum, written beside it."""
+"""Checksums beside cached files, that show whether a file is still what was fetched."""
 
 import json
 import time
@@ -31,7 +31,7 @@ class _Record:
 
 
 def damage_of(path: Path) -> str:
-    """What is wrong with a file of the cache, in words; nothing where it is what was fetched.
+    """The damage of a cached file in words; empty where it is what was fetched.
 
     All of it is read only where the clock says that it may have changed since it last was. What an earlier version
     fetched has no record yet, and gets one.

@@ -20,7 +20,7 @@ _NAME_BYTES = 80  # a file's name may have 255 bytes, and a temporary one's is l
 
 
 def cached_path(url: str) -> Path:
-    """Where the cache keeps what lies at an address, whether it is there or not, and whatever signs the address."""
+    """The cache path for an address, whether the file exists or not; signatures do not count."""
     public = public_address(url)
     name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(public).path).rpartition("/")[2])
     short = name[-_NAME_BYTES:].encode()[-_NAME_BYTES:].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Which tar files a name such as pics-{000..009}.tar, pics-*.tar or an address stands for."""
+"""Shard names: patterns such as pics-{000..009}.tar, and addresses, expanded to tar files."""
 
 import re
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def list_shards(data: str | Path) -> list[str]:
 
 
 def is_there(data: str) -> bool:
-    """Whether a file or a folder is called just so, or shards on this machine that this name alone stands for."""
+    """Whether `data` is an existing path, or a pattern that matches local shards."""
     if is_address(data):  # whose parts may be longer than a system lets a file's name be
         return False
     path = expand_user(data)
@@ -135,7 +135,7 @@ def absolute_name(data: str) -> str:
 
 
 def shards_label(data: str) -> list[str]:
-    """What to call shards, and above it their folder's name where there is one: ["birds", "pics"]."""
+    """The label of shards, after their folder's name where there is one: ["birds", "pics"]."""
     path = Path(urlsplit(data).path if is_address(data) else absolute_name(data))
     stem = re.split(r"[{*?\[]", path.name)[0]
     for suffix in sorted(_SUFFIXES, key=len, reverse=True):

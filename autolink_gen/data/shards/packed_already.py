@@ -1,4 +1,4 @@
-"""Whether shards that are there hold the images that are to be packed, so that a repeated command changes nothing."""
+"""Comparison of existing shards with the images to pack, so that repeating changes nothing."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ def are_packed(
     per_shard: int | None,
     is_bad: Callable[[Path], bool],
 ) -> bool:
-    """Whether `shards` hold `pictures`, each the name in a shard and its file: so many in each, none changed since.
+    """Whether `shards` hold `images`, each the name in a shard and its file: so many in each, none changed since.
 
     `is_bad` says of an image that is in none of them whether it cannot be read, and is left out for that.
     """

@@ -110,7 +110,7 @@ class ShardImages(CachedImages):
     def _decode(self, index: int) -> Image.Image:
         number, offset, size = self._places[index].tolist()
         try:
-            # Opened for each picture: a handle that forked workers share would have one position for all of them.
+            # Opened for each image: a handle that forked workers share would have one position for all of them.
             with self.files[number].open("rb") as file:
                 file.seek(offset)
                 check_file_size(size, max_pixels=max_pixels())

@@ -107,7 +107,7 @@ def _report(packing: "_Packing", files: tuple[Path, ...], *, were_there: bool = 
 
 
 def _check_packed(packing: "_Packing", shards: list[Path], per_shard: int | None) -> PackedShards:
-    """What an earlier call packed of the same images; ValueError where it was something else."""
+    """The report of an earlier call with the same images; ValueError where the shards differ."""
     used: set[str] = set()
     names = [(_name(path.relative_to(packing.folder), used), path) for path in packing.paths]
     if not are_packed(names, shards, per_shard=per_shard, is_bad=lambda path: packing.content(path) is None):
@@ -141,7 +141,7 @@ def _check_number(num_images: int, per_shard: int | None) -> None:
 
 
 def _old_shards(target: Path, per_shard: int | None) -> list[Path]:
-    """What is there already under the names that are to be written, or that would count as more of the same."""
+    """Existing files under the names to be written, or under further names of the series."""
     if per_shard is None:
         return [target] if target.exists() else []
     numbered = re.compile(re.escape(target.stem) + r"-\d{6}\.tar")
@@ -159,7 +159,7 @@ class _Packing:
         self._tolerance = Tolerance(self.count, what=f"images in {folder}", remedy=remedy)
 
     def readable(self, paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
-        """The names in a shard and the bytes of what can be read."""
+        """The names and bytes of readable images."""
         used: set[str] = set()
         for path in paths:
             content = self.content(path)

@@ -1,4 +1,4 @@
-"""What `--data` names, as one object: where its images and clips are, and what a run knows it by."""
+"""The base of sources: images, clips and identity of what `--data` names."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def label(self) -> str:
-        """What runs on these data are called."""
+        """The name of runs on these data."""
 
     @property
     def full_name(self) -> str:
@@ -90,7 +90,7 @@ class Source(ABC):
         """The names and sizes of the training files, folder by folder, in the order in which they are read."""
 
     def contents(self) -> Contents:
-        """What training finds here, by names and sizes alone; equal contents are the same images in the same order."""
+        """The training files by names and sizes; equal contents are the same images in the same order."""
         return contents_of(self.files())
 
     def covers(self, other: "Source") -> bool:

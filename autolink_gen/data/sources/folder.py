@@ -1,4 +1,4 @@
-"""Sources of files: what folders of a user and of named sets have in common, and a user's folder."""
+"""Sources in folders: the base of users' folders and named sets, and a user's folder."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
