@@ -111,7 +111,7 @@ def _reading(source: str | Path) -> AbstractContextManager[None]:
 
 
 def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> AutoLink:
-    """The graph model of a run's folder or a ``model.safetensors``, in eval mode, ready to detect.
+    """The graph model of a run, by name, folder or ``model.safetensors``, in eval mode, ready to detect.
 
     Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
     """
@@ -126,7 +126,7 @@ def read_described(path: str | os.PathLike[str], *, kind: str) -> tuple[Path, di
 
     Raises ValueError where there is none, or where the file is of another kind.
     """
-    file = _weights_file(path)
+    file = _weights_file(path, kind)
     metadata, tensors = read_weights(file)
     header = header_of(metadata, source=file)
     return file, _described_config(header, file, kind), tensors
@@ -137,14 +137,18 @@ def read_described_header(path: str | os.PathLike[str], *, kind: str | None = No
 
     Raises ValueError as `read_described` does.
     """
-    file = _weights_file(path)
+    file = _weights_file(path, kind)
     header = read_header(file)
     _described_config(header, file, kind)
     return file, header
 
 
-def _weights_file(path: str | os.PathLike[str]) -> Path:
+def _weights_file(path: str | os.PathLike[str], kind: str | None) -> Path:
+    """The file of weights in a run's folder, or the file itself; a name alone is that of a run of its kind in runs/."""
     file = Path(path)
+    if kind is not None and not file.exists() and file.name == str(path):
+        run = Path("runs") / kind / file
+        file = run if run.is_dir() else file
     if file.is_dir():
         file = file / WEIGHTS_NAME
     if not file.is_file():

@@ -131,7 +131,12 @@ def cli(debug: bool) -> None:
       autolink-gen view-graph
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[_AboveBars()])
-    for module in ("data.listing", "data.held_out", "inference.detect_files"):  # what is used, and what is kept
+    for module in (
+        "data.listing",
+        "data.held_out",
+        "inference.detect_files",
+        "training.run_log",
+    ):  # what is used, and what is kept
         logging.getLogger(f"autolink_gen.{module}").setLevel(logging.INFO)
     logging.captureWarnings(True)
     if not debug:

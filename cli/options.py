@@ -83,11 +83,11 @@ _RUN = (
     click.option("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
     click.option("--out", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."),
     click.option("--mirror/--no-mirror", default=None,
-                 help="Mirror every second image; not where left and right differ. [default: the recipe's]"),
+                 help="Mirror every second image; leave it off where left and right differ. [default: the recipe's]"),
     click.option("--seed", type=Seed(), help="Seed of weights, masks and the order of images."),
     click.option("--steps", type=int, help="Training steps."),
     click.option("--batch-size", type=int, help="Images a step, or pairs of frames, over all devices."),
-    click.option("--max-minutes", type=float, help="Save and stop after so many minutes; repeat to go on."),
+    click.option("--max-minutes", type=float, help="Stop training after so many minutes, saved; repeat to go on."),
     click.option("--devices", default="auto", show_default=True,
                  help="Number of devices, cpu, cuda or mps, or auto: all CUDA devices, else the CPU."),
     click.option("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
@@ -195,7 +195,7 @@ def drop_options(command: Callable[..., None]) -> Callable[..., None]:
 def study_options(command: Command) -> Command:
     """Add ``--seeds`` and ``--storage`` to a command."""
     seeds = click.option("--seeds", "num_seeds", type=click.IntRange(1, 100), default=1, show_default=True,
-                         help="Runs of each kind, each with its seed.")  # fmt: skip
+                         help="Train each so many times, with a seed each.")  # fmt: skip
     storage = click.option("--storage", metavar="URL", help="Database by which processes share the work, as Optuna "
                            "takes it. [default: a file of SQLite in the folder]")  # fmt: skip
     return seeds(storage(command))

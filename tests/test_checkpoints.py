@@ -47,6 +47,14 @@ def test_a_saved_model_is_read_back_from_file_or_folder(model, tmp_path, name):
     torch.testing.assert_close(loaded.detect(images), model.eval().detect(images), rtol=0, atol=1e-5)
 
 
+def test_a_name_is_that_of_a_run(model, tmp_path, monkeypatch):
+    save_model(tmp_path / "runs" / "graph" / "birds-k5" / "model.safetensors", model)
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(load_graph_model("birds-k5").edge_weights, model.edge_weights)
+    with raises_mentioning(ValueError, "birds-k6"):
+        load_graph_model("birds-k6")
+
+
 def test_other_weights_can_be_saved_in_the_models_place(model, tmp_path):
     doubled = {name: 2 * value for name, value in model.state_dict().items()}
     save_model(tmp_path / "model.safetensors", model, weights=doubled)

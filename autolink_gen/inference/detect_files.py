@@ -55,7 +55,7 @@ def detect_files(
     paths: Sequence[str | Path] | str | Path,
     *,
     out: str | Path = "detections",
-    regressor: LandmarkRegressor | None = None,
+    regressor: LandmarkRegressor | str | os.PathLike[str] | None = None,
     overlays: bool = True,
     edges: bool = True,
     threshold: float = 0.1,
@@ -71,13 +71,15 @@ def detect_files(
     `keypoints.csv` and `keypoints.json` hold pixels of the original, (0, 0) being the centre of its first pixel. With
     `overlays`, each image becomes a PNG and each video an MP4 with its audio, with keypoints drawn on it, and with
     `edges` those edges whose weight is at least `threshold` of the largest. `fps` limits the frames a second of videos.
-    `regressor` also finds named landmarks. Keypoints without edges are left out, as `AutoLink.without_keypoints` makes
-    them.
+    `regressor`, or its file, also finds named landmarks. Keypoints without edges are left out, as
+    `AutoLink.without_keypoints` makes them.
 
     A file that cannot be read is skipped and reported. Raises ValueError if a file to be written is there and
     `overwrite` is off, if there is nothing to look at, and if no file can be read; OSError if the disk is full.
     Whatever ends it early, the tables keep the files that were finished.
     """
+    if not isinstance(regressor, LandmarkRegressor | None):
+        regressor = LandmarkRegressor.load(Path(regressor))
     sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
     name = "the model"
     if not isinstance(graph, AutoLink):

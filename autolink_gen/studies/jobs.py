@@ -63,7 +63,7 @@ def work_through(
     study of the storage has done, one of an earlier version too, are taken over. Raises ValueError where Optuna is not
     installed or the storage cannot be opened.
     """
-    with needs("ablate", "sharing runs"):
+    with needs("ablate", "training many runs"):
         from autolink_gen.studies.optuna_queue import Queue
     queue = Queue(jobs, do, search, storage=storage, title=title, heartbeat_s=heartbeat_s)
     return queue.work_through(on_done)

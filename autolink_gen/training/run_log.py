@@ -81,11 +81,11 @@ class RunLog:
 
 
 def _events(folder: Path, *, first: int) -> Any:
-    """TensorBoard's writer, or None, with a warning, where it is not installed."""
+    """TensorBoard's writer, or None, which is logged, where it is not installed."""
     try:
         with needs("tensorboard", "writing TensorBoard's events"):
             from torch.utils.tensorboard import SummaryWriter
     except MissingExtraError as error:
-        log.warning("%s; the same numbers are in %s", error, folder / METRICS_NAME)
+        log.info("%s; the same numbers are in %s", error, folder / METRICS_NAME)
         return None
     return SummaryWriter(str(folder), purge_step=first)

@@ -57,7 +57,7 @@ def test_training_goes_on_without_tensorboard_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hide(monkeypatch, "tensorboard", "torch.utils.tensorboard")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         run_log = RunLog(
             tmp_path, RunLengthConfig(steps=4, batch_size=2, log_every=2), first=0, launch=Launch(folder=tmp_path)
         )

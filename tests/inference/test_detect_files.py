@@ -1,5 +1,6 @@
 """`autolink_gen.detect`: files in, overlays and tables out, and a report of both."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import autolink_gen
 from autolink_gen.checkpoints import save_model
 from autolink_gen.common.progress import no_progress
 from autolink_gen.inference.detect_files import DetectionReport
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor, graph_fingerprint
 from autolink_gen.models.autolink import AutoLink
 
 
@@ -85,3 +87,16 @@ def test_the_package_lists_what_it_offers() -> None:
     assert all(callable(getattr(autolink_gen, name)) for name in autolink_gen.__all__)
     with pytest.raises(AttributeError, match="no_such_thing"):
         autolink_gen.no_such_thing  # noqa: B018
+
+
+def test_a_regressor_is_taken_by_its_file(graph: AutoLink, images: Path, tmp_path: Path) -> None:
+    coefficients = np.zeros((2 * 4 + 1, 1, 2))
+    coefficients[-1] = 0.25  # a landmark that stays where it is
+    fingerprint = graph_fingerprint(graph.edge_weights)
+    LandmarkRegressor(("nose",), coefficients, fingerprint, 5).save(tmp_path / "map.json")
+    out = tmp_path / "out"
+    autolink_gen.detect(
+        graph, images / "a.png", out=out, regressor=tmp_path / "map.json", overlays=False, progress=no_progress
+    )
+    (record,) = json.loads((out / "keypoints.json").read_text())["pictures"]
+    assert record["landmarks_px"]["nose"] == pytest.approx([0.25 * 80, 0.25 * 60], abs=1)
