@@ -20,7 +20,6 @@ from autolink_gen.data.images import fit_square
 from autolink_gen.inference.confidence import Certainty, Judge, PosesWithWidths, is_blank, usual_width
 from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
-from autolink_gen.models.graph_analysis import cluster_keypoints
 from autolink_gen.models.transfer import SourceMaps, TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, from_signed, to_signed, unit_images
@@ -57,17 +56,6 @@ def save_transfer(path: Path, transfer: "Transfer", *, step: int | None = None) 
     """Write the network's and the graph's weights, both configurations and the step to one file."""
     config = {"transfer": to_dict(transfer.network.config), "graph": to_dict(transfer.graph.config)}
     write_described(path, transfer.state_dict(), kind="transfer", config=config, step=step)
-
-
-def cluster_labels(graph: AutoLink, num_clusters: int) -> Int[Tensor, "K"]:
-    """The cluster of each keypoint, 0 for one without edges.
-
-    Raises ValueError for more clusters than keypoints with edges.
-    """
-    weights = graph.edge_weights.detach().cpu()
-    labels, linked = torch.zeros(len(weights), dtype=torch.long), linked_keypoints(weights)
-    labels[linked] = torch.from_numpy(cluster_keypoints(weights[linked][:, linked], num_clusters).astype(np.int64))
-    return labels
 
 
 class SourceAppearance(NamedTuple):

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.common.extras import needs
+from autolink_gen.ops.keypoints import linked_keypoints
 
 # A share of the largest weight: links every pair, so that a graph in pieces is one, and decides nothing else.
 _FAINT = 1e-6
@@ -70,3 +72,14 @@ def _spectral_labels(weights: ndarray, num_clusters: int, seed: int) -> ndarray:
 def _numbered_by_first(labels: ndarray) -> ndarray:
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+
+
+def cluster_labels(edge_weights: Float[Tensor, "K K"], num_clusters: int) -> Int[Tensor, "K"]:
+    """The cluster of each keypoint, 0 for one without edges.
+
+    Raises ValueError for more clusters than keypoints with edges.
+    """
+    weights = edge_weights.detach().cpu()
+    labels, linked = torch.zeros(len(weights), dtype=torch.long), linked_keypoints(weights)
+    labels[linked] = torch.from_numpy(cluster_keypoints(weights[linked][:, linked], num_clusters).astype(np.int64))
+    return labels

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from autolink_gen.config import TransferRunConfig
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.video.random_frames import RandomFrames
-from autolink_gen.inference.transfer import Transfer, cluster_labels
+from autolink_gen.inference.transfer import Transfer
 from autolink_gen.losses.perceptual import PerceptualLoss
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig
+from autolink_gen.models.graph_analysis import cluster_labels
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.ranges import from_signed, to_signed
@@ -50,7 +51,7 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
     with open_run(fabric, launch, config=config, source=source, graph=graph) as saved:
         graph = graph.to(fabric.device).requires_grad_(False).prepare_for_inference()
         network = TransferNetwork(config.model).to(memory_format=torch.channels_last)
-        labels = cluster_labels(graph, config.model.clusters).to(fabric.device)
+        labels = cluster_labels(graph.edge_weights, config.model.clusters).to(fabric.device)
         poses = poses_of(pairs, graph)
         check_found(poses, name=config.graph.run or "the graph")
         model = Transfer(graph, network, labels, poses)

@@ -3,9 +3,10 @@
 import torch
 
 from autolink_gen.inference.generate import Gan
-from autolink_gen.inference.transfer import Transfer, cluster_labels
+from autolink_gen.inference.transfer import Transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.generator import GanConfig, Generator
+from autolink_gen.models.graph_analysis import cluster_labels
 from autolink_gen.models.transfer import TransferConfig, TransferNetwork
 
 
@@ -30,4 +31,4 @@ def tiny_transfer(graph: AutoLink | None = None, *, poses: torch.Tensor | None =
     settings = {"image_size": 64, "width": 0.05, "appearance_width": 0.05, **changes}
     network = TransferNetwork(TransferConfig(**settings)).eval()  # type: ignore[arg-type]
     given = torch.zeros(2, graph.config.num_keypoints, 2) if poses is None else poses
-    return Transfer(graph, network, cluster_labels(graph, network.config.clusters), given)
+    return Transfer(graph, network, cluster_labels(graph.edge_weights, network.config.clusters), given)

@@ -10,8 +10,9 @@ from helpers.messages import raises_mentioning
 from helpers.tiny_models import tiny_graph, tiny_transfer
 
 from autolink_gen.data.puppets.dataset import puppet_clip
-from autolink_gen.inference.transfer import Animator, Motion, Transfer, cluster_labels, load_transfer, save_transfer
+from autolink_gen.inference.transfer import Animator, Motion, Transfer, load_transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.graph_analysis import cluster_labels
 
 POSE = np.array([[-0.5, -0.5], [0.5, -0.5], [0.0, 0.5]])
 
@@ -137,9 +138,9 @@ def test_a_keypoint_that_was_left_out_of_the_graph_changes_nothing(told, motion)
 
 def test_channels_are_of_clusters_of_what_is_left_of_the_graph():
     graph = make().graph.without_keypoints([0])
-    assert cluster_labels(graph, 2).tolist() == [0, 0, 1]
+    assert cluster_labels(graph.edge_weights, 2).tolist() == [0, 0, 1]
     with raises_mentioning(ValueError, "keypoints", 1, 2, 3):
-        cluster_labels(graph, 3)
+        cluster_labels(graph.edge_weights, 3)
 
 
 def test_smoothing_follows_the_times(told):
