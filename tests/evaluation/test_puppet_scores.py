@@ -165,7 +165,7 @@ def test_oracle_is_perfect_and_beats_the_mean_pose(joints: ndarray) -> None:
     assert (scores.bone_share, scores.bone_coverage, scores.num_strong_edges) == (1.0, 1.0, len(BONES))
     assert (scores.num_fit, scores.num_test) == (50, 10)
     np.testing.assert_allclose(results.predicted_joints, known[50:], atol=1e-6)
-    np.testing.assert_array_equal(results.samples[0].image, source.annotated(50).picture)
+    np.testing.assert_array_equal(results.samples[0].image, source.annotated(50).image)
 
 
 def test_untrained_network_is_far_from_perfect() -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.cli import run_cli
+from helpers.few_steps import few_steps
 from PIL import Image
-
-from tests.helpers.cli import run_cli
-from tests.helpers.few_steps import few_steps
 
 _NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "notebooks" / "puppets.ipynb"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.cli import run_cli
+from helpers.few_steps import few_steps
 from PIL import Image
 
 import autolink_gen as al
 from autolink_gen.data.puppets.dataset import Puppets
 from autolink_gen.data.video.writer import VideoWriter
-from tests.helpers.cli import run_cli
-from tests.helpers.few_steps import few_steps
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md"))]
