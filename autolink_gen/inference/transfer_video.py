@@ -141,14 +141,7 @@ def transfer_video(
     stay, and the report says why. Raises ValueError if no frame of the driver has a detectable pose.
     """
     scene = _prepare(
-        transfer,
-        source,
-        driver,
-        motion=motion,
-        look=look,
-        find_best_frame=find_best_frame,
-        source_frames=source_frames,
-        progress=progress,
+        transfer, source, driver, motion=motion, look=look, best=find_best_frame, count=source_frames, progress=progress
     )
     num_frames, num_held, stopped = 0, 0, ""
     with _writer(out, driver, audio, audio_start_s) as writer:
@@ -196,19 +189,19 @@ def _prepare(
     *,
     motion: Motion,
     look: Look,
-    find_best_frame: bool,
-    source_frames: int,
+    best: bool,
+    count: int,
     progress: Progress,
 ) -> _Scene:
-    """Read the source, find the crops and, where asked, the driver's frame most like the source."""
-    source_images, missing = _read_source(source, source_frames)
+    """Read `count` source frames, find the crops and, with `best`, the driver's frame most like the source."""
+    source_images, missing = _read_source(source, count)
     source_crop = crop_of(transfer, source_images) if look.crop else None
     driver_sample = _spread_frames(driver, _LOOKED_AT)
     driver_crop = crop_of(transfer, driver_sample) if look.crop else None
     images = [_crop(pixels, source_crop) for pixels in source_images]
     usual = usual_width_of(transfer, images, [_crop(pixels, driver_crop) for pixels in driver_sample])
     reference: tuple[int, float] | None = None
-    if find_best_frame:
+    if best:
         source_pose = transfer.detect(images[:1])[0]
         judge = Judge(transfer.poses.cpu().numpy(), transfer.linked_indices, usual=usual)
         pose, number = best_reference(transfer, driver, source_pose, judge=judge, crop=driver_crop, progress=progress)
