@@ -1,6 +1,7 @@
-"""The default device and precision."""
+"""The default device and precision, and the way of tensors to a device."""
 
 import torch
+from torch import Tensor
 
 
 def best_device() -> str:
@@ -33,3 +34,13 @@ def usable_device(name: str) -> str:
             reason = "PyTorch knows no such kind of device"
         raise ValueError(f"{name} cannot be used here ({reason}); try cpu") from None
     return name
+
+
+def to_device(values: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on a device, without waiting for what a CUDA device still has to do.
+
+    A plain copy from the CPU to a CUDA device waits until all work that was given to the device is done.
+    """
+    if values.device.type == "cpu" and torch.device(device).type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

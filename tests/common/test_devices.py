@@ -11,7 +11,7 @@ from helpers.messages import raises_mentioning
 from lightning_fabric.accelerators import MPSAccelerator
 
 from autolink_gen.cli.options import pick_device
-from autolink_gen.common.devices import best_device, best_precision
+from autolink_gen.common.devices import best_device, best_precision, to_device
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.evaluation.equivariance import equivariance
 from autolink_gen.evaluation.fid import features_of
@@ -127,3 +127,15 @@ def test_double_precision_is_the_cpu_s() -> None:
     assert mean_pose(Graph(), Greys())[0, 0] == pytest.approx(0.3)
     found = equivariance(Graph(), Greys())
     assert found.unrelated_percent == pytest.approx(100 * 0.3 * math.sqrt(2) / 2, rel=1e-4)
+
+
+def test_a_tensor_goes_to_a_device_as_it_is() -> None:
+    values = torch.arange(3)
+    assert torch.equal(to_device(values, "cpu"), values)
+    assert to_device(values, torch.device("meta")).is_meta
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_tensor_goes_to_a_cuda_device_through_pinned_memory() -> None:
+    values = torch.arange(3)
+    assert torch.equal(to_device(values, "cuda").cpu(), values)
