@@ -2,13 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two processes test side by side
 
 from pathlib import Path
 
 import pytest
+import torch
+from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton is imported: its kernels are tested on the CPU, too
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -34,6 +40,14 @@ def signals_are_heard() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def without_shape_checks() -> Iterator[None]:
+    """Shapes go unchecked meanwhile: `torch.compile` breaks at the checks, which users do not have."""
+    jaxtyping_config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping_config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from autolink_gen.ops.edges import pixel_grid
+from autolink_gen.ops.segments import pixel_grid
 
 _STILL = -4.0  # the logit of the background
 _LEAST = 1e-3  # of a keypoint's strength

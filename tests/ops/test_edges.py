@@ -68,7 +68,7 @@ def test_single_precision_equals_double():
 
 
 def test_many_edges_are_searched_in_several_pieces(monkeypatch):
-    monkeypatch.setattr("autolink_gen.ops.edges._MAX_BOUNDS", 1000)  # 2 x 66 edges: 7 tiles a piece
+    monkeypatch.setattr("autolink_gen.ops.edge_search._MAX_BOUNDS", 1000)  # 2 x 66 edges: 7 tiles a piece
     keypoints, weights = random_graph(2, 12)
     fast = edge_map(keypoints, weights, sigma2=1e-3, size=48)
     torch.testing.assert_close(fast, edge_map_dense(keypoints, weights, sigma2=1e-3, size=48), rtol=1e-9, atol=1e-300)
