@@ -253,7 +253,10 @@ class PerceptualLoss(nn.Module):
         return self.distance_to(images, self.target_features(targets))
 
     def target_features(self, targets: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
-        """Feature maps of targets in [0, 1], without a graph: compute once, compare often."""
+        """Feature maps of targets in [0, 1], without a graph: compute once, compare often.
+
+        Under autocast they are kept as the network gave them, in half precision, unless they have unit length.
+        """
         with torch.no_grad():
             return self._features_of(targets)
 
@@ -261,7 +264,9 @@ class PerceptualLoss(nn.Module):
         """Loss of images in [0, 1] against maps that `target_features` gave."""
         measure = F.l1_loss if self.distance == "l1" else F.mse_loss
         maps = self._features_of(images)
-        terms = [measure(ours, theirs) for ours, theirs in zip(maps, target_features, strict=True)]
+        # Of sums and small differences little would be left in half precision.
+        pairs = [(single(ours), single(theirs)) for ours, theirs in zip(maps, target_features, strict=True)]
+        terms = [measure(ours, theirs) for ours, theirs in pairs]
         return torch.stack(terms).sum()
 
     def _features_of(self, images: Tensor) -> FeatureMaps:
@@ -271,15 +276,14 @@ class PerceptualLoss(nn.Module):
 def feature_maps(
     network: nn.Module, images: Float[Tensor, "B 3 H W"], *, size: int | None, unit_length: bool
 ) -> FeatureMaps:
-    """A network's maps of images in [-1, 1], brought to ``size`` pixels a side first, in single precision at least.
+    """A network's maps of images in [-1, 1], brought to ``size`` pixels a side first, as the network gives them.
 
-    ``unit_length`` scales each position to length 1 over the channels.
+    ``unit_length`` scales each position to length 1 over the channels, in single precision at least.
     """
     if size is not None and images.shape[-2:] != (size, size):
         images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
-    # Under autocast the maps come in half precision, of whose sums and small differences little would be left.
-    maps = tuple(single(values) for values in network(images))
-    return tuple(F.normalize(values, dim=1, eps=1e-6) for values in maps) if unit_length else maps
+    maps: FeatureMaps = network(images)
+    return tuple(F.normalize(single(values), dim=1, eps=1e-6) for values in maps) if unit_length else maps
 
 
 def _steps_until_last(plan: _Plan, layers: Sequence[str], *, owner: str) -> _Plan:

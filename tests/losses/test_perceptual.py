@@ -207,6 +207,28 @@ def test_target_features_can_be_kept():
     torch.testing.assert_close(loss.distance_to(pictures, kept), loss(pictures, targets))
 
 
+@pytest.mark.parametrize("distance", ["l1", "mse"])
+def test_kept_maps_are_half_as_large_under_autocast_and_compared_in_single_precision(distance):
+    loss = PerceptualLoss(RandomFeatures(), distance=distance)
+    ours, theirs = (random_images(2, 16, 16, seed=seed).requires_grad_(seed == 0) for seed in (0, 1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        kept = loss.target_features(theirs)
+        found = loss.distance_to(ours, kept)
+        floats = [[values.float() for values in loss.features(2 * images - 1)] for images in (ours, theirs)]
+    measure = nn.functional.l1_loss if distance == "l1" else nn.functional.mse_loss
+    expected = torch.stack([measure(a, b.detach()) for a, b in zip(*floats, strict=True)]).sum()
+    assert {values.dtype for values in kept} == {torch.bfloat16}
+    assert found.dtype == torch.float32 and torch.equal(found, expected)
+    gradients = [torch.autograd.grad(value, ours)[0] for value in (found, expected)]
+    assert torch.equal(*gradients) and gradients[0].abs().max() > 0
+
+
+def test_kept_maps_of_unit_length_are_in_single_precision_under_autocast():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        kept = PerceptualLoss(RandomFeatures(), unit_length=True).target_features(random_images(2, 16, 16))
+    assert {values.dtype for values in kept} == {torch.float32}
+
+
 @pytest.mark.parametrize(("network", "side"), [(VGG16Features, 8), (AlexNetFeatures, 31), (RandomFeatures, 4)])
 def test_pictures_that_are_too_small_are_refused_with_the_least_size(network, side):
     features = network()
