@@ -18,13 +18,15 @@ from autolink_gen.common.files import reading, reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.folders import CHECKPOINTS_NAME
-from autolink_gen.training.guards import RunningStatistics, count_step, stopping_error, unsaved_error
+from autolink_gen.training.guarded_updates import GuardedUpdates
+from autolink_gen.training.guards import count_step, stopping_error, unsaved_error
 from autolink_gen.training.launch import Launch, share_batch
-from autolink_gen.training.optimisers import make_average
+from autolink_gen.training.optimisers import MovingAverage
 from autolink_gen.training.run_log import RunLog
 from autolink_gen.training.run_progress import TrainingProgress
 from autolink_gen.training.run_state import restore, state_of, weights_of
 from autolink_gen.training.saves import Save, first_not_finite_of, rotate, save_name, step_folders, write_save
+from autolink_gen.training.step_notes import StepNotes
 from autolink_gen.training.stop_signals import Signals
 from autolink_gen.training.workers import LostWorkerError, lost_images, lost_worker
 
@@ -56,14 +58,16 @@ class Run:
         measure: Callable[["Run"], float] | None = None,
     ) -> None:
         self.fabric, self.launch, self.length = fabric, launch, length
-        self.average = make_average(model, length.ema).to(fabric.device) if length.ema else None
+        self.average = MovingAverage(model, length.ema).to(fabric.device) if length.ema else None
         self.network = model
         self.model, self.optimiser = fabric.setup(model, optimiser)
+        self._updates = [GuardedUpdates(fabric, model, self.model, self.optimiser, average=self.average)]
         self.critic_network = critic[0] if critic else None
         self.critic: Any = None
         self.critic_optimiser: Any = None
         if critic:
             self.critic, self.critic_optimiser = fabric.setup(*critic)
+            self._updates.append(GuardedUpdates(fabric, critic[0], self.critic, self.critic_optimiser))
         self.on_save, self.measure = on_save, measure
         self.folder = launch.folder
         self.progress = TrainingProgress()
@@ -72,7 +76,7 @@ class Run:
         self._log: RunLog | None = None
         self._going: Generator[int, None, None] | None = None
         self._signals = Signals()
-        self._statistics = [RunningStatistics(network) for network in (model, *(critic or ())[:1])]
+        self._notes = StepNotes()
         self._skipped: list[str] = []
         self._penalised = False
         self._saved_at = 0
@@ -141,18 +145,20 @@ class Run:
         is_due = save_requested = False
         with self._signals.listen(), self._logs(first):
             while self.progress.step < self.length.steps and not self.stopped_by:
-                self._skipped, self._penalised = [], False
-                for statistics in self._statistics:
-                    statistics.keep()
+                self._penalised = False
+                for updates in self._updates:
+                    updates.keep_statistics()
                 yield self.progress.step
-                self._count()
+                self._end_step(is_due=is_due)
                 if self._log is not None:
                     skipped = self.progress.skipped_steps
                     self._log.note(self.progress.step, self.metrics, waited_s=self._waited_s, skipped_steps=skipped)
                 save_requested = self._heed_signals() or save_requested
                 is_due = is_due or save_requested or self.progress.step % self.length.save_every == 0
-                if is_due and not self._skipped and not self.stopped_by:
-                    self.save()
+                if is_due and not self.stopped_by:
+                    self._read_notes()
+                    if not self._skipped:
+                        self.save()
                 if self._saved_at == self.progress.step:
                     if save_requested and self.fabric.is_global_zero:
                         log.warning("saved at step %d, as a signal asked; training goes on", self.progress.step)
@@ -164,15 +170,29 @@ class Run:
                 name, last = self._not_finite() or "another process", self._last_save()
                 raise unsaved_error(self.progress.step, name, last_save=last)
 
-    def _count(self) -> None:
-        """Count a step; ValueError with advice where too many were skipped."""
-        step, skipped, most = self.progress.step, self._skipped, self.length.max_bad_steps
-        reason = count_step(self.progress, skipped, penalised=self._penalised, most=most)
-        if skipped:
-            log.warning("step %d skipped: %s, or its gradient, is not finite", step + 1, " and ".join(skipped))
-        if reason is not None:
-            raise stopping_error(step + 1, reason, skipped=skipped, last_save=self._last_save())
+    def _end_step(self, *, is_due: bool) -> None:
+        """Count the step; ValueError with advice where it is known that too many were skipped."""
+        step, length = self.progress.step, self.length
+        self._notes.end_step(step, penalised=self._penalised)
+        waits = (step + 1) % length.log_every and (step + 1) % length.save_every and step + 1 < length.steps
+        if is_due or not waits or not self._updates[0].is_on_device:
+            self._read_notes()
         self.progress.step += 1
+
+    def _read_notes(self) -> None:
+        """Take up what the steps since the last call have noted; ValueError where too many were skipped."""
+        for note in self._notes.read():
+            self.metrics = {name: value for name, value in self.metrics.items() if name not in note.dropped}
+            self.metrics |= note.metrics
+            if "loss" in note.metrics:
+                self.progress.recent_losses.append(note.metrics["loss"])
+            self._skipped, most = note.skipped, self.length.max_bad_steps
+            reason = count_step(self.progress, note.step, skipped=note.skipped, penalised=note.penalised, most=most)
+            if note.skipped:
+                what = " and ".join(note.skipped)
+                log.warning("step %d skipped: %s, or its gradient, is not finite", note.step + 1, what)
+            if reason is not None:
+                raise stopping_error(note.step + 1, reason, skipped=note.skipped, last_save=self._last_save())
 
     def _last_save(self) -> str:
         """The last save in words, with a warning where no step after it was good."""
@@ -202,61 +222,28 @@ class Run:
         """The name of a tensor with numbers that are not finite; None where there is none."""
         return first_not_finite_of(weights_of(self), state_of(self))
 
-    def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> bool:
+    def update(self, loss: Tensor, *, clip_norm: float | None = None, **metrics: float | Tensor) -> Tensor:
         """Backward pass and optimiser step, or neither where the loss, its gradient or a statistic is not finite.
 
-        Returns whether the step was taken. Too many that were not, in a row or of late, end the run with advice.
+        Returns whether the step was taken, on the device. Too many that were not, in a row or of late, end the run with
+        advice.
         """
-        norm = self._move(loss, clip_norm, loss_name="the loss")
-        if norm is None:
-            return False
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-        self._note({"loss": loss, "gradient_norm": norm, **metrics})
-        self.progress.recent_losses.append(self.metrics["loss"])
-        return True
+        update = self._updates[0].update(loss, clip_norm=clip_norm)
+        own = {"loss": loss} if update.norm is None else {"loss": loss, "gradient_norm": update.norm}
+        self._notes.add(update, {**own, **metrics}, loss_name="the loss", own_names=("loss", "gradient_norm"))
+        return update.is_good
 
     def update_critic(
         self, loss: Tensor, *, penalty: Tensor | None = None, clip_norm: float | None = None, **metrics: float | Tensor
-    ) -> bool:
+    ) -> Tensor:
         """Like `update`, for the critic; ``penalty`` is the gradient penalty in the loss, at steps that have one."""
-        assert self.critic is not None
         self._penalised = penalty is not None
         loss_name = "the critic's loss" + (" with its gradient penalty" if self._penalised else "")
-        norm = self._move(loss, clip_norm, loss_name=loss_name, is_critic=True)
-        if norm is None:
-            return False
-        more = {} if penalty is None else {"gradient_penalty": penalty}
-        self._note({"critic_loss": loss, "critic_gradient_norm": norm, **more, **metrics})
-        return True
-
-    def _move(self, loss: Tensor, clip_norm: float | None, *, loss_name: str, is_critic: bool = False) -> Tensor | None:
-        """The gradient's norm; None where the update was skipped, which leaves all as before the step."""
-        model, optimiser = (self.critic, self.critic_optimiser) if is_critic else (self.model, self.optimiser)
-        statistics = self._statistics[is_critic]
-        optimiser.zero_grad(set_to_none=True)
-        norm = None
-        if self._everywhere(bool(torch.isfinite(loss.detach())) and statistics.are_finite()):
-            self.fabric.backward(loss)
-            max_norm = clip_norm or math.inf
-            norm = self.fabric.clip_gradients(model, optimiser, max_norm=max_norm, error_if_nonfinite=False)
-            assert norm is not None
-            # In half precision the loss scaler meets overflows itself, and lowers its scale when it steps.
-            scaler = getattr(self.fabric.strategy.precision, "scaler", None)
-            is_finite = bool(torch.isfinite(norm))
-            if is_finite or scaler is not None:
-                optimiser.step()
-            if is_finite or (scaler is not None and scaler.get_scale() >= 1):
-                return norm
-        optimiser.zero_grad(set_to_none=True)
-        statistics.put_back()
-        self._skipped.append(loss_name)
-        for name in ("loss", "gradient_norm"):  # those of an older step are none of this one's
-            self.metrics.pop(f"critic_{name}" if is_critic else name, None)
-        return None
-
-    def _note(self, values: dict[str, float | Tensor]) -> None:
-        self.metrics |= {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
+        update = self._updates[1].update(loss, clip_norm=clip_norm)
+        own = {"critic_loss": loss, "critic_gradient_norm": update.norm, "gradient_penalty": penalty}
+        known = {name: value for name, value in own.items() if value is not None}
+        self._notes.add(update, {**known, **metrics}, loss_name=loss_name, own_names=tuple(own)[:2])
+        return update.is_good
 
     def _everywhere(self, finite: bool) -> bool:
         if self.fabric.world_size == 1:
@@ -276,6 +263,7 @@ class Run:
 
         Raises OSError where it cannot be written.
         """
+        self._read_notes()
         name = self._not_finite()
         if not self._everywhere(name is None):
             log.warning("no save at step %d: %s holds numbers that are not finite", self.progress.step, name)

@@ -1,6 +1,7 @@
 """Guards against numbers that are not finite: bad steps are skipped, too many end the run."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,42 +22,57 @@ class DivergedTrainingError(ValueError):
 class RunningStatistics:
     """A copy of a network's buffers (batch norms' running statistics) from before a step.
 
-    A forward pass moves them, whatever becomes of its loss.
+    A forward pass moves them, whatever becomes of its loss. Nothing here waits for the device.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        self._kept: list[Tensor] = []
+        self._kept: dict[torch.dtype, Tensor] = {}
 
     @torch.no_grad()
     def keep(self) -> None:
         """Copy the buffers."""
-        live = list(self.network.buffers())
-        if not self._kept:
-            self._kept = [buffer.clone() for buffer in live]
-        elif live:
-            torch._foreach_copy_(self._kept, live)
+        self._kept = {dtype: _joined(live) for dtype, live in self._live().items()}
 
     @torch.no_grad()
-    def put_back(self) -> None:
-        """Restore the buffers from the copy."""
-        if self._kept:
-            torch._foreach_copy_(list(self.network.buffers()), self._kept)
+    def put_back_unless(self, is_good: Tensor | bool) -> None:
+        """Restore the buffers from the copy, unless a flag on their device says that the step was good."""
+        for dtype, live in self._live().items():
+            kept = self._kept[dtype]
+            if isinstance(is_good, Tensor):
+                kept = torch.where(is_good, _joined(live), kept)
+            elif is_good:
+                continue
+            parts = kept.split([buffer.numel() for buffer in live])
+            torch._foreach_copy_(live, [part.view_as(buffer) for part, buffer in zip(parts, live, strict=True)])
 
     @torch.no_grad()
-    def are_finite(self) -> bool:
+    def are_finite(self) -> Tensor | bool:
         """Whether all buffers are finite; a variance may overflow where the loss, divided by it, does not."""
-        floats = [buffer for buffer in self.network.buffers() if buffer.is_floating_point() and buffer.numel()]
-        return not floats or bool(torch.isfinite(torch.stack(torch._foreach_norm(floats, ord=math.inf))).all())
+        flags = [_joined(live).isfinite().all() for dtype, live in self._live().items() if dtype.is_floating_point]
+        return torch.stack(flags).all() if flags else True
+
+    def _live(self) -> dict[torch.dtype, list[Tensor]]:
+        by_type: dict[torch.dtype, list[Tensor]] = {}
+        for buffer in self.network.buffers():
+            if buffer.numel():
+                by_type.setdefault(buffer.dtype, []).append(buffer)
+        return by_type
 
 
-def count_step(progress: TrainingProgress, skipped: list[str], *, penalised: bool, most: int) -> str | None:
+def _joined(buffers: list[Tensor]) -> Tensor:
+    return torch.cat([buffer.flatten() for buffer in buffers])
+
+
+def count_step(
+    progress: TrainingProgress, step: int, *, skipped: Sequence[str], penalised: bool, most: int
+) -> str | None:
     """Count a step, whose losses in ``skipped`` were skipped; returns the reason to end the run, or None.
 
     ``most`` steps in a row end it, so many penalties in a row (``penalised``: the step had one), and more than one
     step in twenty of late: what fails at every eighth step fails in vain as well.
     """
-    step, late = progress.step, _steps_of_late(most)
+    late = _steps_of_late(most)
     progress.recent_skips = [other for other in progress.recent_skips if other > step - late]
     if penalised:
         of_penalty = any("penalty" in name for name in skipped)
@@ -76,7 +92,7 @@ def count_step(progress: TrainingProgress, skipped: list[str], *, penalised: boo
     return None
 
 
-def stopping_error(step: int, reason: str, *, skipped: list[str], last_save: str) -> DivergedTrainingError:
+def stopping_error(step: int, reason: str, *, skipped: Sequence[str], last_save: str) -> DivergedTrainingError:
     """The error of a run that is ended for its skipped steps."""
     return DivergedTrainingError(
         f"training stopped at step {step}: {reason}, for {' and '.join(skipped)}, or the gradient of it, was not "

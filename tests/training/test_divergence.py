@@ -135,7 +135,7 @@ def test_skipped_steps_are_counted_beyond_a_save(tmp_path, monkeypatch):
 
 def count(progress: TrainingProgress, *, bad: bool, penalised: bool, most: int = 5) -> str | None:
     parts = ["the critic's loss with its gradient penalty"] if bad else []
-    reason = count_step(progress, parts, penalised=penalised, most=most)
+    reason = count_step(progress, progress.step, skipped=parts, penalised=penalised, most=most)
     progress.step += 1
     return reason
 
