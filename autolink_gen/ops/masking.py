@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from autolink_gen.common.devices import to_device
+
 
 def random_block_mask(
     batch: int,
@@ -31,5 +33,5 @@ def random_block_mask(
         raise ValueError(f"ratio must lie in [0, 1], got {ratio}")
     draw_device = generator.device if generator is not None else torch.device("cpu")
     draws = torch.rand(batch, 1, grid, grid, generator=generator, device=draw_device)
-    is_kept = (draws >= ratio).to(torch.float32).to(device)
+    is_kept = to_device((draws >= ratio).to(torch.float32), device)
     return F.interpolate(is_kept, scale_factor=size // grid, mode="nearest")

@@ -8,6 +8,7 @@ from kornia.augmentation import ColorJiggle, RandomAffine, RandomErasing
 from kornia.geometry import transform_points
 from torch import Tensor, nn
 
+from autolink_gen.common.devices import to_device
 from autolink_gen.ops.pixels import from_pixels, to_pixels
 from autolink_gen.ops.ranges import from_signed, to_signed
 
@@ -94,8 +95,9 @@ class Recolour(nn.Module):
         contrast = 1 + strength * (0.6 * torch.rand(count, 1, 1, generator=generator) - 0.4)
         sign = 1 - 2 * (torch.rand(count, 1, 1, generator=generator) < strength / 2).float()
         brightness = strength * (0.5 * torch.rand(count, 1, 1, 1, generator=generator) - 0.25)
-        mixed = torch.einsum("nij,njhw->nihw", (sign * contrast * mix).to(images), to_signed(images))
-        return from_signed((mixed + brightness.to(images)).clamp(-1, 1))
+        colours = to_device(sign * contrast * mix, images.device).to(images.dtype)
+        mixed = torch.einsum("nij,njhw->nihw", colours, to_signed(images))
+        return from_signed((mixed + to_device(brightness, images.device).to(images.dtype)).clamp(-1, 1))
 
 
 class VaryPairs(nn.Module):
@@ -116,7 +118,7 @@ class VaryPairs(nn.Module):
             return pairs
         chance = torch.rand(len(pairs), generator=generator)
         seed = int(torch.randint(2**62, (), generator=generator))
-        selected = (chance < self.share).nonzero().flatten().to(pairs.device)
+        selected = to_device((chance < self.share).nonzero().flatten(), pairs.device)
         if not len(selected):
             return pairs
         moved = self.move(pairs[selected].flatten(1, 2), seed=seed).images  # six channels: both are moved alike

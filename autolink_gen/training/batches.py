@@ -8,6 +8,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from autolink_gen.common.devices import to_device
 from autolink_gen.data.held_out import open_people
 from autolink_gen.data.images import FIT
 from autolink_gen.data.sources.base import Source
@@ -120,4 +121,4 @@ def flip_some(
     if probability == 0:
         return images
     flipped = torch.rand(len(images), generator=generator) < probability
-    return torch.where(flipped.to(images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+    return torch.where(to_device(flipped, images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)

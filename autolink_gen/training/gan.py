@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.common.devices import to_device
 from autolink_gen.config import GanRunConfig, PoseConfig
 from autolink_gen.data.sources.base import Source
 from autolink_gen.models.autolink import AutoLink
@@ -82,7 +83,7 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         keypoints = graph.detect_unchecked(images)
         poses = other_poses(keypoints, config.pose, generator=draw)
         real, fake_map = PosedImages(images, keypoints, graph.edge_map(keypoints, size)), graph.edge_map(poses, size)
-        z = torch.randn(len(images), config.model.style_size, generator=draw).to(fabric.device)
+        z = to_device(torch.randn(len(images), config.model.style_size, generator=draw), fabric.device)
         seed = int(torch.randint(2**62, (), generator=draw))
         for optimiser in (run.optimiser, run.critic_optimiser):
             rate = set_learning_rate(optimiser, config.optimiser, step=step, steps=length.steps)
@@ -108,7 +109,7 @@ def move_some(
         return images
     is_moved = torch.rand(len(images), 1, 1, 1, generator=generator) < share
     seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.where(is_moved.to(images.device), move(images, seed=seed).images, images)
+    return torch.where(to_device(is_moved, images.device), move(images, seed=seed).images, images)
 
 
 def other_poses(
@@ -123,10 +124,12 @@ def other_poses(
         torch.rand(batch, 1, 1, generator=generator),
         torch.randn(keypoints.shape, generator=generator),
     )
-    mixed = torch.lerp(poses, third, way.to(poses))
-    poses = torch.where((chance[0] < config.mix_share).to(poses.device), mixed, poses)
-    jittered = poses + config.jitter * noise.to(poses)
-    return torch.where((chance[1] < config.jitter_share).to(poses.device), jittered, poses)
+    is_mixed = to_device(chance[0] < config.mix_share, poses.device)
+    is_jittered = to_device(chance[1] < config.jitter_share, poses.device)
+    mixed = torch.lerp(poses, third, to_device(way, poses.device).to(poses.dtype))
+    poses = torch.where(is_mixed, mixed, poses)
+    jittered = poses + config.jitter * to_device(noise, poses.device).to(poses.dtype)
+    return torch.where(is_jittered, jittered, poses)
 
 
 def _open(source: Source, config: GanRunConfig, graph: AutoLink) -> Dataset[Tensor]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from autolink_gen.common.devices import to_device
 from autolink_gen.config import GraphRunConfig, PerceptualConfig
 from autolink_gen.losses.edges import edge_cost
 from autolink_gen.losses.perceptual import ConvFeatures, FeatureMaps, PerceptualLoss
@@ -70,7 +71,7 @@ class GraphLoss:
         masks = self.model.random_mask(views.masks * len(images), generator=generator)
         moved = self.move(images, seed=next_seed()) if views.consistency else None
         recoloured = self.recolour(images, seed=next_seed()) if views.recolour else None
-        kept_edges = self._draw_kept_edges(generator).to(images.device) if self.config.edges.dropout else None
+        kept_edges = to_device(self._draw_kept_edges(generator), images.device) if self.config.edges.dropout else None
         return Views(images, masks, recoloured, moved, kept_edges)
 
     def _draw_kept_edges(self, generator: torch.Generator) -> Float[Tensor, "K K"]:
