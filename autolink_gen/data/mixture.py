@@ -23,5 +23,10 @@ class Mixture(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
+        number, within = self.place(index)
+        return self.datasets[number][within]
+
+    def place(self, index: int) -> tuple[int, int]:
+        """The number of the set that an item is of, and its index there."""
         within, number = divmod(index, len(self.datasets))
-        return self.datasets[number][within % self.lengths[number]]
+        return number, within % self.lengths[number]

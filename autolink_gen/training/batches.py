@@ -1,6 +1,6 @@
 """Batches that depend on (seed, step) alone, so that resuming is exact."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 import torch
@@ -77,16 +77,16 @@ def step_generator(seed: int, step: int, *, rank: int = 0, stream: int = Stream.
 
 
 def endless_batches(
-    dataset: Dataset[Tensor], sampler: StepSampler, *, workers: int = 0
+    dataset: Dataset[Tensor], sampler: Iterable[list[int]], *, workers: int = 0
 ) -> Iterator[UInt8[Tensor, "B 3 S S"]]:
-    """Endless batches of images in the sampler's order, read by `workers` processes; with 0, by this one.
+    """Batches of images in the sampler's endless order, read by `workers` processes; with 0, by this one.
 
     Raises LostWorkerError where such a process was killed, and what reading raised where images cannot be read.
     """
     # The loader draws a seed for its workers; from a generator of its own it does not touch the global one.
     generator = torch.Generator()
     if not workers:
-        return iter(DataLoader(dataset, batch_sampler=sampler, generator=generator))
+        return iter(DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, generator=generator))
     loader = DataLoader(
         Failing(dataset),
         batch_sampler=sampler,
@@ -111,7 +111,7 @@ def open_images(source: Source, *, hold_out: int, size: int, fit: FIT, seed: int
 
 def to_float(images: UInt8[Tensor, "B 3 S S"], *, device: torch.device | str = "cpu") -> Float[Tensor, "B 3 S S"]:
     """Images in [0, 1], channels last in memory, which convolutions on a CPU prefer."""
-    return images.to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
+    return to_device(images, device).float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 def flip_some(

@@ -16,11 +16,11 @@ from torch.utils.data import Dataset
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
 from autolink_gen.common.files import reading, reason_of
 from autolink_gen.config import RunLengthConfig
-from autolink_gen.training.batches import StepSampler, endless_batches
+from autolink_gen.training.batch_source import share_of_batches
 from autolink_gen.training.folders import CHECKPOINTS_NAME
 from autolink_gen.training.guarded_updates import GuardedUpdates
 from autolink_gen.training.guards import count_step, stopping_error, unsaved_error
-from autolink_gen.training.launch import Launch, share_batch
+from autolink_gen.training.launch import Launch
 from autolink_gen.training.optimisers import MovingAverage
 from autolink_gen.training.run_log import RunLog
 from autolink_gen.training.run_progress import TrainingProgress
@@ -104,23 +104,19 @@ class Run:
         """The folder of the saves."""
         return self.folder / CHECKPOINTS_NAME
 
-    def batches(self, dataset: Dataset[Tensor], *, workers: int) -> Iterator[Tensor]:
-        """This process's share of every batch from the next step on; ValueError where it does not divide."""
-        sampler = StepSampler(
-            len(dataset),  # type: ignore[arg-type]
-            share_batch(self.length.batch_size, self.fabric.world_size),
-            seed=self.length.seed,
-            start_step=self.progress.step,
-            rank=self.fabric.global_rank,
-            world_size=self.fabric.world_size,
-        )
-        batches = endless_batches(dataset, sampler, workers=workers)
+    def batches(self, dataset: Dataset[Tensor], *, workers: int | None) -> Iterator[Tensor]:
+        """This process's share of every batch from the next step on, on its device.
+
+        Raises ValueError where a batch does not divide.
+        """
+        at, nodes = self.progress.step, self.launch.nodes
+        source = share_of_batches(dataset, self.fabric, self.length, start_step=at, workers=workers, nodes=nodes)
         while True:
             started = time.monotonic()
             try:
-                batch = next(batches)
+                batch = next(source)
             except (ValueError, OSError) as error:
-                raise self._without_batch(error, workers) from error
+                raise self._without_batch(error, source.workers or 0) from error
             self._waited_s += time.monotonic() - started
             yield batch
 

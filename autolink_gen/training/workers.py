@@ -73,9 +73,11 @@ class Failing(Dataset[Any]):
 
 
 def collate(items: list[Any]) -> Any:
-    """A batch, or the first failure among its items."""
+    """A batch, the first failure among its items, or the empty list where there are none."""
     failure = next((item for item in items if isinstance(item, Failure)), None)
-    return default_collate(items) if failure is None else failure
+    if failure is not None:
+        return failure
+    return default_collate(items) if items else items
 
 
 def lost_worker(

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,17 @@ logger = logging.getLogger(__name__)
 
 MIN_ITEMS = 100_000
 _MIN_DRAWS = 10  # of each clip an epoch, however many clips there are
+
+
+class Draw(NamedTuple):
+    """The frames of one draw, the clip that they are of, and how many frames that clip has.
+
+    The latter is 0 where others stand in for frames that cannot be read.
+    """
+
+    frames: UInt8[Tensor, "F 3 S S"]
+    clip: int
+    clip_length: int
 
 
 class RandomFrames(Dataset[Tensor]):
@@ -66,23 +77,31 @@ class RandomFrames(Dataset[Tensor]):
         return len(self.clips) * self.draws
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "2 3 S S"] | UInt8[Tensor, "3 S S"]:
+        frames = self.draw(index).frames
+        return frames if self.frames == 2 else frames[0]
+
+    def draw(self, index: int) -> Draw:
+        """A draw with what tells which frames it has; raises as `[i]` does."""
         if not 0 <= index < len(self):
             raise IndexError(f"draw {index} of {len(self)}")
         number = len(self.clips)
         for offset in range(number):
-            frames = self._draw((index + offset) % number, index)
-            if frames is not None:
-                stacked = torch.from_numpy(np.stack(frames))
-                return stacked if self.frames == 2 else stacked[0]
+            draw = self._draw((index + offset) % number, index)
+            if draw is not None:
+                return draw
         raise ValueError(self._tolerance.message())
+
+    def numbers(self, index: int, *, count: int) -> list[int]:
+        """The numbers of a draw's frames in a clip of `count` frames."""
+        return [int(share * count) for share in _shares(self.seed, index, self.frames)]
 
     @property
     def bad_clips(self) -> list[str]:
         """The clips that could not be read so far in this process."""
         return [self.clips[index].name for index in sorted(self._bad)]
 
-    def _draw(self, clip: int, index: int) -> list[np.ndarray] | None:
-        """The frames of one draw, each (3, S, S), or None where the clip is bad."""
+    def _draw(self, clip: int, index: int) -> Draw | None:
+        """One draw, or None where the clip is bad."""
         if clip in self._bad:
             return None
         try:
@@ -91,13 +110,14 @@ class RandomFrames(Dataset[Tensor]):
             count = self._counts[clip]
             if count < self.frames:
                 raise ValueError(f"{self.clips[clip].name} has one frame, and a pair takes two; remove or replace it")
-            numbers = [int(share * count) for share in _shares(self.seed, index, self.frames)]
-            return self._frames(clip, numbers)
+            frames, are_exact = self._frames(clip, self.numbers(index, count=count))
+            return Draw(torch.from_numpy(np.stack(frames)), clip, count if are_exact else 0)
         except ValueError as error:
             self._count_bad(clip, error)
             return None
 
-    def _frames(self, clip: int, numbers: list[int]) -> list[np.ndarray]:
+    def _frames(self, clip: int, numbers: list[int]) -> tuple[list[np.ndarray], bool]:
+        """The frames of these numbers, each (3, S, S), and whether no other stands in for any."""
         frames = {number: self._memory[clip, number] for number in numbers if (clip, number) in self._memory}
         missing = sorted(set(numbers) - set(frames))
         # A damaged frame, or one beyond the end of a clip that was cut short: the nearest stands in.
@@ -112,7 +132,8 @@ class RandomFrames(Dataset[Tensor]):
             raise ValueError(f"{self.clips[clip].name}: no frame can be read; remove or replace it")
         if len(set(numbers)) > len({stands_in.get(number, number) for number in numbers}):
             frames = self._two_others(clip, sorted(numbers))
-        return [frames[number] for number in numbers]
+        are_exact = all(number == other for number, other in stands_in.items())
+        return [frames[number] for number in numbers], are_exact
 
     def _two_others(self, clip: int, numbers: list[int]) -> dict[int, np.ndarray]:
         """Two different frames for two numbers that share a nearest frame: the nearest and the next nearest."""
