@@ -39,8 +39,14 @@ class DataConfig:
     ] = ()
     flip: Annotated[Share, Field(description="Probability of mirroring an image.")] = 0.0
     workers: Annotated[
-        int, Field(ge=0, le=MAX_WORKERS, description="Processes that read images; 0: the training process reads them.")
-    ] = 0
+        int | None,
+        Field(
+            ge=0,
+            le=MAX_WORKERS,
+            description="Processes that read images; 0: the training process reads them; null: 0 on a CPU, up to 8 on "
+            "a CUDA device.",
+        ),
+    ] = None
     hold_out: Annotated[
         int,
         AfterValidator(Rule("0, or 2 or more", lambda value: value == 0 or value >= 2)),

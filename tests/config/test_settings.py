@@ -132,6 +132,11 @@ def test_a_wrong_setting_names_the_field_and_the_value(setting, mentions):
     assert_refused(GraphRunConfig, setting, mentions)
 
 
+def test_the_processes_that_read_are_a_number_or_as_the_device_has_it():
+    assert GraphRunConfig().data.workers is None
+    assert [changed(f"data.workers={number}").data.workers for number in ("0", "4", "null")] == [0, 4, None]
+
+
 def test_all_wrong_settings_are_named_at_once():
     with pytest.raises(ValueError, match=r"model\.width .*; data\.flip "):
         changed("model.width=wide", "data.flip=often")

@@ -176,6 +176,16 @@ def test_fewer_steps_than_are_done_change_nothing_and_are_told_of(folder, caplog
     assert_line_mentions(caplog.messages, "2 steps", "--steps 1", "keeps")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_other_processes_that_read_are_no_other_run(folder, workers):
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values["data"]["workers"] = workers
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    settings = tiny(schedule="cosine", start=2e-2)
+    assert settings.data.workers is None, "as the device has it"
+    assert train_graph(settings, launch(folder)).first_step == 2
+
+
 def test_damaged_records_of_the_data_are_one_line(folder):
     for text in ("", "[1]", '{"count": "many"}', "[" * 100_000, json.dumps({"count": 1, "kind": "x" * 70_000})):
         (folder / "data.json").write_text(text)
