@@ -1,4 +1,8 @@
-"""Augmentation of images, with gradients, and of pairs of frames."""
+"""Augmentation of images, with gradients, and of pairs of frames.
+
+None of them is a module: with a network that moves to a device kornia's would move, too, and draw there, other numbers
+for the same seed, and wait for them.
+"""
 
 from typing import NamedTuple
 
@@ -18,21 +22,20 @@ _COLOURS = 1  # added to the seed by which a pair is moved: that of its colours
 _TURN_DEGREES, _MOST_SHIFT, _SCALES = 10.0, 1 / 16, (0.9, 1.1)
 
 
-class Augment(nn.Module):
+class Augment:
     """Recolours, moves and partly covers images; edge maps are moved and covered alike.
 
     For GANs on few images (DiffAugment: Zhao et al. 2020).
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.colours = ColorJiggle(brightness=0.3, contrast=0.5, saturation=0.5, p=1.0)
         self.places = nn.Sequential(
             RandomAffine(degrees=0, translate=(_SHIFT, _SHIFT), p=1.0),
             RandomErasing(scale=(_COVERED, _COVERED), ratio=(1.0, 1.0), p=1.0),
         )
 
-    def forward(
+    def __call__(
         self, images: Float[Tensor, "B 3 S S"], edge_maps: Float[Tensor, "B 1 S S"], *, seed: int
     ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
         """Images about in [0, 1] and edge maps, changed as ``seed`` says; grey fills what is laid bare."""
@@ -57,14 +60,13 @@ class MovedImages(NamedTuple):
         return from_pixels(points, size=size)
 
 
-class RandomMove(nn.Module):
+class RandomMove:
     """Turns, scales and shifts images a little; the border is mirrored inwards."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.move = RandomAffine(_TURN_DEGREES, (_MOST_SHIFT, _MOST_SHIFT), _SCALES, padding_mode="reflection", p=1.0)
 
-    def forward(self, images: Float[Tensor, "B C S S"], *, seed: int) -> MovedImages:
+    def __call__(self, images: Float[Tensor, "B C S S"], *, seed: int) -> MovedImages:
         """Images, of any channels, moved as ``seed`` says, each in its own way."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -74,7 +76,7 @@ class RandomMove(nn.Module):
         return MovedImages(moved, matrix)
 
 
-class Recolour(nn.Module):
+class Recolour:
     """Mixes the colours of images, and makes negatives of some; ``strength`` from 0, not at all, to 1.
 
     One linear map of the colours an image. At strength 1, half of the images become negatives: whether a coat is
@@ -82,11 +84,10 @@ class Recolour(nn.Module):
     """
 
     def __init__(self, strength: float) -> None:
-        super().__init__()
         self.strength = strength
 
     @torch.no_grad()
-    def forward(self, images: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
+    def __call__(self, images: Float[Tensor, "B 3 S S"], *, seed: int) -> Float[Tensor, "B 3 S S"]:
         """Images in [0, 1], each in other colours, as ``seed`` says."""
         count, strength = len(images), self.strength
         generator = torch.Generator().manual_seed(seed)
@@ -100,7 +101,7 @@ class Recolour(nn.Module):
         return from_signed((mixed + to_device(brightness, images.device).to(images.dtype)).clamp(-1, 1))
 
 
-class VaryPairs(nn.Module):
+class VaryPairs:
     """Recolours and slightly moves a share of image pairs, both images of a pair alike.
 
     For clips of few people: a network that has seen a face in one colour at one place alone knows the face by heart.
@@ -108,11 +109,10 @@ class VaryPairs(nn.Module):
     """
 
     def __init__(self, share: float) -> None:
-        super().__init__()
         self.share, self.move = share, RandomMove()
         self.colours = ColorJiggle(brightness=0.2, contrast=(0.7, 1.3), saturation=(0.5, 1.5), hue=0.05, p=1.0)
 
-    def forward(self, pairs: Float[Tensor, "B 2 3 S S"], *, generator: torch.Generator) -> Float[Tensor, "B 2 3 S S"]:
+    def __call__(self, pairs: Float[Tensor, "B 2 3 S S"], *, generator: torch.Generator) -> Float[Tensor, "B 2 3 S S"]:
         """Pairs in [0, 1], a share of them changed as ``generator``, on the CPU, says."""
         if self.share == 0:
             return pairs
