@@ -170,7 +170,7 @@ def test_three_pictures_are_too_few(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_steps_without_finite_losses_are_skipped_and_end_the_run(tmp_path, monkeypatch):
+def test_steps_without_finite_losses_are_skipped_and_end_the_run(tmp_path, monkeypatch, guard):
     monkeypatch.setattr(Adversary, "generator_loss", lambda self, *, fake, **_: fake.images.mean() * float("nan"))
     with raises_mentioning(ValueError, "3 steps", "loss", "no save"):
         train_gan(tiny(training={"max_bad_steps": 3}), make_graph(), launch(tmp_path / "run"))
