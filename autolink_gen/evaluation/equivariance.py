@@ -11,6 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.common.devices import double_on_cpu
 from autolink_gen.common.extras import needs
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.evaluation.fid import spread_batches
@@ -71,7 +72,7 @@ def equivariance(
             )
             turned = _distances(graph, images, keypoints, RandomAffine(DEGREES, padding_mode="border", p=1.0))
             mirrored = graph.detect(images.flip(-1))
-            parts.append([tensor.cpu().double() for tensor in (keypoints, shifted, turned, mirrored)])
+            parts.append([double_on_cpu(tensor) for tensor in (keypoints, shifted, turned, mirrored)])
     keypoints, shifted, turned, mirrored = (torch.cat(tensor) for tensor in zip(*parts, strict=True))
     back = mirrored * torch.tensor([-1, 1])
     unrelated = (keypoints - keypoints.roll(1, 0)).norm(dim=-1)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from autolink_gen.common.devices import double_on_cpu
 from autolink_gen.common.digests import file_sha256
 from autolink_gen.common.extras import needs
 from autolink_gen.common.spread import evenly
@@ -71,7 +72,7 @@ def inception_features(path: Path) -> Extractor:
 @torch.no_grad()
 def features_of(batches: Iterator[Tensor], extract: Extractor) -> Features:
     """The features of batches of images (B, 3, H, W) in [0, 1], which may differ in B."""
-    return torch.cat([extract(batch).cpu().double() for batch in batches])
+    return torch.cat([double_on_cpu(extract(batch)) for batch in batches])
 
 
 def spread_batches(dataset: Dataset[Tensor], *, count: int, batch_size: int = 50) -> Iterator[Float[Tensor, "B 3 S S"]]:

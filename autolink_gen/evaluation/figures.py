@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.checkpoints import load_graph_model
-from autolink_gen.common.devices import best_device
+from autolink_gen.common.devices import best_device, float64_array
 from autolink_gen.common.files import check_free, write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.evaluation.settings import EvaluationSettings
@@ -112,7 +112,7 @@ def _overlays(graph: AutoLink, images: Float[Tensor, "B 3 S S"], look: GridLook)
     tiles = blend_edges(small, edge_maps)
     if not look.points:
         return list(tiles)
-    places = keypoints.cpu().double().numpy()
+    places = float64_array(keypoints)
     places[:, unlinked_keypoints(graph.edge_weights)] = float("nan")
     return [
         draw_graph(tile, points, min_side=look.size, dot_px=2.0) for tile, points in zip(tiles, places, strict=True)

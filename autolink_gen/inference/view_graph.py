@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import DEFAULT_CLUSTERS, ClusterChoice, without_clusters, without_text
+from autolink_gen.common.devices import float64_array
 from autolink_gen.common.files import check_free, write_image, write_text_atomically
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import typed
@@ -131,7 +132,7 @@ def view_graph(
     model = without_clusters(graph, dropped)
     num_clusters = dropped.clusters if dropped else clusters
     labels = None if num_clusters is None else cluster_keypoints(graph.edge_weights, num_clusters)
-    weights = model.edge_weights.detach().double().numpy()
+    weights = float64_array(model.edge_weights)
     pose, notes = _pose(model, run_folder, data, data_root, progress)
     image = _draw(pose, weights, labels, threshold=threshold, dropped=drop_clusters)
     if note is not None:
