@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Draw edges whose weight is at least this share of the largest.")  # fmt: skip
 @click.option("--overlays/--no-overlays", default=True, show_default=True, help="Draw images and videos.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True,
-              help="Images to detect at a time.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1),
+              help="Images to detect at a time. [default: 16, or on a CUDA device by memory]")  # fmt: skip
 @device_option
 @click.option("--fps", type=click.FloatRange(0, min_open=True),
               help="Look at no more than this many frames a second of a video. [default: all]")  # fmt: skip
@@ -52,7 +52,7 @@ def detect(
     edges: bool,
     threshold: float,
     overlays: bool,
-    batch_size: int,
+    batch_size: int | None,
     device: str | None,
     fps: float | None,
 ) -> None:

@@ -18,7 +18,7 @@ from autolink_gen.ops.ranges import unit_images
 
 OneImage = str | PathLike[str] | Image.Image | ndarray | Tensor
 Images = OneImage | Sequence[OneImage]
-_BATCH_SIZE, _BATCH_PX = 16, 2**22  # images at once, and their pixels in all
+_USUAL_PX = 2**18  # of an image: of larger ones fewer are taken at once
 _MAX_SIDE_PX = 16_000
 _KINDS = "a path, a PIL image, a uint8 array (H, W, 3), a tensor (3, H, W), or a list of these"
 
@@ -30,18 +30,19 @@ def is_one(images: object) -> bool:
     return isinstance(images, str | PathLike | Image.Image)
 
 
-def image_batches(images: object) -> Iterator[Shaped[Tensor, "B 3 H W"]]:
+def image_batches(images: object, *, batch_size: int = 16) -> Iterator[Shaped[Tensor, "B 3 H W"]]:
     """The images in their order, neighbours of one size and type together; few are in memory at a time.
 
-    Batches are of uint8, or of floats in [0, 1]. Raises ValueError for what is no image.
+    ``batch_size`` is their largest number; there are fewer of more than 512x512 pixels. Batches are of uint8,
+    or of floats in [0, 1]. Raises ValueError for what is no image.
     """
     batch: list[Tensor] = []
     for image in image_tensors(images):
-        if batch and (_differ(batch[0], image) or (len(batch) + 1) * image[0].numel() > _BATCH_PX):
+        if batch and (_differ(batch[0], image) or (len(batch) + 1) * image[0].numel() > batch_size * _USUAL_PX):
             yield torch.stack(batch)
             batch = []
         batch.append(image)
-        if len(batch) == _BATCH_SIZE:
+        if len(batch) == batch_size:
             yield torch.stack(batch)
             batch = []
     if batch:

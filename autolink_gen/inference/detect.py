@@ -12,14 +12,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from autolink_gen.common.ahead import one_behind, read_ahead
+from autolink_gen.common.batch_sizes import BatchSize
+from autolink_gen.common.devices import double_on_cpu, float64_array, to_cpu_later, to_device
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
 from autolink_gen.data.images import read_image, to_array
 from autolink_gen.data.video.base import Video
 from autolink_gen.data.video.reader import Rate
-from autolink_gen.inference.detect_batches import detect_batches
+from autolink_gen.inference.detect_batches import detect_batches, on_cpu
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.models.detector import detection_batch_size
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.pixels import enlarge_pixels, from_pixels, to_pixels
 
@@ -40,6 +44,9 @@ class SourceImage:
     frame: int
     time_s: float | None
     pixels: UInt8[ndarray, "H W 3"]
+
+
+OnError = Callable[[SourceImage, Exception], object]
 
 
 @dataclass(frozen=True)
@@ -101,20 +108,21 @@ def detect_images(
     model: AutoLink,
     images: Iterable[SourceImage],
     *,
-    batch_size: int = 16,
-    on_error: Callable[[SourceImage, Exception], object] | None = None,
+    batch_size: int | None = None,
+    on_error: OnError | None = None,
 ) -> Iterator[Detection]:
     """Detect the keypoints of images of any sizes, in order.
 
-    At most `batch_size` images are processed at a time, on the model's device. With ``on_error``, the images of a batch
+    At most `batch_size` images are processed at a time, on the model's device; None: 16, or more where a CUDA device
+    has the memory. While a device works, the next images are read in a thread. With ``on_error``, the images of a batch
     that fails are tried one by one, and ``on_error`` gets each that fails again. Raises ValueError for a batch size
     below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-    for batch in _batches(images, batch_size):
-        detections = _detect_batch(model, batch) if on_error is None else _detect_each(model, batch, on_error)
-        batch.clear()  # else it would be in memory while the next images are read
+    device = model.edge_weights.device
+    size = BatchSize(detection_batch_size(model.config.input_size, device) if batch_size is None else batch_size)
+    batches = read_ahead(_batches(images, size.value), beside=device)
+    for fetch in one_behind(_launch_each(model, batches, size, on_error), beside=device):
+        detections = fetch()
         while detections:
             yield detections.pop(0)
 
@@ -140,9 +148,9 @@ def mean_pose(
     indices = evenly(count, max_images, with_last=True)
     batches = progress(_image_batches(dataset, indices, batch_size), -(-len(indices) // batch_size), "mean pose")
     total = torch.zeros(model.config.num_keypoints, 2, dtype=torch.float64)
-    for keypoints in detect_batches(model, iter(batches)):
+    for keypoints in on_cpu(detect_batches(model, iter(batches)), device=model.edge_weights.device):
         check_found(keypoints, name=name)
-        total += keypoints.cpu().double().sum(dim=0)
+        total += double_on_cpu(keypoints).sum(dim=0)
     return (total / len(indices)).numpy()
 
 
@@ -184,35 +192,84 @@ class _ReducedImage:
         return enlarge_pixels(to_pixels(keypoints, size=(width, height)), np.array(self.factors)) + self.corner
 
 
-def _detect_each(
-    model: AutoLink, batch: list[SourceImage], on_error: Callable[[SourceImage, Exception], object]
-) -> list[Detection]:
+@dataclass(frozen=True)
+class _Launched:
+    """Images whose keypoints a device computes: groups of their indices, each with what waits for its keypoints."""
+
+    batch: list[SourceImage]
+    reduced: list[_ReducedImage]
+    groups: list[tuple[list[int], Callable[[], Tensor]]]
+
+    def detections(self) -> list[Detection]:
+        """Wait for the keypoints; then the images are let go, or they would stay while the next ones are read."""
+        keypoints_by_index: dict[int, ndarray] = {}
+        for group, fetch in self.groups:
+            keypoints_by_index.update(zip(group, float64_array(fetch()), strict=True))
+        found = [
+            Detection(image, self.reduced[index].to_original(keypoints_by_index[index]))
+            for index, image in enumerate(self.batch)
+        ]
+        self.batch.clear()
+        self.reduced.clear()
+        return found
+
+
+def _launch_each(
+    model: AutoLink, batches: Iterable[list[SourceImage]], size: BatchSize, on_error: OnError | None
+) -> Iterator[Callable[[], list[Detection]]]:
+    """Give batch after batch to the device; what is yielded waits for the detections."""
+    for batch in batches:
+        yield from size.results(lambda part: _launch_or_retry(model, [*part], on_error), batch)
+        batch.clear()
+
+
+def _launch_or_retry(
+    model: AutoLink, batch: list[SourceImage], on_error: OnError | None
+) -> Callable[[], list[Detection]]:
+    if on_error is None:
+        return _launch(model, batch).detections
     try:
-        return _detect_batch(model, batch)
-    except Exception as error:  # noqa: BLE001 - the caller is told
-        if len(batch) == 1:
-            on_error(batch[0], error)
-            return []
-    return [detection for image in batch for detection in _detect_each(model, [image], on_error)]
+        launched = _launch(model, batch)
+    except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError) and len(batch) > 1:
+            raise
+        return lambda: _one_by_one(model, batch, on_error)
+
+    def fetch() -> list[Detection]:
+        try:
+            return launched.detections()
+        except Exception:  # noqa: BLE001 - the caller is told
+            return _one_by_one(model, batch, on_error)
+
+    return fetch
 
 
-def _detect_batch(model: AutoLink, batch: list[SourceImage]) -> list[Detection]:
+def _one_by_one(model: AutoLink, batch: list[SourceImage], on_error: OnError) -> list[Detection]:
+    found: list[Detection] = []
+    while batch:
+        image = batch.pop(0)
+        try:
+            found += _launch(model, [image]).detections()
+        except Exception as error:  # noqa: BLE001 - the caller is told
+            on_error(image, error)
+    return found
+
+
+def _launch(model: AutoLink, batch: list[SourceImage]) -> _Launched:
+    """Give images to the model's device, bytes through pinned memory, and wait for nothing."""
     reduced = [_shrink(image.pixels, model.config.input_size, model.config.fit) for image in batch]
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, item in enumerate(reduced):
         by_size.setdefault(item.pixels.shape, []).append(index)
-    groups: list[list[int]] = []
+    groups: list[tuple[list[int], Callable[[], Tensor]]] = []
     for shape, indices in by_size.items():
         group_size = max(1, _MAX_SQUARE_BYTES // (12 * max(shape) ** 2))
-        groups += [indices[start : start + group_size] for start in range(0, len(indices), group_size)]
-    stacks = (np.stack([reduced[i].pixels for i in group]) for group in groups)
-    batches = (torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255 for stack in stacks)
-    keypoints_by_index: dict[int, ndarray] = {}
-    for group, keypoints in zip(groups, detect_batches(model, batches), strict=True):
-        keypoints_by_index.update(zip(group, keypoints.double().cpu().numpy(), strict=True))
-    return [
-        Detection(image, reduced[index].to_original(keypoints_by_index[index])) for index, image in enumerate(batch)
-    ]
+        for start in range(0, len(indices), group_size):
+            group = indices[start : start + group_size]
+            pixels = torch.from_numpy(np.stack([reduced[i].pixels for i in group])).permute(0, 3, 1, 2)
+            keypoints = model.detect(to_device(pixels, model.edge_weights.device))
+            groups.append((group, to_cpu_later(keypoints)))
+    return _Launched(batch, reduced, groups)
 
 
 def _shrink(pixels: ndarray, size: int, fit: str) -> _ReducedImage:

@@ -6,20 +6,33 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from autolink_gen.common.ahead import one_behind, read_ahead
+from autolink_gen.common.devices import exact_convolutions, float64_array, to_cpu_later, to_device
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.ranges import unit_images
 
 
 def detect_batches(graph: AutoLink, batches: Iterable[Tensor]) -> Iterator[Tensor]:
     """The keypoints (B, K, 2), (x, y) in [-1, 1], of each batch of images.
 
-    Images are (B, 3, H, W) in [0, 1]. One batch at a time is processed, on the graph's device.
+    Images are (B, 3, H, W) in [0, 1]. One batch at a time is processed, on the graph's device, which is not waited for
+    unless the images lie there.
     """
+    device = graph.edge_weights.device
     for images in batches:
-        yield graph.detect(images.to(graph.edge_weights))
+        checked = to_device(unit_images(images), device)
+        with exact_convolutions(device):
+            keypoints = graph.detect_unchecked(checked)
+        yield keypoints
+
+
+def on_cpu(tensors: Iterable[Tensor], *, device: torch.device) -> Iterator[Tensor]:
+    """The tensors on the CPU, such as `detect_batches` yields; the device works on the next one meanwhile."""
+    return (fetch() for fetch in one_behind(map(to_cpu_later, tensors), beside=device))
 
 
 class KeypointsAndColours(NamedTuple):
@@ -38,10 +51,12 @@ def detect_with_colours(graph: AutoLink, images: Iterable[ndarray], *, batch_siz
     """
     colours: list[ndarray] = []
     batches = _batches(_collect_colours(images, colours), batch_size)
-    detections = [graph.detect_with_widths(batch.to(graph.edge_weights)) for batch in batches]
+    device = graph.edge_weights.device
+    ahead = read_ahead(batches, beside=device)
+    detections = [graph.detect_with_widths(to_device(batch, device)) for batch in ahead]
     if not detections:
         raise ValueError("there are no images to detect keypoints on; give at least one")
-    keypoints, widths = (np.concatenate([*map(_numpy, tensors)]) for tensors in zip(*detections, strict=True))
+    keypoints, widths = (np.concatenate([*map(float64_array, tensors)]) for tensors in zip(*detections, strict=True))
     return KeypointsAndColours(keypoints, widths, np.stack(colours))
 
 
@@ -51,21 +66,17 @@ def mean_colour(image: Shaped[ndarray, "H W 3"]) -> Float[ndarray, "3"]:
     return colour
 
 
-def _numpy(values: Tensor) -> ndarray:
-    return values.double().cpu().numpy()
-
-
 def _collect_colours(images: Iterable[ndarray], colours: list[ndarray]) -> Iterator[ndarray]:
     for image in images:
         colours.append(mean_colour(image))
         yield image
 
 
-def _batches(images: Iterable[ndarray], batch_size: int) -> Iterator[Tensor]:
+def _batches(images: Iterable[ndarray], batch_size: int) -> Iterator[UInt8[Tensor, "B 3 H W"]]:
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: give 1 or more")
     for _, alike in groupby(images, key=lambda image: image.shape):
         while batch := list(islice(alike, batch_size)):
             if dtype := next((image.dtype for image in batch if image.dtype != np.uint8), None):
                 raise ValueError(f"images must be uint8 arrays (H, W, 3), got {dtype}; multiply [0, 1] by 255")
-            yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
+            yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)

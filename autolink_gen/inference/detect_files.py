@@ -59,7 +59,7 @@ def detect_files(
     overlays: bool = True,
     edges: bool = True,
     threshold: float = 0.1,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     fps: float | None = None,
     overwrite: bool = False,
     progress: Progress = progress_bar,
@@ -71,6 +71,7 @@ def detect_files(
     `keypoints.csv` and `keypoints.json` hold pixels of the original, (0, 0) being the centre of its first pixel. With
     `overlays`, each image becomes a PNG and each video an MP4 with its audio, with keypoints drawn on it, and with
     `edges` those edges whose weight is at least `threshold` of the largest. `fps` limits the frames a second of videos.
+    `batch_size` images are looked at at a time; None: as many as `detect_images` finds fit.
     `regressor`, or its file, also finds named landmarks. Keypoints without edges are left out, as
     `AutoLink.without_keypoints` makes them.
 
@@ -156,7 +157,7 @@ def detect_sources(
     overlays: bool = True,
     edges: bool = True,
     threshold: float = 0.1,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     fps: float | None = None,
     model_name: str = "the model",
     progress: Progress = progress_bar,
@@ -226,7 +227,7 @@ class FileDetector:
     edge_weights: ndarray | None = None
     """None draws no edges."""
     threshold: float = 0.1
-    batch_size: int = 16
+    batch_size: int | None = None
     fps: float | None = None
     """The most frames a second of a video that are looked at; None: all."""
     num_overlays: int = 0

@@ -12,11 +12,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from autolink_gen.common.ahead import read_ahead
+from autolink_gen.common.batch_sizes import BatchSize
+from autolink_gen.common.devices import exact_convolutions, to_device
 from autolink_gen.common.settings import STRICT, readable_errors
 from autolink_gen.data.inputs import Images, check_shape, image_batches, image_tensors, is_one, to_pixels_of_size
 from autolink_gen.losses.perceptual import FeatureMaps
 from autolink_gen.models.blocks import ImageSize, Width, start_convolutions
-from autolink_gen.models.detector import Detector
+from autolink_gen.models.detector import Detector, detection_batch_size
 from autolink_gen.models.feature_detector import FeatureDetector, FeatureNames, usable_maps
 from autolink_gen.models.folding import fold_detector, fold_feature_detector
 from autolink_gen.models.quick_copy import WithQuickCopy
@@ -268,10 +271,16 @@ class AutoLink(WithQuickCopy):
         """
         if isinstance(images, Tensor):
             check_shape(images)
-            return self.detect_unchecked(unit_images(images))
-        device = self.alpha.device
-        batches = image_batches(images)
-        return torch.cat([self.detect_unchecked(unit_images(batch.to(device))) for batch in batches])
+            return self._detect_exactly(unit_images(images))
+        size = BatchSize(detection_batch_size(self.config.input_size, self.alpha.device))
+        batches = read_ahead(image_batches(images, batch_size=size.value), beside=self.alpha.device)
+        return torch.cat([found for batch in batches for found in size.results(self._detect_exactly, batch)])
+
+    def _detect_exactly(self, images: Tensor) -> Tensor:
+        """The keypoints of bytes, or of floats known to lie in [0, 1], on any device."""
+        images = to_device(images, self.alpha.device)
+        with exact_convolutions(images.device):
+            return self.detect_unchecked(unit_images(images) if images.dtype == torch.uint8 else images)
 
     def draw(
         self, images: Images, *, threshold: float = 0.1, size: int | None = None
@@ -298,20 +307,19 @@ class AutoLink(WithQuickCopy):
         """Like `detect`, for floats known to lie in [0, 1]; does not wait for the device, as training loops need."""
         if images.ndim == 3:
             return self.detect_unchecked(images.unsqueeze(0)).squeeze(0)
-        square, scale, shift = self._square(images)
-        keypoints = self.locate(square.to(self.alpha))
-        return keypoints * scale.to(keypoints) + shift.to(keypoints)
+        squares = self._square(images)
+        return squares.in_whole(self.locate(squares.images.to(self.alpha)))
 
     @torch.no_grad()
     def detect_with_widths(
         self, images: Float[Tensor, "B 3 H W"] | UInt8[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
-        square, scale, shift = self._square(unit_images(images))
+        squares = self._square(unit_images(images))
         detector: Any = self._quick[0] if self._quick else self.detector
-        heatmaps = detector.heatmaps(to_signed(square.to(self.alpha)))
-        keypoints = detector.keypoints(heatmaps)
-        return keypoints * scale.to(keypoints) + shift.to(keypoints), heatmap_widths(heatmaps) * detector.span
+        with exact_convolutions(self.alpha.device):
+            heatmaps = detector.heatmaps(to_signed(squares.images.to(self.alpha)))
+        return squares.in_whole(detector.keypoints(heatmaps)), heatmap_widths(heatmaps) * detector.span
 
     def _square(self, images: Tensor) -> Squares:
         config = self.config

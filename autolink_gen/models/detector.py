@@ -2,11 +2,21 @@
 
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from autolink_gen.common.batch_sizes import fitting_batch_size
 from autolink_gen.models.blocks import ResidualDown, Up, conv3x3, scale_channels
 from autolink_gen.ops.keypoints import soft_argmax
+
+_BATCH = 16
+_BYTES_PER_PX = 4096  # of the detector's input, at its most: VGG16's maps take 1032
+
+
+def detection_batch_size(size: int, device: torch.device | str) -> int:
+    """The images to look at at once, ``size`` pixels wide: 16, or more where a CUDA device has the memory."""
+    return fitting_batch_size(device, usual=_BATCH, bytes_each=_BYTES_PER_PX * size**2)
 
 
 class HeatmapDetector(nn.Module):

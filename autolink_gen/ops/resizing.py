@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from autolink_gen.common.devices import to_device
 from autolink_gen.ops.precision import single
 
 
@@ -16,6 +17,11 @@ class Squares(NamedTuple):
     images: Float[Tensor, "B 3 S S"]
     scale: Float[Tensor, "2"]
     shift: Float[Tensor, "2"]
+
+    def in_whole(self, points: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+        """Points of the squares in the whole images; their device is not waited for."""
+        scale, shift = (to_device(values.to(points.dtype), points.device) for values in (self.scale, self.shift))
+        return points * scale + shift
 
 
 def fit_square(

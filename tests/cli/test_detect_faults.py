@@ -96,14 +96,14 @@ def test_a_picture_that_the_network_fails_on_takes_no_other_with_it(
     one_odd: Path, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_picture(one_odd / "odd.jpg", size=(90, 64))
-    plain = AutoLink.detect
+    plain = AutoLink.detect_unchecked
 
     def detect(self, images):
         if images.shape[-1] == 90:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         return plain(self, images)
 
-    monkeypatch.setattr(AutoLink, "detect", detect)
+    monkeypatch.setattr(AutoLink, "detect_unchecked", detect)
     result = run_detect(one_odd, "--model", run_folder, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert [Path(row["file"]).name for row in rows_of(tmp_path / "out")][:2] == ["a.jpg", "z.jpg"]

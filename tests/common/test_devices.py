@@ -1,21 +1,34 @@
 """The device that is taken where none is named: never one that was not asked for and cannot do what is needed."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers.messages import raises_mentioning
+from helpers.tiny_models import tiny_graph, tiny_transfer
 from lightning_fabric.accelerators import MPSAccelerator
 
 from autolink_gen.cli.options import pick_device
-from autolink_gen.common.devices import best_device, best_precision, to_device
+from autolink_gen.common.devices import (
+    best_device,
+    best_precision,
+    exact_convolutions,
+    float64_array,
+    to_cpu_later,
+    to_device,
+    works_aside,
+)
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.evaluation.equivariance import equivariance
 from autolink_gen.evaluation.fid import features_of
-from autolink_gen.inference.detect import mean_pose
+from autolink_gen.inference.detect import SourceImage, detect_images, mean_pose
+from autolink_gen.inference.detect_batches import detect_batches, detect_with_colours
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.launch import Launch, start_fabric
 
@@ -106,7 +119,7 @@ class Graph(AutoLink):
     def __init__(self) -> None:
         super().__init__(AutoLinkConfig(num_keypoints=3, image_size=64, width=0.05))
 
-    def detect(self, images: torch.Tensor) -> torch.Tensor:
+    def detect_unchecked(self, images: torch.Tensor) -> torch.Tensor:
         return single(images.mean((1, 2, 3)).view(-1, 1, 1).repeat(1, 3, 2))
 
 
@@ -139,3 +152,71 @@ def test_a_tensor_goes_to_a_device_as_it_is() -> None:
 def test_a_tensor_goes_to_a_cuda_device_through_pinned_memory() -> None:
     values = torch.arange(3)
     assert torch.equal(to_device(values, "cuda").cpu(), values)
+
+
+def test_a_result_is_fetched_from_the_cpu_as_it_is() -> None:
+    values = torch.arange(3)
+    assert torch.equal(to_cpu_later(values)(), values)
+    assert not works_aside("cpu") and works_aside("cuda:1") and works_aside(torch.device("mps"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_result_is_fetched_from_a_cuda_device_while_it_works_on() -> None:
+    values = torch.arange(3, device="cuda")
+    fetch = to_cpu_later(values)
+    torch.cuda._sleep(100)
+    assert fetch().tolist() == [0, 1, 2]
+
+
+def conv_precision() -> Any:
+    cudnn = torch.backends.cudnn
+    return cudnn.conv.fp32_precision if hasattr(cudnn, "conv") else cudnn.allow_tf32
+
+
+def test_convolutions_of_a_cuda_device_are_exact_within_the_block_alone() -> None:
+    before = conv_precision()
+    with exact_convolutions("cuda"):
+        assert conv_precision() in ("ieee", False)
+    assert conv_precision() == before != "ieee"
+    with pytest.raises(ValueError, match="seen"), exact_convolutions("cuda"):
+        raise ValueError("seen")
+    assert conv_precision() == before
+    with exact_convolutions("cpu"):
+        assert conv_precision() == before
+
+
+def test_a_graph_detects_with_exact_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, seen = tiny_graph(), []
+    blocks = iter(range(10))
+
+    @contextmanager
+    def noting(device: torch.device) -> Iterator[None]:
+        inside.append(next(blocks))
+        yield
+        inside.pop()
+
+    inside: list[int] = []
+    graph.detector.register_forward_hook(lambda *_: seen.append(len(inside)))
+    heatmaps = graph.detector.heatmaps
+    monkeypatch.setattr(graph.detector, "heatmaps", lambda images: seen.append(len(inside)) or heatmaps(images))
+    for place in ("models.autolink", "inference.detect_batches"):
+        monkeypatch.setattr(f"autolink_gen.{place}.exact_convolutions", noting)
+    images = torch.rand(1, 3, 64, 64)
+    graph.detect(images)
+    graph.detect([np.zeros((64, 64, 3), np.uint8)])
+    graph.detect_with_widths(images)
+    list(detect_batches(graph, [images]))
+    assert seen and set(seen) == {1}
+
+
+def test_poses_leave_the_device_before_they_become_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    def detect_with_widths(self: AutoLink, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return single(torch.zeros(len(images), 3, 2)), single(torch.full((len(images), 3), 0.4))
+
+    monkeypatch.setattr(AutoLink, "detect_unchecked", lambda self, images: single(torch.zeros(len(images), 3, 2)))
+    monkeypatch.setattr(AutoLink, "detect_with_widths", detect_with_widths)
+    transfer, grey = tiny_transfer(), np.full((64, 64, 3), 99, np.uint8)
+    assert transfer.detect([grey]).dtype == transfer.detect_with_widths([grey]).widths.dtype == np.float64
+    [found] = detect_images(transfer.graph, [SourceImage(Path("grey.png"), 0, None, grey)])
+    assert found.keypoints_px.dtype == detect_with_colours(transfer.graph, [grey]).widths.dtype == np.float64
+    assert float64_array(single(torch.ones(1, requires_grad=True))).tolist() == [1.0]

@@ -30,7 +30,7 @@ class Blobs(Dataset):
 class Brightest(AutoLink):
     """Its keypoints lie at the brightest pixel."""
 
-    def detect(self, images):
+    def detect_unchecked(self, images):
         flat = images.mean(1).flatten(1).argmax(1)
         place = torch.stack([flat % 64, flat // 64], dim=1).float() / 63 * 2 - 1
         return place[:, None].expand(-1, self.config.num_keypoints, -1).contiguous()
@@ -39,7 +39,7 @@ class Brightest(AutoLink):
 class Erratic(Brightest):
     """Its keypoints have nothing to do with where the square is."""
 
-    def detect(self, images):
+    def detect_unchecked(self, images):
         return (images.mean((2, 3))[:, None, :2] * 1e4).sin().expand(-1, self.config.num_keypoints, -1).contiguous()
 
 
@@ -52,7 +52,7 @@ class Obedient(Gan):
             x, y = ((point + 1) / 2 * 63).round().int().tolist()
             picture[:, y : y + 8, x : x + 8] = 0.6 + 0.4 * torch.sigmoid(style[0])
             picture[0] += 0.5 * torch.sigmoid(style[1])
-        return pictures
+        return pictures / 1.5
 
 
 class Deaf(Obedient):

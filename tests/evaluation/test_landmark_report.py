@@ -25,6 +25,7 @@ from autolink_gen.evaluation.splits import AnnotatedSplit, check_alike, overlap,
 from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.inference.landmark_regressor import FACE_NAMES
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.ranges import unit_images
 
 
 class Corner(AutoLink):
@@ -41,7 +42,7 @@ class Corner(AutoLink):
     def detect_with_widths(self, images: Tensor) -> tuple[Tensor, Tensor]:
         self.batches.append(tuple(images.shape))
         widths = torch.full((len(images),), float(images.shape[-1]))
-        keypoints = torch.stack([images.mean(dim=(1, 2, 3)), widths], dim=-1)[:, None]
+        keypoints = torch.stack([unit_images(images).mean(dim=(1, 2, 3)), widths], dim=-1)[:, None]
         return keypoints, torch.ones(len(images), 1)
 
 

@@ -13,6 +13,7 @@ from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.evaluation.leak import AppearanceLeak, appearance_leak
 from autolink_gen.evaluation.leak_samples import samples_of_images, samples_of_puppets
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.ranges import unit_images
 
 
 def poses(count: int, *, num_keypoints: int = 4, seed: int = 0) -> ndarray:
@@ -126,7 +127,7 @@ class Bright(AutoLink):
         torch.nn.Module.__init__(self)
 
     def detect(self, images: torch.Tensor) -> torch.Tensor:
-        means = images.mean(dim=(2, 3))
+        means = unit_images(images).mean(dim=(2, 3))
         return torch.stack([means[:, :2], means[:, 1:]], dim=1)
 
     def detect_with_widths(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

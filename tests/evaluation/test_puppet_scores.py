@@ -14,6 +14,7 @@ from autolink_gen.data.puppets.dataset import BONES, Puppets
 from autolink_gen.evaluation import puppets
 from autolink_gen.evaluation.landmarks import Annotations
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.ops.ranges import unit_images
 
 ALL_BONES = np.array(BONES)
 LINE = np.array([[[0.0, 0.0], [1.0, 0.0]]])
@@ -51,7 +52,7 @@ class Oracle(AutoLink):
         return self.joints[self.seen - len(images) : self.seen]
 
     def detect_with_widths(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        keypoints = self.detect(images)
+        keypoints = self.detect(unit_images(images))
         return keypoints, torch.ones(keypoints.shape[:2])
 
 
