@@ -51,7 +51,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels; videos have an even one. "
               "[default: 256 where the network moves the source itself, else its own]")  # fmt: skip
 @overwrite_option
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Frames at a time.")
+@click.option("--batch-size", type=click.IntRange(min=1),
+              help="Frames at a time. [default: 8, or on a CUDA device by memory]")  # fmt: skip
 @click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
               help="Share of the driver's frames that may be damaged.")  # fmt: skip
 @device_option
@@ -75,7 +76,7 @@ def transfer(
     fps: float | None,
     size: int | None,
     overwrite: bool,
-    batch_size: int,
+    batch_size: int | None,
     max_bad: float,
     device: str | None,
 ) -> None:

@@ -119,6 +119,17 @@ class Gan(nn.Module):
         check_keypoints(keypoints)
         if edge_weights is not None:
             check_edge_weights(edge_weights)
+        return self.paint_unchecked(keypoints, style, edge_weights=edge_weights)
+
+    @torch.no_grad()
+    def paint_unchecked(
+        self,
+        keypoints: Float[Tensor, "B K 2"],
+        style: Float[Tensor, "B D"],
+        *,
+        edge_weights: Float[Tensor, "K K"] | None = None,
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Like `paint`, for keypoints and weights whose values were looked at; does not wait for the device."""
         return self._paint(keypoints, style, edge_weights).clamp(0, 1)
 
     def _paint(self, keypoints: Tensor, style: Tensor, edge_weights: Tensor | None = None) -> Tensor:

@@ -1,7 +1,8 @@
 """Paint images, a grid or videos with a trained GAN, and write them to files."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from autolink_gen.common.ahead import one_behind
+from autolink_gen.common.batch_sizes import BatchSize, fitting_batch_size
+from autolink_gen.common.devices import to_cpu_later, to_device
 from autolink_gen.common.files import write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted
@@ -23,14 +27,16 @@ from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
 from autolink_gen.inference.poses import NamedPose, PoseEdits, points_between, read_poses, seeded_styles
+from autolink_gen.ops.ranges import check_edge_weights, check_keypoints
 from autolink_gen.runs import RunFolder
-from autolink_gen.viz.graphs import draw_graph, image_grid, to_uint8
+from autolink_gen.viz.graphs import draw_graph, image_grid, to_bytes, to_uint8
 
 Layout = Literal["rows=seeds,cols=poses", "rows=poses,cols=seeds"]
 AnyPath = str | os.PathLike[str]
 Between = Literal["style", "pose"]
 _FPS = 20
 _BATCH = 16
+_BYTES_PER_PX = 8192  # of what is painted, at its most, with room to spare: of 128 px it takes 1720
 _TILE_PX = 128
 _DEFAULT_SEEDS = range(4)
 
@@ -191,9 +197,10 @@ class _Painter:
         """One file a pose and style, and the grid of all in the last one."""
         keypoints = self._apply_edits(poses)
         *rows, [grid] = files
-        for row, style in zip(rows, self.styles, strict=True):
-            for file, image in zip(row, self._paint(keypoints, style), strict=True):
-                write_image(file, image)
+        pairs = ((points, style) for style in self.styles for points in keypoints)
+        painted = self._paint_each(pairs, usual_batch=len(keypoints))
+        for file, image in zip((file for row in rows for file in row), painted, strict=True):
+            write_image(file, image)
         line = f"wrote {counted(len(poses) * len(self.names), 'image')} to {grid.parent}"
         report = self.grid(poses, grid, layout="rows=seeds,cols=poses")
         return PaintingReport((*(file for row in rows for file in row), grid), (line, *report.lines))
@@ -226,11 +233,7 @@ class _Painter:
             pairs = (way, self.styles[:1].expand(frames, -1))
         else:
             pairs = (keypoints[:1].expand(frames, -1, -1), way)
-        painted = (
-            (image, None)
-            for points, styles in zip(torch.split(pairs[0], _BATCH), torch.split(pairs[1], _BATCH), strict=True)
-            for image in self._paint(points, styles)
-        )
+        painted = ((image, None) for image in self._paint_each(zip(*pairs, strict=True), usual_batch=_BATCH))
         line = self._write_video(file, painted, total=frames, fps=_FPS)
         return PaintingReport((file,), (line,))
 
@@ -238,11 +241,9 @@ class _Painter:
         """Each frame's pose in each style, at the video's own times."""
         reader, lines = open_video(source), []
         for file, style in zip(files, self.styles, strict=True):
-            detections = detect_images(self.gan.graph, video_frames(reader))
-            painted = (
-                (self._paint(self._edited_pose(detection.keypoints), style)[0], detection.source.time_s)
-                for detection in detections
-            )
+            times_s: deque[float | None] = deque()
+            pairs = ((points, style) for points in self._edited_poses(reader, times_s))
+            painted = ((image, times_s.popleft()) for image in self._paint_each(pairs, usual_batch=1))
             lines.append(self._write_video(file, painted, total=reader.num_frames or 0, fps=reader.fps, reader=reader))
         return PaintingReport(tuple(files), tuple(lines))
 
@@ -282,12 +283,36 @@ class _Painter:
         weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
         return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights)))
 
-    def _apply_edits(self, poses: list[NamedPose]) -> Tensor:
-        stacked = torch.stack([pose.keypoints for pose in poses])
-        return self.edits.apply(stacked.to(self.gan.edge_weights))
+    def _paint_each(self, pairs: Iterable[tuple[Tensor, Tensor]], *, usual_batch: int) -> Iterator[np.ndarray]:
+        """Paint poses (K, 2), which lie on the CPU, in styles (D,); an image can be written while the next is painted.
 
-    def _edited_pose(self, keypoints: np.ndarray) -> Tensor:
-        return self.edits.apply(torch.from_numpy(keypoints)[None].to(self.gan.edge_weights))
+        On the CPU ``usual_batch`` are painted at once.
+        """
+        weights = self.edits.edge_weights(self.gan.edge_weights)
+        check_edge_weights(weights)
+
+        def begin(part: Sequence[tuple[Tensor, Tensor]]) -> Callable[[], Tensor]:
+            points, styles = (torch.stack(tensors) for tensors in zip(*part, strict=True))
+            check_keypoints(points)
+            images = self.gan.paint_unchecked(to_device(points, weights.device), styles, edge_weights=weights)
+            return to_cpu_later(to_bytes(images))
+
+        bytes_each = _BYTES_PER_PX * self.gan.generator.config.image_size**2
+        size = BatchSize(fitting_batch_size(weights.device, usual=usual_batch, bytes_each=bytes_each))
+        begun = (fetch for batch in size.batches(pairs) for fetch in size.results(begin, batch))
+        for fetch in one_behind(begun, beside=weights.device):
+            yield from fetch().numpy()
+
+    def _apply_edits(self, poses: list[NamedPose]) -> Tensor:
+        """The edited poses (N, K, 2), on the CPU."""
+        stacked = torch.stack([pose.keypoints for pose in poses])
+        return self.edits.apply(stacked.to(self.gan.edge_weights.dtype))
+
+    def _edited_poses(self, video: Video, times_s: deque[float | None]) -> Iterator[Tensor]:
+        """The edited pose of each frame, on the CPU; its time is appended."""
+        for detection in detect_images(self.gan.graph, video_frames(video)):
+            times_s.append(detection.source.time_s)
+            yield self.edits.apply(torch.from_numpy(detection.keypoints)[None].to(self.gan.edge_weights.dtype))[0]
 
     def _versions(self) -> tuple[bool, ...]:
         return (False, True) if self.edits else (True,)

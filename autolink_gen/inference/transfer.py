@@ -1,9 +1,7 @@
 """A trained pose-transfer network and its graph, for animating images."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,20 +13,25 @@ from PIL import Image
 from torch import Tensor, nn
 
 from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
+from autolink_gen.common.ahead import one_behind, read_ahead
+from autolink_gen.common.batch_sizes import BatchSize, fitting_batch_size
+from autolink_gen.common.devices import double_on_cpu, float64_array, to_cpu_later, to_device
 from autolink_gen.config import build, to_dict
 from autolink_gen.data.images import fit_square
-from autolink_gen.inference.confidence import Certainty, Judge, PosesWithWidths, is_blank, usual_width
-from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
+from autolink_gen.inference.confidence import Judge, PosesWithWidths, is_blank, usual_width
+from autolink_gen.inference.planning import RELATIVE, AnimatedFrame, Motion, Plan, Planner
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.models.transfer import SourceMaps, TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.ops.ranges import FARTHEST, check_bytes, check_keypoints, from_signed, to_signed, unit_images
+from autolink_gen.ops.ranges import check_bytes, check_keypoints, from_signed, to_signed, unit_images
 from autolink_gen.ops.warping import keypoint_strengths
-from autolink_gen.viz.graphs import to_uint8
+from autolink_gen.viz.graphs import to_bytes, to_uint8
 
-_SWITCH = 0.8  # another source frame must be so much nearer to be taken
 _USUAL_SIZE = 256  # pixels
-_STALE_S = 1.0  # a sure pose longer ago is not gone back to
+_BATCH = 8
+_BYTES_PER_PX = 8192  # of what the network paints, at its most, with room to spare: of 128 px it takes 2650
+_BYTES_PER_FINE_PX = 512  # of a finer source that it warps
+_MAX_PAINTED_BYTES = 2**28  # of frames painted at once
 
 
 def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> "Transfer":
@@ -63,37 +66,6 @@ class SourceAppearance(NamedTuple):
 
     maps: SourceMaps
     keypoints: Float[Tensor, "B K 2"]
-
-
-@dataclass(frozen=True)
-class Motion:
-    """How the driver's poses become the source's.
-
-    ``relative``: the movement since a reference frame is added to the source's own pose, else the pose itself is
-    taken; ``adapt_scale``: made as large as the source is. The reference is the driver's first frame with a sure pose,
-    or the keypoints ``reference`` (K, 2). ``smooth``: poses go through a one-euro filter.
-    """
-
-    relative: bool = True
-    adapt_scale: bool = False
-    smooth: bool = False
-    reference: Float[ndarray, "K 2"] | None = None
-
-
-RELATIVE = Motion()
-
-
-class AnimatedFrame(NamedTuple):
-    """A painted frame, uint8 RGB.
-
-    ``keypoints`` (x, y) in [-1, 1] are those it was painted on, ``source`` is the index of the source frame used.
-    ``held``: the driver's pose could not be detected, and the last sure one was kept.
-    """
-
-    pixels: UInt8[ndarray, "S S 3"]
-    keypoints: Float[ndarray, "K 2"]
-    source: int
-    held: bool
 
 
 class Transfer(nn.Module):
@@ -161,18 +133,31 @@ class Transfer(nn.Module):
         self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None
     ) -> Float[Tensor, "N 3 S S"]:
         """Images of any size as the network's input: square, in [0, 1], on its device."""
+        return self._bytes(images, size=size).float() / 255
+
+    def _bytes(self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, size: int | None = None) -> UInt8[Tensor, "N 3 S S"]:
         squares = torch.from_numpy(self.fit_images(images, size=size))
-        return squares.permute(0, 3, 1, 2).to(self.labels.device).float() / 255
+        return to_device(squares.permute(0, 3, 1, 2), self.labels.device)
 
     def detect(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Float[ndarray, "N K 2"]:
         """The keypoints (x, y) in [-1, 1] of images, in the network's square input."""
-        return self.graph.detect(self.prepare_images(images)).double().cpu().numpy()
+        return float64_array(self.graph.detect(self._bytes(images)))
 
     def detect_with_widths(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> PosesWithWidths:
         """The keypoints of `detect`, with the widths of their heatmaps."""
-        keypoints, widths = self.graph.detect_with_widths(self.prepare_images(images))
-        linked_widths = widths[:, linked_keypoints(self.graph.edge_weights)]
-        return PosesWithWidths(keypoints.double().cpu().numpy(), linked_widths.double().mean(dim=1).cpu().numpy())
+        return self.detect_later(images, linked=self.linked_indices)()
+
+    def detect_later(
+        self, images: Sequence[UInt8[ndarray, "_ _ 3"]], *, linked: Int[ndarray, "L"]
+    ) -> Callable[[], PosesWithWidths]:
+        """Begin to detect; what comes back waits for `detect_with_widths`, ``linked`` being the `linked_indices`."""
+        keypoints, widths = map(to_cpu_later, self.graph.detect_with_widths(self._bytes(images)))
+
+        def wait() -> PosesWithWidths:
+            linked_widths = double_on_cpu(widths())[:, linked].mean(dim=1)
+            return PosesWithWidths(float64_array(keypoints()), linked_widths.numpy())
+
+        return wait
 
     def draw_edge_map(self, keypoints: Float[ndarray, "K 2"]) -> UInt8[ndarray, "S S 3"]:
         """The edge map of keypoints as a grey image; the strongest edge is white."""
@@ -187,19 +172,21 @@ class Transfer(nn.Module):
         *,
         fps: float = 25.0,
         motion: Motion = RELATIVE,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         size: int | None = None,
     ) -> Iterator[UInt8[ndarray, "S S 3"]]:
         """Animate a source, one image or several, with the movement of the driver's frames.
 
-        Reads ``batch_size`` driver frames at a time; ``fps`` matters only where motion is smoothed; ``size`` is as
-        for :class:`Animator`. Raises ValueError where there is no source.
+        Reads ``batch_size`` driver frames at a time; None: 8, or more where a CUDA device has the memory. ``fps``
+        matters only where motion is smoothed; ``size`` is as for :class:`Animator`. Raises ValueError where there is
+        no source.
         """
         images = [source] if isinstance(source, ndarray) else list(source)
         animator = Animator(self, images, motion, size=size)
         timed_frames = ((number / fps, frame) for number, frame in enumerate(driver_frames))
-        while batch := list(islice(timed_frames, batch_size)):
-            yield from (frame.pixels for frame in animator(batch))
+        chosen = BatchSize(animator.batch_size if batch_size is None else batch_size)
+        ahead = read_ahead(chosen.batches(timed_frames), beside=self.labels.device)
+        yield from (frame.pixels for frame in animator.animate(ahead, chosen))
 
     def edge_maps(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B C S S"]:
         """The graph drawn on keypoints, one channel for each cluster's edges.
@@ -239,6 +226,13 @@ class Transfer(nn.Module):
         ValueError for keypoints in pixels, and for values that are not finite.
         """
         check_keypoints(keypoints)
+        return self.paint_unchecked(keypoints, appearance)
+
+    @torch.no_grad()
+    def paint_unchecked(
+        self, keypoints: Float[Tensor, "B K 2"], appearance: SourceAppearance
+    ) -> Float[Tensor, "B 3 s s"]:
+        """Like `paint`, for keypoints known to be finite and not in pixels; does not wait for the device."""
         count = len(keypoints)
         painted = self.network.paint(
             self.edge_maps(keypoints),
@@ -255,9 +249,8 @@ class Animator:
 
     ``size`` is the frames' width in pixels for a network that ``warps`` the source, its usual one unless given; other
     networks paint at the size they were trained with. ``usual`` is the usual width of heatmaps (`usual_width`), the
-    source's unless given. ``source_poses`` are the keypoints of the source frames. ``reference`` is the index, from 0,
-    and the time in seconds of the driver's frame that movement is relative to; None until there is one. Raises
-    ValueError if there is no source, or only blank ones.
+    source's unless given. ``source_poses`` are the keypoints of the source frames. Raises ValueError if there is no
+    source, or only blank ones.
     """
 
     def __init__(
@@ -275,69 +268,72 @@ class Animator:
             check_bytes(pixels, name="source")
         if all(is_blank(pixels) for pixels in sources):
             raise ValueError("the source is of one colour and shows no object; give an image or a video of one")
-        self.transfer, self.motion = transfer, motion
+        self.transfer = transfer
         fine = transfer.prepare_images(sources, size=size or transfer.usual_size)
         poses = transfer.detect_with_widths(sources)
         self.source_poses: Float[ndarray, "M K 2"] = poses.keypoints
         source_keypoints = torch.from_numpy(poses.keypoints).to(fine)
         self.appearance = transfer.look_at(transfer.prepare_images(sources), fine=fine, keypoints=source_keypoints)
-        self._filter = OneEuroFilter() if motion.smooth else None
-        self.reference: tuple[int, float] | None = None
-        self._reference = motion.reference
         self._linked = transfer.linked_indices
         usual = usual_width(poses.widths) if usual is None else usual
-        self._judge = Judge(transfer.poses.cpu().numpy(), self._linked, usual=usual)
-        self._held_pose: tuple[float, ndarray] | None = None  # the pose to hold, and its time
-        self._source_index = self._number = 0
+        judge = Judge(transfer.poses.cpu().numpy(), self._linked, usual=usual)
+        self._planner = Planner(poses.keypoints, motion, linked=self._linked, judge=judge)
+
+    @property
+    def reference(self) -> tuple[int, float] | None:
+        """Index, from 0, and time in seconds of the driver's frame that movement is relative to; None until known."""
+        return self._planner.reference
+
+    @property
+    def batch_size(self) -> int:
+        """The frames to paint at once: 8, or more where a CUDA device has the memory."""
+        size, fine = self.transfer.image_size, self.appearance.maps.images.shape[-1]
+        bytes_each = _BYTES_PER_PX * size**2 + _BYTES_PER_FINE_PX * fine**2
+        fitting = fitting_batch_size(self.transfer.labels.device, usual=_BATCH, bytes_each=bytes_each)
+        return max(_BATCH, min(fitting, _MAX_PAINTED_BYTES // (3 * fine**2)))
 
     def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
         """Paint the next frames of the driver, given with their times in seconds."""
+        return list(self.animate([frames], BatchSize(max(1, len(frames)))))
+
+    def animate(
+        self, batches: Iterable[Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]], size: BatchSize
+    ) -> Iterator[AnimatedFrame]:
+        """Paint batches of the driver's frames in turn, at most ``size`` frames at once.
+
+        While a device paints, the frames painted before can be written.
+        """
+        device = self.transfer.labels.device
+        detected = (found for frames in batches for found in size.results(self._detect, frames))
+        planned = (self._plan(*found) for found in one_behind(detected, beside=device))
+        painted = (fetch for plans in planned for fetch in size.results(self._paint, plans))
+        for fetch in one_behind(painted, beside=device):
+            yield from fetch()
+
+    def _detect(
+        self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]
+    ) -> tuple[Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]], Callable[[], PosesWithWidths]]:
+        """The frames, and what waits for their poses."""
         for _, pixels in frames:
             check_bytes(pixels, name="frame")
-        poses = self.transfer.detect_with_widths([pixels for _, pixels in frames])
-        planned = [
-            self._plan(points, time_s, certainty=self._judge(points, width=width, pixels=pixels))
-            for points, width, (time_s, pixels) in zip(poses.keypoints, poses.widths, frames, strict=True)
-        ]
-        like = self.appearance.keypoints
-        keypoints = torch.from_numpy(np.stack([points for points, _, _ in planned])).to(like)
-        source_indices = torch.tensor([source for _, source, _ in planned], device=like.device)
-        appearance = SourceAppearance(
-            self.appearance.maps.each(lambda maps: maps[source_indices]), like[source_indices]
-        )
-        painted = to_uint8(self.transfer.paint(keypoints, appearance))
-        return [AnimatedFrame(pixels, *plan) for pixels, plan in zip(painted, planned, strict=True)]
+        return frames, self.transfer.detect_later([pixels for _, pixels in frames], linked=self._linked)
 
     def _plan(
-        self, detected: Float[ndarray, "K 2"], time_s: float, *, certainty: Certainty
-    ) -> tuple[Float[ndarray, "K 2"], int, bool]:
-        """The keypoints to paint, the source frame's index, and whether an earlier pose was held.
+        self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]], fetch: Callable[[], PosesWithWidths]
+    ) -> list[Plan]:
+        """What to paint in the frames' places."""
+        return [
+            self._planner(points, time_s, width=width, pixels=pixels)
+            for points, width, (time_s, pixels) in zip(*fetch(), frames, strict=True)
+        ]
 
-        Until a pose is sure, the source keeps its own.
-        """
-        number, self._number = self._number, self._number + 1
-        if certainty == Certainty.LOST or (self._reference is None and certainty != Certainty.SURE):
-            return self.source_poses[0] if self._held_pose is None else self._held_pose[1], self._source_index, True
-        smooth = self._filter(detected, time_s=time_s) if self._filter else detected
-        if self._reference is None:
-            self._reference, self.reference = smooth, (number, time_s)
-        points = self._move(smooth)
-        distances = np.linalg.norm((self.source_poses - points)[:, self._linked], axis=2).mean(axis=1)
-        nearest = int(distances.argmin())
-        if distances[nearest] < _SWITCH * distances[self._source_index]:  # a change must be worth the flicker
-            self._source_index = nearest
-        # An object that leaves draws keypoints together first: such a pose is shown, and not held.
-        if certainty == Certainty.SURE or self._held_pose is None or time_s - self._held_pose[0] > _STALE_S:
-            self._held_pose = (time_s, points)
-        return points, self._source_index, False
-
-    def _move(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
-        assert self._reference is not None
-        result, scales = self.source_poses[0].copy(), self.motion.adapt_scale
-        source, reference, driver = (points[self._linked] for points in (result, self._reference, keypoints))
-        if self.motion.relative:
-            points = RelativeMotion(source, reference, adapt_scale=scales)(driver)
-        else:
-            points = absolute_motion(driver, source=source, reference=reference, adapt_scale=scales)
-        result[self._linked] = np.clip(points, -FARTHEST, FARTHEST)
-        return result
+    def _paint(self, plans: Sequence[Plan]) -> Callable[[], list[AnimatedFrame]]:
+        """Begin to paint; what comes back waits for the frames."""
+        like = self.appearance.keypoints
+        keypoints = torch.from_numpy(np.stack([plan.keypoints for plan in plans])).to(like.dtype)
+        check_keypoints(keypoints)
+        sources = to_device(torch.tensor([plan.source for plan in plans]), like.device)
+        appearance = SourceAppearance(self.appearance.maps.each(lambda maps: maps[sources]), like[sources])
+        painted = self.transfer.paint_unchecked(to_device(keypoints, like.device), appearance)
+        fetch = to_cpu_later(to_bytes(painted))
+        return lambda: [AnimatedFrame(pixels, *plan) for pixels, plan in zip(fetch().numpy(), plans, strict=True)]

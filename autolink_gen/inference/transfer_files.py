@@ -11,7 +11,8 @@ from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.data.video.outputs import MOVING_SUFFIXES
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.writer import FrameFolderWriter
-from autolink_gen.inference.transfer import Motion, Transfer, load_transfer
+from autolink_gen.inference.planning import Motion
+from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.inference.transfer_video import Look, TransferReport, transfer_video
 from autolink_gen.runs import RunFolder
 
@@ -78,7 +79,7 @@ class TransferFiles:
         look: Look,
         find_best_frame: bool,
         source_frames: int,
-        batch_size: int,
+        batch_size: int | None,
         progress: Progress,
     ) -> TransferReport:
         """Write the result; raises ValueError if no pose can be made out in the driver."""
@@ -119,7 +120,7 @@ def transfer_files(
     fps: float | None = None,
     size: int | None = None,
     overwrite: bool = False,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     max_bad: float = 0.2,
     progress: Progress = progress_bar,
 ) -> TransferReport:

@@ -1,5 +1,6 @@
 """Animate one video with another, frame by frame, in constant memory."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -10,6 +11,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
+from autolink_gen.common.ahead import read_ahead
+from autolink_gen.common.batch_sizes import BatchSize
+from autolink_gen.common.devices import float64_array
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.data.video.animated_writer import AnimatedImageWriter
 from autolink_gen.data.video.outputs import open_writer
@@ -19,7 +23,8 @@ from autolink_gen.data.video.writer import FrameFolderWriter, ImageWriter, Video
 from autolink_gen.inference.confidence import Judge, is_blank, usual_width
 from autolink_gen.inference.cropping import Crop, find_crop, middle_square
 from autolink_gen.inference.motion import pose_distance
-from autolink_gen.inference.transfer import RELATIVE, AnimatedFrame, Animator, Motion, Transfer
+from autolink_gen.inference.planning import RELATIVE, AnimatedFrame, Motion
+from autolink_gen.inference.transfer import Animator, Transfer
 from autolink_gen.viz.graphs import even_grid
 
 _LOOKED_AT = 8  # frames of the driver to find its crop
@@ -111,7 +116,7 @@ def crop_of(transfer: Transfer, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> Cr
     if len({image.shape for image in images}) != 1:
         return None
     linked = transfer.linked_indices
-    usual = np.array([pose[linked] for pose in transfer.poses.double().cpu().numpy()])
+    usual = np.array([pose[linked] for pose in float64_array(transfer.poses)])
     crop = find_crop(images, lambda squares: transfer.detect(squares)[:, linked], usual)
     middle = middle_square(images[0])
     shift = max(abs(crop.left - middle.left), abs(crop.top - middle.top))
@@ -130,11 +135,12 @@ def transfer_video(
     source_frames: int = 8,
     audio: Path | None = None,
     audio_start_s: float = 0.0,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     progress: Progress = no_progress,
 ) -> TransferReport:
     """Animate the source with the driver's movement, at the driver's rate and length.
 
+    ``batch_size`` frames are painted at once; None: as many as the animator finds fit.
     From a source video, ``source_frames`` evenly spread frames serve as references; each output frame uses the one
     closest in pose. ``audio`` names the file whose audio is added, from ``audio_start_s`` on. A driver that is an image
     gives an image; an ``out`` without an ending is a folder of images. If the driver breaks off, the frames until then
@@ -247,13 +253,21 @@ def _writer(
 
 
 def _paint_frames(
-    animator: Animator, driver: FrameStream, crop: Crop | None, batch_size: int
+    animator: Animator, driver: FrameStream, crop: Crop | None, batch_size: int | None
 ) -> Iterator[tuple[TimedFrame, AnimatedFrame]]:
     """The driver's frames, cropped, each with the frame painted in its pose."""
     frames = (replace(frame, pixels=_crop(frame.pixels, crop)) for frame in driver)
-    for first in frames:
-        batch = [first, *islice(frames, min(batch_size, most_at_once(first.pixels)) - 1)]
-        yield from zip(batch, animator([(frame.time_s, frame.pixels) for frame in batch]), strict=True)
+    size = BatchSize(animator.batch_size if batch_size is None else batch_size)
+    read = size.batches(frames, at_most=lambda first: most_at_once(first.pixels))
+    given: deque[TimedFrame] = deque()
+
+    def batches() -> Iterator[list[tuple[float, UInt8[ndarray, "_ _ 3"]]]]:
+        for batch in read_ahead(read, beside=animator.transfer.labels.device):
+            given.extend(batch)
+            yield [(frame.time_s, frame.pixels) for frame in batch]
+
+    for painted in animator.animate(batches(), size):
+        yield given.popleft(), painted
 
 
 def _compose(

@@ -135,8 +135,13 @@ def image_grid(
 
 def to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[ndarray, "B H W 3"]:
     """Images in [0, 1], clipped, as uint8 arrays."""
+    return to_bytes(images).cpu().numpy()
+
+
+def to_bytes(images: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B H W 3"]:
+    """Images in [0, 1], clipped, as bytes where they are: a quarter of the way from a device."""
     scaled = (images.detach().float() * 255).round().clamp(0, 255)
-    return scaled.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def draw_graphs(

@@ -12,7 +12,8 @@ from torch import nn
 from autolink_gen.data.puppets.dataset import JOINT_NAMES, puppet_clip
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.inference.confidence import Certainty, Judge, usual_width
-from autolink_gen.inference.transfer import Animator, Motion, Transfer
+from autolink_gen.inference.planning import Motion
+from autolink_gen.inference.transfer import Animator, Transfer
 from autolink_gen.inference.transfer_video import Look, transfer_video
 from autolink_gen.ops.keypoints import soft_argmax
 

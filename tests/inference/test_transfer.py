@@ -10,7 +10,8 @@ from helpers.messages import raises_mentioning
 from helpers.tiny_models import tiny_graph, tiny_transfer
 
 from autolink_gen.data.puppets.dataset import puppet_clip
-from autolink_gen.inference.transfer import Animator, Motion, Transfer, load_transfer, save_transfer
+from autolink_gen.inference.planning import Motion
+from autolink_gen.inference.transfer import Animator, Transfer, load_transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.graph_analysis import cluster_labels
 
