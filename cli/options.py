@@ -79,7 +79,7 @@ _DATA = click.option("--data", help="A named data set, a folder of images or vid
                      "[default: the recipe's; puppets]")  # fmt: skip
 _RUN = (
     click.option("--data-root", type=_PATH, help="The folder where named data sets lie."),
-    click.option("--recipe", help="A recipe by name, or a YAML file. [default: the cheapest that suits the machine]"),
+    click.option("--recipe", help="A recipe by name, or a YAML file. [default: puppets, gpu or cpu, as suits]"),
     click.option("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
     click.option("--out", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."),
     click.option("--mirror/--no-mirror", default=None,

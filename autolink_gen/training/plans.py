@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from autolink_gen.common.devices import best_device
 from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, RunKind, build, explained_yaml
 from autolink_gen.data.source import open_source
@@ -26,8 +25,8 @@ _FLIP = {True: 0.5, False: 0.0, None: None}  # data.flip of mirror
 class Choices:
     """A user's choices for any training; None leaves a choice to the recipe.
 
-    ``data``: a named set, a folder, shards, or several, A+B. ``recipe``: its name or a YAML file; None: the cheapest
-    that suits the machine. ``name`` of the run; None: made from the data. ``out``: the folder of all runs. ``settings``
+    ``data``: a named set, a folder, shards, or several, A+B. ``recipe``: its name or a YAML file; None: the one for the
+    data and the machine. ``name`` of the run; None: made from the data. ``out``: the folder of all runs. ``settings``
     are nested values over all others.
     """
 
@@ -105,7 +104,7 @@ def default_recipe(kind: str, data: str | None) -> str:
     """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own images on this machine."""
     if data in (None, "puppets") and "puppets" in recipe_names(kind):
         return "puppets"
-    return "paper" if torch.cuda.is_available() else "cpu"
+    return "gpu" if best_device() == "cuda" else "cpu"
 
 
 def plan_graph(

@@ -38,17 +38,19 @@ def test_every_recipe_builds_and_comes_back_from_its_yaml(name):
 
 
 def test_the_recipes_there_are():
-    assert {"cpu", "official", "paper", "puppets"} <= set(recipe_names("graph"))
+    assert {"cpu", "gpu", "official", "paper", "puppets"} <= set(recipe_names("graph"))
 
 
-@pytest.mark.parametrize("name", ["cpu", "paper", "puppets"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "paper", "puppets"])
 def test_the_recipes_of_the_gan(name):
     config = build(GanRunConfig, read_recipe("gan", name))
     assert build(GanRunConfig, yaml.safe_load(to_yaml(config))) == config
-    assert recipe_names("gan") == ["cpu", "paper", "puppets"]
+    assert recipe_names("gan") == ["cpu", "gpu", "paper", "puppets"]
     if name == "paper":
         assert config == GanRunConfig()
         assert config.optimiser.lr <= 2e-4, "at 2e-3 these networks blow up within ten steps"
+    elif name == "gpu":
+        assert config.training.precision == "auto" and config.optimiser.lr <= 2e-4
     else:
         assert config.model.width <= 0.25 and config.training.batch_size <= 16
 
@@ -58,11 +60,11 @@ def test_a_wrong_field_is_named_once():
         build(GanRunConfig, {"pose": {"moved_share": 2}})
 
 
-@pytest.mark.parametrize("name", ["cpu", "paper", "puppets"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "paper", "puppets"])
 def test_the_recipes_of_pose_transfer(name):
     config = build(TransferRunConfig, read_recipe("transfer", name))
     assert build(TransferRunConfig, yaml.safe_load(to_yaml(config))) == config
-    assert recipe_names("transfer") == ["cpu", "paper", "puppets"]
+    assert recipe_names("transfer") == ["cpu", "gpu", "paper", "puppets"]
     assert (config == TransferRunConfig()) == (name == "paper")
 
 
@@ -95,6 +97,14 @@ def test_recipes_for_two_cores_are_small(name):
     assert config.model.image_size == 64
     assert config.model.width <= 0.5
     assert config.training.batch_size <= 16
+
+
+def test_the_recipe_for_a_gpu():
+    config = recipe("gpu")
+    assert (config.model.image_size, config.training.batch_size, config.training.precision) == (128, 64, "auto")
+    assert config.training.ema > 0 and config.optimiser.schedule == "cosine"
+    assert config.thickness.start is not None and config.thickness.start > config.model.sigma2
+    assert (config.model.features, config.perceptual.features) == ("vgg16", "alexnet")
 
 
 def test_a_recipe_file_by_path(tmp_path):

@@ -8,7 +8,7 @@ from autolink_gen.studies.ablations import ABLATIONS, Ablation, Cell
 from autolink_gen.studies.tables import markdown_table, summarise
 
 
-@pytest.mark.parametrize("recipe", ["cpu", "puppets", "paper", "official"])
+@pytest.mark.parametrize("recipe", ["cpu", "gpu", "puppets", "paper", "official"])
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_cell_is_a_configuration_of_its_own(name, recipe):
     cells = ABLATIONS[name].cells

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import autolink_gen
@@ -48,9 +49,19 @@ def test_what_is_not_chosen_is_the_recipe_s() -> None:
     assert plan_graph(Choices(recipe="puppets")).config == plan.config
     own = plan_graph(Choices(data="photos", recipe="official", mirror=False, steps=7, name="mine"), num_keypoints=5)
     assert (own.config.data.flip, own.config.training.steps, own.config.model.num_keypoints) == (0.0, 7, 5)
-    assert own.folder == Path("runs/graph/mine") and default_recipe("graph", "photos") in ("cpu", "paper")
+    assert own.folder == Path("runs/graph/mine")
     held = plan_graph(Choices(data="faces68", recipe="cpu"), hold_out=5, num_keypoints=4)
     assert held.folder.name == "faces68-k4-hold5" and held.config.data.hold_out == 5
+
+
+@pytest.mark.parametrize(("has_cuda", "expected"), [(True, "gpu"), (False, "cpu")])
+@pytest.mark.parametrize("kind", ["graph", "gan", "transfer"])
+def test_the_recipe_is_that_for_the_data_and_the_machine(
+    monkeypatch: pytest.MonkeyPatch, kind: str, has_cuda: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
+    assert default_recipe(kind, "photos") == expected
+    assert default_recipe(kind, None) == default_recipe(kind, "puppets") == "puppets"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a.", "a" * 256])

@@ -90,7 +90,7 @@ GRAPH_SWITCHES = {
 @pytest.mark.parametrize(("recipe", "switches"), recipes("graph", (GRAPH_SWITCHES,)))
 def test_graph_recipes_train(tmp_path: Path, recipe: str, switches: dict[str, Any]) -> None:
     small = {
-        "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "decoder_width": 0.05},
+        "model": {"num_keypoints": 4, "image_size": 64, "width": 0.05, "decoder_width": 0.05, "features": "random"},
         "perceptual": {"features": "random"},
     }
     values = values_of("graph", recipe, small, switches)
