@@ -145,11 +145,12 @@ class Run:
                 for updates in self._updates:
                     updates.keep_statistics()
                 yield self.progress.step
-                self._end_step(is_due=is_due)
+                has_read = self._end_step(is_due=is_due)
+                heeds = has_read or self.fabric.world_size == 1  # for what several agree on they wait for each other
                 if self._log is not None:
                     skipped = self.progress.skipped_steps
                     self._log.note(self.progress.step, self.metrics, waited_s=self._waited_s, skipped_steps=skipped)
-                save_requested = self._heed_signals() or save_requested
+                save_requested = (heeds and self._heed_signals()) or save_requested
                 is_due = is_due or save_requested or self.progress.step % self.length.save_every == 0
                 if is_due and not self.stopped_by:
                     self._read_notes()
@@ -159,21 +160,24 @@ class Run:
                     if save_requested and self.fabric.is_global_zero:
                         log.warning("saved at step %d, as a signal asked; training goes on", self.progress.step)
                     is_due = save_requested = False
-                self._check_time(started)
+                if heeds:
+                    self._check_time(started)
             if self._saved_at != self.progress.step:
                 self.save()
             if self._saved_at != self.progress.step:
                 name, last = self._not_finite() or "another process", self._last_save()
                 raise unsaved_error(self.progress.step, name, last_save=last)
 
-    def _end_step(self, *, is_due: bool) -> None:
-        """Count the step; ValueError with advice where it is known that too many were skipped."""
+    def _end_step(self, *, is_due: bool) -> bool:
+        """Count the step, and return whether what it noted was read; ValueError where too many were skipped."""
         step, length = self.progress.step, self.length
         self._notes.end_step(step, penalised=self._penalised)
         waits = (step + 1) % length.log_every and (step + 1) % length.save_every and step + 1 < length.steps
-        if is_due or not waits or not self._updates[0].is_on_device:
+        reads = is_due or not waits or not self._updates[0].is_on_device
+        if reads:
             self._read_notes()
         self.progress.step += 1
+        return reads
 
     def _read_notes(self) -> None:
         """Take up what the steps since the last call have noted; ValueError where too many were skipped."""

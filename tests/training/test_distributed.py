@@ -19,10 +19,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def learn_graph(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Two processes of a tiny run on a folder's pictures; Fabric starts the second by repeating the command line."""
+def learn_graph(place: Path, *arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
+    """Two processes of a tiny run on a folder's pictures; Fabric starts the second by repeating the command line.
+
+    ``first`` is code that each of them runs first.
+    """
     script = place / "autolink_gen_script.py"  # the console script's twin
-    script.write_text("from autolink_gen.cli.main import main\n\nif __name__ == '__main__':\n    main()\n")
+    script.write_text(f"from autolink_gen.cli.main import main\n{first}\nif __name__ == '__main__':\n    main()\n")
     settings = ["model.image_size=64", "model.num_keypoints=3", "model.width=0.05", "perceptual.features=random",
                 "training.log_every=1", "training.save_every=1"]  # fmt: skip
     words = [word for setting in settings for word in ("--set", setting)]
@@ -82,3 +85,27 @@ def test_two_devices_go_on_from_the_save_that_both_can_read(place, tmp_path):
     assert "going on from step 1 of 3" in done.stdout
     assert [path.name for path in step_folders(saves)] == ["step-00000002", "step-00000003"]
     assert (saves / "damaged-step-00000002" / "training_state.pt").read_bytes() == b"half"
+
+
+# The device decides whether an update is taken, and the second process has an image that is not finite at step 2.
+_ONE_BAD_IMAGE = """
+import os
+from autolink_gen.training import graph, guarded_updates
+plain, calls = graph.flip_some, []
+def flip(images, **options):
+    calls.append(len(images))
+    is_bad = len(calls) == 2 and os.environ.get("LOCAL_RANK") == "1"
+    return plain(images * (float("nan") if is_bad else 1.0), **options)
+graph.flip_some, guarded_updates.decides_on_device = flip, lambda fabric: True
+"""
+
+
+def test_a_bad_update_of_one_process_is_held_back_in_both(place, tmp_path):
+    shutil.copytree(place / "photos", tmp_path / "photos")
+    done = learn_graph(tmp_path, "--batch-size", "4", "--steps", "4", first=_ONE_BAD_IMAGE)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "runs/graph/photos-k3/metrics.jsonl").read_text().splitlines()]
+    assert [row["skipped_steps"] for row in rows] == [0, 1, 1, 1]
+    assert ["loss" in row for row in rows] == [True, False, True, True]
+    saves = [path.name for path in step_folders(tmp_path / "runs/graph/photos-k3/checkpoints")]
+    assert saves == ["step-00000003", "step-00000004"]
