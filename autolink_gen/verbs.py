@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice, ClusterError, without_text
-    from autolink_gen.common.devices import best_device, usable_device
+    from autolink_gen.common.devices import chosen_device
     from autolink_gen.common.files import check_free, reason_of, write_text_atomically
     from autolink_gen.data.check import inspect_folder
     from autolink_gen.data.published.facts import describe_set, entry_of, list_sets
@@ -60,8 +60,8 @@ _MODULES = {
     "TransferFiles": "inference.transfer_files",
     "WorkStoppedError": "studies.jobs",
     "beside_untrained": "evaluation.puppets",
-    "best_device": "common.devices",
     "check_free": "common.files",
+    "chosen_device": "common.devices",
     "describe_set": "data.published.facts",
     "detect_sources": "inference.detect_files",
     "download_set": "data.published.prepare",
@@ -99,7 +99,6 @@ _MODULES = {
     "run_sweep": "studies.sweep",
     "sources_of": "inference.detect_files",
     "split_settings": "studies.sweep_axes",
-    "usable_device": "common.devices",
     "view_graph": "inference.view_graph",
     "without_text": "clusters",
     "write_puppet_videos": "data.puppets.videos",

@@ -250,10 +250,8 @@ def _output_is_a_file() -> bool:
 
 def pick_device(name: str | None) -> str:
     """The named device, else CUDA if there is one; BadParameter if it cannot be used."""
-    if name is None:
-        return verbs.best_device()
     with naming_option("--device", ValueError):
-        return verbs.usable_device(name)
+        return verbs.chosen_device(name)
 
 
 def say(*lines: str) -> None:

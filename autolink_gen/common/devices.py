@@ -42,6 +42,11 @@ def usable_device(name: str) -> str:
     return name
 
 
+def chosen_device(name: str | None) -> str:
+    """The device as named, else the default one; ValueError where it cannot be used here."""
+    return best_device() if name is None else usable_device(name)
+
+
 def to_device(values: Tensor, device: torch.device | str) -> Tensor:
     """The tensor on a device, without waiting for what a CUDA device still has to do.
 

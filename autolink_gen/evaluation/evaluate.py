@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from autolink_gen.common.devices import best_device
+from autolink_gen.common.devices import chosen_device
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.evaluation.gan_runs import GanEvaluation, evaluate_gan_run
 from autolink_gen.evaluation.graph_reports import GraphEvaluation
@@ -75,7 +75,7 @@ def evaluate(
     )
     outputs = Outputs(_path(out), _path(json), _path(picture), _path(regressor), overwrite)
     settings.check_kind(run_folder, regressor=outputs.regressor)
-    device = device or best_device()
+    device = chosen_device(device)
     if run_folder.kind == "gan":
         return evaluate_gan_run(run_folder, settings, outputs, device=device, progress=progress)
     if run_folder.kind == "transfer":

@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from autolink_gen.checkpoints import load_graph_model
-from autolink_gen.common.devices import best_device, float64_array
+from autolink_gen.common.devices import chosen_device, float64_array
 from autolink_gen.common.files import check_free, write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.evaluation.settings import EvaluationSettings
@@ -84,7 +84,7 @@ def draw_grid(
     file = out or run_folder.output("figure.png")
     check_free(file, overwrite=overwrite)
     source = EvaluationSettings(data=data, data_root=data_root).on_data_of(run_folder).source
-    graph = load_graph_model(run_folder, device=device or best_device())
+    graph = load_graph_model(run_folder, device=chosen_device(device))
     images = source.images("test", size=max(look.size, graph.config.input_size), fit=graph.config.fit)
     batches = _random_batches(len(images), rows * cols, seed=seed)  # type: ignore[arg-type]
     tiles: list[ndarray] = []

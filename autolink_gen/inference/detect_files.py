@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import ClusterChoice, without_clusters, without_text
+from autolink_gen.common.devices import chosen_device
 from autolink_gen.common.files import check_free, no_space, reason_of, write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted, printable
@@ -61,12 +62,13 @@ def detect_files(
     threshold: float = 0.1,
     batch_size: int | None = None,
     fps: float | None = None,
+    device: str | None = None,
     overwrite: bool = False,
     progress: Progress = progress_bar,
 ) -> DetectionReport:
     """Detect keypoints in images, videos and folders, and write overlays and tables to the folder `out`.
 
-    `graph` is a model, or a run by name, folder or file.
+    `graph` is a model, or a run by name, folder or file, whose model goes to the `device`: CUDA if there is one.
 
     `keypoints.csv` and `keypoints.json` hold pixels of the original, (0, 0) being the centre of its first pixel. With
     `overlays`, each image becomes a PNG and each video an MP4 with its audio, with keypoints drawn on it, and with
@@ -85,7 +87,7 @@ def detect_files(
     name = "the model"
     if not isinstance(graph, AutoLink):
         run = RunFolder.find(graph, kind="graph")
-        name, graph = str(run.path), load_graph_model(run)
+        name, graph = str(run.path), load_graph_model(run, device=chosen_device(device))
     return detect_sources(
         graph,
         sources,

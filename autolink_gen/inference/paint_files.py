@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autolink_gen.common.ahead import one_behind
 from autolink_gen.common.batch_sizes import BatchSize, fitting_batch_size
-from autolink_gen.common.devices import to_cpu_later, to_device
+from autolink_gen.common.devices import chosen_device, to_cpu_later, to_device
 from autolink_gen.common.files import write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted
@@ -87,21 +87,23 @@ def generate(
     interpolate: Between | None = None,
     frames: int = 60,
     out: str | Path = "generated",
+    device: str | None = None,
     overwrite: bool = False,
     progress: Progress = progress_bar,
 ) -> PaintingReport:
     """Paint with a trained GAN, as the command ``generate`` does.
 
-    ``gan`` is loaded, or a run by name, folder or file. ``poses`` is an image, a video or a file of keypoints, or a
-    list of images and such files; None: training poses that the GAN carries. Styles are those of ``seeds``, or
-    ``style``: a seed, or an image whose style is searched for in ``steps``. ``grid`` paints them all into one image, as
-    does an ``out`` that ends in .png or .jpg; ``interpolate`` paints a video of so many ``frames`` through all styles
-    or poses. ``truncation`` below 1 keeps styles nearer to the mean one. ``edits`` change the poses.
+    ``gan`` is loaded, or a run by name, folder or file, whose GAN goes to the ``device``: CUDA if there is one.
+    ``poses`` is an image, a video or a file of keypoints, or a list of images and such files; None: training poses that
+    the GAN carries. Styles are those of ``seeds``, or ``style``: a seed, or an image whose style is searched for in
+    ``steps``. ``grid`` paints them all into one image, as does an ``out`` that ends in .png or .jpg; ``interpolate``
+    paints a video of so many ``frames`` through all styles or poses. ``truncation`` below 1 keeps styles nearer to the
+    mean one. ``edits`` change the poses.
 
     Raises ValueError for files that are there already without ``overwrite``, and for what does not go together.
     """
     if not isinstance(gan, Gan):
-        gan = load_gan(RunFolder.find(gan, kind="gan"))
+        gan = load_gan(RunFolder.find(gan, kind="gan"), device=chosen_device(device))
     if grid is None and interpolate is None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         grid = "rows=seeds,cols=poses"
     return paint_files(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from autolink_gen.common.devices import chosen_device
 from autolink_gen.common.files import check_free
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.data.video.outputs import MOVING_SUFFIXES
@@ -119,6 +120,7 @@ def transfer_files(
     end_s: float | None = None,
     fps: float | None = None,
     size: int | None = None,
+    device: str | None = None,
     overwrite: bool = False,
     batch_size: int | None = None,
     max_bad: float = 0.2,
@@ -126,11 +128,12 @@ def transfer_files(
 ) -> TransferReport:
     """Make what ``source`` shows do what ``driver`` does, and write that to ``out``.
 
-    ``network`` is loaded, or a run by name, folder or file. ``source`` is an image or a video, ``driver`` a video, an
-    image or a folder of frames. ``out`` ends in .mp4, .mov, .webm, .gif or .webp; without an ending it is a folder of
-    PNG; for a driver that is an image it ends in .png or .jpg; None: SOURCE-DRIVER.mp4. ``relative`` adds the driver's
-    movement to the source's pose; None: but for a driver that is an image. Of a source video, ``source_frames`` frames
-    give the appearance. ``start_s`` and ``end_s`` are seconds into the driver. ``size`` is the width in pixels.
+    ``network`` is loaded, or a run by name, folder or file, which goes to the ``device``: CUDA if there is one.
+    ``source`` is an image or a video, ``driver`` a video, an image or a folder of frames. ``out`` ends in .mp4, .mov,
+    .webm, .gif or .webp; without an ending it is a folder of PNG; for a driver that is an image it ends in .png or
+    .jpg; None: SOURCE-DRIVER.mp4. ``relative`` adds the driver's movement to the source's pose; None: but for a driver
+    that is an image. Of a source video, ``source_frames`` frames give the appearance. ``start_s`` and ``end_s`` are
+    seconds into the driver. ``size`` is the width in pixels.
 
     Raises ValueError for a result that is there already without ``overwrite``, that has another ending or would replace
     an input, and if no pose can be made out in the driver. The report says what was made.
@@ -139,7 +142,8 @@ def transfer_files(
     files = TransferFiles.open(
         source, driver, out=out, audio=audio, cut_s=cut, fps=fps, max_bad=max_bad, overwrite=overwrite
     )
-    network = network if isinstance(network, Transfer) else load_transfer(RunFolder.find(network, kind="transfer"))
+    if not isinstance(network, Transfer):
+        network = load_transfer(RunFolder.find(network, kind="transfer"), device=chosen_device(device))
     return files.animate(
         network,
         files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),

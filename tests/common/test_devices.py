@@ -1,7 +1,7 @@
 """The device that is taken where none is named: never one that was not asked for and cannot do what is needed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.detecting import save_picture
 from helpers.messages import raises_mentioning
-from helpers.tiny_models import tiny_graph, tiny_transfer
+from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
 from lightning_fabric.accelerators import MPSAccelerator
 
+import autolink_gen as al
+from autolink_gen.checkpoints import save_model
 from autolink_gen.cli.options import pick_device
 from autolink_gen.common.devices import (
     best_device,
@@ -29,6 +32,8 @@ from autolink_gen.evaluation.equivariance import equivariance
 from autolink_gen.evaluation.fid import features_of
 from autolink_gen.inference.detect import SourceImage, detect_images, mean_pose
 from autolink_gen.inference.detect_batches import detect_batches, detect_with_colours
+from autolink_gen.inference.generate import save_gan
+from autolink_gen.inference.transfer import save_transfer
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
 from autolink_gen.training.launch import Launch, start_fabric
 
@@ -67,6 +72,40 @@ def test_an_apple_gpu_is_taken_where_it_is_named(
         with pytest.raises(ValueError, match="seen"):
             start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
         assert (asked["accelerator"], asked["devices"]) == ("cuda", count)
+
+
+@pytest.mark.parametrize(
+    ("call", "loader"),
+    [
+        (lambda run, **options: al.detect(run, run, **options), "inference.detect_files.load_graph_model"),
+        (al.generate, "inference.paint_files.load_gan"),
+        (lambda run, **options: al.transfer(run, run, run, **options), "inference.transfer_files.load_transfer"),
+        (al.evaluate, "evaluation.graph_runs.load_graph_model"),
+    ],
+    ids=["detect", "generate", "transfer", "evaluate"],
+)
+def test_a_call_takes_the_device_that_a_command_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., object], loader: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_picture(tmp_path / "run" / "a.png")
+    kind = loader.rsplit("_", 1)[1].replace("model", "graph")
+    network = {"graph": tiny_graph(), "gan": tiny_gan(), "transfer": tiny_transfer()}[kind]
+    {"graph": save_model, "gan": save_gan, "transfer": save_transfer}[kind](tmp_path / "run/model.safetensors", network)
+    asked: list[str] = []
+
+    def load(run: object, *, device: str) -> None:
+        asked.append(device)
+        raise ValueError("seen")
+
+    monkeypatch.setattr(f"autolink_gen.{loader}", load)
+    for has_cuda, named in ((False, None), (True, None), (True, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has_cuda=has_cuda: has_cuda)
+        with pytest.raises(ValueError, match="seen"):
+            call(tmp_path / "run", device=named)
+    assert asked == ["cpu", "cuda", "cpu"]
+    with raises_mentioning(ValueError, "nowhere", "cpu"):
+        call(tmp_path / "run", device="nowhere")
 
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there are such devices")
