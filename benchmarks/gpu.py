@@ -31,6 +31,7 @@ from autolink_gen.common.files import write_text_atomically
 # Imported once, where the package is installed, and not in every section; that does not begin to use CUDA.
 _PRELOADED = ["training.graph", "evaluation.evaluate", "inference.detect_files", "inference.transfer_files"]
 _PRELOADED = [*(f"autolink_gen.{name}" for name in _PRELOADED), "torch.utils.tensorboard"]
+_MOST_S = 470.0  # of all sections, but for the learning on faces68
 _GRACE_S = 30.0  # for the row that runs when a section's time is up
 
 
@@ -45,11 +46,10 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section("edge map", "edge_maps", "cases", 40),
-    Section("training step", "steps", "cases", 110),
-    Section("loop", "loops", "cases", 130),
-    Section("calls", "loops", "count_cases", 40),
-    Section("rates", "rates", "cases", 50),
-    Section("learning", "loops", "learning_cases", 30),
+    Section("training step", "steps", "cases", 120),
+    Section("loop", "loops", "cases", 150),
+    Section("rates", "rates", "cases", 60),
+    Section("learning", "loops", "learning_cases", 90),
 )
 
 
@@ -62,9 +62,8 @@ def measure_section(section: Section, setting: Setting, limit_s: float, results:
         results.send(row)
 
 
-def run_section(section: Section, setting: Setting) -> Iterator[Row]:
+def run_section(section: Section, setting: Setting, limit_s: float) -> Iterator[Row]:
     """The rows of a section as they come; one that says so where its process ended early or had to be stopped."""
-    limit_s = section.limit_s + (60 * setting.minutes * len(setting.recipes) if section.name == "learning" else 0)
     started = time.monotonic()
     context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
     if sys.platform != "win32":
@@ -123,9 +122,12 @@ def main(file: Path | None, small: bool, faces68: Path | None, minutes: float, r
     print(", ".join(f"{name} {value}" for name, value in about.items() if value is not None))
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(device, Path(folder), small, faces68, minutes, tuple(recipes.split(",")))
+        ends = time.monotonic() + _MOST_S
         for section in sections:
-            rows = []
-            for row in run_section(section, setting):
+            rows, limit_s = [], min(section.limit_s, ends - _GRACE_S - time.monotonic())
+            if section.name == "learning" and faces68 is not None:
+                limit_s = (60 * minutes + section.limit_s) * len(setting.recipes)
+            for row in run_section(section, setting, limit_s):
                 rows.append(row)
                 print(f"{section.name}: {row.name}: {row.error or 'done'}, {row.took_s:.1f} s", file=sys.stderr)
                 if file is not None:
