@@ -45,7 +45,7 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-    Section("edge map", "edge_maps", "cases", 40),
+    Section("edge map", "edge_maps", "cases", 50),
     Section("training step", "steps", "cases", 120),
     Section("loop", "loops", "cases", 150),
     Section("rates", "rates", "cases", 60),

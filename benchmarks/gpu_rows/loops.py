@@ -95,7 +95,7 @@ def pace(folder: Path, *, first: int, last: int) -> Values:
     steps, span_s = lines[-1]["step"] - lines[0]["step"], max(passed_s[-1] - passed_s[0], 1e-9)
     return {
         "step ms": 1e3 * span_s / steps,
-        "waiting share": (waited_s[-1] - waited_s[0]) / span_s,
+        "waiting share": max(0.0, waited_s[-1] - waited_s[0]) / span_s,
         "first steps s": begun_s,
         "steps": steps,
     }
@@ -109,7 +109,7 @@ def measure(recipe: str, setting: Setting) -> Values:
     values = {"model": {"num_keypoints": 16}, "data": {"name": str(data)}, "training": length}
     folder, watch = setting.folder / "runs" / recipe, Watch(setting)
     precision = best_precision(setting.device) if setting.on_cuda else None
-    launch = Launch(folder, setting.device, precision=precision, max_minutes=_MOST_MINUTES, progress=False)
+    launch = Launch(folder, 1, precision=precision, max_minutes=_MOST_MINUTES, progress=False)
     with watch.looking():
         run = train_graph(graph_config(recipe, setting, values), launch)
     if watch.profiled_from is None:
@@ -134,7 +134,7 @@ def learn(recipe: str, setting: Setting) -> Values:
     values: dict[str, Any] = {"model": {"num_keypoints": 16}, "data": {"name": str(setting.faces68)}}
     config = graph_config(recipe, setting, {**values, "training": {"steps": 2} if setting.small else {}})
     folder = setting.folder / "faces68" / recipe
-    run = train_graph(config, Launch(folder, devices=setting.device, max_minutes=setting.minutes, progress=False))
+    run = train_graph(config, Launch(folder, devices=1, max_minutes=setting.minutes, progress=False))
     report = autolink_gen.evaluate(folder, data=setting.faces68, device=setting.device, progress=no_progress)
     return {**rounded({"NME %": report.nme_percent}), "steps": run.progress.step, "of": config.training.steps}
 

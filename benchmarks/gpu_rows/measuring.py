@@ -14,6 +14,7 @@ import torch
 Value = float | int | str | None
 Values = dict[str, Value]
 Choice = TypeVar("Choice")
+_MOST_S = 3.0  # of all rounds of a measurement, about
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,17 @@ def seconds(run: Callable[[], Any], device: str, *, times: int = 1) -> float:
 def median_ms(
     run: Callable[[], Any], setting: Setting, *, device: str | None = None, rounds: int = 5, least_s: float = 0.05
 ) -> float:
-    """Milliseconds of a run: the median of rounds, each of as many runs as take about ``least_s``; two go first."""
+    """Milliseconds of a run: the median of rounds, each of as many runs as take about ``least_s``; two go first.
+
+    Of what takes long there are fewer rounds.
+    """
     device = device or setting.device
     run()
     if setting.small:
         return 1e3 * seconds(run, device)
-    times = max(1, min(100, math.ceil(least_s / max(1e-6, seconds(run, device)))))
+    once_s = max(1e-6, seconds(run, device))
+    times = max(1, min(100, math.ceil(least_s / once_s)))
+    rounds = max(1, min(rounds, round(_MOST_S / once_s)))
     return 1e3 * statistics.median(seconds(run, device, times=times) / times for _ in range(rounds))
 
 

@@ -34,10 +34,10 @@ def compile_parts(model: AutoLink, loss_of: GraphLoss) -> None:
     """Compile what a run compiles."""
     torch.compiler.reset()
     for network in (model.detector, model.decoder):
-        network.compile(fullgraph=True, dynamic=False)
+        network.compile(dynamic=False)
     for name in ("distance_to", "target_features"):
         plain = getattr(loss_of.perceptual, name)
-        setattr(loss_of.perceptual, name, torch.compile(plain, fullgraph=True, dynamic=False))
+        setattr(loss_of.perceptual, name, torch.compile(plain, dynamic=False))
 
 
 def make_step(config: GraphRunConfig, device: str, *, compiled: bool) -> Callable[[], None]:
