@@ -94,6 +94,8 @@ _RUN = (
     click.option("--precision", type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]), default=None,
                  help="Floating-point precision; auto: bf16-mixed where the processor has it. "
                  "[default: the recipe's]"),
+    click.option("--compile/--no-compile", default=None,
+                 help="Compile the networks: a first step of a minute or so, then quicker ones. [default: on CUDA]"),
     click.option("--resume/--fresh", default=True, show_default=True,
                  help="Go on with the run of that name if there is one, or move it aside and start anew."),
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -119,6 +121,7 @@ class TrainingOptions:
     devices: str
     nodes: int
     precision: Precision | None
+    compile: bool | None
     resume: bool
     settings: tuple[str, ...]
     dry_run: bool
@@ -152,6 +155,7 @@ class TrainingOptions:
             precision=self.precision,
             max_minutes=self.max_minutes,
             fresh=not self.resume,
+            compile=self.compile,
         )
 
 

@@ -316,7 +316,7 @@ class AutoLink(WithQuickCopy):
     ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """What :meth:`detect` finds, and how widely each heatmap spreads: the wider, the less sure is a keypoint."""
         squares = self._square(unit_images(images))
-        detector: Any = self._quick[0] if self._quick else self.detector
+        detector: Any = self.acting(self.detector)
         with exact_convolutions(self.alpha.device):
             heatmaps = detector.heatmaps(to_signed(squares.images.to(self.alpha)))
         return squares.in_whole(detector.keypoints(heatmaps)), heatmap_widths(heatmaps) * detector.span
@@ -330,8 +330,7 @@ class AutoLink(WithQuickCopy):
 
         Unlike :meth:`detect`, it lets gradients through to the images.
         """
-        detector = self._quick[0] if self._quick else self.detector
-        keypoints: Tensor = detector(to_signed(images))
+        keypoints: Tensor = self.acting(self.detector)(to_signed(images))
         return keypoints
 
 

@@ -23,6 +23,10 @@ class WithQuickCopy(nn.Module):
         """A quicker copy of the part; each kind of network makes its own."""
         raise NotImplementedError
 
+    def acting(self, part: nn.Module) -> nn.Module:
+        """The quicker copy where there is one, else the part of which it would be one."""
+        return self._quick[0] if self._quick else part
+
     def prepare_for_inference(self: NetworkT) -> NetworkT:
         """Switch to eval mode and use a quicker copy from now on."""
         self.eval()

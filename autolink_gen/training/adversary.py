@@ -50,8 +50,9 @@ class Adversary(nn.Module):
             painted = torch.cat([real.images[:swapped], painted[swapped:]])  # the maps are those of other images
         real_images = single(real.images.detach()).requires_grad_(penalise)
         fake_images = single(painted.detach()).requires_grad_(penalise and self.config.relativistic)
-        real_logits = self.logits(real_images, real.edge_map, seed=seed + Purpose.AUGMENT_REAL)
-        fake_logits = self.logits(fake_images, fake.edge_map, seed=seed + Purpose.AUGMENT_FAKE)
+        seeds = seed + Purpose.AUGMENT_REAL, seed + Purpose.AUGMENT_FAKE
+        real_logits = self.logits(real_images, real.edge_map, seed=seeds[0], twice=penalise)
+        fake_logits = self.logits(fake_images, fake.edge_map, seed=seeds[1], twice=penalise)
         relativistic = self.config.relativistic
         loss = (relativistic_loss if relativistic else discriminator_loss)(real_logits, fake_logits)
         penalty = loss.new_zeros(())
@@ -63,11 +64,15 @@ class Adversary(nn.Module):
             loss = loss + self.gamma / 2 * self.config.penalty_every * penalty
         return DiscriminatorLosses(loss, penalty, real_logits.mean(), fake_logits.mean())
 
-    def logits(self, images: Tensor, edge_map: Tensor, *, seed: int) -> Float[Tensor, " B"]:
-        """The discriminator's logits, of augmented images where the configuration asks for it."""
+    def logits(self, images: Tensor, edge_map: Tensor, *, seed: int, twice: bool = False) -> Float[Tensor, " B"]:
+        """The discriminator's logits, of augmented images where the configuration asks for it.
+
+        ``twice``: gradients of their gradients are to be taken, which compiled networks do not have.
+        """
         if self.augment is not None:
             images, edge_map = self.augment(images, edge_map, seed=seed)
-        return single(self.discriminator(to_signed(images), edge_map))
+        discriminate = self.discriminator.forward if twice else self.discriminator
+        return single(discriminate(to_signed(images), edge_map))
 
     def generator_loss(self, *, fake: PosedImages, real: PosedImages, seed: int) -> Float[Tensor, ""]:
         """The generator's loss (eq. 7), whose gradients reach the painted images and not the discriminator."""

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
 from autolink_gen.common.files import reading, reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.batch_source import share_of_batches
+from autolink_gen.training.compiling import uncompiled
 from autolink_gen.training.folders import CHECKPOINTS_NAME
 from autolink_gen.training.guarded_updates import GuardedUpdates
 from autolink_gen.training.guards import count_step, stopping_error, unsaved_error
@@ -68,7 +69,7 @@ class Run:
         if critic:
             self.critic, self.critic_optimiser = fabric.setup(*critic)
             self._updates.append(GuardedUpdates(fabric, critic[0], self.critic, self.critic_optimiser))
-        self.on_save, self.measure = on_save, measure
+        self.on_save, self.measure = uncompiled()(on_save), measure and uncompiled()(measure)
         self.folder = launch.folder
         self.progress = TrainingProgress()
         self.metrics: dict[str, float] = {}
@@ -98,6 +99,10 @@ class Run:
         if self.stopped_by is not None:
             return self.stopped_by == _TIME_LIMIT
         return step >= length.steps or step % length.grid_every == 0
+
+    def compiling(self, name: str) -> AbstractContextManager[None]:
+        """Within the block the progress bar says that a part of the step is being compiled."""
+        return self._log.compiling(name) if self._log is not None else nullcontext()
 
     @property
     def checkpoints(self) -> Path:

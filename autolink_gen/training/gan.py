@@ -17,6 +17,7 @@ from autolink_gen.ops.ranges import from_signed
 from autolink_gen.training.adversary import Adversary, make_adversary
 from autolink_gen.training.augment import RandomMove
 from autolink_gen.training.batches import flip_some, open_images, step_generator, to_float
+from autolink_gen.training.compiling import compiled
 from autolink_gen.training.engine import Run
 from autolink_gen.training.gan_samples import GanSamples, Quality
 from autolink_gen.training.graph_copy import check_size
@@ -65,7 +66,12 @@ def train_gan(config: GanRunConfig, graph: AutoLink, launch: Launch) -> Run:
         )
         if fabric.is_global_zero and config.progress.pictures:
             quality.begin(run)
-        with closing(run):
+        parts = {
+            "the generator": generator,
+            "the discriminator": adversary.discriminator,
+            "the graph's detector": graph.acting(graph.detector),
+        }
+        with closing(run), compiled(run, parts):
             _loop(run, config, graph, dataset)
     return run
 

@@ -17,8 +17,9 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resize
 from autolink_gen.training.batches import Stream, flip_some, open_images, step_generator, to_float
+from autolink_gen.training.compiling import compiled
 from autolink_gen.training.engine import Run
-from autolink_gen.training.graph_loss import GraphLoss
+from autolink_gen.training.graph_loss import GraphLoss, parts_of
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import open_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
@@ -52,7 +53,8 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
             saved=saved,
         )
         model.sigma2 = thickness_at(max(0, run.progress.step - 1), config)  # as it was when the save was made
-        with closing(run):
+        parts = {"the detector": model.detector, "the decoder": model.decoder, **parts_of(loss_of.perceptual)}
+        with closing(run), compiled(run, parts):
             _loop(run, config, model, dataset, loss_of)
     return run
 

@@ -1,7 +1,8 @@
 """What the graph learner is shown at a step, and its loss."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -102,15 +103,28 @@ class GraphLoss:
             detector = self.model.detector
             assert isinstance(detector, FeatureDetector)
             target_maps = targets[: len(detector.features.layers)]
-            maps = target_maps if recoloured is None else detector.maps(recoloured)
-            if moved is not None:
-                maps = _concatenate(maps, detector.maps(moved))
+            maps = target_maps if views.recoloured is None else self._detector_maps(views.recoloured)
+            if views.moved is not None:
+                maps = _concatenate(maps, self._detector_maps(views.moved.images))
             result = network(signed, views.masks, moved, maps=maps, **options)
         else:
             result = network(signed, views.masks, moved, **options)
             like = images if self.config.perceptual.resize else resize(images, self.config.model.image_size)
             targets = self.perceptual.target_features(like)
         return result, self.perceptual.distance_to(from_signed(result.images.float()), _repeat(targets, times))
+
+    def _detector_maps(self, images: Float[Tensor, "B 3 I I"]) -> FeatureMaps:
+        """The maps of images in [0, 1] that the detector sees; the loss's own where it looks at no others."""
+        detector = self.model.detector
+        assert isinstance(detector, FeatureDetector)
+        if self.perceptual.features is detector.features:
+            return self.perceptual.target_features(images)
+        return detector.maps(to_signed(images))
+
+
+def parts_of(loss: PerceptualLoss) -> dict[str, Callable[..., Any]]:
+    """The parts of a loss that are worth compiling, by their names for users."""
+    return {"the loss": loss.distance_to, "the loss's view of the targets": loss.target_features}
 
 
 def make_loss(config: PerceptualConfig) -> PerceptualLoss:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -22,6 +23,8 @@ class Launch:
 
     ``devices`` is their number, "auto", or a kind of them: "cpu", "cuda" or "mps", an Apple GPU, which "auto" leaves.
     ``announce`` is told the step that the run goes on from, 0 for a new one, once its folder is seen to fit.
+    ``compile`` compiles the networks, which changes the rounding of what they compute; None: on CUDA alone. The
+    ``compiler`` is one of torch's by name, or a function of a graph and examples of its inputs.
     """
 
     folder: Path
@@ -32,18 +35,27 @@ class Launch:
     fresh: bool = False
     progress: bool = True
     announce: Callable[[int], None] = lambda step: None
+    compile: bool | None = None
+    compiler: str | Callable[..., Any] = "inductor"
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
+
+    def compiles_on(self, kind: str) -> bool:
+        """Whether the networks of a run on this kind of device are compiled."""
+        return kind == "cuda" if self.compile is None else self.compile
 
 
 def start_fabric(launch: Launch, length: RunLengthConfig) -> Fabric:
     """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
     kind = str(launch.devices) if launch.devices in _KINDS else best_device()
     devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
+    if kind == "mps" and launch.compile:
+        raise ValueError("--compile is not for --devices mps, on which torch's compiler is unfinished: leave it out")
     if kind == "cuda":
         torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True  # batches are of one size from the first step to the last
         devices = "auto" if devices == "cuda" else devices
     elif devices in ("auto", kind):
         devices = 1

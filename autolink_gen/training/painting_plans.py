@@ -190,6 +190,7 @@ def train_gan(
     fresh: bool = False,
     devices: int | str = "auto",
     precision: str | None = None,
+    compile: bool | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a GAN that paints new objects on the edge maps of a learned graph, as the command ``train-gan`` does.
@@ -214,7 +215,7 @@ def train_gan(
     request = GraphRequest(graph, resume=not fresh)
     class_names = None if classes is None else tuple(classes)
     plan = plan_gan(choices, request, image_size=image_size, classes=class_names, gamma=gamma, augment=augment)
-    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress))
+    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile))
     return RunFolder.find(plan.folder, kind="gan")
 
 
@@ -236,6 +237,7 @@ def train_transfer(
     fresh: bool = False,
     devices: int | str = "auto",
     precision: str | None = None,
+    compile: bool | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a network that paints one video's motion with another's appearance, as ``train-transfer`` does.
@@ -257,5 +259,5 @@ def train_transfer(
         settings=settings,
     )
     plan = plan_transfer(choices, GraphRequest(graph, resume=not fresh), image_size=image_size)
-    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress))
+    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile))
     return RunFolder.find(plan.folder, kind="transfer")

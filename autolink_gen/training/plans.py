@@ -150,6 +150,7 @@ def learn_graph(
     fresh: bool = False,
     devices: int | str = "auto",
     precision: str | None = None,
+    compile: bool | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Learn keypoints and the graph that links them from unlabelled images, as the command ``learn-graph`` does.
@@ -158,7 +159,8 @@ def learn_graph(
     recipe, and the recipe to the machine and the data. A run that was stopped goes on when the call is repeated;
     ``fresh`` moves it aside and starts anew. ``data``: a folder of images or videos, a named set, shards, several as
     "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
-    saves and stops. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
+    saves and stops. ``compile`` compiles the networks, for a first step of a minute or so and quicker ones after it;
+    None: on CUDA. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
     """
     choices = choices_of(
         data,
@@ -174,7 +176,7 @@ def learn_graph(
     )
     plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     plan = plan if fresh else plan.as_begun()
-    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress)
+    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile)
     plan.train(launch)
     return RunFolder.find(plan.folder, kind="graph")
 

@@ -32,6 +32,7 @@ class RunLog:
         self._bar = tqdm(total=length.steps, initial=first, unit="step", disable=not launch.progress, smoothing=0.05)
         self._max_s = None if launch.max_minutes is None else 60 * launch.max_minutes
         self._beside_bar: dict[str, str] = {}
+        self._compiled_s = 0.0
 
     def note(self, step: int, metrics: dict[str, float], *, waited_s: float, skipped_steps: int) -> None:
         """Move the bar to a step and, when it is time, write its metrics; ``waited_s`` seconds went by for data."""
@@ -61,6 +62,19 @@ class RunLog:
             self._beside_bar["stops_in"] = tqdm.format_interval(left_s)
         self._bar.set_postfix(self._beside_bar, refresh=False)
         self._bar.update(1)
+
+    @contextmanager
+    def compiling(self, name: str) -> Iterator[None]:
+        """Say on the bar what is compiled, and then how long all of it took; no step's time counts it."""
+        started = time.monotonic()
+        self._bar.set_postfix_str(f"compiling {name}")
+        try:
+            yield
+        finally:
+            self._compiled_s += time.monotonic() - started
+            self._beside_bar["compiled_in"] = tqdm.format_interval(self._compiled_s)
+            self._bar.set_postfix(self._beside_bar)
+            self._bar.unpause()
 
     def close(self) -> None:
         """End the bar and the events."""

@@ -1,7 +1,9 @@
 """Training loop 3: pose transfer, one frame's pose with another's appearance (AutoLink, Appendix C.2)."""
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,9 +23,10 @@ from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.training.adversary import Adversary, make_adversary
 from autolink_gen.training.augment import VaryPairs
 from autolink_gen.training.batches import flip_some, step_generator, to_float
+from autolink_gen.training.compiling import compiled
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_copy import check_size
-from autolink_gen.training.graph_loss import make_loss
+from autolink_gen.training.graph_loss import make_loss, parts_of
 from autolink_gen.training.launch import Launch, start_fabric
 from autolink_gen.training.opening import open_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
@@ -70,14 +73,22 @@ def train_transfer(config: TransferRunConfig, graph: AutoLink, launch: Launch) -
         )
         if fabric.is_global_zero and config.progress.pictures:
             reconstruction.begin(run)
-        with closing(run):
-            _loop(run, config, model, pairs)
+        losses = _Losses(config).to(fabric.device)
+        parts: dict[str, Callable[..., Any]] = {
+            "the network": network,
+            "the graph's detector": graph.acting(graph.detector),
+        }
+        if isinstance(run.critic_network, Adversary):
+            parts["the discriminator"] = run.critic_network.discriminator
+        if losses.perceptual is not None:
+            parts |= parts_of(losses.perceptual)
+        with closing(run), compiled(run, parts):
+            _loop(run, config, model, pairs, losses)
     return run
 
 
-def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: RandomFrames) -> None:
+def _loop(run: Run, config: TransferRunConfig, model: Transfer, pairs: RandomFrames, losses: "_Losses") -> None:
     fabric, length, graph = run.fabric, config.training, model.graph
-    losses = _Losses(config).to(fabric.device)
     structure_of, vary = StructureTerm(graph), VaryPairs(config.data.varied)
     batches = run.batches(pairs, workers=config.data.workers)
     for step in run.steps():

@@ -16,7 +16,8 @@ from PIL import Image
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli
 from autolink_gen.config import GraphRunConfig, build
-from autolink_gen.training.launch import share_batch
+from autolink_gen.training import plans
+from autolink_gen.training.launch import Launch, share_batch
 
 
 def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
@@ -35,6 +36,19 @@ def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
     assert [row["step"] for row in rows] == [1, 2]
     config = build(GraphRunConfig, yaml.safe_load((folder / "config.yaml").read_text()))
     assert (config.data.name, config.training.steps, config.model.width) == (str(pictures), 2, 0.05)
+
+
+@pytest.mark.parametrize(("option", "expected"), [((), None), (("--compile",), True), (("--no-compile",), False)])
+def test_networks_are_compiled_as_told(pictures: Path, monkeypatch: pytest.MonkeyPatch, option, expected) -> None:
+    seen: list[bool | None] = []
+
+    def train(config: GraphRunConfig, launch: Launch) -> None:
+        seen.append(launch.compile)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(plans, "train_graph", train)
+    assert_mentions(one_line(learn_graph("--data", pictures, *option)), "far enough")
+    assert seen == [expected]
 
 
 def test_repeating_says_what_it_finds_and_goes_on(pictures: Path) -> None:

@@ -1,6 +1,8 @@
 """Two processes give the gradients of one over the same half-batches: the graph's, the GAN's, and R1's with them."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +18,8 @@ from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.training.adversary import Adversary
 from autolink_gen.training.batches import step_generator
+from autolink_gen.training.compiling import compiled
+from autolink_gen.training.launch import Launch
 from autolink_gen.training.posed_images import PosedImages
 
 pytestmark = pytest.mark.skipif(
@@ -34,14 +38,23 @@ def make_networks() -> tuple[Generator, Adversary]:
     return Generator(CONFIG).double(), adversary.double()
 
 
-def gradients_of_graph(rank: int, *, spread: bool = False) -> dict[str, Tensor]:
+def compiler_of(network: dict[str, nn.Module], *, compile: bool) -> AbstractContextManager[None]:
+    """Compiles the networks of a run, or leaves them."""
+    launch = Launch(Path("run"), compile=compile, compiler="eager")
+    fabric = SimpleNamespace(device=torch.device("cpu"))
+    run = SimpleNamespace(launch=launch, fabric=fabric, compiling=lambda name: nullcontext())
+    return compiled(run, network)  # type: ignore[arg-type]
+
+
+def gradients_of_graph(rank: int, *, spread: bool = False, compile: bool = False) -> dict[str, Tensor]:
     """The gradients that one half-batch of pictures and masks leaves, ``spread`` over processes or not."""
     graph, draw = make_graph(), step_generator(3, 0, rank=rank)
     pictures = torch.rand(2, 3, 64, 64, generator=draw, dtype=torch.float64) * 2 - 1
     forward: nn.Module = DistributedDataParallel(graph) if spread else graph
-    repainted = forward(pictures, graph.random_mask(2, generator=draw)).images
     loss = PerceptualLoss(RandomFeatures().double(), distance="l1")
-    loss((repainted + 1) / 2, (pictures + 1) / 2).backward()
+    with compiler_of({"the detector": graph.detector, "the decoder": graph.decoder}, compile=compile):
+        repainted = forward(pictures, graph.random_mask(2, generator=draw)).images
+        loss((repainted + 1) / 2, (pictures + 1) / 2).backward()
     return {name: parameter.grad.clone() for name, parameter in graph.named_parameters()}
 
 
@@ -75,7 +88,9 @@ def one_of_two(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     found = {str(penalise): gradients_of_gan(rank, penalise=penalise, spread=True) for penalise in (False, True)}
-    torch.save({"graph": gradients_of_graph(rank, spread=True)} | found, Path(folder) / f"{rank}.pt")
+    found["graph"] = gradients_of_graph(rank, spread=True)
+    found["compiled graph"] = gradients_of_graph(rank, spread=True, compile=True)
+    torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -87,7 +102,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, T
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-def test_two_processes_give_the_gradients_of_one_for_a_graph(both):
+@pytest.mark.parametrize("kind", ["graph", "compiled graph"])
+def test_two_processes_give_the_gradients_of_one_for_a_graph(both, kind):
     halves = [gradients_of_graph(rank) for rank in (0, 1)]
     for name in halves[0]:
         expected = (halves[0][name] + halves[1][name]) / 2
@@ -95,7 +111,7 @@ def test_two_processes_give_the_gradients_of_one_for_a_graph(both):
         assert scale > 0, name
         for found in both:
             # Biases before a batch norm have gradients of rounding errors alone; hence double precision.
-            assert (found["graph"][name] - expected).abs().max() <= 1e-6 * scale + 1e-9, name
+            assert (found[kind][name] - expected).abs().max() <= 1e-6 * scale + 1e-9, name
     largest = [max(half[name].abs().max().item() for name in half) for half in halves]
     assert any((halves[0][n] - halves[1][n]).abs().max() > 1e-3 * max(largest) for n in halves[0])
 

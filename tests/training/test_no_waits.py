@@ -65,7 +65,7 @@ def train_transfer(folder: Path, config: Any) -> None:
     adversary = transfer._adversary(config)
     run = make_run(folder, config, network, None if adversary is None else adversary[0])
     model = Transfer(meta_graph(), network, labels, torch.zeros(2, 3, 2, device="meta"))
-    transfer._loop(run, config, model, pairs)
+    transfer._loop(run, config, model, pairs, transfer._Losses(config).to("meta"))
 
 
 def puppets() -> Dataset[Tensor]:
