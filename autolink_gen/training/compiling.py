@@ -104,7 +104,8 @@ class _CompiledCall:
 
     def _give_up(self, error: Exception) -> None:
         self._compiled = None
-        log.warning("%s is not compiled, hence slower: %s; --no-compile does not try", self.name, _reason(error))
+        if self.run.fabric.local_rank == 0:  # once a machine
+            log.warning("%s is not compiled, hence slower: %s; --no-compile does not try", self.name, _reason(error))
 
 
 @contextmanager

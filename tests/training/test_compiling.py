@@ -82,11 +82,11 @@ def test_a_run_with_its_parts_as_compiled_graphs_equals_one_without(
     assert all(module._compiled_call_impl is None for module in traced.network.modules()), "not after the run"
 
 
-def a_run(compiler: str | Callable[..., Any], **launch: Any) -> Any:
+def a_run(compiler: str | Callable[..., Any], *, rank: int = 0, **launch: Any) -> Any:
     """What compiling needs of a run on the CPU."""
     options = {"compile": True, "compiler": compiler, **launch}
-    device = SimpleNamespace(device=torch.device("cpu"))
-    return SimpleNamespace(launch=Launch(Path("run"), **options), fabric=device, compiling=lambda name: nullcontext())
+    fabric = SimpleNamespace(device=torch.device("cpu"), local_rank=rank)
+    return SimpleNamespace(launch=Launch(Path("run"), **options), fabric=fabric, compiling=lambda name: nullcontext())
 
 
 def a_network() -> nn.Sequential:
@@ -195,6 +195,13 @@ def test_what_cannot_be_compiled_is_computed_as_it_is_with_one_line(caplog, comp
     assert len(lines) == 1
     assert_line_mentions(lines, "the network", "no C compiler", "--no-compile")
     assert "long story" not in lines[0]
+
+
+def test_one_process_of_a_machine_says_what_is_not_compiled(caplog):
+    network, inputs = a_network(), torch.rand(3, 4)
+    with compiled(a_run(raises, rank=1), {"the network": network}):
+        assert torch.equal(network(inputs), network.forward(inputs))
+    assert not [record for record in caplog.records if record.name == compiling.log.name]
 
 
 def test_a_backward_pass_that_fails_late_names_the_remedy(monkeypatch):

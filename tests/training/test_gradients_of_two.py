@@ -41,7 +41,7 @@ def make_networks() -> tuple[Generator, Adversary]:
 def compiler_of(network: dict[str, nn.Module], *, compile: bool) -> AbstractContextManager[None]:
     """Compiles the networks of a run, or leaves them."""
     launch = Launch(Path("run"), compile=compile, compiler="eager")
-    fabric = SimpleNamespace(device=torch.device("cpu"))
+    fabric = SimpleNamespace(device=torch.device("cpu"), local_rank=0)
     run = SimpleNamespace(launch=launch, fabric=fabric, compiling=lambda name: nullcontext())
     return compiled(run, network)  # type: ignore[arg-type]
 
