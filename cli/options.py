@@ -144,6 +144,7 @@ class TrainingOptions:
             steps=self.steps,
             batch_size=self.batch_size,
             settings=verbs.parse_overrides(self.settings),
+            devices=self.devices,
         )
 
     def launch(self, folder: Path) -> "Launch":

@@ -27,7 +27,7 @@ from autolink_gen.studies.search import Value
 from autolink_gen.studies.tables import Score, markdown_table, metric_of, summarise
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.naming import run_name
-from autolink_gen.training.plans import Choices, default_recipe
+from autolink_gen.training.plans import Choices
 from autolink_gen.training.run_data import source_of
 from autolink_gen.viz.charts import grid_chart
 
@@ -76,7 +76,7 @@ def plan_ablation(kind: str, choices: Choices, *, num_keypoints: int | None = No
         raise ValueError(f"there is no ablation {kind!r}; there are {', '.join(ABLATIONS)}")
     if kind == "thickness" and num_keypoints is not None:
         raise ValueError("ablate thickness tries 4, 8 and 16 keypoints; leave --num-keypoints out")
-    recipe = choices.recipe or default_recipe("graph", choices.data)
+    recipe = choices.recipe_of("graph")
     options = choices.config_values(model={"num_keypoints": num_keypoints})
     values = merge(merge(read_recipe("graph", recipe), options), choices.changes("graph"))
     base = build(GraphRunConfig, values)

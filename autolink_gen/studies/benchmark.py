@@ -26,7 +26,7 @@ from autolink_gen.studies.search import Value
 from autolink_gen.studies.tables import benchmark_table
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.naming import run_name
-from autolink_gen.training.plans import Choices, default_recipe
+from autolink_gen.training.plans import Choices
 from autolink_gen.training.run_data import source_of
 
 TABLE_NAME = "table.md"
@@ -64,7 +64,7 @@ class BenchmarkReport:
 def plan_benchmark(choices: Choices, *, num_keypoints: int | None = None, num_seeds: int = 1) -> BenchmarkPlan:
     """Plan a run a seed with the settings of the published runs over the recipe's; ValueError for what cannot be."""
     data = choices.data or "puppets"
-    recipe = choices.recipe or default_recipe("graph", data)
+    recipe = choices.recipe_of("graph")
     values = read_recipe("graph", recipe)
     if (entry := _entry(data)) is not None:
         values = merge(values, dict(entry.settings))

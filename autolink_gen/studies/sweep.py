@@ -93,6 +93,7 @@ def sweep(
         steps=steps,
         batch_size=batch_size,
         settings=fixed,
+        devices=devices,
     )
     plan = plan_sweep(choices, axes, num_seeds=num_seeds, sampler=sampler, trials=trials)
     launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh)

@@ -18,7 +18,7 @@ from autolink_gen.studies.jobs import Job
 from autolink_gen.studies.search import Range, Search
 from autolink_gen.studies.sweep_axes import Axis, as_parameter, value_text
 from autolink_gen.training.naming import run_name
-from autolink_gen.training.plans import Choices, default_recipe
+from autolink_gen.training.plans import Choices
 from autolink_gen.training.run_data import source_of
 
 Sampler = Literal["grid", "tpe"]
@@ -119,7 +119,7 @@ def plan_sweep(
     """
     if not axes:
         raise ValueError("there is nothing to try: give a --set with several values, as optimiser.lr=1e-4,1e-3")
-    recipe = choices.recipe or default_recipe("graph", choices.data)
+    recipe = choices.recipe_of("graph")
     values = merge(merge(read_recipe("graph", recipe), choices.config_values()), choices.settings or {})
     base = build(GraphRunConfig, values)
     axes = tuple(_checked(axis, values) for axis in axes)

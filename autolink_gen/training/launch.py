@@ -47,9 +47,14 @@ class Launch:
         return kind == "cuda" if self.compile is None else self.compile
 
 
+def accelerator_of(devices: int | str) -> str:
+    """The kind of the devices that a launch takes, "cpu", "cuda" or "mps"."""
+    return str(devices) if devices in _KINDS else best_device()
+
+
 def start_fabric(launch: Launch, length: RunLengthConfig) -> Fabric:
     """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
-    kind = str(launch.devices) if launch.devices in _KINDS else best_device()
+    kind = accelerator_of(launch.devices)
     devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
     if kind == "mps" and launch.compile:
         raise ValueError("--compile is not for --devices mps, on which torch's compiler is unfinished: leave it out")

@@ -27,7 +27,7 @@ from autolink_gen.training.graph_copy import with_graph
 from autolink_gen.training.graph_selection import choose_graph
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.naming import run_name
-from autolink_gen.training.plans import Choices, choices_of, default_recipe
+from autolink_gen.training.plans import Choices, choices_of
 from autolink_gen.training.report import parameter_table
 from autolink_gen.training.run_data import source_of
 
@@ -136,7 +136,7 @@ def _plan_fields(
     called: str,
 ) -> tuple[str, Config, Path, AutoLink | None, tuple[str, ...]]:
     """The fields of a plan."""
-    recipe = choices.recipe or default_recipe(name, choices.data)
+    recipe = choices.recipe_of(name)
     values = read_recipe(name, recipe)
 
     def folder_of(source: Source) -> Path:
@@ -211,6 +211,7 @@ def train_gan(
         steps=steps,
         batch_size=batch_size,
         settings=settings,
+        devices=devices,
     )
     request = GraphRequest(graph, resume=not fresh)
     class_names = None if classes is None else tuple(classes)
@@ -257,6 +258,7 @@ def train_transfer(
         steps=steps,
         batch_size=batch_size,
         settings=settings,
+        devices=devices,
     )
     plan = plan_transfer(choices, GraphRequest(graph, resume=not fresh), image_size=image_size)
     plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autolink_gen.common.devices import best_device
 from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, RunKind, build, explained_yaml
 from autolink_gen.data.source import open_source
@@ -14,7 +13,7 @@ from autolink_gen.runs import RunFolder
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
-from autolink_gen.training.launch import Launch
+from autolink_gen.training.launch import Launch, accelerator_of
 from autolink_gen.training.naming import run_name
 from autolink_gen.training.run_data import source_of
 
@@ -26,8 +25,8 @@ class Choices:
     """A user's choices for any training; None leaves a choice to the recipe.
 
     ``data``: a named set, a folder, shards, or several, A+B. ``recipe``: its name or a YAML file; None: the one for the
-    data and the machine. ``name`` of the run; None: made from the data. ``out``: the folder of all runs. ``settings``
-    are nested values over all others.
+    data and the ``devices``, those of the launch. ``name`` of the run; None: made from the data. ``out``: the folder of
+    all runs. ``settings`` are nested values over all others.
     """
 
     data: str | None = None
@@ -40,10 +39,15 @@ class Choices:
     steps: int | None = None
     batch_size: int | None = None
     settings: Mapping[str, Any] | None = None
+    devices: int | str = "auto"
 
     def __post_init__(self) -> None:
         if self.name is not None and (wrong := why_no_run_name(self.name)):
             raise ValueError(f"name: {wrong}")
+
+    def recipe_of(self, kind: RunKind) -> str:
+        """The recipe, by its name or its file, of a kind of run."""
+        return self.recipe or default_recipe(kind, self.data, devices=self.devices)
 
     def changes(self, kind: RunKind) -> dict[str, Any]:
         """The ``settings`` under the keys that a kind of run has today."""
@@ -100,11 +104,11 @@ class GraphPlan:
         return [f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.config).splitlines()]
 
 
-def default_recipe(kind: str, data: str | None) -> str:
-    """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own images on this machine."""
+def default_recipe(kind: str, data: str | None, *, devices: int | str = "auto") -> str:
+    """The recipe for the embedded puppets, where ``kind`` has one, or for a user's own images on these devices."""
     if data in (None, "puppets") and "puppets" in recipe_names(kind):
         return "puppets"
-    return "gpu" if best_device() == "cuda" else "cpu"
+    return "gpu" if accelerator_of(devices) == "cuda" else "cpu"
 
 
 def plan_graph(
@@ -115,7 +119,7 @@ def plan_graph(
     hold_out: int | None = None,
 ) -> GraphPlan:
     """Plan a run of the graph learner. Raises ValueError for impossible settings."""
-    recipe = choices.recipe or default_recipe("graph", choices.data)
+    recipe = choices.recipe_of("graph")
     options = choices.config_values(
         model={"num_keypoints": num_keypoints, "image_size": image_size}, data={"hold_out": hold_out}
     )
@@ -173,6 +177,7 @@ def learn_graph(
         steps=steps,
         batch_size=batch_size,
         settings=settings,
+        devices=devices,
     )
     plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     plan = plan if fresh else plan.as_begun()
@@ -193,6 +198,7 @@ def choices_of(
     steps: int | None,
     batch_size: int | None,
     settings: Mapping[str, Any] | None,
+    devices: int | str,
 ) -> Choices:
     """The choices of a Python call; paths may be text, settings have dotted names."""
     return Choices(
@@ -206,4 +212,5 @@ def choices_of(
         steps=steps,
         batch_size=batch_size,
         settings=nest(settings or {}),
+        devices=devices,
     )

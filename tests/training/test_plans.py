@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.cli import run_cli
 
 import autolink_gen
 from autolink_gen.config import to_yaml
@@ -60,8 +61,23 @@ def test_the_recipe_is_that_for_the_data_and_the_machine(
     monkeypatch: pytest.MonkeyPatch, kind: str, has_cuda: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
-    assert default_recipe(kind, "photos") == expected
+    assert default_recipe(kind, "photos") == Choices(data="photos").recipe_of(kind) == expected
     assert default_recipe(kind, None) == default_recipe(kind, "puppets") == "puppets"
+    assert Choices(data="photos", devices="cpu").recipe_of(kind) == "cpu", "as it was asked for"
+    assert Choices(data="photos", devices="cpu", recipe="paper").recipe_of(kind) == "paper"
+
+
+def test_a_command_and_a_call_choose_by_the_devices_they_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for devices, expected in (("auto", "gpu"), ("cpu", "cpu")):
+        result = run_cli("learn-graph", "--data", tmp_path, "--devices", devices, "--dry-run")
+        assert f"recipe: {expected}\n" in result.output
+    chosen = []
+    monkeypatch.setattr("autolink_gen.training.plans.read_recipe", lambda kind, name: chosen.append(name) or {})
+    monkeypatch.setattr("autolink_gen.training.plans.GraphPlan.train", lambda plan, launch: None)
+    monkeypatch.setattr("autolink_gen.training.plans.RunFolder.find", lambda *given, **options: None)
+    autolink_gen.learn_graph(tmp_path, devices="cpu", out=tmp_path)
+    assert chosen == ["cpu"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a.", "a" * 256])
