@@ -47,7 +47,7 @@ class Section(NamedTuple):
 SECTIONS = (
     Section("edge map", "edge_maps", "cases", 50),
     Section("training step", "steps", "cases", 120),
-    Section("loop", "loops", "cases", 150),
+    Section("loop", "loops", "cases", 180),
     Section("rates", "rates", "cases", 60),
     Section("learning", "loops", "learning_cases", 90),
 )

@@ -101,15 +101,16 @@ def pace(folder: Path, *, first: int, last: int) -> Values:
     }
 
 
-def measure(recipe: str, setting: Setting) -> Values:
-    """Pace and calls of a recipe's loop, in half precision on a GPU that has it."""
+def measure(recipe: str, setting: Setting, *, compiled: bool) -> Values:
+    """Pace and calls of a recipe's loop, in half precision on a GPU that has it, compiled there or not."""
     note = None if setting.small else provide_weights(setting.folder)
     data = write_puppets(setting.folder / "pictures", count=setting.pick(2000, 16), size=setting.pick(128, 64))
     length = {"steps": 5, "log_every": 1} if setting.small else {"save_every": 10**6, "grid_every": 10**6}
     values = {"model": {"num_keypoints": 16}, "data": {"name": str(data)}, "training": length}
-    folder, watch = setting.folder / "runs" / recipe, Watch(setting)
+    folder, watch = setting.folder / "runs" / f"{recipe}-{compiled}", Watch(setting)
     precision = best_precision(setting.device) if setting.on_cuda else None
-    launch = Launch(folder, 1, precision=precision, max_minutes=_MOST_MINUTES, progress=False)
+    does_compile = compiled and setting.on_cuda and not setting.small
+    launch = Launch(folder, 1, precision=precision, max_minutes=_MOST_MINUTES, progress=False, compile=does_compile)
     with watch.looking():
         run = train_graph(graph_config(recipe, setting, values), launch)
     if watch.profiled_from is None:
@@ -120,9 +121,11 @@ def measure(recipe: str, setting: Setting) -> Values:
 
 
 def cases(setting: Setting) -> Iterator[Case]:
-    """Each recipe."""
+    """Each recipe, and one not compiled."""
     for recipe in RECIPES:
-        yield Case(f"learn-graph --recipe {recipe}, K = 16", partial(measure, recipe, setting))
+        yield Case(f"learn-graph --recipe {recipe}, K = 16", partial(measure, recipe, setting, compiled=True))
+    name = "learn-graph --recipe official --no-compile, K = 16"
+    yield Case(name, partial(measure, "official", setting, compiled=False))
 
 
 def learn(recipe: str, setting: Setting) -> Values:

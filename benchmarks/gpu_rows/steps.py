@@ -11,7 +11,7 @@ from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.models import autolink
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.recipes import merge, read_recipe
-from autolink_gen.training.graph_loss import GraphLoss
+from autolink_gen.training.graph_loss import GraphLoss, parts_of
 from autolink_gen.training.optimisers import fuse, make_optimiser
 from gpu_rows.edge_maps import EdgeMap, dense_in_three_cases
 from gpu_rows.measuring import Case, Setting, Values, median_ms, peak_mb, rounded, seconds
@@ -31,13 +31,12 @@ def graph_config(recipe: str, setting: Setting, changes: dict[str, Any]) -> Grap
 
 
 def compile_parts(model: AutoLink, loss_of: GraphLoss) -> None:
-    """Compile what a run compiles."""
+    """Compile what a run of the graph learner compiles."""
     torch.compiler.reset()
     for network in (model.detector, model.decoder):
         network.compile(dynamic=False)
-    for name in ("distance_to", "target_features"):
-        plain = getattr(loss_of.perceptual, name)
-        setattr(loss_of.perceptual, name, torch.compile(plain, dynamic=False))
+    for part in parts_of(loss_of.perceptual).values():
+        setattr(part.__self__, part.__name__, torch.compile(part, dynamic=False))  # type: ignore[attr-defined]
 
 
 def make_step(config: GraphRunConfig, device: str, *, compiled: bool) -> Callable[[], None]:

@@ -40,7 +40,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[d
 def test_every_row_of_a_small_run_is_there(measured: tuple[dict[str, list[dict]], str]) -> None:
     rows, printed = measured
     assert list(rows) == [section.name for section in gpu.SECTIONS]
-    assert [len(found) for found in rows.values()] == [12, 12, 3, 5 if not torch.cuda.is_available() else 10, 1]
+    assert [len(found) for found in rows.values()] == [12, 12, 4, 5 if not torch.cuda.is_available() else 10, 1]
     failed = {row["name"] for found in rows.values() for row in found if row["error"]}
     on_cuda_alone = {row["name"] for row in rows["training step"] if row["name"].startswith("compiled")}
     expected = {row["name"] for row in rows["learning"]} | (on_cuda_alone if not torch.cuda.is_available() else set())
