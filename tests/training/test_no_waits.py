@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.meta_fabric import MetaFabric
-from helpers.tiny_runs import KINDS, graph_of_tiny_runs, tiny_run_config
+from helpers.tiny_runs import KINDS, graph_of_tiny_runs, tiny_run_config, train_tiny
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -25,7 +25,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_loss import GraphLoss
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.optimisers import make_optimiser
-from autolink_gen.training.step_notes import StepNotes
+from autolink_gen.training.step_notes import StepNote, StepNotes
 
 STEPS = 3
 
@@ -110,3 +110,27 @@ def test_what_waits_for_a_number_fails_there() -> None:
     for wait in (bool, float, torch.Tensor.cpu, torch.Tensor.nonzero):
         with pytest.raises((RuntimeError, NotImplementedError)):
             wait(value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_on_cuda_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """After the first step; what is read at the end may wait. PyTorch itself raises where it would."""
+    plain_end, plain_read = StepNotes.end_step, StepNotes.read
+
+    def end_step(notes: StepNotes, step: int, *, penalised: bool) -> None:
+        plain_end(notes, step, penalised=penalised)
+        torch.cuda.set_sync_debug_mode("error")
+
+    def read(notes: StepNotes) -> list[StepNote]:
+        torch.cuda.set_sync_debug_mode("default")
+        return plain_read(notes)
+
+    monkeypatch.setattr(StepNotes, "end_step", end_step)
+    monkeypatch.setattr(StepNotes, "read", read)
+    try:
+        launch = Launch(folder=tmp_path / "run", devices="cuda", progress=False, compile=False)
+        run = train_tiny(kind, launch, steps=4, save_every=99, log_every=99)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert (run.progress.step, run.progress.skipped_steps) == (4, 0)
