@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autolink_gen.evaluation.figures import GridLook, draw_grid
     from autolink_gen.evaluation.puppets import beside_untrained
     from autolink_gen.evaluation.settings import SettingError
-    from autolink_gen.inference.detect_files import detect_sources, open_graph, sources_of
+    from autolink_gen.inference.detect_files import PoseOptions, detect_sources, open_graph, sources_of
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.inference.paint_files import Styles, paint_files
     from autolink_gen.inference.poses import parse_edits, parse_seeds
@@ -53,6 +53,7 @@ _MODULES = {
     "Launch": "training.launch",
     "Look": "inference.transfer_video",
     "ImageSet": "data.published.sets",
+    "PoseOptions": "inference.detect_files",
     "RunFolder": "runs",
     "SeedRuns": "studies.seed_runs",
     "SettingError": "evaluation.settings",

@@ -7,6 +7,7 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.options import (
+    FormatNames,
     device_option,
     drop_options,
     echo,
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 @click.option("--overlays/--no-overlays", default=True, show_default=True, help="Draw images and videos.")
 @click.option("--batch-size", type=click.IntRange(1),
               help="Images to detect at a time. [default: 16, or on a CUDA device by memory]")  # fmt: skip
+@click.option("--format", "formats", metavar="NAME,...", type=FormatNames(),
+              help="Of csv, json, coco, dlc, sleap, nwb: a file a video in each. "
+              "[default: two tables of all files]")  # fmt: skip
+@click.option("--min-likelihood", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Leave points empty that are less likely than that.")  # fmt: skip
+@click.option("--smooth", is_flag=True, help="Smooth the keypoints of videos (one-euro filter).")
 @device_option
 @click.option("--fps", type=click.FloatRange(0, min_open=True),
               help="Look at no more than this many frames a second of a video. [default: all]")  # fmt: skip
@@ -55,6 +62,9 @@ def detect(
     batch_size: int | None,
     device: str | None,
     fps: float | None,
+    formats: tuple[str, ...] | None,
+    min_likelihood: float,
+    smooth: bool,
 ) -> None:
     """Find the keypoints in images and videos.
 
@@ -66,16 +76,23 @@ def detect(
     are finished: where the work is stopped, they hold those that were. Where a file to be written is there
     already, nothing is done without --overwrite.
 
+    With --format there is a file a video in each format, named as the video is, and one of all images: .csv
+    and .json with likelihoods, .coco.json, .dlc.csv for DeepLabCut, .slp for SLEAP, .nwb. Each is written
+    when its video is done, files that are there are kept, and a repeated command goes on with the videos
+    that are not done yet; --overwrite does all of them anew. .slp and .nwb need the extra pose.
+
     Keypoints left out with --drop-cluster are not drawn, have no columns and no edges, and are null in the
     JSON; the others keep their numbers. A regressor still looks at all of them, as it was fitted on all.
 
     \b
     Examples:
       autolink-gen detect my_pictures film.mp4 --out found --threshold 0.2
+      autolink-gen detect my_videos --format dlc,coco --min-likelihood 0.5 --no-overlays
       autolink-gen detect my_pictures --clusters 2 --drop-cluster 1
       autolink-gen detect my_pictures --regressor runs/graph/faces/evaluation/faces68-regressor.json
     """
-    sources = verbs.sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
+    sources = verbs.sources_of(paths, out=out, overlays=overlays, overwrite=overwrite, formats=formats or ())
+    poses = verbs.PoseOptions(formats or (), min_likelihood, smooth, overwrite)
     with naming_option("--drop-cluster", verbs.ClusterError):
         opened = verbs.open_graph(run, dropped=dropped, regressor_file=regressor_file, device=pick_device(device))
     echo(opened.text)
@@ -89,18 +106,25 @@ def detect(
         threshold=threshold,
         batch_size=batch_size,
         fps=fps,
+        poses=poses,
         model_name=opened.name,
         progress=progress_bar,
     )
-    _tell(report, out, overlays=overlays)
+    _tell(report, out, overlays=overlays, formats=formats)
 
 
-def _tell(report: "DetectionReport", out: Path, *, overlays: bool) -> None:
+def _tell(report: "DetectionReport", out: Path, *, overlays: bool, formats: tuple[str, ...] | None) -> None:
     for _, reason in report.skipped:
         echo(f"skipped: {reason}", err=True)
     if overlays:
         echo(f"wrote {counted(report.num_overlays, 'overlay')} below {out}")
+    if report.finished:
+        done = counted(len(report.finished), "file")
+        echo(f"done before: {done} of {report.num_files}, nothing was written of them (--overwrite does them anew)")
+    records = counted(report.num_records, "record")
     for file in report.tables:
-        echo(f"wrote {file} ({counted(report.num_records, 'record')})")
+        echo(f"wrote {file}" if formats else f"wrote {file} ({records})")
+    if formats:
+        echo(f"{records} in {counted(len(report.tables), 'pose file')}")
     if report.skipped:
         echo(f"skipped {len(report.skipped)} of {report.num_files} files, see above")

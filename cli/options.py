@@ -62,6 +62,19 @@ class Seed(click.ParamType):
         return number
 
 
+class FormatNames(click.ParamType):
+    """Names separated by commas, each once."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names; BadParameter where there is none."""
+        names = tuple(dict.fromkeys(part.strip().lower() for part in str(value).split(",") if part.strip()))
+        if not names:
+            self.fail("it names no format", param, ctx)
+        return names
+
+
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda, if there is]")
 graph_option = click.option("--graph", metavar="RUN",

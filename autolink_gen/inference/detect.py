@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,15 @@ OnError = Callable[[SourceImage, Exception], object]
 
 @dataclass(frozen=True)
 class Detection:
-    """An image and its keypoints (x, y) in pixels; (0, 0) is the centre of the first pixel."""
+    """An image and its keypoints (x, y) in pixels; (0, 0) is the centre of the first pixel.
+
+    ``widths`` of their heatmaps are in units of [-1, 1], ``likelihoods`` from 0 to 1; None where nobody asked for them.
+    """
 
     source: SourceImage
     keypoints_px: Float[ndarray, "K 2"]
+    widths: Float[ndarray, " K"] | None = None
+    likelihoods: Float[ndarray, " K"] | None = None
 
     @property
     def width_px(self) -> int:
@@ -110,8 +116,9 @@ def detect_images(
     *,
     batch_size: int | None = None,
     on_error: OnError | None = None,
+    with_widths: bool = False,
 ) -> Iterator[Detection]:
-    """Detect the keypoints of images of any sizes, in order.
+    """Detect the keypoints of images of any sizes, in order; ``with_widths``, also how wide their heatmaps are.
 
     At most `batch_size` images are processed at a time, on the model's device; None: 16, or more where a CUDA device
     has the memory. While a device works, the next images are read in a thread. With ``on_error``, the images of a batch
@@ -121,7 +128,8 @@ def detect_images(
     device = model.edge_weights.device
     size = BatchSize(detection_batch_size(model.config.input_size, device) if batch_size is None else batch_size)
     batches = read_ahead(_batches(images, size.value), beside=device)
-    for fetch in one_behind(_launch_each(model, batches, size, on_error), beside=device):
+    launch = partial(_launch, model, with_widths=with_widths)
+    for fetch in one_behind(_launch_each(launch, batches, size, on_error), beside=device):
         detections = fetch()
         while detections:
             yield detections.pop(0)
@@ -205,57 +213,61 @@ class _Launched:
         keypoints_by_index: dict[int, ndarray] = {}
         for group, fetch in self.groups:
             keypoints_by_index.update(zip(group, float64_array(fetch()), strict=True))
-        found = [
-            Detection(image, self.reduced[index].to_original(keypoints_by_index[index]))
-            for index, image in enumerate(self.batch)
-        ]
+        found = []
+        for index, image in enumerate(self.batch):
+            values = keypoints_by_index[index]
+            widths = values[:, 2] if values.shape[1] > 2 else None
+            found.append(Detection(image, self.reduced[index].to_original(values[:, :2]), widths))
         self.batch.clear()
         self.reduced.clear()
         return found
 
 
+_Launch = Callable[[list[SourceImage]], _Launched]
+
+
 def _launch_each(
-    model: AutoLink, batches: Iterable[list[SourceImage]], size: BatchSize, on_error: OnError | None
+    launch: _Launch, batches: Iterable[list[SourceImage]], size: BatchSize, on_error: OnError | None
 ) -> Iterator[Callable[[], list[Detection]]]:
     """Give batch after batch to the device; what is yielded waits for the detections."""
     for batch in batches:
-        yield from size.results(lambda part: _launch_or_retry(model, [*part], on_error), batch)
+        yield from size.results(lambda part: _launch_or_retry(launch, [*part], on_error), batch)
         batch.clear()
 
 
 def _launch_or_retry(
-    model: AutoLink, batch: list[SourceImage], on_error: OnError | None
+    launch: _Launch, batch: list[SourceImage], on_error: OnError | None
 ) -> Callable[[], list[Detection]]:
     if on_error is None:
-        return _launch(model, batch).detections
+        return launch(batch).detections
     try:
-        launched = _launch(model, batch)
+        launched = launch(batch)
     except Exception as error:
         if isinstance(error, torch.OutOfMemoryError) and len(batch) > 1:
             raise
-        return lambda: _one_by_one(model, batch, on_error)
+        return lambda: _one_by_one(launch, batch, on_error)
 
     def fetch() -> list[Detection]:
         try:
             return launched.detections()
         except Exception:  # noqa: BLE001 - the caller is told
-            return _one_by_one(model, batch, on_error)
+            return _one_by_one(launch, batch, on_error)
 
     return fetch
 
 
-def _one_by_one(model: AutoLink, batch: list[SourceImage], on_error: OnError) -> list[Detection]:
+def _one_by_one(launch: _Launch, batch: list[SourceImage], on_error: OnError) -> list[Detection]:
     found: list[Detection] = []
     while batch:
         image = batch.pop(0)
         try:
-            found += _launch(model, [image]).detections()
+            found += launch([image]).detections()
         except Exception as error:  # noqa: BLE001 - the caller is told
             on_error(image, error)
     return found
 
 
-def _launch(model: AutoLink, batch: list[SourceImage]) -> _Launched:
+def _launch(model: AutoLink, batch: list[SourceImage], *, with_widths: bool) -> _Launched:
     """Give images to the model's device, bytes through pinned memory, and wait for nothing."""
     reduced = [_shrink(image.pixels, model.config.input_size, model.config.fit) for image in batch]
     by_size: dict[tuple[int, ...], list[int]] = {}
@@ -267,8 +279,13 @@ def _launch(model: AutoLink, batch: list[SourceImage]) -> _Launched:
         for start in range(0, len(indices), group_size):
             group = indices[start : start + group_size]
             pixels = torch.from_numpy(np.stack([reduced[i].pixels for i in group])).permute(0, 3, 1, 2)
-            keypoints = model.detect(to_device(pixels, model.edge_weights.device))
-            groups.append((group, to_cpu_later(keypoints)))
+            on_device = to_device(pixels, model.edge_weights.device)
+            if with_widths:
+                keypoints, widths = model.detect_with_widths(on_device)
+                found = torch.cat([keypoints, widths.to(keypoints)[..., None]], dim=-1)
+            else:
+                found = model.detect(on_device)
+            groups.append((group, to_cpu_later(found)))
     return _Launched(batch, reduced, groups)
 
 

@@ -2,53 +2,64 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy import ndarray
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.clusters import ClusterChoice, without_clusters, without_text
 from autolink_gen.common.devices import chosen_device
-from autolink_gen.common.files import check_free, no_space, reason_of, write_image
+from autolink_gen.common.files import check_free
 from autolink_gen.common.progress import Progress, progress_bar
-from autolink_gen.common.text import counted, printable
-from autolink_gen.data.video.animated_images import is_animated
-from autolink_gen.data.video.reader import VideoReader
-from autolink_gen.data.video.writer import VideoWriter
-from autolink_gen.inference.detect import (
-    Detection,
-    SourceImage,
-    detect_images,
-    landmarks_px,
-    read_image_files,
-    video_frames,
-)
+from autolink_gen.common.text import counted
+from autolink_gen.inference.file_detector import FileDetector
 from autolink_gen.inference.keypoint_files import KeypointFiles, table_paths
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
+from autolink_gen.inference.likelihood import UNCALIBRATED
+from autolink_gen.inference.pose_files import PoseFiles, pose_paths
+from autolink_gen.inference.pose_formats import check_formats
+from autolink_gen.inference.pose_tables import Skeleton
 from autolink_gen.inference.sources import InputFile, find_sources
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.ops.divergence import DivergedModelError, check_found
 from autolink_gen.ops.keypoints import unlinked_keypoints
 from autolink_gen.runs import RunFolder
-from autolink_gen.viz.graphs import draw_graph
 
 logger = logging.getLogger(__name__)
+_MAX_KEPT = 3  # files in the message on what an early end leaves
 _MAX_REASONS = 5  # reasons in the message when no file could be read
 
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """What `detect_files` wrote, and the files it skipped, with the reasons."""
+    """What `detect_files` wrote, and the files it skipped, with the reasons.
+
+    ``finished`` are files whose poses were there already, so that nothing was done on them.
+    """
 
     tables: tuple[Path, ...]
     num_records: int
     num_overlays: int
     num_files: int
     skipped: tuple[tuple[Path, str], ...]
+    finished: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """How points are treated and written.
+
+    ``formats``: names in `FORMATS`, a file a video each; empty: the two tables of all files. Points less likely than
+    ``min_likelihood`` are left empty. ``smooth``: those of videos go through a one-euro filter.
+    """
+
+    formats: tuple[str, ...] = ()
+    min_likelihood: float = 0.0
+    smooth: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_likelihood <= 1:
+            raise ValueError(f"min_likelihood is {self.min_likelihood}; a likelihood lies from 0 to 1")
 
 
 def detect_files(
@@ -62,6 +73,9 @@ def detect_files(
     threshold: float = 0.1,
     batch_size: int | None = None,
     fps: float | None = None,
+    formats: Sequence[str] = (),
+    min_likelihood: float = 0.0,
+    smooth: bool = False,
     device: str | None = None,
     overwrite: bool = False,
     progress: Progress = progress_bar,
@@ -74,6 +88,10 @@ def detect_files(
     `overlays`, each image becomes a PNG and each video an MP4 with its audio, with keypoints drawn on it, and with
     `edges` those edges whose weight is at least `threshold` of the largest. `fps` limits the frames a second of videos.
     `batch_size` images are looked at at a time; None: as many as `detect_images` finds fit.
+    With `formats`, of csv, json, coco, dlc, sleap and nwb, there is a file a video in each of them in the place of the
+    two tables, written when that video is done, and one of all images; what is there is kept, and a video that has all
+    its files is not looked at again. Points less likely than `min_likelihood` are left empty, and with `smooth` those
+    of videos go through a one-euro filter.
     `regressor`, or its file, also finds named landmarks. Keypoints without edges are left out, as
     `AutoLink.without_keypoints` makes them.
 
@@ -83,7 +101,8 @@ def detect_files(
     """
     if not isinstance(regressor, LandmarkRegressor | None):
         regressor = LandmarkRegressor.load(Path(regressor))
-    sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite)
+    poses = PoseOptions(tuple(formats), min_likelihood, smooth, overwrite)
+    sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite, formats=formats)
     name = "the model"
     if not isinstance(graph, AutoLink):
         run = RunFolder.find(graph, kind="graph")
@@ -98,6 +117,7 @@ def detect_files(
         threshold=threshold,
         batch_size=batch_size,
         fps=fps,
+        poses=poses,
         model_name=name,
         progress=progress,
     )
@@ -140,13 +160,26 @@ def open_graph(
 
 
 def sources_of(
-    paths: Sequence[str | Path] | str | Path, *, out: str | Path, overlays: bool = True, overwrite: bool = False
+    paths: Sequence[str | Path] | str | Path,
+    *,
+    out: str | Path,
+    overlays: bool = True,
+    overwrite: bool = False,
+    formats: Sequence[str] = (),
 ) -> list[InputFile]:
     """The input files, checked before a model is loaded; raises ValueError as `detect_files` does."""
+    check_formats(formats)
     path_list = [paths] if isinstance(paths, str | Path) else paths
     sources = find_sources([Path(path) for path in path_list], out=Path(out))
     overlay_files = [Path(out) / source.overlay for source in sources] if overlays else []
-    check_free(*table_paths(Path(out)), *overlay_files, overwrite=overwrite)
+    if formats:
+        places = pose_paths(Path(out), sources, formats)
+        if lost := next((source for source in sources if not places[source.path]), None):
+            raise ValueError(f"{', '.join(formats)} holds videos alone, and {lost.path} is an image: add a format")
+        pose_files = {file for files in places.values() for file in files.values()}
+        check_free(*pose_files, *overlay_files, overwrite=True)  # what is there is kept
+    else:
+        check_free(*table_paths(Path(out)), *overlay_files, overwrite=overwrite)
     return sources
 
 
@@ -161,6 +194,7 @@ def detect_sources(
     threshold: float = 0.1,
     batch_size: int | None = None,
     fps: float | None = None,
+    poses: PoseOptions = PoseOptions(),
     model_name: str = "the model",
     progress: Progress = progress_bar,
 ) -> DetectionReport:
@@ -172,7 +206,16 @@ def detect_sources(
     dropped = unlinked_keypoints(graph.edge_weights).tolist()
     weights = graph.edge_weights.detach().cpu().numpy()
     names = () if regressor is None else regressor.names
-    tables = KeypointFiles(out, model_name=model_name, edge_weights=weights, dropped=dropped, landmark_names=names)
+    finished: list[InputFile] = []
+    tables: KeypointFiles | PoseFiles
+    if poses.formats:
+        skeleton = Skeleton(model_name, weights, dropped, names, None if regressor is None else regressor.parts())
+        tables = PoseFiles(
+            out, sources, formats=poses.formats, skeleton=skeleton, overwrite=poses.overwrite, overlays=overlays
+        )
+        finished = [source for source in sources if tables.is_finished(source)]
+    else:
+        tables = KeypointFiles(out, model_name=model_name, edge_weights=weights, dropped=dropped, landmark_names=names)
     detector = FileDetector(
         graph,
         tables,
@@ -184,9 +227,22 @@ def detect_sources(
         batch_size=batch_size,
         fps=fps,
         model_name=model_name,
+        likelihood=UNCALIBRATED if poses.formats or poses.min_likelihood else None,
+        min_likelihood=poses.min_likelihood,
+        smooth=poses.smooth,
+        drawn_before=() if isinstance(tables, KeypointFiles) else tables.drawn_before,
     )
-    _run(detector, sources, progress)
-    return DetectionReport(tables.paths, tables.num_records, detector.num_overlays, len(sources), tuple(tables.skipped))
+    todo = [source for source in sources if source not in finished]
+    if todo:
+        _run(detector, todo, progress)
+    return DetectionReport(
+        tables.paths,
+        tables.num_records,
+        detector.num_overlays,
+        len(sources),
+        tuple(tables.skipped),
+        tuple(source.path for source in finished),
+    )
 
 
 def _run(detector: "FileDetector", sources: Sequence[InputFile], progress: Progress) -> None:
@@ -202,7 +258,9 @@ def _run(detector: "FileDetector", sources: Sequence[InputFile], progress: Progr
     except BaseException:
         if tables.num_kept:
             records = counted(tables.num_kept, "record")
-            logger.info("kept: %s, %s of whole files", " and ".join(map(str, tables.paths)), records)
+            listed = [str(path) for path in tables.paths[:_MAX_KEPT]]
+            more = [f"{len(tables.paths) - _MAX_KEPT} more"] if len(tables.paths) > _MAX_KEPT else []
+            logger.info("kept: %s, %s of whole files", " and ".join([*listed, *more]), records)
         raise
 
 
@@ -210,136 +268,3 @@ def _none_read(reasons: Sequence[str]) -> str:
     more = [f"and {len(reasons) - _MAX_REASONS} more"] if len(reasons) > _MAX_REASONS else []
     listed = "; ".join([*reasons[:_MAX_REASONS], *more])
     return f"none of the {len(reasons)} files could be read; nothing was written: {listed}"
-
-
-@dataclass
-class FileDetector:
-    """Detects keypoints in files, fills tables, and draws overlays into `out`, if given.
-
-    A file that fails is removed from the tables and listed there as skipped, with the reason. Two things end the work:
-    a full disk (OSError with what could not be written), and a model that finds nothing in an image
-    (DivergedModelError with `model_name`).
-    """
-
-    model: AutoLink
-    tables: KeypointFiles
-    regressor: LandmarkRegressor | None = None
-    dropped: Sequence[int] = ()
-    out: Path | None = None
-    edge_weights: ndarray | None = None
-    """None draws no edges."""
-    threshold: float = 0.1
-    batch_size: int | None = None
-    fps: float | None = None
-    """The most frames a second of a video that are looked at; None: all."""
-    num_overlays: int = 0
-    model_name: str = "the model"
-    _videos: list[tuple[InputFile, VideoReader]] = field(default_factory=list)
-    _images: list[InputFile] = field(default_factory=list)
-
-    def open(self, sources: Sequence[InputFile]) -> int:
-        """Open the videos; the number of images and frames, as far as the files tell."""
-        self._images = [source for source in sources if not source.is_video]
-        for source in sources:
-            if source.is_video:
-                with self._skipping_errors(source.path):
-                    self._videos.append((source, VideoReader(source.path, takes_cut=True)))
-        return len(self._images) + sum(self._num_frames(reader) for _, reader in self._videos)
-
-    def detect(self) -> Iterator[None]:
-        """Process the images, then each video; yields after each image and frame."""
-        yield from self._detect_images()
-        for source, reader in self._videos:
-            with self._skipping_errors(source.path):
-                yield from self._detect_video(source, reader)
-
-    def _detect_images(self) -> Iterator[None]:
-        overlays = {source.path: source.overlay for source in self._images}
-        stream = read_image_files(list(overlays), on_error=self._skip)
-        detections = detect_images(self.model, stream, batch_size=self.batch_size, on_error=self._skip_image)
-        for detection in detections:
-            with self._skipping_errors(detection.source.file):
-                check_found(detection.keypoints_px, name=self.model_name)
-                landmarks = self._landmarks(detection)
-                if self.out is not None:
-                    write_image(self.out / overlays[detection.source.file], self._draw_overlay(detection, landmarks))
-                    self.num_overlays += 1
-                self.tables.add(detection, landmarks)
-                self.tables.end_file()
-                if is_animated(detection.source.file):
-                    file = printable(str(detection.source.file))
-                    logger.warning("%s moves: its first image alone is looked at; make it a GIF or MP4 for all", file)
-            yield
-
-    def _detect_video(self, source: InputFile, reader: VideoReader) -> Iterator[None]:
-        detections = self._detect_frames(reader)
-        if self.out is None:
-            for detection in detections:
-                self.tables.add(detection, self._landmarks(detection))
-                yield
-        else:
-            rate = reader.fps if self.fps is None or reader.fps <= self.fps else self.fps
-            with VideoWriter(self.out / source.overlay, fps=rate, copy_audio_from=source.path) as writer:
-                for detection in detections:
-                    landmarks = self._landmarks(detection)
-                    self.tables.add(detection, landmarks)
-                    writer.write(self._draw_overlay(detection, landmarks), time_s=detection.source.time_s)
-                    yield
-                writer.end_at(reader.ends_s)
-            self.num_overlays += 1
-        self.tables.end_file()
-        if reader.ends_early:
-            logger.warning("%s", reader.ends_early)
-
-    def _detect_frames(self, reader: VideoReader) -> Iterator[Detection]:
-        frames = video_frames(reader, fps=self.fps)
-        for detection in detect_images(self.model, frames, batch_size=self.batch_size):
-            check_found(detection.keypoints_px, name=self.model_name)
-            yield detection
-
-    @contextmanager
-    def _skipping_errors(self, file: Path) -> Iterator[None]:
-        self.tables.begin_file()
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - each file fails by itself
-            self.tables.take_back()
-            self._skip(file, error)
-
-    def _skip_image(self, image: SourceImage, error: Exception) -> None:
-        self._skip(image.file, error)
-
-    def _skip(self, file: Path, error: Exception) -> None:
-        if no_space(error) or isinstance(error, DivergedModelError):
-            raise error
-        logger.debug("%s is skipped", file, exc_info=error)
-        self.tables.skip(file, _reason(file, error))
-
-    def _num_frames(self, reader: VideoReader) -> int:
-        share = 1.0 if self.fps is None else min(1.0, self.fps / float(reader.fps))
-        return round((reader.num_frames or 0) * share)
-
-    def _landmarks(self, detection: Detection) -> ndarray | None:
-        """The landmarks in pixels, if there is a regressor."""
-        return None if self.regressor is None else landmarks_px(self.regressor, detection)
-
-    def _draw_overlay(self, detection: Detection, landmarks: ndarray | None) -> ndarray:
-        keypoints = detection.without(self.dropped).keypoints
-        overlay = draw_graph(detection.source.pixels, keypoints, self.edge_weights, threshold=self.threshold)
-        if landmarks is None:
-            return overlay
-        white = np.full((len(landmarks), 3), 255, np.uint8)
-        dot_px = 2.0 if len(landmarks) <= 20 else 1.5
-        return draw_graph(overlay, detection.normalise(landmarks), colours=white, dot_px=dot_px)
-
-
-def _reason(file: Path, error: Exception) -> str:
-    """Why a file is skipped, with its name; unexpected errors also name their type."""
-    if isinstance(error, UnicodeEncodeError) and str(file) != printable(str(file)):
-        return f"{printable(str(file))}: its name is no UTF-8, and FFmpeg opens no such file; rename it"
-    is_expected = isinstance(error, ValueError | OSError) and not getattr(error, "strerror", None)
-    text = str(error) if is_expected and str(error) else reason_of(error)
-    kind = type(error).__name__
-    if not is_expected and not isinstance(error, OSError | MemoryError) and not text.startswith(kind):
-        text = f"{kind}: {text}"
-    return text if printable(str(file)) in text or str(file) in text else f"{file}: {text}"

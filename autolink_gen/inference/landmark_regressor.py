@@ -49,6 +49,12 @@ class LandmarkRegressor:
         ones = np.ones((len(keypoints), 1))
         return np.tensordot(np.concatenate([_features(keypoints), ones], axis=1), self.coefficients, axes=1)
 
+    def parts(self) -> Float[ndarray, "P K"]:
+        """How much of each landmark comes from each keypoint: rows sum to 1, and are NaN for one labelled nowhere."""
+        slopes = np.abs(self.coefficients[:-1]).reshape(-1, 2, len(self.names), 2).sum(axis=(1, 3)).T
+        total = slopes.sum(axis=1, keepdims=True)
+        return np.where(total == 0, 1 / slopes.shape[1], slopes / np.where(total == 0, 1, total))
+
     def save(self, file: Path) -> None:
         """Write it as JSON."""
         values = {

@@ -215,3 +215,31 @@ def test_nothing_that_is_there_is_replaced_unasked(tmp_path: Path, run_folder: P
     assert run_detect(first, "--model", run_folder, "--out", out, "--overwrite").exit_code == 0
     assert [row["file"] for row in rows_of(out)] == [first.as_posix()]
     assert names_in(out) == {"1.png", "second.png", "keypoints.csv", "keypoints.json"}
+
+
+def test_pose_files_are_written_once(tmp_path: Path, run_folder: Path) -> None:
+    save_film(tmp_path / "in" / "clip.mp4")
+    save_film(tmp_path / "in" / "clop.mp4")
+    out = tmp_path / "out"
+    arguments = (tmp_path / "in", "--model", run_folder, "--out", out, "--format", "dlc, csv", "--no-overlays")
+    first = run_detect(*arguments)
+    assert first.exit_code == 0, first.output
+    assert names_in(out) == {"clip.csv", "clip.dlc.csv", "clop.csv", "clop.dlc.csv"}
+    assert_line_mentions(first, "wrote", out / "clop.dlc.csv")
+    (out / "clop.csv").unlink()
+    again = run_detect(*arguments)
+    assert again.exit_code == 0, again.output
+    assert_line_mentions(again, "1 file of 2", "--overwrite")
+    assert_line_mentions(again, "wrote", out / "clop.csv")
+    assert_line_mentions(again, "20 records")
+    assert str(out / "clip.csv") not in again.output
+
+
+@pytest.mark.parametrize(("formats", "things"), [("dlc,xml", ("'xml'", "dlc")), (",", ("--format",))])
+def test_a_format_that_there_is_not_is_one_line(
+    tmp_path: Path, run_folder: Path, formats: str, things: tuple[str, ...]
+) -> None:
+    picture = save_picture(tmp_path / "a.png")
+    result = run_detect(picture, "--model", run_folder, "--out", tmp_path / "out", "--format", formats)
+    assert result.exit_code != 0 and not (tmp_path / "out").exists()
+    assert_line_mentions(result, *things)

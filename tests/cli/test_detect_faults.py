@@ -46,9 +46,9 @@ def one_odd(tmp_path: Path) -> Path:
     ("place", "name"),
     [
         ("autolink_gen.inference.detect.read_image", "odd.jpg"),
-        ("autolink_gen.inference.detect_files.draw_graph", "odd.jpg"),
-        ("autolink_gen.inference.detect_files.write_image", "odd.jpg"),
-        ("autolink_gen.inference.detect_files.VideoReader", "film.mp4"),
+        ("autolink_gen.inference.file_detector.draw_graph", "odd.jpg"),
+        ("autolink_gen.inference.file_detector.write_image", "odd.jpg"),
+        ("autolink_gen.inference.file_detector.VideoReader", "film.mp4"),
         ("autolink_gen.data.video.audio.AudioCopier.open", "film.mp4"),
         ("autolink_gen.data.video.writer.VideoWriter.write", "film.mp4"),
     ],

@@ -1,0 +1,135 @@
+"""Pose files of a detection: one a video, each written when that video is done, and one for all images."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from autolink_gen.common.files import whole
+from autolink_gen.inference.detect import Detection
+from autolink_gen.inference.pose_formats import FORMATS
+from autolink_gen.inference.pose_tables import PoseRecord, PoseTable, Skeleton
+from autolink_gen.inference.sources import InputFile
+
+_IMAGES = "keypoints"  # the name of what all images have together
+
+
+class PoseFiles:
+    """Collects the records of a file, and writes them in each of the ``formats`` when it is done.
+
+    A video's files are named as its overlay is, and those of all images together, written when the block ends well,
+    ``keypoints``. A file that is there stays, unless ``overwrite``: `is_finished` tells whose all are.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        sources: Sequence[InputFile],
+        *,
+        formats: Sequence[str],
+        skeleton: Skeleton,
+        overwrite: bool = False,
+        overlays: bool = True,
+    ) -> None:
+        self.paths: tuple[Path, ...] = ()
+        self.num_records = 0
+        self.num_kept = 0
+        """Number of records in the files that were written."""
+        self.skipped: list[tuple[Path, str]] = []
+        self._files = pose_paths(out, sources, formats)
+        self._skeleton, self._overwrite = skeleton, overwrite
+        self._overlays = overlays
+        self.drawn_before = set() if overwrite else {each.path for each in sources if (out / each.overlay).is_file()}
+        """Files whose overlays are there."""
+        self._pending: list[PoseRecord] = []
+        self._images: list[PoseRecord] = []
+
+    def is_finished(self, source: InputFile) -> bool:
+        """Whether all that is to be written of a source is there."""
+        is_drawn = not self._overlays or source.path in self.drawn_before
+        return not self._overwrite and is_drawn and all(file.is_file() for file in self._files[source.path].values())
+
+    def __enter__(self) -> "PoseFiles":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._images:
+            self._write(self._images, is_video=False)
+
+    def add(self, detection: Detection, landmarks_px: Float[ndarray, "L 2"] | None = None) -> None:
+        """Take one image's points, landmarks in the order of their names."""
+        kept, parts = self._skeleton.kept, self._skeleton.landmark_parts
+        likelihoods = detection.likelihoods
+        assert likelihoods is not None
+        points, sure = [detection.keypoints_px[kept]], [likelihoods[kept]]
+        if landmarks_px is not None and parts is not None:
+            points.append(landmarks_px)
+            sure.append(parts @ likelihoods)
+        source = detection.source
+        record = PoseRecord(
+            source.file,
+            source.frame,
+            source.time_s,
+            detection.width_px,
+            detection.height_px,
+            np.concatenate(points),
+            np.concatenate(sure),
+        )
+        self._pending.append(record)
+        self.num_records += 1
+
+    def begin_file(self) -> None:
+        """Begin a file."""
+        self._pending = []
+
+    def end_file(self) -> None:
+        """Write the records since `begin_file` if they are a video's, or keep them for the images' files."""
+        if self._pending and self._pending[0].time_s is not None:
+            self._write(self._pending, is_video=True)
+        else:
+            self._images += self._pending
+        self._pending = []
+
+    def take_back(self) -> None:
+        """Forget the records since `begin_file`."""
+        self.num_records -= len(self._pending)
+        self._pending = []
+
+    def skip(self, path: Path, reason: str) -> None:
+        """Note a file that could not be read."""
+        self.skipped.append((path, reason))
+
+    def _write(self, records: list[PoseRecord], *, is_video: bool) -> None:
+        table = PoseTable(self._skeleton, is_video, records)
+        for name, file in self._files[records[0].file].items():
+            if self._overwrite or not file.is_file():
+                with whole(file, follow_links=True) as temporary:
+                    FORMATS[name].write(temporary, table)
+                self.paths += (file,)
+        self.num_kept += len(records)
+
+
+def pose_paths(out: Path, sources: Sequence[InputFile], formats: Sequence[str]) -> dict[Path, dict[str, Path]]:
+    """The files to write for each source, by format: none for an image in a format of videos alone."""
+    taken, stems = {_IMAGES}, {}
+    for source in sources:
+        stem = PurePosixPath(_IMAGES)
+        if source.is_video:
+            stem = source.overlay.with_suffix("")
+            while str(stem).lower() in taken:
+                stem = stem.with_name(f"{stem.name}-video")
+            taken.add(str(stem).lower())
+        stems[source.path] = stem
+    return {
+        source.path: {
+            name: out / stems[source.path].with_name(stems[source.path].name + FORMATS[name].ending)
+            for name in formats
+            if source.is_video or FORMATS[name].takes_images
+        }
+        for source in sources
+    }

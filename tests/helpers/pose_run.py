@@ -1,0 +1,42 @@
+"""A folder of small films and images, and the files that `detect` with formats makes of them."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import autolink_gen
+from autolink_gen.common.progress import no_progress
+from autolink_gen.inference.detect_files import DetectionReport
+from helpers.detecting import save_film, save_picture
+from helpers.tiny_models import tiny_graph
+
+T = TypeVar("T")
+NUM_KEYPOINTS, NUM_FRAMES = 4, 4
+
+
+def save_films(folder: Path, count: int) -> list[Path]:
+    return [save_film(folder / f"film{number:02d}.mp4", num_frames=NUM_FRAMES) for number in range(count)]
+
+
+def save_pictures(folder: Path) -> None:
+    for name in ("one.png", "another.png"):
+        save_picture(folder / name)
+
+
+def detect(folder: Path, out: Path, *formats: str, **options: object) -> DetectionReport:
+    """Without overlays, unless told; on a graph that is the same each time."""
+    settings = {"overlays": False, "progress": no_progress, **options}
+    return autolink_gen.detect(tiny_graph(NUM_KEYPOINTS).eval(), folder, out=out, formats=formats, **settings)
+
+
+class StopAfter:
+    """A progress that ends like Ctrl-C after so many frames."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __call__(self, items: Iterable[T], total: int, description: str) -> Iterator[T]:
+        for number, item in enumerate(items, start=1):
+            if number == self.count:
+                raise KeyboardInterrupt
+            yield item
