@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from tqdm import tqdm
 
 from autolink_gen.common.files import reason_of, whole
+from autolink_gen.common.progress import shows_bars
 from autolink_gen.common.text import printable, shown
 from autolink_gen.common.web_pauses import QUICK_TRIES, TRIES, is_passing, pause_s, retry_after_s
 
@@ -208,7 +209,7 @@ def download(
         unit_divisor=1024,
         leave=False,
         delay=1 if progress is None else 0,
-        disable=None if progress is None else not progress,
+        disable=progress is False or not shows_bars(),
     ) as bar:
         num_tries, most_bytes = 0, 0
         while True:

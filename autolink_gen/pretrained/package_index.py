@@ -20,6 +20,7 @@ from urllib.request import OpenerDirector, url2pathname
 from tqdm import tqdm
 
 from autolink_gen.common.files import reading, reason_of
+from autolink_gen.common.progress import shows_bars
 from autolink_gen.common.text import printable, shown
 from autolink_gen.common.web import (
     Address,
@@ -195,7 +196,12 @@ def _copy(path: Path, requirement: Requirement, file: BufferedIOBase, *, progres
     with (
         path.open("rb") as source,
         tqdm(
-            total=requirement.size_bytes, desc=title, unit="B", unit_scale=True, disable=not progress, leave=False
+            total=requirement.size_bytes,
+            desc=title,
+            unit="B",
+            unit_scale=True,
+            disable=not (progress and shows_bars()),
+            leave=False,
         ) as bar,
     ):
         while block := source.read(_BLOCK):

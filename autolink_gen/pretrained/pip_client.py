@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autolink_gen.common.files import reason_of
+from autolink_gen.common.progress import shows_bars
 from autolink_gen.common.text import shown
 
 logger = logging.getLogger(__name__)
@@ -176,7 +177,7 @@ def _show_growth(process: subprocess.Popen[bytes], folder: Path, requirement: Re
         desc=requirement.specifier,
         unit="B",
         unit_scale=True,
-        disable=not progress,
+        disable=not (progress and shows_bars()),
         leave=False,
     ) as bar:
         while process.poll() is None:

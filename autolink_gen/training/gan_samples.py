@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.common.extras import MissingExtraError
 from autolink_gen.common.files import write_image
+from autolink_gen.common.progress import progress_bar
 from autolink_gen.config import GanRunConfig
 from autolink_gen.evaluation.fid import (
     Extractor,
@@ -163,4 +163,4 @@ class Quality:
 
     def _bar(self, batches: Iterator[Tensor], label: str) -> Iterator[Tensor]:
         cpu = (batch.cpu() for batch in batches)
-        return iter(tqdm(cpu, total=math.ceil(self.count / _BATCH), desc=label, leave=False, delay=2))
+        return iter(progress_bar(cpu, math.ceil(self.count / _BATCH), label))

@@ -1,15 +1,12 @@
-"""The logs of a run: metrics.jsonl, TensorBoard events, a progress bar."""
+"""The logs of a run: metrics.jsonl, TensorBoard events, what is shown meanwhile."""
 
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from autolink_gen.common.extras import MissingExtraError, needs
 from autolink_gen.common.files import reason_of
@@ -17,6 +14,7 @@ from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.metrics_file import drop_later_lines
+from autolink_gen.training.run_display import display_of
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +27,18 @@ class RunLog:
         self.started = time.monotonic()
         drop_later_lines(self.file, first)
         self._events = _events(folder, first=first)
-        self._bar = tqdm(total=length.steps, initial=first, unit="step", disable=not launch.progress, smoothing=0.05)
+        self._display = display_of(steps=length.steps, first=first, wanted=launch.progress)
         self._max_s = None if launch.max_minutes is None else 60 * launch.max_minutes
-        self._beside_bar: dict[str, str] = {}
         self._compiled_s = 0.0
 
     def note(self, step: int, metrics: dict[str, float], *, waited_s: float, skipped_steps: int) -> None:
-        """Move the bar to a step and, when it is time, write its metrics; ``waited_s`` seconds went by for data."""
+        """Show a step and, when it is time, write its metrics; ``waited_s`` seconds went by for data."""
         is_time = bool(metrics) and step % self.length.log_every == 0
-        self._move_bar(metrics if is_time else {})
+        passed_s = time.monotonic() - self.started
+        left_s = None if self._max_s is None else max(0.0, self._max_s - passed_s)
+        self._display.step(step, metrics if is_time else {}, left_s=left_s)
         if not is_time:
             return
-        passed_s = time.monotonic() - self.started
         values = {
             **metrics,
             "steps_per_second": round((step - self.first) / passed_s, 3),
@@ -53,32 +51,20 @@ class RunLog:
             for name, value in values.items() if self._events else ():
                 self._events.add_scalar(name, value, step)
 
-    def _move_bar(self, metrics: dict[str, float]) -> None:
-        """One step on, with the newest loss, and the time until the run stops where ``max_minutes`` stops it."""
-        if metrics:
-            self._beside_bar["loss"] = f"{metrics.get('loss', math.nan):.4f}"
-        if self._max_s is not None:
-            left_s = max(0.0, self._max_s - (time.monotonic() - self.started))
-            self._beside_bar["stops_in"] = tqdm.format_interval(left_s)
-        self._bar.set_postfix(self._beside_bar, refresh=False)
-        self._bar.update(1)
-
     @contextmanager
     def compiling(self, name: str) -> Iterator[None]:
-        """Say on the bar what is compiled, and then how long all of it took; no step's time counts it."""
+        """Show what is compiled, and then how long all of it took."""
         started = time.monotonic()
-        self._bar.set_postfix_str(f"compiling {name}")
+        self._display.compiling(name)
         try:
             yield
         finally:
             self._compiled_s += time.monotonic() - started
-            self._beside_bar["compiled_in"] = tqdm.format_interval(self._compiled_s)
-            self._bar.set_postfix(self._beside_bar)
-            self._bar.unpause()
+            self._display.compiled(took_s=self._compiled_s)
 
     def close(self) -> None:
-        """End the bar and the events."""
-        self._bar.close()
+        """End the display and the events."""
+        self._display.close()
         with self._writing():
             if self._events:
                 self._events.close()

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
-from tqdm import tqdm
 
 from autolink_gen.checkpoints import WEIGHTS_NAME
 from autolink_gen.common.files import write_image
+from autolink_gen.common.progress import progress_bar
 from autolink_gen.config import TransferRunConfig
 from autolink_gen.data.video.random_frames import RandomFrames
 from autolink_gen.inference.transfer import Transfer, save_transfer
@@ -118,8 +118,8 @@ class ReconstructionCurve:
         return value
 
     def _pairs(self) -> Iterator[Pairs]:
-        bar = tqdm(pairs_of(self.held_out, count=self.count, batch_size=_BATCH), desc=CURVE_NAME, leave=False, delay=2)
-        return iter(bar)
+        pairs = pairs_of(self.held_out, count=self.count, batch_size=_BATCH)
+        return iter(progress_bar(pairs, math.ceil(min(self.count, len(self.held_out)) / _BATCH), CURVE_NAME))
 
 
 def poses_of(draws: RandomFrames, graph: AutoLink) -> Float[Tensor, "N K 2"]:

