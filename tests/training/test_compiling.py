@@ -82,6 +82,17 @@ def test_a_run_with_its_parts_as_compiled_graphs_equals_one_without(
     assert all(module._compiled_call_impl is None for module in traced.network.modules()), "not after the run"
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device, for which networks are compiled")
+@pytest.mark.parametrize("kind", ["graph", "graph on features", "gan", "transfer"])
+def test_a_run_on_cuda_is_compiled_and_learns_alike(tmp_path: Path, caplog, kind):
+    plain, made = (
+        trained(kind, Launch(tmp_path / str(wish), "cuda", 1, "32-true", progress=False, compile=wish))
+        for wish in (False, None)
+    )
+    assert not [record for record in caplog.records if record.name == compiling.log.name]
+    assert made.metrics["loss"] == pytest.approx(plain.metrics["loss"], rel=0.02)
+
+
 def a_run(compiler: str | Callable[..., Any], *, rank: int = 0, **launch: Any) -> Any:
     """What compiling needs of a run on the CPU."""
     options = {"compile": True, "compiler": compiler, **launch}
