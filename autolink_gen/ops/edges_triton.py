@@ -31,6 +31,16 @@ def _coordinate(index, size, step):
 
 
 @triton.jit
+def _from_segment(from_x, from_y, along_x, along_y):
+    """How far along the segment the nearest point of it lies, and the way from there, given that from its start."""
+    length2 = along_x * along_x + along_y * along_y
+    rate = tl.where(length2 > 0, 1.0 / tl.where(length2 > 0, length2, 1.0), 0.0)
+    t = (from_x * along_x + from_y * along_y) * rate
+    t = tl.minimum(tl.maximum(t, 0.0), 1.0)
+    return t, from_x - t * along_x, from_y - t * along_y
+
+
+@triton.jit
 def _draw_kernel(points, log_weights, sigma2, values, winners, count, size, step, block: tl.constexpr):
     image = tl.program_id(0).to(tl.int64)
     place = tl.program_id(1) * block + tl.arange(0, block)
@@ -53,12 +63,7 @@ def _draw_kernel(points, log_weights, sigma2, values, winners, count, size, step
             along_y = tl.load(points + 2 * j + 1) - start_y
             log_weight = tl.load(log_weights + i * count + j)
             poison += log_weight * 0
-            length2 = along_x * along_x + along_y * along_y
-            rate = tl.where(length2 > 0, 1.0 / tl.where(length2 > 0, length2, 1.0), 0.0)
-            t = (from_x * along_x + from_y * along_y) * rate
-            t = tl.minimum(tl.maximum(t, 0.0), 1.0)
-            off_x = from_x - t * along_x
-            off_y = from_y - t * along_y
+            _, off_x, off_y = _from_segment(from_x, from_y, along_x, along_y)
             score = log_weight - (off_x * off_x + off_y * off_y) * inverse
             is_better = score > best
             best = tl.where(is_better, score, best)
@@ -93,12 +98,7 @@ def _backward_kernel(
     along_y = tl.load(points + 2 * j + 1) - start_y
     from_x = _coordinate(column, size, step) - start_x
     from_y = _coordinate(row, size, step) - start_y
-    length2 = along_x * along_x + along_y * along_y
-    rate = tl.where(length2 > 0, 1.0 / tl.where(length2 > 0, length2, 1.0), 0.0)
-    t = (from_x * along_x + from_y * along_y) * rate
-    t = tl.minimum(tl.maximum(t, 0.0), 1.0)
-    off_x = from_x - t * along_x
-    off_y = from_y - t * along_y
+    t, off_x, off_y = _from_segment(from_x, from_y, along_x, along_y)
     inverse = 1.0 / tl.load(sigma2)
     by_thickness = tl.sum(slope * (off_x * off_x + off_y * off_y), 0) * inverse * inverse
     tl.atomic_add(grad_sigma2, by_thickness)
