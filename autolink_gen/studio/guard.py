@@ -1,0 +1,78 @@
+"""The studio's door: who may ask, and how much may be sent."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class TooLargeError(Exception):
+    """A request that goes on beyond the limit."""
+
+
+class Guard:
+    """An ASGI middleware that refuses requests for other hosts, paths that serve files, and bodies beyond a limit.
+
+    ``hosts`` are the names under which the studio is asked for, without the port; None: any. A page elsewhere can make
+    a browser ask 127.0.0.1 under a name of its own, and would read the answers. ``max_bytes`` is for a whole request,
+    and ``closed`` are the beginnings of paths that nobody gets.
+    """
+
+    def __init__(self, app: App, *, hosts: frozenset[str] | None, max_bytes: int, closed: tuple[str, ...]) -> None:
+        self.app, self.hosts, self.max_bytes, self.closed = app, hosts, max_bytes, closed
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer 400, 403 or 413 by itself, or let the request through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
+            await _refuse(send, 400, "the studio is not served under this name")
+        elif scope["path"].startswith(self.closed):
+            await _refuse(send, 403, "the studio serves no files")
+        elif _length(headers) > self.max_bytes:
+            await _refuse(send, 413, f"more than {self.max_bytes} bytes")
+        else:
+            await self._let_through(scope, receive, send)
+
+    async def _let_through(self, scope: Message, receive: Receive, send: Send) -> None:
+        num_bytes, has_begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self.max_bytes:
+                raise TooLargeError
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, counted, noted)
+        except TooLargeError:
+            if not has_begun:
+                await _refuse(send, 413, f"more than {self.max_bytes} bytes")
+
+
+def _host(header: bytes) -> str:
+    """The name in a Host header, without the port."""
+    host = header.decode("latin-1").lower()
+    return host[: host.rfind("]") + 1] if host.startswith("[") else host.partition(":")[0]
+
+
+def _length(headers: dict[bytes, bytes]) -> int:
+    text = headers.get(b"content-length", b"0")
+    return int(text[:20]) if text.isdigit() else 0  # more digits are too many anyway
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": reason.encode()})

@@ -1,0 +1,112 @@
+"""The page: each tab is one HTML component, whose script asks the functions given here; all else is elsewhere."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+
+from autolink_gen.common.extras import needs
+from autolink_gen.common.files import reason_of
+from autolink_gen.config import build
+from autolink_gen.studio.graphs import GraphDesk, GraphRequest, find_keypoints
+from autolink_gen.studio.painting import PaintingDesk, PaintRequest, Pose, keypoints_json
+from autolink_gen.studio.uploads import data_url, for_screen, picture_of
+
+with needs("studio", "the studio"):
+    import gradio as gr
+
+logger = logging.getLogger(__name__)
+Request = TypeVar("Request")
+Answer = Callable[[Any], dict[str, Any]]
+NO_GAN = "there is no GAN to paint with yet; train one, then open the studio on it: autolink-gen train-gan"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture from a page: the name of its file and the content in base64."""
+
+    name: Annotated[str, Field(max_length=4096)]
+    content: str
+
+
+def build_page(graph: GraphDesk, painter: PaintingDesk | None) -> gr.Blocks:
+    """The studio on a graph, and on a GAN if there is one; nothing is fetched from, or told to, another host."""
+    with gr.Blocks(title="autolink-gen studio", analytics_enabled=False, fill_width=True) as page, gr.Tabs():
+        with gr.Tab("Graph", id="graph"):
+            _tab("graph", {"pose": graph.pose, "name": graph.name}, _graph_answers(graph))
+        with gr.Tab("Paint", id="paint"):
+            if painter is None:
+                gr.Markdown(NO_GAN)
+            else:
+                _tab("paint", asdict(painter.skeleton()), _paint_answers(painter))
+    return page
+
+
+def _tab(name: str, value: dict[str, Any], answers: list[Answer]) -> None:
+    """A component from its template, its style and its script, which lie beside this module."""
+    files = resources.files(__package__)
+    texts = {file: (files / file).read_text(encoding="utf-8") for file in (f"{name}.html", f"{name}.js")}
+    common, style = ((files / file).read_text(encoding="utf-8") for file in ("common.js", "studio.css"))
+    gr.HTML(
+        value=value,
+        html_template=texts[f"{name}.html"],
+        css_template=style,
+        js_on_load=common + texts[f"{name}.js"],
+        apply_default_css=False,
+        server_functions=answers,
+        elem_id=f"{name}-tab",
+    )
+
+
+def _graph_answers(desk: GraphDesk) -> list[Answer]:
+    def facts(data: Any) -> dict[str, Any]:
+        return _answer(GraphRequest, data, lambda request: asdict(desk.facts(request)))
+
+    def find_points(data: Any) -> dict[str, Any]:
+        return _answer(Upload, data, lambda upload: _found(upload, desk.find))
+
+    return [facts, find_points]
+
+
+def _paint_answers(desk: PaintingDesk) -> list[Answer]:
+    def paint(data: Any) -> dict[str, Any]:
+        return _answer(PaintRequest, data, lambda request: _painted(desk, request))
+
+    def find_pose(data: Any) -> dict[str, Any]:
+        def find(pixels: Any) -> Pose:
+            return find_keypoints(desk.gan.graph, pixels, name=desk.name)
+
+        return _answer(Upload, data, lambda upload: _found(upload, find))
+
+    return [paint, find_pose]
+
+
+def _found(upload: Upload, find: Callable[[Any], Pose]) -> dict[str, Any]:
+    pixels = picture_of(upload.name, upload.content)
+    shown = for_screen(pixels)
+    height, width = shown.shape[:2]
+    return {"keypoints": find(pixels), "picture": data_url(shown), "width": width, "height": height}
+
+
+def _painted(desk: PaintingDesk, request: PaintRequest) -> dict[str, Any]:
+    return {
+        "picture": data_url(desk.paint(request)),
+        "command": desk.command(request.style),
+        "file": keypoints_json(request.keypoints),
+    }
+
+
+def _answer(kind: type[Request], data: Any, work: Callable[[Request], dict[str, Any]]) -> dict[str, Any]:
+    """What the page gets: the result, or one line under "error"; what nobody expected goes to the log too."""
+    try:
+        if not isinstance(data, dict):
+            raise ValueError("the page sent something else than it should; load it again")
+        return work(build(kind, data))
+    except (ValueError, OSError, MemoryError) as error:
+        return {"error": reason_of(error)}
+    except Exception as error:
+        logger.exception("the studio could not answer")
+        return {"error": f"that failed: {reason_of(error)}"}

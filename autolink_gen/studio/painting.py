@@ -1,0 +1,134 @@
+"""Painting by hand: keypoints and a style in, an image out; and the command that paints the same."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Annotated
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from pydantic import Field
+from torch import Tensor
+
+from autolink_gen.common.text import typed
+from autolink_gen.inference.generate import Gan
+from autolink_gen.inference.poses import seeded_styles
+from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.viz.graphs import keypoint_colours, strong_edges, to_uint8
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Coordinate = Annotated[float, Field(ge=-1, le=1)]
+Pose = list[tuple[Coordinate, Coordinate]]
+DECIMALS = 4  # of a pose: a drag is no finer, and the file of keypoints paints the same picture
+
+
+@dataclass(frozen=True)
+class StyleChoice:
+    """The style of a seed, on the way to that of a second one by a ``share``.
+
+    ``truncation`` below 1 draws both nearer to the mean one.
+    """
+
+    seed: Seed = 0
+    second_seed: Seed = 1
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    truncation: Annotated[float, Field(ge=0, le=2)] = 1.0
+
+
+@dataclass(frozen=True)
+class PaintRequest:
+    """What a page asks for: a pose, (x, y) in [-1, 1], and a style."""
+
+    keypoints: Pose
+    style: StyleChoice = StyleChoice()
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What a page draws: for each keypoint a colour "#rrggbb", the edges (i, j, share of the largest weight).
+
+    ``shown`` are the keypoints with edges, ``poses`` some to begin with, (x, y) in [-1, 1].
+    """
+
+    size_px: int
+    colours: list[str]
+    edges: list[tuple[int, int, float]]
+    shown: list[int]
+    poses: list[Pose]
+
+
+class PaintingDesk:
+    """Paints with one GAN, one picture at a time, whoever asks; ``name`` is how commands name its run."""
+
+    def __init__(self, gan: Gan, *, name: str) -> None:
+        self.gan, self.name = gan, name
+        self._lock = Lock()
+        self._style_of = lru_cache(maxsize=64)(self._compute_style)
+
+    def skeleton(self) -> Skeleton:
+        """The graph and the poses that the GAN carries; a circle where it carries none."""
+        weights = self.gan.edge_weights
+        count = len(weights)
+        poses = self.gan.poses.double().cpu().numpy() if len(self.gan.poses) else circle(count)[None]
+        return Skeleton(
+            size_px=self.gan.generator.config.image_size,
+            colours=hex_colours(keypoint_colours(count)),
+            edges=strong_edges(weights, threshold=0.02),
+            shown=linked_keypoints(weights).tolist(),
+            poses=[rounded(pose) for pose in poses],
+        )
+
+    def paint(self, request: PaintRequest) -> UInt8[ndarray, "S S 3"]:
+        """The painted picture; ValueError for another number of keypoints than the graph's."""
+        count = self.gan.graph.config.num_keypoints
+        if len(request.keypoints) != count:
+            raise ValueError(f"the pose has {len(request.keypoints)} keypoints and the GAN's graph {count}")
+        keypoints = torch.tensor([request.keypoints], dtype=torch.float32).to(self.gan.edge_weights)
+        with self._lock:
+            return to_uint8(self.gan.paint(keypoints, self._style(request.style)))[0]
+
+    def command(self, style: StyleChoice) -> str:
+        """The command that paints the same on keypoints.json, saved from the page; a mix of styles has none."""
+        if 0 < style.share < 1:
+            return (
+                f"# a mix of styles: autolink-gen generate paints those of seeds {style.seed} and {style.second_seed}"
+            )
+        seed = style.second_seed if style.share == 1 else style.seed
+        truncation = "" if style.truncation == 1 else f" --trunc {style.truncation:g}"
+        return f"autolink-gen generate --model {typed(self.name)} --from keypoints.json --style {seed}{truncation}"
+
+    def _style(self, choice: StyleChoice) -> Float[Tensor, "1 D"]:
+        first = self._style_of(choice.seed, choice.truncation)
+        if choice.share == 0:
+            return first
+        return torch.lerp(first, self._style_of(choice.second_seed, choice.truncation), choice.share)
+
+    def _compute_style(self, seed: int, truncation: float) -> Float[Tensor, "1 D"]:
+        z = seeded_styles([seed], self.gan.style_size).to(self.gan.edge_weights)
+        return self.gan.style(z, truncation=truncation)
+
+
+def keypoints_json(keypoints: Sequence[Sequence[float]]) -> str:
+    """A pose as the file that ``generate --from`` reads."""
+    return json.dumps({"keypoints": [list(point) for point in keypoints]}) + "\n"
+
+
+def rounded(keypoints: Float[ndarray, "K 2"]) -> Pose:
+    """A pose for a page: inside the picture, to `DECIMALS`."""
+    inside = np.asarray(keypoints, np.float64).clip(-1, 1).round(DECIMALS)
+    return [(float(x), float(y)) for x, y in inside]
+
+
+def circle(num_keypoints: int) -> Float[ndarray, "K 2"]:
+    """A pose where none is known: keypoints on a circle, the first at the top."""
+    angles = np.arange(num_keypoints) / num_keypoints * 2 * np.pi
+    return 0.8 * np.stack([np.sin(angles), -np.cos(angles)], axis=1)
+
+
+def hex_colours(colours: UInt8[ndarray, "N 3"]) -> list[str]:
+    """RGB colours as "#rrggbb"."""
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours.tolist()]

@@ -1,0 +1,67 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from autolink_gen.studio.guard import Guard
+
+LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def _status(
+    *,
+    host: str = "127.0.0.1:7860",
+    path: str = "/",
+    body: tuple[bytes, ...] = (b"",),
+    length: int | None = None,
+    hosts: frozenset[str] | None = LOCAL,
+) -> int:
+    """The status of an answer: 200 where the request got through whole."""
+    sent: list[Any] = []
+    parts = list(body)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", host.encode())]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    scope = {"type": "http", "path": path, "headers": headers}
+    asyncio.run(Guard(app, hosts=hosts, max_bytes=10, closed=("/file=",))(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "LOCALHOST:1", "[::1]:7860"])
+def test_this_machine_is_let_in(host: str) -> None:
+    assert _status(host=host) == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7860", "", "[::2]:7860"])
+def test_another_name_for_this_machine_is_refused(host: str) -> None:
+    assert _status(host=host) == 400
+
+
+def test_any_name_is_let_in_where_none_is_set() -> None:
+    assert _status(host="studio.example", hosts=None) == 200
+
+
+def test_files_are_served_to_nobody() -> None:
+    assert _status(path="/file=/etc/passwd") == 403
+
+
+@pytest.mark.parametrize(("length", "status"), [(10, 200), (11, 413), (10**30, 413)])
+def test_a_request_that_says_it_is_too_large_is_refused(length: int, status: int) -> None:
+    assert _status(length=length) == status
+
+
+def test_a_request_that_does_not_say_how_large_it_is_is_counted() -> None:
+    assert _status(body=(b"x" * 5, b"x" * 5)) == 200
+    assert _status(body=(b"x" * 5, b"x" * 6)) == 413

@@ -1,0 +1,95 @@
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.cli import run_cli
+from helpers.messages import assert_mentions, raises_mentioning
+from PIL import Image
+
+from autolink_gen.inference.generate import Gan, save_gan
+from autolink_gen.inference.poses import seeded_styles
+from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice, keypoints_json, rounded
+from autolink_gen.viz.graphs import to_uint8
+
+
+def _pose(desk: PaintingDesk) -> list[tuple[float, float]]:
+    return desk.skeleton().poses[0]
+
+
+def test_a_picture_is_the_one_that_the_gan_paints(desk: PaintingDesk, gan: Gan) -> None:
+    pose = _pose(desk)
+    painted = desk.paint(PaintRequest(pose, StyleChoice(seed=3, truncation=0.7)))
+    expected = gan.generate(torch.tensor([pose]), seeded_styles([3], gan.style_size), truncation=0.7)
+    assert (painted == to_uint8(expected)[0]).all()
+
+
+def test_a_moved_point_changes_the_picture(desk: PaintingDesk) -> None:
+    pose = _pose(desk)
+    moved = [(-0.9, 0.9), *pose[1:]]
+    assert (desk.paint(PaintRequest(pose)) != desk.paint(PaintRequest(moved))).any()
+
+
+def test_a_mix_of_styles_lies_on_the_way_between_them(desk: PaintingDesk, gan: Gan) -> None:
+    pose = _pose(desk)
+    first, second = (desk.paint(PaintRequest(pose, StyleChoice(seed))) for seed in (2, 5))
+    mixed = StyleChoice(2, second_seed=5, share=0.25)
+    assert (desk.paint(PaintRequest(pose, dataclasses.replace(mixed, share=0.0))) == first).all()
+    assert (desk.paint(PaintRequest(pose, dataclasses.replace(mixed, share=1.0))) == second).all()
+    ends = gan.style(seeded_styles([2, 5], gan.style_size))
+    expected = gan.paint(torch.tensor([pose]), (0.75 * ends[0] + 0.25 * ends[1])[None])
+    difference = desk.paint(PaintRequest(pose, mixed)).astype(int) - to_uint8(expected)[0]
+    assert abs(difference).max() <= 1
+
+
+def test_another_number_of_keypoints_is_refused_by_name(desk: PaintingDesk) -> None:
+    with raises_mentioning(ValueError, 2, 5):
+        desk.paint(PaintRequest([(0.0, 0.0), (0.1, 0.1)]))
+
+
+@pytest.mark.parametrize("style", [StyleChoice(7, truncation=0.6), StyleChoice(0, second_seed=4, share=1.0)])
+def test_the_command_beside_the_saved_keypoints_paints_the_same(
+    gan: Gan, tmp_path: Path, style: StyleChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_gan(tmp_path / "runs" / "gan" / "tiny" / "model.safetensors", gan)
+    desk = PaintingDesk(gan, name="runs/gan/tiny")
+    pose = [(0.1234, -0.4321), *_pose(desk)[1:]]
+    Path("keypoints.json").write_text(keypoints_json(pose))
+    program, *arguments = shlex.split(desk.command(style))
+    assert program == "autolink-gen"
+    run_cli(*arguments, "--device", "cpu")
+    (file,) = Path("generated").glob("keypoints-seed*.png")
+    difference = np.asarray(Image.open(file)).astype(int) - desk.paint(PaintRequest(pose, style))
+    assert abs(difference).max() <= 1
+
+
+def test_no_command_is_given_for_what_none_paints(desk: PaintingDesk) -> None:
+    text = desk.command(StyleChoice(3, second_seed=7, share=0.5))
+    assert text.startswith("#")
+    assert_mentions(text, 3, 7)
+
+
+def test_a_gan_without_poses_begins_with_a_circle(gan: Gan) -> None:
+    bare = Gan(gan.graph, gan.generator, torch.empty(0, 5, 2))
+    (pose,) = PaintingDesk(bare, name="bare").skeleton().poses
+    assert np.linalg.norm(pose, axis=1) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_the_skeleton_has_the_heaviest_edges_and_a_colour_for_each_point(desk: PaintingDesk) -> None:
+    skeleton = desk.skeleton()
+    assert {(i, j) for i, j, _ in skeleton.edges} == {(0, 1), (0, 2), (1, 2), (3, 4)}
+    assert skeleton.edges[0][2] == 1
+    assert len(set(skeleton.colours)) == 5
+    assert skeleton.shown == [0, 1, 2, 3, 4]
+
+
+def test_a_pose_for_a_page_lies_inside_the_picture() -> None:
+    assert rounded(np.array([[-1.2, 0.123456], [0.5, 3.0]])) == [(-1.0, 0.1235), (0.5, 1.0)]
+
+
+def test_saved_keypoints_are_those_that_were_painted_on() -> None:
+    assert json.loads(keypoints_json([(0.25, -1.0)])) == {"keypoints": [[0.25, -1.0]]}
