@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from autolink_gen.studies.sweep import run_sweep
     from autolink_gen.studies.sweep_axes import split_settings
     from autolink_gen.studies.sweep_plan import plan_sweep
+    from autolink_gen.studio.server import open_desks, serving
     from autolink_gen.training.importing import import_official
     from autolink_gen.training.launch import Launch
     from autolink_gen.training.painting_plans import GraphRequest, plan_gan, plan_transfer
@@ -77,6 +78,7 @@ _MODULES = {
     "list_sets": "data.published.facts",
     "load_gan": "inference.generate",
     "load_transfer": "inference.transfer",
+    "open_desks": "studio.server",
     "open_graph": "inference.detect_files",
     "pack_pictures": "data.shards.writer",
     "paint_files": "inference.paint_files",
@@ -98,6 +100,7 @@ _MODULES = {
     "run_ablation": "studies.ablate",
     "run_benchmark": "studies.benchmark",
     "run_sweep": "studies.sweep",
+    "serving": "studio.server",
     "sources_of": "inference.detect_files",
     "split_settings": "studies.sweep_axes",
     "view_graph": "inference.view_graph",

@@ -33,6 +33,7 @@ _NO_CODE = {"bibtex", "console", "csv", "text"}  # citations, what a command say
 _NOT_RUN = {
     r"^pip install": "installs",
     r"^srun ": "needs a cluster",
+    r"^autolink-gen studio": "serves a page until it is stopped",
     r"--data faces68 --hold-out": "needs a set that its owners hand out",
     r"data prepare celeba-wild": "needs a set that its owners hand out",
     r"import-official": "needs the authors' checkpoint",

@@ -1,0 +1,34 @@
+"""`autolink-gen studio`: a page in the browser to look at a graph and to paint on it."""
+
+import threading
+
+import click
+
+from autolink_gen import verbs
+from autolink_gen.cli.options import device_option, echo, pick_device
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
+              help="Address to listen on; another lets others in the network use the studio.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65535), help="Port. [default: the first free one from 7860 on]")
+@click.option("--share", is_flag=True, help="Ask gradio's service for a public address, for anybody who has it.")
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open it in the browser.")
+@device_option
+def studio(*, run: str | None, host: str, port: int | None, share: bool, browser: bool, device: str | None) -> None:
+    """Look at a graph, and paint on it by dragging its points, in the browser.
+
+    RUN is the run of a GAN, or of a graph, by name or folder; without it the newest GAN's is taken, else the newest
+    graph's. Only this machine can open the page unless --host or --share says otherwise. Pictures that are given to the
+    page are kept nowhere. Ends with Ctrl-C.
+
+    \b
+    Examples:
+      autolink-gen studio
+      autolink-gen studio birds --port 8000 --no-browser
+    """
+    graph, painter = verbs.open_desks(run, device=pick_device(device))
+    with verbs.serving(graph, painter, host=host, port=port, share=share, browser=browser) as address:
+        echo(f"model: {graph.name}", f"the studio is open at {address}; Ctrl-C ends it")
+        threading.Event().wait()

@@ -1,0 +1,79 @@
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from helpers.messages import assert_mentions, raises_mentioning
+from helpers.tiny_models import tiny_gan, tiny_graph
+
+from autolink_gen.checkpoints import save_model
+from autolink_gen.inference.generate import save_gan
+from autolink_gen.studio.server import open_desks
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _status(address: str, **request: object) -> int:
+    """The status of an answer."""
+    try:
+        with _DIRECT.open(urllib.request.Request(address, **request), timeout=60) as answer:  # type: ignore[arg-type]
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_page_is_served_on_this_machine_alone(studio_address: str) -> None:
+    assert studio_address.startswith("http://127.0.0.1:")
+    assert _status(studio_address) == 200
+    assert _status(studio_address, headers={"Host": "evil.example"}) == 400
+
+
+@pytest.mark.parametrize("prefix", ["/gradio_api/file=", "/file=", "/gradio_api/file/", "/gradio_api/file%3D"])
+def test_no_file_of_the_machine_can_be_read(studio_address: str, prefix: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    assert _status(f"{studio_address}{prefix}{secret}") == 403
+    assert _status(f"{studio_address}{prefix}{Path(__file__)}") == 403
+
+
+def test_files_cannot_be_sent_there_to_be_kept(studio_address: str) -> None:
+    assert _status(f"{studio_address}/gradio_api/upload", data=b"files", method="POST") == 403
+
+
+def test_a_request_beyond_the_limit_is_refused(studio_address: str) -> None:
+    headers = {"Content-Length": str(2**31), "Content-Type": "application/json"}
+    assert _status(f"{studio_address}/gradio_api/component_server", data=b"{}", headers=headers) == 413
+
+
+def test_nothing_is_told_to_another_host(studio_address: str) -> None:
+    with _DIRECT.open(f"{studio_address}/config", timeout=60) as answer:
+        assert json.load(answer)["analytics_enabled"] is False
+
+
+def test_the_run_of_a_gan_opens_both_desks(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "gan" / "tiny"
+    save_gan(folder / "model.safetensors", tiny_gan())
+    graph, painter = open_desks(folder, device="cpu")
+    assert painter is not None
+    assert painter.name == graph.name == str(folder)
+
+
+def test_the_run_of_a_graph_opens_the_graph_alone(tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", tiny_graph())
+    graph, painter = open_desks(tmp_path, device="cpu")
+    assert painter is None
+    assert len(graph.pose) == 3
+
+
+def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with raises_mentioning(ValueError, tmp_path / "none"):
+        open_desks(tmp_path / "none")
+
+
+def test_the_newest_gan_is_taken_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_model(tmp_path / "runs" / "graph" / "one" / "model.safetensors", tiny_graph())
+    assert open_desks(None, device="cpu")[1] is None
+    save_gan(tmp_path / "runs" / "gan" / "two" / "model.safetensors", tiny_gan())
+    assert_mentions(open_desks(None, device="cpu")[0].name, "runs/gan/two")
