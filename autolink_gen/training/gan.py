@@ -99,7 +99,8 @@ def _loop(run: Run, config: GanRunConfig, graph: AutoLink, dataset: Dataset[Tens
         penalty = None if step % config.adversarial.penalty_every else losses.penalty
         clip_norm = config.optimiser.clip_norm
         run.update_critic(losses.loss.float(), penalty=penalty, clip_norm=clip_norm, **logits)
-        loss = adversary.generator_loss(fake=fake, real=real, seed=seed).float()
+        with fabric.autocast():
+            loss = adversary.generator_loss(fake=fake, real=real, seed=seed).float()
         metrics: dict[str, Tensor] = {}
         if config.adversarial.structure:
             structure = structure_of(fake=fake, real=real, seed=seed + Purpose.STRUCTURE)

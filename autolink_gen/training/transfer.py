@@ -143,7 +143,9 @@ def _compete(
         real_logit=losses.real_logit,
         fake_logit=losses.fake_logit,
     )
-    return config.weights.adversarial * adversary.generator_loss(fake=fake, real=real, seed=seed).float()
+    with run.fabric.autocast():
+        loss = adversary.generator_loss(fake=fake, real=real, seed=seed)
+    return config.weights.adversarial * loss.float()
 
 
 class _Losses(nn.Module):

@@ -200,7 +200,7 @@ def test_options_reach_the_configuration(pictures: Path) -> None:
     [
         (["--set", "model.num_keypoints=1"], ("model.num_keypoints", 2, 1)),
         (["--set", "model.image_size=100"], ("model.image_size", "64, 128, 256", 100)),
-        (["--recipe", "papr"], ("papr", "cpu, official, paper, puppets", ".yaml")),
+        (["--recipe", "papr"], ("papr", "cpu, gpu, official, paper, puppets", ".yaml")),
         (["--recipe", "none.yaml"], ("recipe", "none.yaml")),
         (["--set", "optimizer.lr=1"], ("no setting optimizer", "model, data, perceptual, optimiser*")),
         (["--set", "optimiser.rate=1"], ("no setting optimiser.rate", "optimiser.name, optimiser.lr*")),
