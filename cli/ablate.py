@@ -3,11 +3,12 @@
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
 from autolink_gen.cli.options import TrainingOptions, echo, ended_by_signals, study_options, training_options
 from autolink_gen.common.progress import progress_bar
 
 
-@click.command()
+@command()
 @click.argument("what", type=click.Choice(["variants", "thickness", "masking"]))
 @training_options()
 @click.option("--num-keypoints", type=int, help="How many; not for thickness, which tries several.")

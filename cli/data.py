@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import echo, naming_option, overwrite_option
+from autolink_gen.cli.commands import Group
+from autolink_gen.cli.options import echo, naming_option, note, overwrite_option
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted, typed
 
@@ -22,7 +23,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _ROOT = click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
     """Look at images and data sets before training, pack them; make frames of videos, and videos of puppets."""
 
@@ -50,7 +51,7 @@ def check(folder: Path, json_file: Path | None, near_duplicates: bool, overwrite
     echo(*report.lines())
     if json_file is not None:
         verbs.write_text_atomically(json_file, json.dumps(asdict(report), indent=2, default=str) + "\n")
-        echo(f"wrote {json_file}")
+        note(f"wrote {json_file}")
     if not report.num_readable and len(report.unreadable_videos) == len(report.videos):
         raise click.ClickException(f"none of what is in {folder} can be read; give other images or videos")
     if report.cut_videos:
@@ -80,7 +81,7 @@ def pack(folder: Path, target: Path, per_shard: int | None, overwrite: bool) -> 
       autolink-gen data pack ./my_pictures my_pictures.tar --per-shard 10000
     """
     packed = verbs.pack_pictures(folder, target, per_shard=per_shard, overwrite=overwrite, progress=progress_bar)
-    echo(*packed.lines(folder=folder))
+    note(*packed.lines(folder=folder))
 
 
 @data.command("prepare-videos", short_help="Make small frames of videos, which training reads quickly.")
@@ -110,9 +111,9 @@ def prepare_videos(
             source, target, size=size, fit=fit, fps=fps, processes=count, overwrite=overwrite, progress=progress_bar
         )
     except KeyboardInterrupt:
-        echo("repeat the command to go on")
+        note("repeat the command to go on")
         raise
-    echo(*verbs.report_lines(reports, target))
+    note(*verbs.report_lines(reports, target))
     if all(clip.error for clip in reports):
         raise click.ClickException(f"none of the videos in {source} can be read; give others")
 
@@ -132,7 +133,7 @@ def puppets(target: Path, clips: int, size: int, overwrite: bool) -> None:
       autolink-gen transfer puppets/puppet-0.mp4 puppets/puppet-1.mp4 --side-by-side
     """
     frames = verbs.write_puppet_videos(target, count=clips, size=size, overwrite=overwrite, progress=progress_bar)
-    echo(f"wrote {target}: {counted(clips, 'video')} of {frames} frames")
+    note(f"wrote {target}: {counted(clips, 'video')} of {frames} frames")
 
 
 @data.command(short_help="Say what a named data set is and how its files should lie.")
@@ -180,10 +181,10 @@ def prepare(name: str, data_root: Path | None, size: int, download: bool, overwr
     try:
         splits = verbs.prepare_set(name, entry, base, size=size, overwrite=overwrite, progress=progress_bar)
     except KeyboardInterrupt:
-        echo("repeat the command to go on")
+        note("repeat the command to go on")
         raise
     for split in splits:
         echo(*split.lines(published=entry.counts.get(split.name)))
     trains = any(split.name == "train" for split in splits)
     command = "learn-graph" if trains else "evaluate"
-    echo(f"next: autolink-gen {command} --data {name} --data-root {typed(base)}")
+    note(f"next: autolink-gen {command} --data {name} --data-root {typed(base)}")

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
 from autolink_gen.cli.options import (
-    FormatNames,
     device_option,
     drop_options,
     echo,
     model_option,
     naming_option,
+    note,
     overwrite_option,
     pick_device,
 )
+from autolink_gen.cli.types import FormatNames
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.detect_files import DetectionReport
 
 
-@click.command()
+@command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option("graph")
 @click.option("--regressor", "regressor_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
@@ -95,7 +97,7 @@ def detect(
     poses = verbs.PoseOptions(formats or (), min_likelihood, smooth, overwrite)
     with naming_option("--drop-cluster", verbs.ClusterError):
         opened = verbs.open_graph(run, dropped=dropped, regressor_file=regressor_file, device=pick_device(device))
-    echo(opened.text)
+    note(opened.text)
     report = verbs.detect_sources(
         opened.graph,
         sources,
@@ -117,14 +119,14 @@ def _tell(report: "DetectionReport", out: Path, *, overlays: bool, formats: tupl
     for _, reason in report.skipped:
         echo(f"skipped: {reason}", err=True)
     if overlays:
-        echo(f"wrote {counted(report.num_overlays, 'overlay')} below {out}")
+        note(f"wrote {counted(report.num_overlays, 'overlay')} below {out}")
     if report.finished:
         done = counted(len(report.finished), "file")
-        echo(f"done before: {done} of {report.num_files}, nothing was written of them (--overwrite does them anew)")
+        note(f"done before: {done} of {report.num_files}, nothing was written of them (--overwrite does them anew)")
     records = counted(report.num_records, "record")
     for file in report.tables:
-        echo(f"wrote {file}" if formats else f"wrote {file} ({records})")
+        note(f"wrote {file}" if formats else f"wrote {file} ({records})")
     if formats:
-        echo(f"{records} in {counted(len(report.tables), 'pose file')}")
+        note(f"{records} in {counted(len(report.tables), 'pose file')}")
     if report.skipped:
         echo(f"skipped {len(report.skipped)} of {report.num_files} files, see above")

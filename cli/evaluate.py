@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command, section
 from autolink_gen.cli.options import echo, overwrite_option, pick_device
 
 _PATH = click.Path(path_type=Path)
@@ -23,6 +24,11 @@ def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | Non
     return [None if word == "all" else int(word) for word in words]
 
 
+_data = section("Data")
+_score = section("Scores")
+_file = section("Files")
+
+
 @contextmanager
 def option_errors() -> Iterator[None]:
     """Report errors of a setting as errors of the option of its name."""
@@ -32,29 +38,29 @@ def option_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-@click.command()
+@command()
 @click.argument("run", required=False)
 @click.option("--gan", "gan_run", metavar="RUN", help="The same as RUN, among GANs alone.")
 @click.option("--transfer", "transfer_run", metavar="RUN", help="The same as RUN, among transfer networks alone.")
-@click.option("--fid-weights", type=_FILE, help="InceptionV3's weights, with which a GAN also gets FID and KID.")
-@click.option("--witness", metavar="RUN", help="Graph run, other than a GAN's own, that also judges its structure.")
-@click.option("--data", help="A named data set, a folder of test images, or puppets. [default: those trained on]")
-@click.option("--data-root", type=_PATH, help="The folder where named data sets lie.")
-@click.option("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the images]")
-@click.option("--fit-data", type=_PATH, help="Images to fit the regression on. [default: the train split]")
-@click.option("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
-@click.option("--protocol", help="faces68, celeba_wild, cub ... [default: the set's, or by the number of landmarks]")
-@click.option("--hold-out", type=click.IntRange(min=0), metavar="N",
+@_score("--fid-weights", type=_FILE, help="InceptionV3's weights, with which a GAN also gets FID and KID.")
+@_score("--witness", metavar="RUN", help="Graph run, other than a GAN's own, that also judges its structure.")
+@_data("--data", help="A named data set, a folder of test images, or puppets. [default: those trained on]")
+@_data("--data-root", type=_PATH, help="The folder where named data sets lie.")
+@_data("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the images]")
+@_data("--fit-data", type=_PATH, help="Images to fit the regression on. [default: the train split]")
+@_data("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
+@_score("--protocol", help="faces68, celeba_wild, cub ... [default: the set's, or by the number of landmarks]")
+@_data("--hold-out", type=click.IntRange(min=0), metavar="N",
               help="Fit on the training split without every Nth person, test on those; 0: the test split. "
               "[default: 0; without --data the run's]")  # fmt: skip
-@click.option("--max-fit", type=click.IntRange(min=2), help="Fit on so many images. [default: all; 500 puppets]")
-@click.option("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
-@click.option("--few-shot", metavar="COUNTS", callback=few_shot_counts,
+@_data("--max-fit", type=click.IntRange(min=2), help="Fit on so many images. [default: all; 500 puppets]")
+@_data("--max-test", type=click.IntRange(min=1), help="Test on so many. [default: all; 200 puppets]")
+@_score("--few-shot", metavar="COUNTS", callback=few_shot_counts,
               help="Also fit on so many images, several draws each: 1,5,10,50,all.")  # fmt: skip
-@click.option("--regressor", type=_FILE, help="Where to write the map from keypoints to landmarks, for detect. "
+@_file("--regressor", type=_FILE, help="Where to write the map from keypoints to landmarks, for detect. "
               "[default: in the run's folder]")  # fmt: skip
-@click.option("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
-@click.option("--picture", type=_FILE, help="Where to draw the best and worst, a GAN's grid, a transfer's video. "
+@_file("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
+@_file("--picture", type=_FILE, help="Where to draw the best and worst, a GAN's grid, a transfer's video. "
               "[default: in the run's folder]")  # fmt: skip
 @overwrite_option
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images at once.")

@@ -5,12 +5,14 @@ from pathlib import Path
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import Seed, device_option, echo, overwrite_option, pick_device
+from autolink_gen.cli.commands import Group
+from autolink_gen.cli.options import device_option, echo, overwrite_option, pick_device
+from autolink_gen.cli.types import Seed
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(cls=Group)
 def figure() -> None:
     """Draw figures as the paper has them."""
 

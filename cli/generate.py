@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import device_option, echo, model_option, overwrite_option, pick_device
+from autolink_gen.cli.commands import command, section
+from autolink_gen.cli.options import device_option, model_option, note, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -14,26 +15,30 @@ if TYPE_CHECKING:
 
 _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 
+_pose = section("Poses")
+_style = section("Styles")
+_kind = section("What is written")
 
-@click.command()
+
+@command()
 @model_option("gan")
-@click.option("--from", "sources", metavar="PATH", multiple=True, type=click.Path(path_type=Path),
+@_pose("--from", "sources", metavar="PATH", multiple=True, type=click.Path(path_type=Path),
               help="Pose: an image, a video, a keypoints.json or .csv; repeat it for several. "
               "[default: eight in training]")  # fmt: skip
-@click.option("--style", metavar="IMAGE|SEED", help="Style: a seed, or an image to take it from.")
-@click.option("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
-@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True,
+@_style("--style", metavar="IMAGE|SEED", help="Style: a seed, or an image to take it from.")
+@_style("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
+@_style("--steps", type=click.IntRange(min=1), default=300, show_default=True,
               help="Steps to find the style of an image.")  # fmt: skip
-@click.option("--trunc", type=click.FloatRange(min=0), default=1.0, show_default=True,
+@_style("--trunc", type=click.FloatRange(min=0), default=1.0, show_default=True,
               help="Below 1: styles nearer to the mean one.")  # fmt: skip
-@click.option("--interpolate", type=click.Choice(["style", "pose"]),
+@_kind("--interpolate", type=click.Choice(["style", "pose"]),
               help="Write a video through all styles on the first pose, or all poses in the first style.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(min=2), default=60, show_default=True, help="Length of that video.")
-@click.option("--move", "moves", multiple=True, metavar="3:+0.1,-0.05",
+@_kind("--frames", type=click.IntRange(min=2), default=60, show_default=True, help="Length of that video.")
+@_pose("--move", "moves", multiple=True, metavar="3:+0.1,-0.05",
               help="Move a keypoint by x, y; the image is 2 wide.")  # fmt: skip
-@click.option("--swap", "swaps", multiple=True, metavar="2,5", help="Exchange the places of two keypoints.")
-@click.option("--remove", "removed", multiple=True, type=int, metavar="4", help="Draw no edges to a keypoint.")
-@click.option("--grid", type=click.Choice(_LAYOUTS), help="Write one image of them all, and no others.")
+@_pose("--swap", "swaps", multiple=True, metavar="2,5", help="Exchange the places of two keypoints.")
+@_pose("--remove", "removed", multiple=True, type=int, metavar="4", help="Draw no edges to a keypoint.")
+@_kind("--grid", type=click.Choice(_LAYOUTS), help="Write one image of them all, and no others.")
 @click.option("--out", metavar="DIR|FILE", type=click.Path(path_type=Path), default="generated", show_default=True,
               help="Folder to write to, or the grid's or video's file: MP4, MOV, WebM, GIF or WebP.")  # fmt: skip
 @overwrite_option
@@ -73,7 +78,7 @@ def generate(
     folder = verbs.RunFolder.find(run, kind="gan")
     gan = verbs.load_gan(folder, device=pick_device(device))
     count = gan.graph.config.num_keypoints
-    echo(f"model: {folder}, {count} keypoints{verbs.without_text(gan.graph)}")
+    note(f"model: {folder}, {count} keypoints{verbs.without_text(gan.graph)}")
     report = verbs.paint_files(
         gan,
         styles,
@@ -86,7 +91,7 @@ def generate(
         overwrite=overwrite,
         progress=progress_bar,
     )
-    echo(*report.lines)
+    note(*report.lines)
 
 
 def _styles(style: str | None, seeds: str | None, *, steps: int, truncation: float) -> "Styles":

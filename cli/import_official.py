@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import RunName, echo, overwrite_option
+from autolink_gen.cli.commands import command
+from autolink_gen.cli.options import note, overwrite_option
+from autolink_gen.cli.types import RunName
 
 
-@click.command()
+@command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--name", type=RunName(), help="Name of the run. [default: the checkpoint's]")
 @click.option(
@@ -30,4 +32,4 @@ def import_official(checkpoint: Path, name: str | None, out: Path, overwrite: bo
       autolink-gen detect photo.jpg --model celeba-wild
     """
     run = verbs.import_official(checkpoint, name=name, out=out, overwrite=overwrite)
-    echo(f"{run.num_keypoints} keypoints, {run.image_size} pixels, sigma2 {run.sigma2}", f"wrote {run.weights}")
+    note(f"{run.num_keypoints} keypoints, {run.image_size} pixels, sigma2 {run.sigma2}", f"wrote {run.weights}")

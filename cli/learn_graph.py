@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import TrainingOptions, echo, say, train_and_report, training_options
+from autolink_gen.cli.commands import command
+from autolink_gen.cli.options import TrainingOptions, echo, note, say, train_and_report, training_options
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import typed
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _FILES = {"model.safetensors": "the weights to use", "graph.png": "the learned graph on images of the data set"}
 
 
-@click.command()
+@command()
 @training_options()
 @click.option("--num-keypoints", type=int, help="Number of keypoints, 2 to 64.")
 @click.option("--image-size", type=int, help="Width and height in pixels: 64, 128 or 256.")
@@ -80,7 +81,7 @@ def _train_seeds(plan: "GraphPlan", training: TrainingOptions, count: int, *, ke
         _train(seeded, share, tell=not keep_best)
     echo(*study.finish(progress=progress_bar))
     if keep_best:
-        echo(f"next: {_next(plan.folder)}")
+        note(f"next: {_next(plan.folder)}")
 
 
 def _train(plan: "GraphPlan", training: TrainingOptions, *, tell: bool = True) -> None:

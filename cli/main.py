@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import Group, set_verbosity, verbosity_options
 from autolink_gen.cli.options import echo
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.memory import keep_freed_memory
@@ -48,7 +49,7 @@ class _AboveBars(logging.Handler):
         write_above_bars(printable(public_text(text), keep="\n" if has_traceback else ""))
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its commands' names and help, so that ``--help`` imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -67,6 +68,11 @@ class LazyGroup(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Read the group's options, after what an earlier command of this process had asked for is forgotten."""
+        set_verbosity()
+        return super().make_context(info_name, args, *rest, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors become one printable line instead of a traceback."""
@@ -132,16 +138,12 @@ def cli(debug: bool) -> None:
       autolink-gen view-graph
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[_AboveBars()])
-    for module in (
-        "data.listing",
-        "data.held_out",
-        "inference.detect_files",
-        "training.run_log",
-    ):  # what is used, and what is kept
-        logging.getLogger(f"autolink_gen.{module}").setLevel(logging.INFO)
     logging.captureWarnings(True)
     if not debug:
         warnings.simplefilter("ignore")  # libraries' notes to programmers
+
+
+cli.params += verbosity_options()
 
 
 def main() -> None:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import section
+from autolink_gen.cli.types import RunName, Seed
+from autolink_gen.common.progress import is_hidden
 from autolink_gen.common.streams import standard_output
-from autolink_gen.common.text import printable, shown, why_no_run_name
+from autolink_gen.common.text import printable
 from autolink_gen.data.identity import public_text
 
 if TYPE_CHECKING:
@@ -24,55 +27,9 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-_LARGEST_SEED = 2**63 - 1  # what generators take
 _DEFAULT_CLUSTERS = 2  # the object and the background
 _DROP = "--drop-cluster"
 _PATH = click.Path(path_type=Path)
-
-
-class RunName(click.ParamType):
-    """The name of a run: that of one folder, on any system."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is; BadParameter, which says why, where no folder should be called so."""
-        text = str(value)
-        if problem := why_no_run_name(text):
-            self.fail(problem, param, ctx)
-        return text
-
-
-class Seed(click.ParamType):
-    """A random seed: a whole number that generators take, 0 or more unless ``signed``."""
-
-    name = "integer"
-
-    def __init__(self, *, signed: bool = True) -> None:
-        self.least = -_LARGEST_SEED if signed else 0
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; BadParameter for what is none, or is too large."""
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"{shown(str(value), most=40)!r} is no whole number that a seed can be", param, ctx)
-        if not self.least <= number <= _LARGEST_SEED:
-            self.fail(f"{shown(number, most=40)} is no seed: give one from {self.least} to {_LARGEST_SEED}", param, ctx)
-        return number
-
-
-class FormatNames(click.ParamType):
-    """Names separated by commas, each once."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The names; BadParameter where there is none."""
-        names = tuple(dict.fromkeys(part.strip().lower() for part in str(value).split(",") if part.strip()))
-        if not names:
-            self.fail("it names no format", param, ctx)
-        return names
 
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -88,32 +45,36 @@ def model_option(kind: str) -> Callable[[Command], Command]:
                         f"[default: the newest run in runs/{kind}]")  # fmt: skip
 
 
-_DATA = click.option("--data", help="A named data set, a folder of images or videos, shards (.tar), or several: A+B. "
+_data = section("Data and recipe")
+_place = section("Run")
+_length = section("Length")
+_machine = section("Machine")
+_DATA = _data("--data", help="A named data set, a folder of images or videos, shards (.tar), or several: A+B. "
                      "[default: the recipe's; puppets]")  # fmt: skip
 _RUN = (
-    click.option("--data-root", type=_PATH, help="The folder where named data sets lie."),
-    click.option("--recipe", help="A recipe by name, or a YAML file. [default: puppets, gpu or cpu, as suits]"),
-    click.option("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
-    click.option("--out", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."),
-    click.option("--mirror/--no-mirror", default=None,
+    _data("--data-root", type=_PATH, help="The folder where named data sets lie."),
+    _data("--recipe", help="A recipe by name, or a YAML file. [default: puppets, gpu or cpu, as suits]"),
+    _place("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
+    _place("--out", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."),
+    _data("--mirror/--no-mirror", default=None,
                  help="Mirror every second image; leave it off where left and right differ. [default: the recipe's]"),
-    click.option("--seed", type=Seed(), help="Seed of weights, masks and the order of images."),
-    click.option("--steps", type=int, help="Training steps."),
-    click.option("--batch-size", type=int, help="Images a step, or pairs of frames, over all devices."),
-    click.option("--max-minutes", type=float, help="Stop training after so many minutes, saved; repeat to go on."),
-    click.option("--devices", default="auto", show_default=True,
+    _place("--seed", type=Seed(), help="Seed of weights, masks and the order of images."),
+    _length("--steps", type=int, help="Training steps."),
+    _length("--batch-size", type=int, help="Images a step, or pairs of frames, over all devices."),
+    _length("--max-minutes", type=float, help="Stop training after so many minutes, saved; repeat to go on."),
+    _machine("--devices", default="auto", show_default=True,
                  help="Number of devices, cpu, cuda or mps, or auto: all CUDA devices, else the CPU."),
-    click.option("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
-    click.option("--precision", type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]), default=None,
+    _machine("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
+    _machine("--precision", type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]), default=None,
                  help="Floating-point precision; auto: bf16-mixed where the processor has it. "
                  "[default: the recipe's]"),
-    click.option("--compile/--no-compile", default=None,
+    _machine("--compile/--no-compile", default=None,
                  help="Compile the networks: a first step of a minute or so, then quicker ones. [default: on CUDA]"),
-    click.option("--resume/--fresh", default=True, show_default=True,
+    _place("--resume/--fresh", default=True, show_default=True,
                  help="Go on with the run of that name if there is one, or move it aside and start anew."),
-    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+    _data("--set", "settings", multiple=True, metavar="NAME=VALUE",
                  help="Change one setting, as in optimiser.lr=1e-3."),
-    click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop."),
+    _place("--dry-run", is_flag=True, help="Print the resolved configuration and stop."),
 )  # fmt: skip
 
 
@@ -255,6 +216,12 @@ def echo(*lines: str, err: bool = False) -> None:
     click.echo("\n".join(printable(public_text(line)) for line in lines), err=err or _output_is_a_file())
 
 
+def note(*lines: str, err: bool = False) -> None:
+    """Print what goes with an answer, as where it was written, unless --quiet is given."""
+    if not is_hidden():
+        echo(*lines, err=err)
+
+
 def _output_is_a_file() -> bool:
     """Whether the running command writes a file to the standard output ("-")."""
     context = click.get_current_context(silent=True)
@@ -273,10 +240,10 @@ def pick_device(name: str | None) -> str:
 
 
 def say(*lines: str) -> None:
-    """Print lines once, however many processes train."""
+    """Note lines once, however many processes train."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-    rank_zero_only(echo)(*lines)
+    rank_zero_only(note)(*lines)
 
 
 def train_and_report(
@@ -300,9 +267,9 @@ def train_and_report(
     verb = "wrote" if run.progress.step > run.first_step else "kept"
     for name, text in files.items():
         if (launch.folder / name).is_file():
-            echo(f"{verb} {launch.folder / name}: {text}")
+            note(f"{verb} {launch.folder / name}: {text}")
     if then:
-        echo(f"next: {then}")
+        note(f"next: {then}")
     if number is not None:  # as a shell has it, so that a script does not go on
         click.get_current_context().exit(128 + number)
 

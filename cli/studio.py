@@ -5,10 +5,11 @@ import threading
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
 from autolink_gen.cli.options import device_option, echo, pick_device
 
 
-@click.command()
+@command()
 @click.argument("run", required=False)
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
               help="Address to listen on; another lets others in the network use the studio.")  # fmt: skip

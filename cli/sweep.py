@@ -6,11 +6,12 @@ from typing import Literal
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
 from autolink_gen.cli.options import TrainingOptions, echo, ended_by_signals, study_options, training_options
 from autolink_gen.common.progress import progress_bar
 
 
-@click.command()
+@command()
 @training_options()
 @study_options
 @click.option("--sampler", type=click.Choice(["grid", "tpe"]),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
 from autolink_gen.cli.options import TrainingOptions, drop_options, graph_option, train_plan, training_options
 from autolink_gen.common.text import typed
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice
 
 
-@click.command()
+@command()
 @training_options()
 @graph_option
 @drop_options

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import device_option, echo, model_option, overwrite_option, pick_device
+from autolink_gen.cli.commands import command, section
+from autolink_gen.cli.options import device_option, echo, model_option, note, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 
+_movement = section("Movement")
+_look = section("Picture")
+_video = section("Video")
 
-@click.command()
+
+@command()
 @click.argument("source", type=_PATH)
 @click.argument("driver", type=_PATH)
 @click.option("-o", "--out", metavar="FILE", type=_PATH,
@@ -26,34 +31,32 @@ _PATH = click.Path(path_type=Path)
               "the driver is an image. "
               "[default: SOURCE-DRIVER.mp4]")  # fmt: skip
 @model_option("transfer")
-@click.option("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
+@_video("--audio", type=click.Choice(["driver", "source", "none"]), default="driver", show_default=True,
               help="Whose audio to keep.")  # fmt: skip
-@click.option("--relative/--absolute", default=None,
+@_movement("--relative/--absolute", default=None,
               help="Add the driver's movement to the source's pose, or take its pose. "
               "[default: relative; where the driver is an image its pose, as large as the source is]")  # fmt: skip
-@click.option("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
-@click.option("--find-best-frame", is_flag=True,
+@_movement("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
+@_movement("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first with a clear pose.")  # fmt: skip
-@click.option("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
-@click.option("--crop", type=click.Choice(["auto", "none"]), default="auto", show_default=True,
+@_movement("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
+@_look("--crop", type=click.Choice(["auto", "none"]), default="auto", show_default=True,
               help="Crop source and driver to where the object is, found from its keypoints.")  # fmt: skip
-@click.option(
-    "--paste-back", is_flag=True, help="Put the painted square back into the source frame; not with --side-by-side."
-)
-@click.option("--side-by-side", is_flag=True, help="Show source, driver, edge map and result.")
-@click.option("--source-frames", type=click.IntRange(min=1), default=8, show_default=True,
+@_look("--paste-back", is_flag=True, help="Put the painted square back into the source frame; not with --side-by-side.")
+@_look("--side-by-side", is_flag=True, help="Show source, driver, edge map and result.")
+@_movement("--source-frames", type=click.IntRange(min=1), default=8, show_default=True,
               help="Reference frames of a source video; each output frame takes the nearest in pose.")  # fmt: skip
-@click.option("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the driver.")
-@click.option("--end", type=click.FloatRange(min=0, min_open=True), help="Seconds into the driver. [default: its end]")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+@_video("--start", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds into the driver.")
+@_video("--end", type=click.FloatRange(min=0, min_open=True), help="Seconds into the driver. [default: its end]")
+@_video("--fps", type=click.FloatRange(min=0, min_open=True),
               help="At most so many frames a second; of a folder of frames, its rate. "
               "[default: the driver's; 25 for a folder]")  # fmt: skip
-@click.option("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels; videos have an even one. "
+@_look("--size", type=click.IntRange(16, 1024), help="Width of the result in pixels; videos have an even one. "
               "[default: 256 where the network moves the source itself, else its own]")  # fmt: skip
 @overwrite_option
 @click.option("--batch-size", type=click.IntRange(min=1),
               help="Frames at a time. [default: 8, or on a CUDA device by memory]")  # fmt: skip
-@click.option("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+@_video("--max-bad", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
               help="Share of the driver's frames that may be damaged.")  # fmt: skip
 @device_option
 def transfer(
@@ -97,7 +100,7 @@ def transfer(
     )
     folder = verbs.RunFolder.find(run, kind="transfer")
     network = verbs.load_transfer(folder, device=pick_device(device))
-    echo(f"model: {folder}")
+    note(f"model: {folder}")
     report = files.animate(
         network,
         files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),
@@ -120,7 +123,7 @@ def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> Non
     if report.stopped:
         echo(f"kept what was made until then: {file} ({frames})")
         raise click.ClickException(f"the result ends early: {report.stopped}")
-    echo(f"wrote {file} ({frames})")
+    note(f"wrote {file} ({frames})")
 
 
 def _start(report: "TransferReport") -> list[str]:

@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
 from autolink_gen.cli.options import echo, naming_option, overwrite_option
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command("view-graph")
+@command("view-graph")
 @click.argument("run", required=False)
 @click.option("--out", metavar="DIR", type=_FOLDER, help="Folder to write to. "
               "[default: graph in the run's; graph-2-clusters with --clusters 2; graph-without-1-of-2 where cluster 1 "

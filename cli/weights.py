@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.options import echo, overwrite_option
+from autolink_gen.cli.commands import Group
+from autolink_gen.cli.options import echo, note, overwrite_option
 from autolink_gen.common.text import printable
 
 NAMES = ("vgg16", "alexnet")
@@ -18,7 +19,7 @@ EXPLANATIONS = {
 }
 
 
-@click.group(name="weights")
+@click.group(cls=Group, name="weights")
 def weights() -> None:
     """Fetch and list the pretrained networks that perceptual distances need.
 
@@ -50,8 +51,8 @@ def fetch(name: str, source: Path | None, overwrite: bool) -> None:
       autolink-gen weights fetch vgg16 --from vgg16-397923af.pth
     """
     cached, was_there = verbs.put_weights(name, source, overwrite=overwrite)
-    echo(f"{'already there' if was_there else 'wrote'}: {cached.path} ({_megabytes(cached.size_bytes)})")
-    echo(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
+    note(f"{'already there' if was_there else 'wrote'}: {cached.path} ({_megabytes(cached.size_bytes)})")
+    note(f"from {cached.source or 'an unnamed file'}; {EXPLANATIONS[cached.state]}")
 
 
 @weights.command(name="list", short_help="Say which weights are in the cache.")
