@@ -10,6 +10,7 @@ import click
 
 from autolink_gen.common.progress import hide_progress
 
+TYPED = "autolink_gen.typed"  # the key of the context's meta under which the whole command line is kept
 _LAST = "What is said"
 # What is used, and what is kept, is said without being asked for.
 _NOTING = ("data.listing", "data.held_out", "inference.detect_files", "training.run_log")

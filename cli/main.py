@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.commands import Group, set_verbosity, verbosity_options
+from autolink_gen.cli.commands import TYPED, Group, set_verbosity, verbosity_options
 from autolink_gen.cli.options import echo
 from autolink_gen.common.lines import LinesError
 from autolink_gen.common.memory import keep_freed_memory
@@ -72,7 +73,10 @@ class LazyGroup(Group):
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         """Read the group's options, after what an earlier command of this process had asked for is forgotten."""
         set_verbosity()
-        return super().make_context(info_name, args, *rest, **extra)
+        words = shlex.join(["autolink-gen", *args])
+        context = super().make_context(info_name, args, *rest, **extra)
+        context.meta[TYPED] = words
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors become one printable line instead of a traceback."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.commands import section
+from autolink_gen.cli.commands import TYPED, section
 from autolink_gen.cli.types import RunName, Seed
 from autolink_gen.common.progress import is_hidden
 from autolink_gen.common.streams import standard_output
@@ -131,6 +131,7 @@ class TrainingOptions:
             max_minutes=self.max_minutes,
             fresh=not self.resume,
             compile=self.compile,
+            command=click.get_current_context().meta.get(TYPED, ""),
         )
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,10 @@ def clear_leftovers(folder: Path) -> None:
                 file.unlink(missing_ok=True)
 
 
-def write_config(folder: Path, config: Any) -> None:
-    """Write the resolved configuration to ``config.yaml``."""
-    write_text_atomically(folder / CONFIG_NAME, to_yaml(config), follow_links=False)
+def write_config(folder: Path, config: Any, *, comments: Iterable[str] = ()) -> None:
+    """Write the resolved configuration to ``config.yaml``, below lines of comments."""
+    text = "".join(f"{line}\n" for line in comments) + to_yaml(config)
+    write_text_atomically(folder / CONFIG_NAME, text, follow_links=False)
 
 
 def changed_settings(

@@ -25,6 +25,7 @@ class Launch:
     ``announce`` is told the step that the run goes on from, 0 for a new one, once its folder is seen to fit.
     ``compile`` compiles the networks, which changes the rounding of what they compute; None: on CUDA alone. The
     ``compiler`` is one of torch's by name, or a function of a graph and examples of its inputs.
+    ``command`` is what was typed, which the run's settings file keeps as a comment.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Launch:
     announce: Callable[[int], None] = lambda step: None
     compile: bool | None = None
     compiler: str | Callable[..., Any] = "inductor"
+    command: str = ""
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:

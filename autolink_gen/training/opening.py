@@ -28,6 +28,7 @@ from autolink_gen.training.folders import (
 from autolink_gen.training.graph_copy import check_graph, save_graph_copy
 from autolink_gen.training.launch import Launch
 from autolink_gen.training.locks import locked_run
+from autolink_gen.training.provenance import earlier_lines, provenance
 from autolink_gen.training.run_data import keep_record, say_changes
 from autolink_gen.training.run_length import say_length
 from autolink_gen.training.saves import Save, find_newest, read_save, set_aside
@@ -44,7 +45,7 @@ def open_run(
     and where another process trains in it; with ``launch.fresh`` an old run is moved aside, never deleted.
     """
     with ExitStack() as held:
-        first = _FirstProcess(launch, config, source, graph, held)
+        first = _FirstProcess(fabric, launch, config, source, graph, held)
         name = _on_first_process(fabric, first.look)
         saved = first.saved
         if not fabric.is_global_zero and name:
@@ -61,6 +62,7 @@ def open_run(
 class _FirstProcess:
     """The work of the first process for all: checks the folder, then writes the run's first files."""
 
+    fabric: Fabric
     launch: Launch
     config: Any
     source: Source
@@ -95,8 +97,9 @@ class _FirstProcess:
         clear_leftovers(folder)
         if self.saved is not None and (folder / CONFIG_NAME).exists():
             say_length(read_config(folder, type(self.config)), self.config, step=self.saved.step)
-        if self.saved is None or self.saved.step <= self.config.training.steps:  # else nothing will be done with it
-            write_config(folder, self.config)
+        step = self.saved.step if self.saved is not None else 0
+        if step <= self.config.training.steps:  # else nothing will be done with it
+            write_config(folder, self.config, comments=self._comments(step))
         if self.contents is not None:
             if self.saved is not None:
                 say_changes(folder, self.config.data, self.contents)
@@ -104,6 +107,13 @@ class _FirstProcess:
         if self.graph is not None:
             save_graph_copy(folder, self.graph)
         return ""
+
+    def _comments(self, step: int) -> list[str]:
+        """Where the run comes from; of a finished one, what its settings say already."""
+        path, command = self.launch.folder / CONFIG_NAME, self.launch.command
+        if step and step == self.config.training.steps:
+            return earlier_lines(path)
+        return provenance(path, self.fabric, step=step, command=command)
 
 
 def _read_same_save(fabric: Fabric, launch: Launch, name: str) -> Save:

@@ -34,6 +34,8 @@ def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
     assert np.asarray(Image.open(folder / "graph.png")).std() > 20
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2]
+    begun = (folder / "config.yaml").read_text().splitlines()[0]
+    assert_mentions(begun, "autolink-gen learn-graph", f"--data {pictures} --steps 2")
     config = build(GraphRunConfig, yaml.safe_load((folder / "config.yaml").read_text()))
     assert (config.data.name, config.training.steps, config.model.width) == (str(pictures), 2, 0.05)
 
