@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from autolink_gen.studio.server import open_desks, serving
     from autolink_gen.training.importing import import_official
     from autolink_gen.training.launch import Launch
+    from autolink_gen.training.loggers import LOGGER_NAMES
     from autolink_gen.training.painting_plans import GraphRequest, plan_gan, plan_transfer
     from autolink_gen.training.plans import Choices, plan_graph
     from autolink_gen.training.report import ending, resuming
@@ -51,6 +52,7 @@ _MODULES = {
     "GraphRequest": "training.painting_plans",
     "GridLook": "evaluation.figures",
     "Kind": "runs",
+    "LOGGER_NAMES": "training.loggers",
     "Launch": "training.launch",
     "Look": "inference.transfer_video",
     "ImageSet": "data.published.sets",

@@ -12,7 +12,7 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import TYPED, section
-from autolink_gen.cli.types import RunName, Seed
+from autolink_gen.cli.types import LoggerNames, RunName, Seed
 from autolink_gen.common.progress import is_hidden
 from autolink_gen.common.streams import standard_output
 from autolink_gen.common.text import printable
@@ -74,6 +74,9 @@ _RUN = (
                  help="Go on with the run of that name if there is one, or move it aside and start anew."),
     _data("--set", "settings", multiple=True, metavar="NAME=VALUE",
                  help="Change one setting, as in optimiser.lr=1e-3."),
+    _place("--log", "loggers", type=LoggerNames(), metavar="NAME,NAME",
+           help="Services that get the run's numbers and pictures: tensorboard, wandb, mlflow, trackio, or none. "
+           "[default: tensorboard, where it is installed]"),
     _place("--dry-run", is_flag=True, help="Print the resolved configuration and stop."),
 )  # fmt: skip
 
@@ -98,6 +101,7 @@ class TrainingOptions:
     compile: bool | None
     resume: bool
     settings: tuple[str, ...]
+    loggers: tuple[str, ...] | None
     dry_run: bool
 
     def choices(self) -> "Choices":
@@ -132,6 +136,7 @@ class TrainingOptions:
             fresh=not self.resume,
             compile=self.compile,
             command=click.get_current_context().meta.get(TYPED, ""),
+            loggers=self.loggers,
         )
 
 

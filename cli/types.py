@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from autolink_gen import verbs
 from autolink_gen.common.text import shown, why_no_run_name
 
 _LARGEST_SEED = 2**63 - 1  # what generators take
@@ -51,4 +52,21 @@ class FormatNames(click.ParamType):
         names = tuple(dict.fromkeys(part.strip().lower() for part in str(value).split(",") if part.strip()))
         if not names:
             self.fail("it names no format", param, ctx)
+        return names
+
+
+class LoggerNames(click.ParamType):
+    """Names of services, separated by commas, or none."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names, each once; BadParameter for one that there is not."""
+        if isinstance(value, tuple) or value == "none":
+            return value if isinstance(value, tuple) else ()
+        names = tuple(dict.fromkeys(name.strip() for name in str(value).split(",")))
+        for name in names:
+            if name not in verbs.LOGGER_NAMES:
+                known = ", ".join(verbs.LOGGER_NAMES)
+                self.fail(f"{shown(name)!r} is no service that a run is sent to: take of {known}, or none", param, ctx)
         return names

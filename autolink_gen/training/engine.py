@@ -280,6 +280,8 @@ class Run:
             self._saved_at = self.progress.step
             rotate(self.checkpoints, keep_last=self.length.keep_last, best_step=self.progress.best_step)
             self.on_save(self)
+            if self._log is not None:
+                self._log.pictures(self.progress.step)
         self._saved_at = self.progress.step
         self.fabric.barrier()
 

@@ -26,6 +26,8 @@ class Launch:
     ``compile`` compiles the networks, which changes the rounding of what they compute; None: on CUDA alone. The
     ``compiler`` is one of torch's by name, or a function of a graph and examples of its inputs.
     ``command`` is what was typed, which the run's settings file keeps as a comment.
+    ``loggers`` are services that take the run's numbers and pictures, see :mod:`autolink_gen.training.loggers`; None:
+    TensorBoard, where it is installed.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Launch:
     compile: bool | None = None
     compiler: str | Callable[..., Any] = "inductor"
     command: str = ""
+    loggers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:

@@ -1,4 +1,4 @@
-"""The logs of a run: metrics.jsonl, TensorBoard events, what is shown meanwhile."""
+"""The logs of a run: metrics.jsonl, services, what is shown meanwhile."""
 
 import json
 import logging
@@ -6,15 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from autolink_gen.common.extras import MissingExtraError, needs
+from autolink_gen.common.extras import MissingExtraError
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.launch import Launch
+from autolink_gen.training.loggers import Logger, open_logger
 from autolink_gen.training.metrics_file import drop_later_lines
 from autolink_gen.training.run_display import display_of
+from autolink_gen.training.saves import save_name
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class RunLog:
         self.file, self.length, self.first = folder / METRICS_NAME, length, first
         self.started = time.monotonic()
         drop_later_lines(self.file, first)
-        self._events = _events(folder, first=first)
+        self._loggers = _loggers(folder, launch.loggers, first=first)
         self._display = display_of(steps=length.steps, first=first, wanted=launch.progress)
         self._max_s = None if launch.max_minutes is None else 60 * launch.max_minutes
         self._compiled_s = 0.0
@@ -48,8 +49,19 @@ class RunLog:
         with self._writing():
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
-            for name, value in values.items() if self._events else ():
-                self._events.add_scalar(name, value, step)
+            for logger in self._loggers:
+                logger.numbers(step, values)
+
+    def pictures(self, step: int) -> None:
+        """Pass on what the run has drawn at a step, if it has drawn anything."""
+        folder = self.file.parent
+        if not (sample := folder / "samples" / f"{save_name(step)}.png").is_file():
+            return
+        with self._writing():
+            for logger in self._loggers:
+                logger.picture(step, "samples", sample)
+                if (graph := folder / "graph.png").is_file():
+                    logger.picture(step, "graph", graph)
 
     @contextmanager
     def compiling(self, name: str) -> Iterator[None]:
@@ -63,11 +75,11 @@ class RunLog:
             self._display.compiled(took_s=self._compiled_s)
 
     def close(self) -> None:
-        """End the display and the events."""
+        """End the display and the services."""
         self._display.close()
         with self._writing():
-            if self._events:
-                self._events.close()
+            for logger in self._loggers:
+                logger.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -80,12 +92,12 @@ class RunLog:
             ) from error
 
 
-def _events(folder: Path, *, first: int) -> Any:
-    """TensorBoard's writer, or None, which is logged, where it is not installed."""
+def _loggers(folder: Path, names: tuple[str, ...] | None, *, first: int) -> list[Logger]:
+    """Those that are named; None: TensorBoard's, or none, which is logged, where it is not installed."""
+    if names is not None:
+        return [open_logger(name, folder, first=first) for name in names]
     try:
-        with needs("tensorboard", "writing TensorBoard's events"):
-            from torch.utils.tensorboard import SummaryWriter
+        return [open_logger("tensorboard", folder, first=first)]
     except MissingExtraError as error:
         log.info("%s; the same numbers are in %s", error, folder / METRICS_NAME)
-        return None
-    return SummaryWriter(str(folder), purge_step=first)
+        return []

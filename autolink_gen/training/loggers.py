@@ -1,0 +1,209 @@
+"""Services that a run's numbers and pictures go to: TensorBoard, Weights & Biases, MLflow, Trackio.
+
+None of their packages is needed, and each is imported only where it is named. Whoever has a service of their own
+writes a class of three methods, :class:`Logger`.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from PIL import Image
+
+from autolink_gen.common.extras import needs
+from autolink_gen.common.files import write_text_atomically
+from autolink_gen.recipes import read_settings
+from autolink_gen.runs import CONFIG_NAME
+
+LoggerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+IDS_NAME = "loggers.json"
+_PROJECT = "autolink-gen"
+log = logging.getLogger(__name__)
+
+
+class Logger(Protocol):
+    """Takes the numbers of a run, and its pictures."""
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """Take the metrics of a step."""
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """Take a picture that the run has drawn at a step."""
+
+    def close(self) -> None:
+        """End: the run ends, or stops for now."""
+
+
+class TensorBoard:
+    """Writes events to the run's folder, which ``tensorboard --logdir`` shows."""
+
+    def __init__(self, folder: Path, *, first: int) -> None:
+        with needs("tensorboard", "writing TensorBoard's events"):
+            from torch.utils.tensorboard import SummaryWriter
+        self._events = SummaryWriter(str(folder), purge_step=first)
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """Write a point of each curve."""
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """Write a picture."""
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        self._events.add_image(name, pixels, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is held back."""
+        self._events.close()
+
+
+class WeightsAndBiases:
+    """Sends to Weights & Biases, or whatever WANDB_MODE says; a resumed run goes on as the same one."""
+
+    def __init__(self, folder: Path, *, first: int) -> None:
+        with needs("wandb", "sending to Weights & Biases"):
+            import wandb
+        self._wandb = wandb
+        known = _known_id(folder, "wandb")
+        self._run = wandb.init(
+            project=_PROJECT,
+            name=folder.name,
+            id=known,
+            dir=str(folder),
+            config=read_settings(folder / CONFIG_NAME),
+            resume="allow" if known else None,
+        )
+        _keep_id(folder, "wandb", self._run.id)
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """Send the metrics of a step."""
+        self._run.log(dict(values), step=step)
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """Send a picture."""
+        self._run.log({name: self._wandb.Image(str(file))}, step=step)
+
+    def close(self) -> None:
+        """End the run there."""
+        self._run.finish()
+
+
+class MLflow:
+    """Sends to MLflow, at the address in MLFLOW_TRACKING_URI; a resumed run goes on as the same one."""
+
+    def __init__(self, folder: Path, *, first: int) -> None:
+        with needs("mlflow", "sending to MLflow"):
+            import mlflow
+        self._mlflow = mlflow
+        mlflow.set_experiment(_PROJECT)
+        run = mlflow.start_run(run_id=_known_id(folder, "mlflow"), run_name=folder.name)
+        _keep_id(folder, "mlflow", run.info.run_id)
+        mlflow.log_artifact(str(folder / CONFIG_NAME))
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """Send the metrics of a step."""
+        self._mlflow.log_metrics(dict(values), step=step)
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """Send a picture, to a folder of its name."""
+        self._mlflow.log_artifact(str(file), name)
+
+    def close(self) -> None:
+        """End the run there."""
+        self._mlflow.end_run()
+
+
+class Trackio:
+    """Keeps the numbers in Trackio's local data base; a resumed run goes on as the one of its name."""
+
+    def __init__(self, folder: Path, *, first: int) -> None:
+        with needs("trackio", "keeping numbers in Trackio"):
+            import trackio
+        self._trackio = trackio
+        settings = read_settings(folder / CONFIG_NAME)
+        trackio.init(project=_PROJECT, name=folder.name, config=settings, resume="allow" if first else "never")
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """Keep the metrics of a step."""
+        self._trackio.log(dict(values), step=step)
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """Keep a picture."""
+        self._trackio.log({name: self._trackio.Image(str(file))}, step=step)
+
+    def close(self) -> None:
+        """End the run there."""
+        self._trackio.finish()
+
+
+class Tolerant:
+    """A logger whose service may fail: the first failure is told of, and it is left alone from then on."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self.name, self.logger = name, logger
+        self.has_failed = False
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """Pass the metrics on."""
+        self._do(lambda: self.logger.numbers(step, values))
+
+    def picture(self, step: int, name: str, file: Path) -> None:
+        """Pass a picture on."""
+        self._do(lambda: self.logger.picture(step, name, file))
+
+    def close(self) -> None:
+        """End it."""
+        self._do(self.logger.close)
+
+    def _do(self, call: Callable[[], None]) -> None:
+        if self.has_failed:
+            return
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - a service's client raises anything at all, and training goes on
+            self.has_failed = True
+            log.warning("%s takes no more of this run: %s: %s", self.name, type(error).__name__, error)
+
+
+_KINDS: dict[str, Callable[..., Logger]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WeightsAndBiases,
+    "mlflow": MLflow,
+    "trackio": Trackio,
+}
+LOGGER_NAMES = tuple(_KINDS)
+
+
+def open_logger(name: str, folder: Path, *, first: int) -> Logger:
+    """The logger of this name for a run that trains from step ``first`` on.
+
+    Raises ValueError for a name that there is not, MissingExtraError where its package is not installed, and what the
+    service raises.
+    """
+    if name not in _KINDS:
+        raise ValueError(f"there is no logger {name!r}: take of {', '.join(_KINDS)}")
+    logger = _KINDS[name](folder, first=first)
+    return logger if name == "tensorboard" else Tolerant(name, logger)  # which writes to the run's own folder
+
+
+def _known_id(folder: Path, service: str) -> str | None:
+    """The id that a service gave to the run, None for a new one."""
+    known = _ids(folder).get(service)
+    return known if isinstance(known, str) else None
+
+
+def _keep_id(folder: Path, service: str, value: str) -> None:
+    text = json.dumps({**_ids(folder), service: value}, indent=2)
+    write_text_atomically(folder / IDS_NAME, text + "\n", follow_links=False)
+
+
+def _ids(folder: Path) -> dict[str, Any]:
+    try:
+        ids = json.loads((folder / IDS_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return ids if isinstance(ids, dict) else {}
