@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from autolink_gen.evaluation.settings import SettingError
     from autolink_gen.inference.detect_files import PoseOptions, detect_sources, open_graph, sources_of
     from autolink_gen.inference.generate import load_gan
-    from autolink_gen.inference.paint_files import Styles, paint_files
+    from autolink_gen.inference.paint_files import paint_files
     from autolink_gen.inference.poses import parse_edits, parse_seeds
+    from autolink_gen.inference.styles import Styles, parse_mix
     from autolink_gen.inference.transfer import load_transfer
     from autolink_gen.inference.transfer_files import TransferFiles
     from autolink_gen.inference.transfer_video import Look
@@ -60,7 +61,7 @@ _MODULES = {
     "RunFolder": "runs",
     "SeedRuns": "studies.seed_runs",
     "SettingError": "evaluation.settings",
-    "Styles": "inference.paint_files",
+    "Styles": "inference.styles",
     "TransferFiles": "inference.transfer_files",
     "WorkStoppedError": "studies.jobs",
     "beside_untrained": "evaluation.puppets",
@@ -85,6 +86,7 @@ _MODULES = {
     "pack_pictures": "data.shards.writer",
     "paint_files": "inference.paint_files",
     "parse_edits": "inference.poses",
+    "parse_mix": "inference.styles",
     "parse_overrides": "recipes",
     "parse_seeds": "inference.poses",
     "plan_ablation": "studies.ablate",

@@ -7,11 +7,12 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import command, section
-from autolink_gen.cli.options import device_option, model_option, note, overwrite_option, pick_device
+from autolink_gen.cli.options import device_option, model_option, naming_option, note, overwrite_option, pick_device
 from autolink_gen.common.progress import progress_bar
 
 if TYPE_CHECKING:
-    from autolink_gen.inference.paint_files import Between, Layout, Styles
+    from autolink_gen.inference.paint_files import Between, Layout
+    from autolink_gen.inference.styles import Styles
 
 _LAYOUTS = ("rows=seeds,cols=poses", "rows=poses,cols=seeds")
 
@@ -27,6 +28,9 @@ _kind = section("What is written")
               "[default: eight in training]")  # fmt: skip
 @_style("--style", metavar="IMAGE|SEED", help="Style: a seed, or an image to take it from.")
 @_style("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
+@_style("--mix-styles", "mix", metavar="3:7",
+        help="Mix the styles of two seeds by layer: coarse layers of the first, fine ones of the second, at every cut; "
+        "3:7@2 takes two layers of 3 alone.")  # fmt: skip
 @_style("--steps", type=click.IntRange(min=1), default=300, show_default=True,
               help="Steps to find the style of an image.")  # fmt: skip
 @_style("--trunc", type=click.FloatRange(min=0), default=1.0, show_default=True,
@@ -49,6 +53,7 @@ def generate(
     sources: tuple[Path, ...],
     style: str | None,
     seeds: str | None,
+    mix: str | None,
     steps: int,
     trunc: float,
     interpolate: "Between | None",
@@ -72,9 +77,10 @@ def generate(
       autolink-gen generate --seeds 0-7 --grid rows=seeds,cols=poses
       autolink-gen generate --from cat.jpg --style 3 --move 2:+0.1,0
       autolink-gen generate --from cat.jpg --style other_cat.jpg
+      autolink-gen generate --mix-styles 3:7 --grid rows=seeds,cols=poses
       autolink-gen generate --interpolate pose --style 5 --out moving.webp
     """
-    styles = _styles(style, seeds, steps=steps, truncation=trunc)
+    styles = _styles(style, seeds, mix, steps=steps, truncation=trunc)
     folder = verbs.RunFolder.find(run, kind="gan")
     gan = verbs.load_gan(folder, device=pick_device(device))
     count = gan.graph.config.num_keypoints
@@ -94,10 +100,13 @@ def generate(
     note(*report.lines)
 
 
-def _styles(style: str | None, seeds: str | None, *, steps: int, truncation: float) -> "Styles":
-    """The styles of --seeds, or of --style, a seed or an image."""
-    if style is not None and seeds is not None:
-        raise click.UsageError("give --style or --seeds, not both")
+def _styles(style: str | None, seeds: str | None, mix: str | None, *, steps: int, truncation: float) -> "Styles":
+    """The styles of --seeds, of --style, a seed or an image, or of --mix-styles."""
+    if sum(option is not None for option in (style, seeds, mix)) > 1:
+        raise click.UsageError("give --style, --seeds or --mix-styles: one of them")
+    if mix is not None:
+        with naming_option("--mix-styles", ValueError):
+            return verbs.Styles((), None, steps, truncation, verbs.parse_mix(mix))
     if style is not None and not style.isdigit():
         return verbs.Styles((), Path(style), steps, truncation)
     text = seeds if seeds is not None else style

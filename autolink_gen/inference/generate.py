@@ -74,6 +74,23 @@ class Gan(nn.Module):
         """The number of values in z and in w."""
         return self.generator.config.style_size
 
+    @property
+    def num_layers(self) -> int:
+        """The number of layers that take a style each."""
+        return len(self.generator.blocks)
+
+    def mix_styles(
+        self, first: Float[Tensor, "... D"], second: Float[Tensor, "... D"], *, layers: int
+    ) -> Float[Tensor, "... L D"]:
+        """A style w for each layer: the first ``layers``, the coarse ones, of one style, the rest of another.
+
+        See StyleGAN, section 3.1. Raises ValueError for fewer layers than 0 or more than there are.
+        """
+        if not 0 <= layers <= self.num_layers:
+            raise ValueError(f"layers must be from 0 to {self.num_layers}, got {layers}")
+        each = [first] * layers + [second] * (self.num_layers - layers)
+        return torch.stack(each, dim=-2)
+
     @torch.no_grad()
     def generate(
         self, keypoints: Float[Tensor, "B K 2"], z: Float[Tensor, "B D"], *, truncation: float = 1.0
@@ -107,11 +124,11 @@ class Gan(nn.Module):
     def paint(
         self,
         keypoints: Float[Tensor, "B K 2"],
-        style: Float[Tensor, "B D"],
+        style: Float[Tensor, "B D"] | Float[Tensor, "B L D"],
         *,
         edge_weights: Float[Tensor, "K K"] | None = None,
     ) -> Float[Tensor, "B 3 S S"]:
-        """Images in [0, 1] of poses in styles w.
+        """Images in [0, 1] of poses in styles w, or in one w for each layer.
 
         ``edge_weights`` replace the graph's own. Raises ValueError for keypoints in pixels, for weights below 0, and
         for values that are not finite.
@@ -125,7 +142,7 @@ class Gan(nn.Module):
     def paint_unchecked(
         self,
         keypoints: Float[Tensor, "B K 2"],
-        style: Float[Tensor, "B D"],
+        style: Float[Tensor, "B D"] | Float[Tensor, "B L D"],
         *,
         edge_weights: Float[Tensor, "K K"] | None = None,
     ) -> Float[Tensor, "B 3 S S"]:
@@ -133,6 +150,8 @@ class Gan(nn.Module):
         return self._paint(keypoints, style, edge_weights).clamp(0, 1)
 
     def _paint(self, keypoints: Tensor, style: Tensor, edge_weights: Tensor | None = None) -> Tensor:
+        if style.ndim == 3 and style.shape[1] != self.num_layers:
+            raise ValueError(f"a style for each layer must be (B, {self.num_layers}, D), got {tuple(style.shape)}")
         count = self.graph.config.num_keypoints
         if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 2) or len(keypoints) != len(style):
             raise ValueError(

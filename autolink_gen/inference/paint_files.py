@@ -19,14 +19,14 @@ from autolink_gen.common.devices import chosen_device, to_cpu_later, to_device
 from autolink_gen.common.files import write_image
 from autolink_gen.common.progress import Progress, progress_bar
 from autolink_gen.common.text import counted
-from autolink_gen.data.images import fit_square, read_image
 from autolink_gen.data.video.animated_images import is_video_or_animation, open_video
 from autolink_gen.data.video.base import Video
 from autolink_gen.data.video.outputs import open_writer
 from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.painting_places import IMAGE_SUFFIXES, Places
-from autolink_gen.inference.poses import NamedPose, PoseEdits, points_between, read_poses, seeded_styles
+from autolink_gen.inference.poses import NamedPose, PoseEdits, points_between, read_poses
+from autolink_gen.inference.styles import DEFAULT_SEEDS, StyleMix, Styles
 from autolink_gen.ops.ranges import check_edge_weights, check_keypoints
 from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import draw_graph, image_grid, to_bytes, to_uint8
@@ -38,32 +38,6 @@ _FPS = 20
 _BATCH = 16
 _BYTES_PER_PX = 8192  # of what is painted, at its most, with room to spare: of 128 px it takes 1720
 _TILE_PX = 128
-_DEFAULT_SEEDS = range(4)
-
-
-@dataclass(frozen=True)
-class Styles:
-    """The styles to paint in: those of seeds, or that of an image, found in ``steps``."""
-
-    seeds: tuple[int, ...] = tuple(_DEFAULT_SEEDS)
-    image: Path | None = None
-    steps: int = 300
-    truncation: float = 1.0
-
-    @property
-    def names(self) -> list[str]:
-        """What to call them in files."""
-        return [f"seed{seed}" for seed in self.seeds] if self.image is None else [self.image.stem]
-
-    def of(self, gan: Gan, *, progress: Progress) -> Float[Tensor, "N D"]:
-        """The styles w, in the order of their names."""
-        if self.image is None:
-            z = seeded_styles(self.seeds, gan.style_size).to(gan.edge_weights)
-            return gan.style(z, truncation=self.truncation)
-        size, fit = gan.generator.config.image_size, gan.graph.config.fit
-        square = np.asarray(fit_square(read_image(self.image), size=size, fit=fit))
-        image = torch.from_numpy(square.copy()).permute(2, 0, 1)[None].to(gan.edge_weights) / 255
-        return gan.invert(image, steps=self.steps, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -80,6 +54,7 @@ def generate(
     poses: AnyPath | Sequence[AnyPath] | None = None,
     seeds: Sequence[int] | None = None,
     style: int | str | Path | None = None,
+    mix: StyleMix | None = None,
     steps: int = 300,
     truncation: float = 1.0,
     edits: PoseEdits | None = None,
@@ -96,7 +71,9 @@ def generate(
     ``gan`` is loaded, or a run by name, folder or file, whose GAN goes to the ``device``: CUDA if there is one.
     ``poses`` is an image, a video or a file of keypoints, or a list of images and such files; None: training poses that
     the GAN carries. Styles are those of ``seeds``, or ``style``: a seed, or an image whose style is searched for in
-    ``steps``. ``grid`` paints them all into one image, as does an ``out`` that ends in .png or .jpg; ``interpolate``
+    ``steps``; or a ``mix`` of two seeds, by the generator's layers.
+
+    ``grid`` paints them all into one image, as does an ``out`` that ends in .png or .jpg; ``interpolate``
     paints a video of so many ``frames`` through all styles or poses. ``truncation`` below 1 keeps styles nearer to the
     mean one. ``edits`` change the poses.
 
@@ -108,7 +85,7 @@ def generate(
         grid = "rows=seeds,cols=poses"
     return paint_files(
         gan,
-        _styles(seeds, style, steps=steps, truncation=truncation),
+        _styles(seeds, style, mix, steps=steps, truncation=truncation),
         poses=_paths(poses),
         edits=edits,
         grid=grid,
@@ -125,9 +102,15 @@ def _paths(poses: AnyPath | Sequence[AnyPath] | None) -> tuple[Path, ...]:
     return tuple(Path(path) for path in several)
 
 
-def _styles(seeds: Sequence[int] | None, style: int | str | Path | None, *, steps: int, truncation: float) -> Styles:
+def _styles(
+    seeds: Sequence[int] | None, style: int | str | Path | None, mix: StyleMix | None, *, steps: int, truncation: float
+) -> Styles:
+    if mix is not None:
+        if seeds is not None or style is not None:
+            raise ValueError("give style, seeds or mix: one of them")
+        return Styles((), truncation=truncation, mix=mix)
     if style is None:
-        numbers = tuple(_DEFAULT_SEEDS if seeds is None else seeds)
+        numbers = tuple(DEFAULT_SEEDS if seeds is None else seeds)
         if not numbers:
             raise ValueError("seeds names no style; give one seed at least")
         return Styles(numbers, steps=steps, truncation=truncation)
@@ -154,11 +137,12 @@ def paint_files(
     """Paint with a loaded GAN, as `generate` does; files are checked first."""
     if grid and interpolate:
         raise ValueError("give --grid, one image, or --interpolate, a video, not both")
-    places = Places(out, styles.names, overwrite=overwrite)
+    names = styles.names(gan)
+    places = Places(out, names, overwrite=overwrite)
     edits = PoseEdits() if edits is None else edits
 
     def painter() -> "_Painter":  # the search of an image's style takes long: the places are known to be free by then
-        return _Painter(gan, edits, styles.names, styles.of(gan, progress=progress), progress)
+        return _Painter(gan, edits, names, styles.of(gan, progress=progress), progress)
 
     if (video := next(filter(is_video_or_animation, poses), None)) is not None:
         if grid or interpolate:
@@ -192,7 +176,7 @@ class _Painter:
     gan: Gan
     edits: PoseEdits
     names: list[str]
-    styles: Float[Tensor, "N D"]
+    styles: Float[Tensor, "N D"] | Float[Tensor, "N L D"]
     progress: Progress
 
     def images(self, poses: list[NamedPose], files: list[list[Path]]) -> PaintingReport:
@@ -232,7 +216,7 @@ class _Painter:
             raise ValueError(f"--interpolate {what} needs two {what}s or more: {more}")
         way = points_between(stops, frames)
         if what == "pose":
-            pairs = (way, self.styles[:1].expand(frames, -1))
+            pairs = (way, self.styles[:1].expand(frames, *self.styles.shape[1:]))
         else:
             pairs = (keypoints[:1].expand(frames, -1, -1), way)
         painted = ((image, None) for image in self._paint_each(zip(*pairs, strict=True), usual_batch=_BATCH))
@@ -281,7 +265,7 @@ class _Painter:
         return [skeleton, *(np.asarray(Image.fromarray(p).resize(side, Image.Resampling.BICUBIC)) for p in painted)]
 
     def _paint(self, keypoints: Tensor, style: Tensor, *, changed: bool = True) -> list[np.ndarray]:
-        styles = style.expand(len(keypoints), -1)
+        styles = style.expand(len(keypoints), *style.shape[1:])
         weights = self.edits.edge_weights(self.gan.edge_weights) if changed else None
         return list(to_uint8(self.gan.paint(keypoints, styles, edge_weights=weights)))
 

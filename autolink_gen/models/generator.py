@@ -87,16 +87,18 @@ class Generator(nn.Module):
         styles: Tensor = self.mapping(z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8))
         return styles
 
-    def paint(self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"]) -> Float[Tensor, "B 3 S S"]:
-        """Images, about in [-1, 1], on edge maps of any size, in styles w."""
+    def paint(
+        self, edge_map: Float[Tensor, "B 1 h w"], style: Float[Tensor, "B D"] | Float[Tensor, "B L D"]
+    ) -> Float[Tensor, "B 3 S S"]:
+        """Images, about in [-1, 1], on edge maps of any size, in styles w, or in one w for each of the blocks."""
         # In half precision there is no such interpolation on a CPU.
         maps = power(edge_map.to(torch.promote_types(edge_map.dtype, torch.float32)), self.config.edge_power)
         small = F.interpolate(maps, (EDGE_MAP_SIZE, EDGE_MAP_SIZE), mode="bicubic", antialias=True)
         x = self.from_edges(small)
         if self.config.learned_start:
             x = x + self.start
-        for block in self.blocks:
-            x = block(x, style)
+        for index, block in enumerate(self.blocks):
+            x = block(x, style if style.ndim == 2 else style[:, index])
         images: Tensor = self.to_picture(x)
         return images
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from helpers.cli import run_cli
-from helpers.messages import assert_line_mentions, assert_mentions, one_line
+from helpers.messages import assert_line_mentions, assert_mentions, one_line, raises_mentioning
 from helpers.tiny_train_gan import Squares, make_gan_run
 from PIL import Image
 
 import autolink_gen
+from autolink_gen import load_gan
 from autolink_gen.cli.main import cli
 from autolink_gen.common.progress import no_progress
 from autolink_gen.data.video.animated_images import open_video
@@ -19,6 +20,7 @@ from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference import generate as generate_module
 from autolink_gen.inference.poses import PoseEdits
+from autolink_gen.inference.styles import StyleMix
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +171,24 @@ def test_a_call_paints_what_the_command_paints(here, tmp_path):
         autolink_gen.generate("puppets", seeds=[])
 
 
+def test_two_styles_are_mixed_by_layer(here, tmp_path):
+    layers = load_gan("runs/gan/puppets").num_layers
+    generate("--mix-styles", "3:7", "--grid", "rows=seeds,cols=poses", "--out", str(tmp_path / "mix.png"))
+    generate("--mix-styles", f"3:7@{layers}", "--out", str(tmp_path / "end"))
+    generate("--seeds", "3", "--out", str(tmp_path / "plain"))
+    for pose in range(8):
+        mixed, plain = (tmp_path / f"end/pose{pose}-seed3-{layers}-seed7.png", tmp_path / f"plain/pose{pose}-seed3.png")
+        one, other = (np.asarray(Image.open(file)).astype(int) for file in (mixed, plain))
+        assert abs(one - other).max() <= 1
+    for layout in ("rows=seeds,cols=poses", "rows=poses,cols=seeds"):
+        file = tmp_path / f"{layout}.png"
+        generate("--mix-styles", "3:7", "--grid", layout, "--out", str(file))
+        assert file.is_file()
+    generate("--mix-styles", "3:7", "--interpolate", "style", "--frames", "4", "--out", str(tmp_path / "way.gif"))
+    with raises_mentioning(ValueError, "mix", "seeds"):
+        autolink_gen.generate("puppets", seeds=[1], mix=StyleMix(3, 7), out=tmp_path / "none")
+
+
 def test_the_style_of_a_picture(here, tmp_path, monkeypatch):
     monkeypatch.setattr(generate_module, "load_lpips", Squares)
     Image.new("RGB", (80, 64), (200, 30, 30)).save(tmp_path / "red.png")
@@ -179,7 +199,10 @@ def test_the_style_of_a_picture(here, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "things"),
     [
-        (("--style", "1", "--seeds", "0-3"), ("--style", "--seeds", "both")),
+        (("--style", "1", "--seeds", "0-3"), ("--style", "--seeds", "--mix-styles")),
+        (("--mix-styles", "3:7", "--seeds", "0-3"), ("--style", "--seeds", "--mix-styles")),
+        (("--mix-styles", "3-7"), ("--mix-styles", "3:7@2")),
+        (("--mix-styles", "3:7@99"), ("--mix-styles", 99)),
         (("--style", "none.png"), ("none.png",)),
         (("--seeds", "x"), ("--seeds", "spans")),
         (("--move", "9:0,0"), ("no keypoint 9", "0 to 2")),
