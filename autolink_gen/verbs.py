@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.styles import Styles, parse_mix
     from autolink_gen.inference.transfer import load_transfer
     from autolink_gen.inference.transfer_files import TransferFiles
+    from autolink_gen.inference.transfer_pairs import animate_pairs, read_pairs
     from autolink_gen.inference.transfer_video import Look
     from autolink_gen.inference.view_graph import view_graph
     from autolink_gen.pretrained.features import inspect_cache, put_weights
@@ -64,6 +65,7 @@ _MODULES = {
     "Styles": "inference.styles",
     "TransferFiles": "inference.transfer_files",
     "WorkStoppedError": "studies.jobs",
+    "animate_pairs": "inference.transfer_pairs",
     "beside_untrained": "evaluation.puppets",
     "check_free": "common.files",
     "chosen_device": "common.devices",
@@ -98,6 +100,7 @@ _MODULES = {
     "prepare_set": "data.published.prepare",
     "prepare_videos": "data.video.prepare",
     "put_weights": "pretrained.features",
+    "read_pairs": "inference.transfer_pairs",
     "reason_of": "common.files",
     "report_lines": "data.video.prepare",
     "resuming": "training.report",

@@ -1,5 +1,7 @@
 """``autolink-gen transfer``: one person's video, moved by another's."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,9 @@ from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.data.video.stream import FrameStream
-    from autolink_gen.inference.transfer_files import Audio
+    from autolink_gen.inference.transfer import Transfer
+    from autolink_gen.inference.transfer_files import Audio, TransferFiles
+    from autolink_gen.inference.transfer_pairs import PairResult
     from autolink_gen.inference.transfer_video import TransferReport
 
 _PATH = click.Path(path_type=Path)
@@ -24,8 +28,11 @@ _video = section("Video")
 
 
 @command()
-@click.argument("source", type=_PATH)
-@click.argument("driver", type=_PATH)
+@click.argument("source", type=_PATH, required=False)
+@click.argument("driver", type=_PATH, required=False)
+@click.option("--pairs", metavar="CSV", type=_PATH,
+              help="Many at once: a table with the columns source, driver and, if you like, out. --out is then a "
+              "folder. [default: transferred]")  # fmt: skip
 @click.option("-o", "--out", metavar="FILE", type=_PATH,
               help="MP4, MOV, WebM, GIF or WebP, by the ending; without one, a folder of PNG; PNG or JPEG where "
               "the driver is an image. "
@@ -61,8 +68,9 @@ _video = section("Video")
 @device_option
 def transfer(
     *,
-    source: Path,
-    driver: Path,
+    source: Path | None,
+    driver: Path | None,
+    pairs: Path | None,
     out: Path | None,
     run: str | None,
     audio: "Audio",
@@ -89,34 +97,68 @@ def transfer(
     driver's. Damaged frames are left out; frames in which no pose can be made out hold the last clear one. A file
     that is there already is replaced with --overwrite alone, a folder of frames must be new or empty.
 
+    With --pairs each pair fails by itself, and a repeated command makes what is not there yet.
+
     \b
     Examples:
       autolink-gen transfer source.mp4 driver.mp4
       autolink-gen transfer face.jpg driver.mp4 -o out.gif --adapt-scale --find-best-frame --side-by-side
+      autolink-gen transfer --pairs pairs.csv --out moved
     """
-    look = verbs.Look(crop == "auto", paste_back, side_by_side, size)
-    files = verbs.TransferFiles.open(
-        source, driver, out=out, audio=audio, cut_s=(start, end), fps=fps, max_bad=max_bad, overwrite=overwrite
-    )
+    opened = {"audio": audio, "cut_s": (start, end), "fps": fps, "max_bad": max_bad, "overwrite": overwrite}
+    moved = {"look": verbs.Look(crop == "auto", paste_back, side_by_side, size), "find_best_frame": find_best_frame}
+    moved |= {"source_frames": source_frames, "batch_size": batch_size, "progress": progress_bar}
+
+    def animate(network: "Transfer", files: "TransferFiles") -> "TransferReport":
+        return files.animate(network, files.motion(relative, adapt_scale=adapt_scale, smooth=smooth), **moved)
+
+    if pairs is not None:
+        if source is not None:
+            raise click.UsageError("--pairs names sources and drivers: leave SOURCE and DRIVER out")
+        table = verbs.read_pairs(pairs, out=out or Path("transferred"))
+        make = partial(animate, _load(run, device))
+        results = verbs.animate_pairs(table, opened=opened, animate=make)
+        _tell_pairs(results, len(table))
+        return
+    if source is None or driver is None:
+        raise click.UsageError("give SOURCE and DRIVER, or a table of them with --pairs")
+    files = verbs.TransferFiles.open(source, driver, out=out, **opened)
+    _tell(animate(_load(run, device), files), files)
+
+
+def _load(run: str | None, device: str | None) -> "Transfer":
     folder = verbs.RunFolder.find(run, kind="transfer")
     network = verbs.load_transfer(folder, device=pick_device(device))
     note(f"model: {folder}")
-    report = files.animate(
-        network,
-        files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),
-        look=look,
-        find_best_frame=find_best_frame,
-        source_frames=source_frames,
-        batch_size=batch_size,
-        progress=progress_bar,
-    )
+    return network
+
+
+def _tell_pairs(results: "Iterator[PairResult]", count: int) -> None:
+    """Print what became of each pair; exit code 1 where one failed."""
+    num_failed = num_there = 0
+    for result in results:
+        problem = result.problem
+        if result.files is not None and result.report is not None:
+            try:
+                _tell(result.report, result.files)
+            except click.ClickException as error:  # the driver broke off
+                problem = f"{result.pair.driver}: {error.message}"
+        if problem:
+            echo(f"failed: {problem}", err=True)
+        num_there += result.was_there
+        num_failed += bool(problem)
+    if num_there:
+        note(f"there already: {num_there} of {count} (--overwrite makes them anew)")
+    if num_failed:
+        echo(f"failed: {num_failed} of {count}, see above", err=True)
+        click.get_current_context().exit(1)
+
+
+def _tell(report: "TransferReport", files: "TransferFiles") -> None:
+    """Print what was written and what was not; ClickException if the driver broke off."""
+    file, driver = files.out, files.driver
     if files.lacks_audio:
         echo(f"{files.source.path} has no audio: the result is silent")
-    _tell(report, files.out, driver=files.driver)
-
-
-def _tell(report: "TransferReport", file: Path, *, driver: "FrameStream") -> None:
-    """Print what was written and what was not; ClickException if the driver broke off."""
     for line in [*_start(report), *_remarks(report, driver=driver)]:
         echo(line)
     frames = counted(report.num_frames, "frame")
