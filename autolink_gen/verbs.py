@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from autolink_gen.data.published.facts import describe_set, entry_of, list_sets
     from autolink_gen.data.published.places import existing_root
     from autolink_gen.data.published.prepare import download_set, prepare_set
-    from autolink_gen.data.published.sets import ImageSet
+    from autolink_gen.data.published.sets import SETS, ImageSet
     from autolink_gen.data.puppets.videos import write_puppet_videos
     from autolink_gen.data.shards.writer import pack_pictures
     from autolink_gen.data.video.prepare import prepare_videos, report_lines
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.transfer_video import Look
     from autolink_gen.inference.view_graph import view_graph
     from autolink_gen.pretrained.features import inspect_cache, put_weights
-    from autolink_gen.recipes import parse_overrides
+    from autolink_gen.recipes import parse_overrides, recipe_names
     from autolink_gen.runs import Kind, RunFolder
     from autolink_gen.studies.ablate import plan_ablation, run_ablation
     from autolink_gen.studies.benchmark import plan_benchmark, run_benchmark
@@ -60,6 +60,7 @@ _MODULES = {
     "ImageSet": "data.published.sets",
     "PoseOptions": "inference.detect_files",
     "RunFolder": "runs",
+    "SETS": "data.published.sets",
     "SeedRuns": "studies.seed_runs",
     "SettingError": "evaluation.settings",
     "Styles": "inference.styles",
@@ -102,6 +103,7 @@ _MODULES = {
     "put_weights": "pretrained.features",
     "read_pairs": "inference.transfer_pairs",
     "reason_of": "common.files",
+    "recipe_names": "recipes",
     "report_lines": "data.video.prepare",
     "resuming": "training.report",
     "run_ablation": "studies.ablate",

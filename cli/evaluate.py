@@ -8,6 +8,7 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import command, section
+from autolink_gen.cli.completion import data_sets, runs_of
 from autolink_gen.cli.options import echo, overwrite_option, pick_device
 
 _PATH = click.Path(path_type=Path)
@@ -39,12 +40,16 @@ def option_errors() -> Iterator[None]:
 
 
 @command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs_of("graph", "gan", "transfer"))
 @click.option("--gan", "gan_run", metavar="RUN", help="The same as RUN, among GANs alone.")
 @click.option("--transfer", "transfer_run", metavar="RUN", help="The same as RUN, among transfer networks alone.")
 @_score("--fid-weights", type=_FILE, help="InceptionV3's weights, with which a GAN also gets FID and KID.")
 @_score("--witness", metavar="RUN", help="Graph run, other than a GAN's own, that also judges its structure.")
-@_data("--data", help="A named data set, a folder of test images, or puppets. [default: those trained on]")
+@_data(
+    "--data",
+    shell_complete=data_sets,
+    help="A named data set, a folder of test images, or puppets. [default: those trained on]",
+)
 @_data("--data-root", type=_PATH, help="The folder where named data sets lie.")
 @_data("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the images]")
 @_data("--fit-data", type=_PATH, help="Images to fit the regression on. [default: the train split]")

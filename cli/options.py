@@ -12,6 +12,7 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import TYPED, section
+from autolink_gen.cli.completion import data_sets, recipes, runs_of
 from autolink_gen.cli.types import LoggerNames, RunName, Seed
 from autolink_gen.common.progress import is_hidden
 from autolink_gen.common.streams import standard_output
@@ -34,14 +35,15 @@ _PATH = click.Path(path_type=Path)
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda, if there is]")
-graph_option = click.option("--graph", metavar="RUN",
+graph_option = click.option("--graph", metavar="RUN", shell_complete=runs_of("graph"),
                             help="Graph run, by name or folder. "
                             "[default: the newest one on this data, else the newest]")  # fmt: skip
 
 
 def model_option(kind: str) -> Callable[[Command], Command]:
     """``--model RUN``: a trained run of this kind, the newest where none is named."""
-    return click.option("--model", "run", metavar="RUN", help="Run, by name or folder, or its model.safetensors. "
+    return click.option("--model", "run", metavar="RUN", shell_complete=runs_of(kind),
+                        help="Run, by name or folder, or its model.safetensors. "
                         f"[default: the newest run in runs/{kind}]")  # fmt: skip
 
 
@@ -49,11 +51,13 @@ _data = section("Data and recipe")
 _place = section("Run")
 _length = section("Length")
 _machine = section("Machine")
-_DATA = _data("--data", help="A named data set, a folder of images or videos, shards (.tar), or several: A+B. "
+_DATA = _data("--data", shell_complete=data_sets,
+                     help="A named data set, a folder of images or videos, shards (.tar), or several: A+B. "
                      "[default: the recipe's; puppets]")  # fmt: skip
 _RUN = (
     _data("--data-root", type=_PATH, help="The folder where named data sets lie."),
-    _data("--recipe", help="A recipe by name, or a YAML file. [default: puppets, gpu or cpu, as suits]"),
+    _data("--recipe", shell_complete=recipes,
+          help="A recipe by name, or a YAML file. [default: puppets, gpu or cpu, as suits]"),
     _place("--name", type=RunName(), help="Name of the run. [default: made from the data and the model]"),
     _place("--out", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."),
     _data("--mirror/--no-mirror", default=None,

@@ -6,18 +6,24 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import command
+from autolink_gen.cli.completion import data_sets, runs_of
 from autolink_gen.cli.options import echo, naming_option, overwrite_option
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @command("view-graph")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs_of("graph", "gan", "transfer"))
 @click.option("--out", metavar="DIR", type=_FOLDER, help="Folder to write to. "
               "[default: graph in the run's; graph-2-clusters with --clusters 2; graph-without-1-of-2 where cluster 1 "
               "of 2 is left out]")  # fmt: skip
 @overwrite_option
-@click.option("--data", metavar="DATA", help="Data set or folder for the mean pose. [default: the run's own]")
+@click.option(
+    "--data",
+    metavar="DATA",
+    shell_complete=data_sets,
+    help="Data set or folder for the mean pose. [default: the run's own]",
+)
 @click.option("--data-root", metavar="DIR", type=_FOLDER, help="Where the named data sets lie.")
 @click.option("--clusters", type=click.IntRange(1), metavar="N",
               help="Part the keypoints into N clusters; 2 part object from background. "
