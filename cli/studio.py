@@ -18,7 +18,7 @@ from autolink_gen.cli.options import device_option, echo, pick_device
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open it in the browser.")
 @device_option
 def studio(*, run: str | None, host: str, port: int | None, share: bool, browser: bool, device: str | None) -> None:
-    """Look at a graph, and paint on it by dragging its points, in the browser.
+    """Look at a graph, paint by dragging its points, and name landmarks by clicking, in the browser.
 
     RUN is the run of a GAN, or of a graph, by name or folder; without it the newest GAN's is taken, else the newest
     graph's. Only this machine can open the page unless --host or --share says otherwise. Pictures that are given to the

@@ -55,8 +55,8 @@ class LandmarkRegressor:
         total = slopes.sum(axis=1, keepdims=True)
         return np.where(total == 0, 1 / slopes.shape[1], slopes / np.where(total == 0, 1, total))
 
-    def save(self, file: Path) -> None:
-        """Write it as JSON."""
+    def text(self) -> str:
+        """The content of its file, JSON."""
         values = {
             "kind": _KIND,
             "graph": self.graph,
@@ -64,7 +64,11 @@ class LandmarkRegressor:
             "names": self.names,
             "coefficients": [[_or_none(point) for point in row] for row in self.coefficients],
         }
-        write_text_atomically(file, json.dumps(values) + "\n")
+        return json.dumps(values) + "\n"
+
+    def save(self, file: Path) -> None:
+        """Write it as JSON."""
+        write_text_atomically(file, self.text())
 
     @classmethod
     def load(cls, file: Path) -> "LandmarkRegressor":

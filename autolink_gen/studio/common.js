@@ -44,14 +44,24 @@ async function askAboutFile(name, file) {
   return answer;
 }
 
-// A picture by the button, or dropped on the stage.
+// Pictures by the button, or dropped on the stage: one after the other, and the first alone where one is wanted.
 function takePictures(input, stage, use) {
-  input.addEventListener("change", () => { if (input.files[0]) use(input.files[0]); input.value = ""; });
+  const useAll = async (files) => {
+    for (const file of input.multiple ? files : files.slice(0, 1)) await use(file);
+  };
+  input.addEventListener("change", () => { useAll([...input.files]); input.value = ""; });
   stage.addEventListener("dragover", (event) => event.preventDefault());
   stage.addEventListener("drop", (event) => {
     event.preventDefault();
-    if (event.dataTransfer.files[0]) use(event.dataTransfer.files[0]);
+    useAll([...event.dataTransfer.files]);
   });
+}
+
+function save(name, href) {
+  const link = document.createElement("a");
+  link.href = href;
+  link.download = name;
+  link.click();
 }
 
 function copyOnClick(button, text) {

@@ -12,6 +12,7 @@ from autolink_gen.common.extras import needs
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import build
 from autolink_gen.studio.graphs import GraphDesk, GraphRequest, find_keypoints
+from autolink_gen.studio.labelling import LabelDesk, LabelRequest
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, Pose, keypoints_json
 from autolink_gen.studio.uploads import data_url, for_screen, picture_of
 
@@ -42,6 +43,8 @@ def build_page(graph: GraphDesk, painter: PaintingDesk | None) -> gr.Blocks:
                 gr.Markdown(NO_GAN)
             else:
                 _tab("paint", asdict(painter.skeleton()), _paint_answers(painter))
+        with gr.Tab("Label", id="label"):
+            _tab("label", {}, _label_answers(graph, LabelDesk(graph.graph, name=graph.name)))
     return page
 
 
@@ -82,6 +85,16 @@ def _paint_answers(desk: PaintingDesk) -> list[Answer]:
         return _answer(Upload, data, lambda upload: _found(upload, find))
 
     return [paint, find_pose]
+
+
+def _label_answers(graph: GraphDesk, desk: LabelDesk) -> list[Answer]:
+    def fit(data: Any) -> dict[str, Any]:
+        return _answer(LabelRequest, data, lambda request: asdict(desk.fit(request)))
+
+    def find_points(data: Any) -> dict[str, Any]:
+        return _answer(Upload, data, lambda upload: _found(upload, graph.find))
+
+    return [find_points, fit]
 
 
 def _found(upload: Upload, find: Callable[[Any], Pose]) -> dict[str, Any]:

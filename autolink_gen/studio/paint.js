@@ -121,13 +121,6 @@ function begin(pose) {
   change(pose);
 }
 
-function save(name, href) {
-  const link = document.createElement("a");
-  link.href = href;
-  link.download = name;
-  link.click();
-}
-
 async function use(file) {
   const found = await askAboutFile("find_pose", file);
   if (!found) return;

@@ -14,6 +14,7 @@ from helpers.studio_browser import open_browser
 from PIL import Image
 
 from autolink_gen.inference.generate import Gan
+from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice
 from autolink_gen.studio.uploads import data_url
 
@@ -261,3 +262,30 @@ def test_the_picture_follows_up_to_the_last_of_many_moves(open_tab: OpenTab, gan
     now = page.locator("[data-keypoint='0']").get_attribute("aria-valuenow")
     assert keypoints[0, 0] == pytest.approx(float(now))
     assert _picture(page) == data_url(desk.paint(PaintRequest([(x, y) for x, y in keypoints.tolist()])))
+
+
+def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan: Gan, tmp_path: Path) -> None:
+    page = open_tab("Graph")
+    page.get_by_role("tab", name="Label").click()
+    files = [{"name": f"{side}.png", "mimeType": "image/png", "buffer": _png(side, side)} for side in (64, 80, 96)]
+    page.set_input_files("#label-tab .file", files)
+    page.wait_for_function("document.querySelectorAll('#label-tab .thumb').length === 3")
+    for name in ("nose", "left_eye"):
+        page.locator("#label-tab .name").fill(name)
+        page.get_by_role("button", name="Add").click()
+    for picture in (1, 2):
+        page.get_by_role("button", name=f"picture {picture}", exact=True).click()
+        for chip, x, y in ((0, 0.4, 0.5), (1, 0.6, 0.3)):
+            page.locator("#label-tab .chip").nth(chip).click()
+            box = page.locator("#label-tab .overlay image").bounding_box()
+            page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.wait_for_function("document.querySelector('#label-tab .score').textContent.includes('%')")
+    page.get_by_role("button", name="picture 3", exact=True).click()
+    rings = page.locator("#label-tab .found")
+    assert rings.count() == 2
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save landmarks.json").click()
+    regressor = LandmarkRegressor.load(Path(download.value.path()))
+    regressor.check_graph(gan.edge_weights, run="tiny")
+    assert regressor.names == ("nose", "left_eye")
+    assert float(rings.first.get_attribute("cx")) / 96 == pytest.approx(0.4, abs=0.1)
