@@ -193,12 +193,16 @@ class Transfer(nn.Module):
 
         An edge between two clusters is drawn in both channels.
         """
-        size, weights = self.network.config.image_size, self.graph.edge_weights
-        inside = [self.labels == cluster for cluster in range(self.network.config.clusters)]
-        cluster_weights = [weights * (members[:, None] | members) for members in inside]
+        size = self.network.config.image_size
         return torch.cat(
-            [self.graph.edge_map(keypoints, size, edge_weights=weights) for weights in cluster_weights], dim=1
+            [self.graph.edge_map(keypoints, size, edge_weights=weights) for weights in self.cluster_weights()], dim=1
         )
+
+    def cluster_weights(self) -> list[Float[Tensor, "K K"]]:
+        """The edge weights that each channel of the edge maps draws."""
+        weights = self.graph.edge_weights
+        inside = [self.labels == cluster for cluster in range(self.network.config.clusters)]
+        return [weights * (members[:, None] | members) for members in inside]
 
     @torch.no_grad()
     def look_at(

@@ -184,7 +184,7 @@ class AutoLink(WithQuickCopy):
         self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "K K"], size: int
     ) -> Float[Tensor, "B M size size"]:
         """The decoder's view of the graph."""
-        config, sigma2 = self.config, self._thickness()
+        config, sigma2 = self.config, self.thickness()
         if config.drawing == "points":
             return point_map(keypoints, sigma2=sigma2, size=size)
         if config.drawing == "channels":
@@ -193,7 +193,7 @@ class AutoLink(WithQuickCopy):
             return edge_channels(keypoints, weights, sigma2=sigma2, size=size).amax(dim=1, keepdim=True)
         return edge_map(keypoints, weights, sigma2=sigma2, size=size)
 
-    def _thickness(self) -> float | Float[Tensor, ""] | Float[Tensor, "E"]:
+    def thickness(self) -> float | Float[Tensor, ""] | Float[Tensor, "E"]:
         """sigma^2, which may learn."""
         return self.sigma2 if self.config.learn_sigma2 == "no" else self.sigma2 * self.log_thickness.exp()
 

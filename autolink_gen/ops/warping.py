@@ -42,7 +42,7 @@ def keypoint_flow(
     moment = shares @ _products(here, steps) - _products(centre, shift)
     offset = grid.squeeze(2) - centre
     turned = (_solve(spread, offset, ridge=sigma2 / 2)[..., None] * moment.unflatten(-1, (2, 2))).sum(-2)
-    return (grid.squeeze(2) + moving * (shift + turned)).reshape(len(here), size, size, 2)
+    return (grid.squeeze(2) + moving * (shift + turned)).reshape(here.shape[0], size, size, 2)
 
 
 def warp(maps: Float[Tensor, "B C H W"], flow: Float[Tensor, "B h w 2"]) -> Float[Tensor, "B C h w"]:
