@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autolink_gen.checkpoints import load_graph_model as load_graph_model
     from autolink_gen.evaluation.evaluate import evaluate as evaluate
+    from autolink_gen.export.onnx_files import export_onnx as export_onnx
     from autolink_gen.inference.detect_files import detect_files as detect
     from autolink_gen.inference.generate import load_gan as load_gan
     from autolink_gen.inference.paint_files import generate as generate
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "detect",
     "evaluate",
+    "export_onnx",
     "generate",
     "learn_graph",
     "load_gan",
@@ -31,6 +33,7 @@ __all__ = [
 _FROM = {
     "detect": ("inference.detect_files", "detect_files"),
     "evaluate": ("evaluation.evaluate", "evaluate"),
+    "export_onnx": ("export.onnx_files", "export_onnx"),
     "generate": ("inference.paint_files", "generate"),
     "learn_graph": ("training.plans", "learn_graph"),
     "load_gan": ("inference.generate", "load_gan"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autolink_gen.evaluation.figures import GridLook, draw_grid
     from autolink_gen.evaluation.puppets import beside_untrained
     from autolink_gen.evaluation.settings import SettingError
+    from autolink_gen.export.onnx_files import export_onnx
     from autolink_gen.inference.detect_files import PoseOptions, detect_sources, open_graph, sources_of
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.inference.paint_files import paint_files
@@ -78,6 +79,7 @@ _MODULES = {
     "entry_of": "data.published.facts",
     "evaluate": "evaluation.evaluate",
     "existing_root": "data.published.places",
+    "export_onnx": "export.onnx_files",
     "import_official": "training.importing",
     "inspect_cache": "pretrained.features",
     "inspect_folder": "data.check",

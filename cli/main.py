@@ -34,6 +34,7 @@ COMMANDS = {
     "studio": "Look at a graph, drag its points to paint, name landmarks, in the browser.",
     "train-transfer": "Train a network that moves one person's video with another's.",
     "transfer": "Make one person's video do what another's does.",
+    "export": "Write a run's networks as ONNX files for other programs.",
     "import-official": "Turn a checkpoint of the AutoLink authors into a run.",
     "data": "Look at data sets and folders of images, prepare them, pack them.",
     "weights": "List and fetch the weights that perceptual losses need.",
