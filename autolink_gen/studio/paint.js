@@ -1,5 +1,5 @@
 // The Paint tab: a skeleton to drag, and the picture that is painted on it.
-const { size_px: SIZE, colours, edges, shown, poses } = props.value;
+const { size_px: SIZE, num_layers: LAYERS, colours, edges, shown, poses } = props.value;
 const STEP = 0.02, LONG_STEP = 0.1, DECIMALS = 10000;
 const copy = (pose) => pose.map((point) => [...point]);
 const state = { start: copy(poses[0]), keypoints: copy(poses[0]), past: [], future: [], answer: null };
@@ -65,7 +65,7 @@ function show(answer) {
 function style() {
   return {
     seed: Math.max(0, Math.trunc(Number($(".seed").value))), second_seed: Math.max(0, Math.trunc(Number($(".second").value))),
-    share: $(".share").value / 100, truncation: Number($(".truncation").value),
+    fine_layers: Number($(".layers").value), truncation: Number($(".truncation").value),
   };
 }
 
@@ -128,6 +128,8 @@ async function use(file) {
   begin(found.keypoints);
 }
 
+$(".layers").max = LAYERS;
+$(".layers-text").textContent = `0 of ${LAYERS} layers`;
 poses.forEach((_, index) => $(".pose").add(new Option(`training pose ${index + 1}`, index)));
 $(".pose").addEventListener("change", () => begin(poses[Number($(".pose").value)]));
 $(".undo").addEventListener("click", () => travel(state.past, state.future));
@@ -135,8 +137,8 @@ $(".redo").addEventListener("click", () => travel(state.future, state.past));
 $(".reset").addEventListener("click", () => change(state.start));
 $(".bones").addEventListener("change", () => $(".skeleton").classList.toggle("unseen", !$(".bones").checked));
 $(".dice").addEventListener("click", () => { $(".seed").value = Math.floor(Math.random() * 10000); repaint(); });
-for (const name of [".seed", ".second", ".share", ".truncation"]) $(name).addEventListener("input", () => {
-  $(".share-text").textContent = `${$(".share").value} %`;
+for (const name of [".seed", ".second", ".layers", ".truncation"]) $(name).addEventListener("input", () => {
+  $(".layers-text").textContent = `${$(".layers").value} of ${LAYERS} layers`;
   $(".truncation-text").textContent = $(".truncation").value;
   repaint();
 });

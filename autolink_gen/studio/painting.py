@@ -28,14 +28,14 @@ DECIMALS = 4  # of a pose: a drag is no finer, and the file of keypoints paints 
 
 @dataclass(frozen=True)
 class StyleChoice:
-    """The style of a seed, on the way to that of a second one by a ``share``.
+    """The style of a seed, but for the ``fine_layers``, the generator's last ones, which have that of a second seed.
 
     ``truncation`` below 1 draws both nearer to the mean one.
     """
 
     seed: Seed = 0
     second_seed: Seed = 1
-    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    fine_layers: Annotated[int, Field(ge=0, le=64)] = 0
     truncation: Annotated[float, Field(ge=0, le=2)] = 1.0
 
 
@@ -51,10 +51,12 @@ class PaintRequest:
 class Skeleton:
     """What a page draws: for each keypoint a colour "#rrggbb", the edges (i, j, share of the largest weight).
 
-    ``shown`` are the keypoints with edges, ``poses`` some to begin with, (x, y) in [-1, 1].
+    ``shown`` are the keypoints with edges, ``poses`` some to begin with, (x, y) in [-1, 1]. ``num_layers`` take a style
+    each.
     """
 
     size_px: int
+    num_layers: int
     colours: list[str]
     edges: list[tuple[int, int, float]]
     shown: list[int]
@@ -76,6 +78,7 @@ class PaintingDesk:
         poses = self.gan.poses.double().cpu().numpy() if len(self.gan.poses) else circle(count)[None]
         return Skeleton(
             size_px=self.gan.generator.config.image_size,
+            num_layers=self.gan.num_layers,
             colours=hex_colours(keypoint_colours(count)),
             edges=strong_edges(weights, threshold=0.02),
             shown=linked_keypoints(weights).tolist(),
@@ -92,20 +95,20 @@ class PaintingDesk:
             return to_uint8(self.gan.paint(keypoints, self._style(request.style)))[0]
 
     def command(self, style: StyleChoice) -> str:
-        """The command that paints the same on keypoints.json, saved from the page; a mix of styles has none."""
-        if 0 < style.share < 1:
-            return (
-                f"# a mix of styles: autolink-gen generate paints those of seeds {style.seed} and {style.second_seed}"
-            )
-        seed = style.second_seed if style.share == 1 else style.seed
+        """The command that paints the same on keypoints.json, saved from the page."""
+        coarse = self.gan.num_layers - style.fine_layers
+        seed = style.seed if coarse else style.second_seed
+        is_mixed = coarse and style.fine_layers
+        choice = f"--mix-styles {style.seed}:{style.second_seed}@{coarse}" if is_mixed else f"--style {seed}"
         truncation = "" if style.truncation == 1 else f" --trunc {style.truncation:g}"
-        return f"autolink-gen generate --model {typed(self.name)} --from keypoints.json --style {seed}{truncation}"
+        return f"autolink-gen generate --model {typed(self.name)} --from keypoints.json {choice}{truncation}"
 
-    def _style(self, choice: StyleChoice) -> Float[Tensor, "1 D"]:
+    def _style(self, choice: StyleChoice) -> Float[Tensor, "1 D"] | Float[Tensor, "1 L D"]:
         first = self._style_of(choice.seed, choice.truncation)
-        if choice.share == 0:
+        if choice.fine_layers == 0:
             return first
-        return torch.lerp(first, self._style_of(choice.second_seed, choice.truncation), choice.share)
+        second = self._style_of(choice.second_seed, choice.truncation)
+        return self.gan.mix_styles(first, second, layers=self.gan.num_layers - choice.fine_layers)
 
     def _compute_style(self, seed: int, truncation: float) -> Float[Tensor, "1 D"]:
         z = seeded_styles([seed], self.gan.style_size).to(self.gan.edge_weights)

@@ -141,11 +141,11 @@ def test_a_finger_moves_a_point_too(studio_address: str, browser: Any) -> None:
 
 def test_style_mix_and_truncation_paint_as_the_gan_does(open_tab: OpenTab, gan: Gan) -> None:
     page = open_tab("Paint")
-    for selector, value in ((".seed", "3"), (".second", "8"), (".share", "40")):
+    for selector, value in ((".seed", "3"), (".second", "8"), (".layers", "1")):
         _after(page, lambda selector=selector, value=value: page.locator(f"#paint-tab {selector}").fill(value))
     shown = _after(page, lambda: page.locator("#paint-tab .truncation").fill("0.5"))
     desk = PaintingDesk(gan, name="tiny")
-    style = StyleChoice(3, second_seed=8, share=0.4, truncation=0.5)
+    style = StyleChoice(3, second_seed=8, fine_layers=1, truncation=0.5)
     assert shown == data_url(desk.paint(PaintRequest(desk.skeleton().poses[0], style)))
 
 

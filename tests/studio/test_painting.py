@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.cli import run_cli
-from helpers.messages import assert_mentions, raises_mentioning
+from helpers.messages import raises_mentioning
 from PIL import Image
 
 from autolink_gen.inference.generate import Gan, save_gan
@@ -33,16 +32,22 @@ def test_a_moved_point_changes_the_picture(desk: PaintingDesk) -> None:
     assert (desk.paint(PaintRequest(pose)) != desk.paint(PaintRequest(moved))).any()
 
 
-def test_a_mix_of_styles_lies_on_the_way_between_them(desk: PaintingDesk, gan: Gan) -> None:
+def test_fine_layers_have_the_second_style(desk: PaintingDesk, gan: Gan) -> None:
     pose = _pose(desk)
     first, second = (desk.paint(PaintRequest(pose, StyleChoice(seed))) for seed in (2, 5))
-    mixed = StyleChoice(2, second_seed=5, share=0.25)
-    assert (desk.paint(PaintRequest(pose, dataclasses.replace(mixed, share=0.0))) == first).all()
-    assert (desk.paint(PaintRequest(pose, dataclasses.replace(mixed, share=1.0))) == second).all()
-    ends = gan.style(seeded_styles([2, 5], gan.style_size))
-    expected = gan.paint(torch.tensor([pose]), (0.75 * ends[0] + 0.25 * ends[1])[None])
-    difference = desk.paint(PaintRequest(pose, mixed)).astype(int) - to_uint8(expected)[0]
-    assert abs(difference).max() <= 1
+    mixes = [
+        desk.paint(PaintRequest(pose, StyleChoice(2, second_seed=5, fine_layers=count)))
+        for count in range(gan.num_layers + 1)
+    ]
+    assert (mixes[0] == first).all()
+    assert (mixes[-1] == second).all()
+    assert (mixes[1] != first).any()
+    assert (mixes[1] != second).any()
+
+
+def test_more_layers_than_there_are_are_refused(desk: PaintingDesk, gan: Gan) -> None:
+    with raises_mentioning(ValueError, gan.num_layers):
+        desk.paint(PaintRequest(_pose(desk), StyleChoice(fine_layers=gan.num_layers + 1)))
 
 
 def test_another_number_of_keypoints_is_refused_by_name(desk: PaintingDesk) -> None:
@@ -50,7 +55,14 @@ def test_another_number_of_keypoints_is_refused_by_name(desk: PaintingDesk) -> N
         desk.paint(PaintRequest([(0.0, 0.0), (0.1, 0.1)]))
 
 
-@pytest.mark.parametrize("style", [StyleChoice(7, truncation=0.6), StyleChoice(0, second_seed=4, share=1.0)])
+@pytest.mark.parametrize(
+    "style",
+    [
+        StyleChoice(7, truncation=0.6),
+        StyleChoice(0, second_seed=4, fine_layers=1),
+        StyleChoice(3, second_seed=9, fine_layers=2, truncation=0.5),
+    ],
+)
 def test_the_command_beside_the_saved_keypoints_paints_the_same(
     gan: Gan, tmp_path: Path, style: StyleChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,15 +74,9 @@ def test_the_command_beside_the_saved_keypoints_paints_the_same(
     program, *arguments = shlex.split(desk.command(style))
     assert program == "autolink-gen"
     run_cli(*arguments, "--device", "cpu")
-    (file,) = Path("generated").glob("keypoints-seed*.png")
+    (file,) = Path("generated").glob("keypoints-*.png")
     difference = np.asarray(Image.open(file)).astype(int) - desk.paint(PaintRequest(pose, style))
     assert abs(difference).max() <= 1
-
-
-def test_no_command_is_given_for_what_none_paints(desk: PaintingDesk) -> None:
-    text = desk.command(StyleChoice(3, second_seed=7, share=0.5))
-    assert text.startswith("#")
-    assert_mentions(text, 3, 7)
 
 
 def test_a_gan_without_poses_begins_with_a_circle(gan: Gan) -> None:
