@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ from autolink_gen.common.text import shown
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import FROZEN, AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
+from autolink_gen.ops.likelihood import LikelihoodMap
 
 Model = TypeVar("Model", bound=nn.Module)
 FORMAT = "autolink-gen 1"
@@ -27,12 +29,16 @@ _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
 class Header(NamedTuple):
-    """The header of a file of weights; ``step``: how long it was trained, None where unknown."""
+    """The header of a file of weights; ``step``: how long it was trained, None where unknown.
+
+    ``likelihood`` of a graph's keypoints: the fields of its `LikelihoodMap`; None where it was not calibrated.
+    """
 
     format: str | None = None
     kind: str | None = None
     config: dict[str, Any] | None = None
     step: int | None = None
+    likelihood: dict[str, Any] | None = None
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str] | None = None) -> None:
@@ -51,23 +57,32 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: dict[str, s
 def save_model(
     path: Path, model: AutoLink, *, weights: Mapping[str, Tensor] | None = None, step: int | None = None
 ) -> None:
-    """Write a model that describes itself: weights (the model's, or those given), its configuration, its step."""
+    """Write a model that describes itself: weights (its own, or those given), configuration, step, likelihood."""
     tensors = model.state_dict() if weights is None else weights
     # Frozen weights were rounded to half precision when they were taken over: they lose nothing here.
     tensors = {name: value.half() if name.startswith(FROZEN) else value for name, value in tensors.items()}
-    write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step)
+    more = {} if model.likelihood is None else {"likelihood": asdict(model.likelihood)}
+    write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step, more=more)
 
 
 def write_described(
-    path: Path, weights: Mapping[str, Tensor], *, kind: str, config: Mapping[str, Any], step: int | None = None
+    path: Path,
+    weights: Mapping[str, Tensor],
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    step: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write weights with their kind, their configuration and their step in the header, as a whole or not at all.
+
+    ``more`` are further fields of the `Header`.
 
     Raises ValueError for weights that are not finite, and OSError where the file cannot be written.
     """
     if (name := first_not_finite(weights)) is not None:
         raise ValueError(f"{path} is not written: {name} holds numbers that are not finite, training has diverged")
-    text = json.dumps({"format": FORMAT, "kind": kind, "config": config, "step": step}, sort_keys=True)
+    text = json.dumps({"format": FORMAT, "kind": kind, "config": config, "step": step, **(more or {})}, sort_keys=True)
     # One key: the order of several would differ from file to file.
     with whole(path, check=read_weights) as temporary:
         write_weights(temporary, weights, {_HEADER_KEY: text})
@@ -92,7 +107,7 @@ def header_of(metadata: Mapping[str, str], *, source: str | Path) -> Header:
         else:  # three keys, of which each is text
             config = json.loads(metadata["config"]) if "config" in metadata else None
             header = Header(metadata.get("format"), metadata.get("kind"), config)
-        for name, kind in (("format", str), ("kind", str), ("config", dict), ("step", int)):
+        for name, kind in (("format", str), ("kind", str), ("config", dict), ("step", int), ("likelihood", dict)):
             value = getattr(header, name)
             if value is not None and not isinstance(value, kind):
                 raise ValueError(f"its header has {shown(value)} in the place of {name}")
@@ -117,8 +132,18 @@ def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str
     """
     file, config, tensors = read_described(path, kind="graph")
     model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
+    model.likelihood = _likelihood_of(file)
     with torch.random.fork_rng(devices=[]):  # folded layers draw weights in vain, too
         return model.to(device).prepare_for_inference()
+
+
+def _likelihood_of(file: Path) -> LikelihoodMap | None:
+    """The likelihood in a graph's header, if there is one; ValueError for a damaged one."""
+    values = read_header(file).likelihood
+    if values is None:
+        return None
+    with _reading(file):
+        return LikelihoodMap(*(tuple(map(float, values[name])) for name in ("widths", "likelihoods")))
 
 
 def read_described(path: str | os.PathLike[str], *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:

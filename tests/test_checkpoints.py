@@ -1,5 +1,6 @@
 """Weights that describe themselves, runs on disk, and writes that leave either the old file or the new one."""
 
+import copy
 import json
 import os
 from pathlib import Path
@@ -19,9 +20,10 @@ from autolink_gen.checkpoints import (
     save_model,
     write_described,
 )
-from autolink_gen.common.files import whole, write_text_atomically
+from autolink_gen.common.files import BadFileError, whole, write_text_atomically
 from autolink_gen.config import to_dict
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.likelihood import LikelihoodMap
 
 
 @pytest.fixture
@@ -305,3 +307,22 @@ def test_nothing_is_written_through_a_link_in_the_temporary_files_place(tmp_path
     write_text_atomically(tmp_path / "a.txt", "new")
     assert mine.read_text() == "mine" and (tmp_path / "a.txt").read_text() == "new"
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "a.txt"}
+
+
+def test_the_likelihood_travels_with_the_weights(model, tmp_path):
+    save_model(tmp_path / "model.safetensors", model)
+    plain = (tmp_path / "model.safetensors").read_bytes()
+    assert b"likelihood" not in plain and load_graph_model(tmp_path).likelihood is None
+    calibrated = copy.deepcopy(model)
+    calibrated.likelihood = LikelihoodMap((0.1, 0.5), (0.9, 0.25))
+    save_model(tmp_path / "model.safetensors", calibrated)
+    assert load_graph_model(tmp_path).likelihood == calibrated.likelihood
+    assert load_graph_model(tmp_path).without_keypoints([0]).likelihood == calibrated.likelihood
+
+
+@pytest.mark.parametrize("likelihood", [{"widths": [0.1]}, {"widths": [0.1], "likelihoods": [7]}, [0.5]])
+def test_a_damaged_likelihood_is_said(model, tmp_path, likelihood):
+    header = {"format": FORMAT, "kind": "graph", "config": to_dict(model.config), "likelihood": likelihood}
+    save_file(model.state_dict(), tmp_path / "model.safetensors", metadata={"autolink-gen": json.dumps(header)})
+    with raises_mentioning(BadFileError, "model.safetensors", "damaged"):
+        load_graph_model(tmp_path)

@@ -15,13 +15,13 @@ from autolink_gen.common.text import counted
 from autolink_gen.inference.file_detector import FileDetector
 from autolink_gen.inference.keypoint_files import KeypointFiles, table_paths
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-from autolink_gen.inference.likelihood import UNCALIBRATED
 from autolink_gen.inference.pose_files import PoseFiles, pose_paths
 from autolink_gen.inference.pose_formats import check_formats
 from autolink_gen.inference.pose_tables import Skeleton
 from autolink_gen.inference.sources import InputFile, find_sources
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import unlinked_keypoints
+from autolink_gen.ops.likelihood import UNCALIBRATED, LikelihoodMap
 from autolink_gen.runs import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -209,7 +209,8 @@ def detect_sources(
     finished: list[InputFile] = []
     tables: KeypointFiles | PoseFiles
     if poses.formats:
-        skeleton = Skeleton(model_name, weights, dropped, names, None if regressor is None else regressor.parts())
+        parts = None if regressor is None else regressor.parts()
+        skeleton = Skeleton(model_name, weights, dropped, names, parts, calibrated=graph.likelihood is not None)
         tables = PoseFiles(
             out, sources, formats=poses.formats, skeleton=skeleton, overwrite=poses.overwrite, overlays=overlays
         )
@@ -227,7 +228,7 @@ def detect_sources(
         batch_size=batch_size,
         fps=fps,
         model_name=model_name,
-        likelihood=UNCALIBRATED if poses.formats or poses.min_likelihood else None,
+        likelihood=_likelihood(graph) if poses.formats or poses.min_likelihood else None,
         min_likelihood=poses.min_likelihood,
         smooth=poses.smooth,
         drawn_before=() if isinstance(tables, KeypointFiles) else tables.drawn_before,
@@ -243,6 +244,14 @@ def detect_sources(
         tuple(tables.skipped),
         tuple(source.path for source in finished),
     )
+
+
+def _likelihood(graph: AutoLink) -> LikelihoodMap:
+    """The graph's likelihood, or one that is not calibrated, which is said."""
+    if graph.likelihood is None:
+        logger.warning("likelihoods put points in order, and are no shares: learn-graph calibrates at its end, and "
+                       "this model is older, imported, or of a run that was stopped")  # fmt: skip
+    return graph.likelihood or UNCALIBRATED
 
 
 def _run(detector: "FileDetector", sources: Sequence[InputFile], progress: Progress) -> None:

@@ -24,12 +24,12 @@ from autolink_gen.inference.detect import (
 )
 from autolink_gen.inference.keypoint_files import KeypointFiles
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-from autolink_gen.inference.likelihood import LikelihoodMap
 from autolink_gen.inference.motion import OneEuroFilter
 from autolink_gen.inference.pose_files import PoseFiles
 from autolink_gen.inference.sources import InputFile
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
+from autolink_gen.ops.likelihood import LikelihoodMap
 from autolink_gen.ops.pixels import to_pixels
 from autolink_gen.viz.graphs import draw_graph
 

@@ -55,6 +55,7 @@ def write_json(path: Path, table: PoseTable) -> None:
         "model": unicode_text(skeleton.model_name),
         "num_keypoints": len(skeleton.edge_weights),
         "dropped": sorted(skeleton.dropped),
+        "calibrated": skeleton.calibrated,
         "edges": [{"keypoints": [i, j], "weight": weight} for i, j, weight in skeleton.weighted_edges],
         "pictures": [_json_record(record, table) for record in table.records],
     }

@@ -19,6 +19,7 @@ _LEAST_SHARE = 0.1  # of the largest weight: lighter edges are no part of a skel
 class Skeleton:
     """What the points are: the K keypoints of a graph but for the ``dropped``, then the L named landmarks.
 
+    ``calibrated``: whether likelihoods are shares of points that are near, or put points in order alone.
     ``landmark_parts``: how much of each landmark comes from each keypoint; rows sum to 1.
     """
 
@@ -27,6 +28,7 @@ class Skeleton:
     dropped: Sequence[int] = ()
     landmark_names: Sequence[str] = ()
     landmark_parts: Float[ndarray, "L K"] | None = None
+    calibrated: bool = False
 
     @cached_property
     def kept(self) -> list[int]:

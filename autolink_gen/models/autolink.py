@@ -26,6 +26,7 @@ from autolink_gen.models.quick_copy import WithQuickCopy
 from autolink_gen.models.unet import UNet
 from autolink_gen.ops.edges import edge_channels, edge_map, point_map
 from autolink_gen.ops.heatmaps import heatmap_widths
+from autolink_gen.ops.likelihood import LikelihoodMap
 from autolink_gen.ops.masking import random_block_mask
 from autolink_gen.ops.ranges import to_signed, unit_images
 from autolink_gen.ops.resizing import Squares, fit_square, resize
@@ -135,6 +136,7 @@ class AutoLink(WithQuickCopy):
         has_edges = config.drawing != "points"
         self.raw_edge_weights = nn.Parameter(start, requires_grad=has_edges)
         self.sigma2 = config.sigma2  # training may start thicker
+        self.likelihood: LikelihoodMap | None = None  # of keypoints by their heatmaps' widths; None: not calibrated
         if config.learn_sigma2 != "no":
             shape = (config.num_edges,) if config.learn_sigma2 == "edge" else ()
             self.log_thickness = nn.Parameter(torch.zeros(shape))  # of what multiplies sigma2

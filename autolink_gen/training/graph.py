@@ -17,6 +17,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.ops.resizing import resize
 from autolink_gen.training.batches import Stream, flip_some, open_images, step_generator, to_float
+from autolink_gen.training.calibration import MAX_IMAGES, calibrate
 from autolink_gen.training.compiling import compiled
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_loss import GraphLoss, parts_of
@@ -108,6 +109,9 @@ class Samples:
         model.sigma2 = run.network.sigma2  # type: ignore[assignment]
         if run.grid_is_due:
             self._write_images(run, model)
+            if run.stopped_by or run.progress.step >= run.length.steps:
+                seen = run.progress.step * self.config.training.batch_size
+                model.likelihood = calibrate(model, self.dataset, max_images=min(MAX_IMAGES, seen))
         # Last: weights of the step of the save mean that all is done.
         save_model(run.folder / WEIGHTS_NAME, model, step=run.progress.step)
 

@@ -10,10 +10,13 @@ from helpers.detecting import names_in, save_film, save_picture
 from helpers.hidden_packages import hide
 from helpers.messages import raises_mentioning
 from helpers.pose_run import NUM_FRAMES, NUM_KEYPOINTS, StopAfter, detect, save_films, save_pictures
+from helpers.tiny_models import tiny_graph
 
+import autolink_gen
 from autolink_gen.common.extras import MissingExtraError
+from autolink_gen.common.progress import no_progress
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-from autolink_gen.inference.likelihood import UNCALIBRATED, LikelihoodMap
+from autolink_gen.ops.likelihood import LikelihoodMap
 
 
 def test_each_video_has_its_file_and_all_images_one(tmp_path: Path) -> None:
@@ -136,12 +139,6 @@ def test_landmarks_are_points_like_the_keypoints(tmp_path: Path) -> None:
     assert dlc[1][-1] == "nose" and [float(cell) for cell in dlc[3][-3:-1]] == record["landmarks_px"]["nose"]
 
 
-def test_a_wider_heatmap_is_less_likely() -> None:
-    assert UNCALIBRATED(np.array([0.0, 0.4, 2.0, np.nan])) == pytest.approx([1, 1 - 0.4 / (2 / 3) ** 0.5, 0, 0])
-    steps = LikelihoodMap((0.1, 0.3), (0.9, 0.5))
-    assert steps(np.array([[0.0, 0.2], [0.3, 9.0]])) == pytest.approx(np.array([[0.9, 0.7], [0.5, 0.5]]))
-
-
 def test_a_format_that_cannot_be_written_is_said_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,3 +154,16 @@ def test_a_format_that_cannot_be_written_is_said_before_the_work(
 def test_a_likelihood_to_leave_out_lies_from_0_to_1(tmp_path: Path) -> None:
     with raises_mentioning(ValueError, "min_likelihood", 2):
         detect(save_picture(tmp_path / "one.png"), tmp_path / "out", min_likelihood=2)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_likelihoods_are_the_models_own_or_are_said_to_be_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, calibrated: bool
+) -> None:
+    picture, graph = save_picture(tmp_path / "one.png"), tiny_graph(NUM_KEYPOINTS).eval()
+    graph.likelihood = LikelihoodMap((0.0, 2.0), (0.75, 0.75)) if calibrated else None
+    autolink_gen.detect(graph, picture, out=tmp_path / "out", formats=["json"], overlays=False, progress=no_progress)
+    content = json.loads((tmp_path / "out" / "keypoints.json").read_text())
+    assert content["calibrated"] == calibrated
+    assert (content["pictures"][0]["likelihoods"] == [0.75] * NUM_KEYPOINTS) == calibrated
+    assert any("learn-graph" in message for message in caplog.messages) == (not calibrated)
