@@ -51,7 +51,8 @@ def option_errors() -> Iterator[None]:
     help="A named data set, a folder of test images, or puppets. [default: those trained on]",
 )
 @_data("--data-root", type=_PATH, help="The folder where named data sets lie.")
-@_data("--landmarks", type=_FILE, help="Table of test landmarks. [default: the one beside the images]")
+@_data("--landmarks", type=_FILE, help="Table of test landmarks, or labels of COCO, DeepLabCut, SLEAP, "
+              "Label Studio. [default: the table beside the images]")  # fmt: skip
 @_data("--fit-data", type=_PATH, help="Images to fit the regression on. [default: the train split]")
 @_data("--fit-landmarks", type=_FILE, help="Table of their landmarks. [default: the one beside them]")
 @_score("--protocol", help="faces68, celeba_wild, cub ... [default: the set's, or by the number of landmarks]")

@@ -13,6 +13,7 @@ from autolink_gen.common.spread import evenly
 from autolink_gen.common.text import shown
 from autolink_gen.data.held_out import held_out_rows, people_table
 from autolink_gen.data.images import read_image
+from autolink_gen.data.label_files import read_landmarks
 from autolink_gen.data.landmarks import LandmarkTable, find_landmarks_csv, match_images, read_landmarks_csv
 from autolink_gen.data.sources.base import Source
 from autolink_gen.data.sources.folder import held_out_beside
@@ -75,7 +76,7 @@ def read_split(folder: Path, *, landmarks: Path | None = None, limit: int | None
     if limit is not None and limit < 1:
         raise ValueError(f"the number of images is limited to {limit}; give 1 or more")
     table_path = find_landmarks_csv(folder) if landmarks is None else landmarks
-    return _split(folder, table_path, read_landmarks_csv(table_path), limit)
+    return _split(folder, table_path, read_landmarks(table_path, folder), limit)
 
 
 def read_held_out(

@@ -314,3 +314,32 @@ def test_help_ends_with_an_example() -> None:
     result = evaluate("--help")
     assert result.exit_code == 0
     assert "autolink-gen evaluate faces --data faces68" in result.output
+
+
+def as_dlc(table: Path, folder: Path) -> Path:
+    """The landmarks of a table, as DeepLabCut saves labels: in pixels."""
+    with table.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    names = [name for name in header if name.startswith("x")]
+    lines = [["scorer", *["me"] * 2 * len(names)]]
+    lines += [["bodyparts", *(name for name in names for _ in "xy")], ["coords", *["x", "y"] * len(names)]]
+    for name, _, *values in rows:
+        size = Image.open(folder / name).size
+        pixels = [float(value) * size[index % 2] - 0.5 for index, value in enumerate(values)]
+        lines.append([f"labeled-data/film/{name}", *map(str, pixels)])
+    labels = table.with_suffix(".labels.csv")
+    with labels.open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    return labels
+
+
+def test_labels_of_another_tool_score_as_the_same_table_does(home: Path) -> None:
+    scores = []
+    parts = {name: write_part(home / name, count=12, num_landmarks=3, seed=seed) for seed, name in enumerate("ab")}
+    for labels in (lambda name: parts[name], lambda name: as_dlc(parts[name], home / name)):
+        given = ("--data", "b", "--fit-data", "a", "--landmarks", labels("b"), "--fit-landmarks", labels("a"))
+        result = evaluate(*given, "--few-shot", 1, "--json", home / "scores.json", "--overwrite")
+        assert result.exit_code == 0, result.output
+        scores.append(json.loads((home / "scores.json").read_text()))
+    assert scores[0]["score"] == pytest.approx(scores[1]["score"], rel=1e-6)
+    assert scores[0]["few_shot"][0]["mean_percent"] == pytest.approx(scores[1]["few_shot"][0]["mean_percent"])
