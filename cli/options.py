@@ -228,7 +228,7 @@ def echo(*lines: str, err: bool = False) -> None:
 
 def note(*lines: str, err: bool = False) -> None:
     """Print what goes with an answer, as where it was written, unless --quiet is given."""
-    if not is_hidden():
+    if lines and not is_hidden():
         echo(*lines, err=err)
 
 

@@ -24,7 +24,8 @@ def test_a_folder_becomes_a_run_that_can_be_used(pictures: Path) -> None:
     result = learn_graph("--data", pictures, "--steps", 2)
 
     assert result.exit_code == 0, result.output
-    lines = [line for line in result.stdout.splitlines() if line]
+    lines = result.stdout.splitlines()
+    assert all(lines), "no empty line"
     folder = Path("runs/graph/photos-k3")
     assert lines[:2] == ["recipe: paper", f"run: {folder}"]
     assert f"wrote {folder}/model.safetensors: the weights to use\n" in result.output
