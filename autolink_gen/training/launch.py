@@ -1,7 +1,7 @@
 """Starting a run: where it runs, on what devices, and each process's share of a batch."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Launch:
     compile: bool | None = None
     compiler: str | Callable[..., Any] = "inductor"
     command: str = ""
-    loggers: tuple[str, ...] | None = None
+    loggers: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:

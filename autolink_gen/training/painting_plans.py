@@ -191,6 +191,7 @@ def train_gan(
     devices: int | str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
+    loggers: Sequence[str] | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a GAN that paints new objects on the edge maps of a learned graph, as the command ``train-gan`` does.
@@ -216,7 +217,9 @@ def train_gan(
     request = GraphRequest(graph, resume=not fresh)
     class_names = None if classes is None else tuple(classes)
     plan = plan_gan(choices, request, image_size=image_size, classes=class_names, gamma=gamma, augment=augment)
-    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile))
+    plan.train(
+        Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
+    )
     return RunFolder.find(plan.folder, kind="gan")
 
 
@@ -239,6 +242,7 @@ def train_transfer(
     devices: int | str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
+    loggers: Sequence[str] | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a network that paints one video's motion with another's appearance, as ``train-transfer`` does.
@@ -261,5 +265,7 @@ def train_transfer(
         devices=devices,
     )
     plan = plan_transfer(choices, GraphRequest(graph, resume=not fresh), image_size=image_size)
-    plan.train(Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile))
+    plan.train(
+        Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
+    )
     return RunFolder.find(plan.folder, kind="transfer")

@@ -155,6 +155,7 @@ def learn_graph(
     devices: int | str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
+    loggers: Sequence[str] | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Learn keypoints and the graph that links them from unlabelled images, as the command ``learn-graph`` does.
@@ -164,7 +165,8 @@ def learn_graph(
     ``fresh`` moves it aside and starts anew. ``data``: a folder of images or videos, a named set, shards, several as
     "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
     saves and stops. ``compile`` compiles the networks, for a first step of a minute or so and quicker ones after it;
-    None: on CUDA. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
+    None: on CUDA. ``loggers`` are services for numbers and pictures, as ("tensorboard", "wandb"); None: TensorBoard,
+    where it is installed. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
     """
     choices = choices_of(
         data,
@@ -181,7 +183,7 @@ def learn_graph(
     )
     plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     plan = plan if fresh else plan.as_begun()
-    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile)
+    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
     plan.train(launch)
     return RunFolder.find(plan.folder, kind="graph")
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,9 +92,10 @@ class RunLog:
             ) from error
 
 
-def _loggers(folder: Path, names: tuple[str, ...] | None, *, first: int) -> list[Logger]:
+def _loggers(folder: Path, names: Sequence[str] | None, *, first: int) -> list[Logger]:
     """Those that are named; None: TensorBoard's, or none, which is logged, where it is not installed."""
     if names is not None:
+        names = [names] if isinstance(names, str) else names
         return [open_logger(name, folder, first=first) for name in names]
     try:
         return [open_logger("tensorboard", folder, first=first)]

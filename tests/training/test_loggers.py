@@ -11,7 +11,9 @@ from helpers.hidden_packages import hide
 from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.tiny_runs import tiny_run_config
 
+import autolink_gen
 from autolink_gen.common.extras import MissingExtraError
+from autolink_gen.training import plans
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
@@ -117,6 +119,17 @@ def test_a_named_service_that_is_not_installed_is_told_of_before_training(
 def test_an_unknown_service_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with raises_mentioning(ValueError, "comet", *LOGGER_NAMES):
         open_logger("comet", tmp_path, first=0)
+
+
+def test_training_from_python_takes_the_names(service: Service, tmp_path: Path, monkeypatch) -> None:
+    config = tiny_run_config("graph", steps=1)
+    seen = []
+    monkeypatch.setattr(plans, "train_graph", lambda config, launch: seen.append(launch.loggers))
+    monkeypatch.setattr(plans.RunFolder, "find", lambda folder, kind: folder)
+    autolink_gen.learn_graph("puppets", out=tmp_path, loggers=[service.__name__])
+    assert seen == [[service.__name__]]
+    train_graph(config, Launch(folder=tmp_path / "one", devices=1, progress=False, loggers=service.__name__))
+    assert (1, "loss") in service.values, "one name alone will do"
 
 
 def test_no_service_is_asked_where_none_is_wanted(tmp_path: Path) -> None:
