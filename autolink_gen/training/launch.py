@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from autolink_gen.common.devices import best_device, best_precision
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
+from autolink_gen.training.loggers import Logger
 
 log = logging.getLogger(__name__)
 _KINDS = ("cpu", "cuda", "mps")
@@ -26,8 +27,8 @@ class Launch:
     ``compile`` compiles the networks, which changes the rounding of what they compute; None: on CUDA alone. The
     ``compiler`` is one of torch's by name, or a function of a graph and examples of its inputs.
     ``command`` is what was typed, which the run's settings file keeps as a comment.
-    ``loggers`` are services that take the run's numbers and pictures, see :mod:`autolink_gen.training.loggers`; None:
-    TensorBoard, where it is installed.
+    ``loggers`` take the run's numbers and pictures: services by name, or objects of your own, see
+    :mod:`autolink_gen.training.loggers`; None: TensorBoard, where it is installed.
     """
 
     folder: Path
@@ -41,7 +42,7 @@ class Launch:
     compile: bool | None = None
     compiler: str | Callable[..., Any] = "inductor"
     command: str = ""
-    loggers: Sequence[str] | None = None
+    loggers: Sequence[str | Logger] | None = None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:

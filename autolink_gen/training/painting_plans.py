@@ -26,6 +26,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.graph_copy import with_graph
 from autolink_gen.training.graph_selection import choose_graph
 from autolink_gen.training.launch import Launch
+from autolink_gen.training.loggers import Logger
 from autolink_gen.training.naming import run_name
 from autolink_gen.training.plans import Choices, choices_of
 from autolink_gen.training.report import parameter_table
@@ -191,7 +192,7 @@ def train_gan(
     devices: int | str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
-    loggers: Sequence[str] | None = None,
+    loggers: Sequence[str | Logger] | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a GAN that paints new objects on the edge maps of a learned graph, as the command ``train-gan`` does.
@@ -242,7 +243,7 @@ def train_transfer(
     devices: int | str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
-    loggers: Sequence[str] | None = None,
+    loggers: Sequence[str | Logger] | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a network that paints one video's motion with another's appearance, as ``train-transfer`` does.

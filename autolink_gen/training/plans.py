@@ -14,6 +14,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch, accelerator_of
+from autolink_gen.training.loggers import Logger
 from autolink_gen.training.naming import run_name
 from autolink_gen.training.run_data import source_of
 
@@ -155,7 +156,7 @@ def learn_graph(
     devices: int | str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
-    loggers: Sequence[str] | None = None,
+    loggers: Sequence[str | Logger] | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Learn keypoints and the graph that links them from unlabelled images, as the command ``learn-graph`` does.
@@ -165,8 +166,9 @@ def learn_graph(
     ``fresh`` moves it aside and starts anew. ``data``: a folder of images or videos, a named set, shards, several as
     "A+B"; None: the embedded puppets. ``settings`` change anything else, as ``{"optimiser.lr": 5e-4}``. ``max_minutes``
     saves and stops. ``compile`` compiles the networks, for a first step of a minute or so and quicker ones after it;
-    None: on CUDA. ``loggers`` are services for numbers and pictures, as ("tensorboard", "wandb"); None: TensorBoard,
-    where it is installed. ``progress`` shows a bar. Raises ValueError for what cannot be trained, with the remedy.
+    None: on CUDA. ``loggers`` take numbers and pictures: services by name, as ("tensorboard", "wandb"), or objects of
+    your own; None: TensorBoard, where it is installed. ``progress`` shows a bar. Raises ValueError for what cannot be
+    trained, with the remedy.
     """
     choices = choices_of(
         data,

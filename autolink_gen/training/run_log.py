@@ -92,11 +92,11 @@ class RunLog:
             ) from error
 
 
-def _loggers(folder: Path, names: Sequence[str] | None, *, first: int) -> list[Logger]:
+def _loggers(folder: Path, wanted: Sequence[str | Logger] | None, *, first: int) -> list[Logger]:
     """Those that are named; None: TensorBoard's, or none, which is logged, where it is not installed."""
-    if names is not None:
-        names = [names] if isinstance(names, str) else names
-        return [open_logger(name, folder, first=first) for name in names]
+    if wanted is not None:
+        wanted = [wanted] if isinstance(wanted, str) else wanted
+        return [open_logger(one, folder, first=first) if isinstance(one, str) else one for one in wanted]
     try:
         return [open_logger("tensorboard", folder, first=first)]
     except MissingExtraError as error:

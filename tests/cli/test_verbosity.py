@@ -1,5 +1,6 @@
 """What every command shares: near misses of its name, options in sections, --quiet and --verbose."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -96,3 +97,9 @@ def test_quiet_still_warns_and_fails_aloud(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["-q", "data", "check", str(tmp_path / "none")])
     assert result.exit_code != 0
     assert_mentions(result, tmp_path / "none")
+
+
+def test_a_report_to_the_standard_output_is_alone_there(pictures: Path) -> None:
+    result = run_cli("data", "check", pictures, "--json", "-")
+    assert json.loads(result.stdout)["num_readable"] == 6
+    assert result.stderr.strip(), "what is said to people goes elsewhere"

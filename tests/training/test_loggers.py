@@ -73,7 +73,7 @@ def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     yield client
 
 
-def train(folder: Path, *names: str, steps: int = 2) -> Run:
+def train(folder: Path, *names: Any, steps: int = 2) -> Run:
     config = tiny_run_config("graph", steps=steps)
     return train_graph(config, Launch(folder=folder, devices=1, progress=False, loggers=names))
 
@@ -130,6 +130,23 @@ def test_training_from_python_takes_the_names(service: Service, tmp_path: Path, 
     assert seen == [[service.__name__]]
     train_graph(config, Launch(folder=tmp_path / "one", devices=1, progress=False, loggers=service.__name__))
     assert (1, "loss") in service.values, "one name alone will do"
+
+
+def test_an_object_of_one_s_own_takes_numbers_and_pictures(tmp_path: Path) -> None:
+    taken = []
+
+    class Own:
+        def numbers(self, step, values):
+            taken.append((step, "loss" in values))
+
+        def picture(self, step, name, file):
+            taken.append((step, name))
+
+        def close(self):
+            taken.append("closed")
+
+    train(tmp_path / "run", Own())
+    assert taken == [(1, True), (2, True), (2, "samples"), (2, "graph"), "closed"]
 
 
 def test_no_service_is_asked_where_none_is_wanted(tmp_path: Path) -> None:
