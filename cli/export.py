@@ -5,12 +5,14 @@ from pathlib import Path
 import click
 
 from autolink_gen import verbs
+from autolink_gen.cli.commands import command
+from autolink_gen.cli.completion import runs_of
 from autolink_gen.cli.options import echo, overwrite_option
 from autolink_gen.common.progress import progress_bar
 
 
-@click.command()
-@click.argument("run", required=False)
+@command()
+@click.argument("run", required=False, shell_complete=runs_of("graph", "gan", "transfer"))
 @click.option("--format", "file_format", type=click.Choice(["onnx"]), default="onnx", show_default=True,
               help="Format of the files.")  # fmt: skip
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),

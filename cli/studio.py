@@ -6,11 +6,12 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import command
+from autolink_gen.cli.completion import runs_of
 from autolink_gen.cli.options import device_option, echo, pick_device
 
 
 @command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs_of("graph", "gan"))
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
               help="Address to listen on; another lets others in the network use the studio.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65535), help="Port. [default: the first free one from 7860 on]")
