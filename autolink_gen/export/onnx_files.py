@@ -18,9 +18,9 @@ from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.export.networks import ExportedDetector, ExportedGenerator, ExportedTransfer, exported_edge_map
 from autolink_gen.export.onnx_parts import OPSET, Converted, Input, Part, Shape, convert, places, smooth_images
 from autolink_gen.inference.generate import Gan, load_gan
-from autolink_gen.inference.likelihood import UNCALIBRATED
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.likelihood import UNCALIBRATED
 from autolink_gen.ops.ranges import from_signed, to_signed
 from autolink_gen.runs import RunFolder
 from autolink_gen.viz.graphs import edges_by_weight
@@ -152,7 +152,7 @@ def _keypoints(graph: AutoLink, name: str = "keypoints", *, is_batch: bool = Tru
 
 def _facts(run: RunFolder, graph: AutoLink) -> dict[str, Any]:
     """What a program needs to know of the model beside its tensors' shapes."""
-    config = graph.config
+    config, line = graph.config, graph.likelihood or UNCALIBRATED
     return {
         "kind": run.kind,
         "step": read_header(run.weights).step,
@@ -160,7 +160,7 @@ def _facts(run: RunFolder, graph: AutoLink) -> dict[str, Any]:
         "image_size": config.image_size,
         "input_size": config.input_size,
         "fit": config.fit,
-        "likelihood": [UNCALIBRATED.widths, UNCALIBRATED.likelihoods],
+        "likelihood": [line.widths, line.likelihoods],
         "edges": [] if config.drawing == "points" else edges_by_weight(double_on_cpu(graph.edge_weights).numpy()),
     }
 
