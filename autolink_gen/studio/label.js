@@ -7,53 +7,60 @@ function current() {
   return state.pictures[state.picture];
 }
 
+const image = svg("image", {}, $(".overlay")), rings = svg("g", {}, $(".overlay"));
+
 function draw() {
-  const overlay = $(".overlay"), picture = current();
-  overlay.replaceChildren();
+  const picture = current();
   const [width, height] = picture ? [picture.width, picture.height] : [640, 480];
-  overlay.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  if (picture) svg("image", { href: picture.picture, width, height }, overlay);
+  $(".overlay").setAttribute("viewBox", `0 0 ${width} ${height}`);
+  if (picture && image.getAttribute("href") !== picture.picture) {
+    for (const [key, value] of Object.entries({ href: picture.picture, width, height })) image.setAttribute(key, value);
+  }
+  rings.replaceChildren();
   const unit = Math.max(width, height) / 200;
   state.names.forEach((name, index) => {
     const mark = picture?.marks[index], found = state.fit?.landmarks[state.picture]?.[index];
     if (!mark && !found) return;
     const [x, y] = mark || found;
     const look = { cx: x * width, cy: y * height, r: unit * 3, class: mark ? "mark" : "found", stroke: mark ? "#000" : colourOf(index), fill: mark ? colourOf(index) : "none", "stroke-width": unit * 0.8 };
-    svg("title", {}, svg("circle", look, overlay)).textContent = name;
+    svg("title", {}, svg("circle", look, rings)).textContent = name;
   });
   $(".clear").disabled = !picture?.marks.some((mark) => mark);
   drawChips();
   drawStrip();
 }
 
+// Buttons stay while their texts change: a click may be under way when an answer comes.
+function buttons(parent, count, name, choose) {
+  while (parent.children.length < count) {
+    const button = document.createElement("button"), index = parent.children.length;
+    button.type = "button";
+    button.className = name;
+    button.addEventListener("click", () => { choose(index); draw(); });
+    parent.append(button);
+  }
+  return [...parent.children];
+}
+
 function drawChips() {
-  $(".chips").replaceChildren(...state.names.map((name, index) => {
-    const chip = document.createElement("button");
-    chip.type = "button";
-    chip.className = "chip choice";
+  buttons($(".chips"), state.names.length, "chip choice", (index) => { state.name = index; }).forEach((chip, index) => {
+    const count = state.pictures.filter((picture) => picture.marks[index]).length;
     chip.style.setProperty("--colour", colourOf(index));
     chip.setAttribute("aria-pressed", String(index === state.name));
-    const count = state.pictures.filter((picture) => picture.marks[index]).length;
-    chip.textContent = `${name}, marked on ${count}`;
-    chip.addEventListener("click", () => { state.name = index; draw(); });
-    return chip;
-  }));
+    chip.textContent = `${state.names[index]}, marked on ${count}`;
+  });
 }
 
 function drawStrip() {
-  $(".strip").replaceChildren(...state.pictures.map((picture, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "thumb";
-    button.setAttribute("aria-pressed", String(index === state.picture));
-    button.setAttribute("aria-label", `picture ${index + 1}`);
-    const image = document.createElement("img");
-    image.src = picture.picture;
-    image.alt = "";
-    button.append(image, `${picture.marks.filter((mark) => mark).length}/${state.names.length}`);
-    button.addEventListener("click", () => { state.picture = index; draw(); });
-    return button;
-  }));
+  buttons($(".strip"), state.pictures.length, "thumb", (index) => { state.picture = index; }).forEach((thumb, index) => {
+    const picture = state.pictures[index];
+    if (!thumb.firstChild) {
+      thumb.append(Object.assign(new Image(), { src: picture.picture, alt: "" }), document.createElement("span"));
+    }
+    thumb.setAttribute("aria-pressed", String(index === state.picture));
+    thumb.setAttribute("aria-label", `picture ${index + 1}`);
+    thumb.lastChild.textContent = `${picture.marks.filter((mark) => mark).length}/${state.names.length}`;
+  });
 }
 
 // The newest marks are sent when the last answer has come.
