@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from autolink_gen.checkpoints import load_graph_model
 from autolink_gen.common.devices import chosen_device, float64_array
@@ -26,11 +26,11 @@ _CLOSED = tuple(f"{prefix}/{path}" for prefix in ("", "/gradio_api") for path in
 def open_desks(
     run: str | os.PathLike[str] | None, *, device: str | None = None
 ) -> tuple[GraphDesk, PaintingDesk | None]:
-    """The desks of a run: of a GAN both, of a graph the first alone; None: the newest GAN, else the newest graph.
+    """The desks of a run: of a GAN both, of a graph the first alone; of two runs of one name, those of the GAN.
 
-    Raises ValueError if there is no such run.
+    None: the newest GAN, else the newest graph, else the run "puppets". Raises ValueError if there is no such run.
     """
-    folder = RunFolder.find(run) if run is not None else _newest()
+    folder = _newest() if run is None else _named(run)
     place = chosen_device(device)
     if folder.kind == "gan":
         gan = load_gan(folder, device=place)
@@ -101,5 +101,12 @@ def _check_port(host: str, port: int) -> None:
         ) from None
 
 
+def _named(run: str | os.PathLike[str]) -> RunFolder:
+    with suppress(ValueError):
+        return RunFolder.find(run, kind="gan")
+    return RunFolder.find(run)
+
+
 def _newest() -> RunFolder:
-    return (RunFolder.finished("gan") or [RunFolder.find(None, kind="graph")])[0]
+    finished = RunFolder.finished("gan") or RunFolder.finished("graph")
+    return finished[0] if finished else _named("puppets")

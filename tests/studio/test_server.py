@@ -77,3 +77,12 @@ def test_the_newest_gan_is_taken_where_none_is_named(tmp_path: Path, monkeypatch
     assert open_desks(None, device="cpu")[1] is None
     save_gan(tmp_path / "runs" / "gan" / "two" / "model.safetensors", tiny_gan())
     assert_mentions(open_desks(None, device="cpu")[0].name, "runs/gan/two")
+
+
+def test_of_two_runs_of_one_name_the_gan_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_model(tmp_path / "runs" / "graph" / "birds" / "model.safetensors", tiny_graph())
+    save_gan(tmp_path / "runs" / "gan" / "birds" / "model.safetensors", tiny_gan())
+    graph, painter = open_desks("birds", device="cpu")
+    assert painter is not None
+    assert_mentions(graph.name, "runs/gan/birds")
