@@ -1,6 +1,7 @@
 """Plans of runs: recipes with the user's choices over them, and the run's folder."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,10 @@ def plan_graph(
     held_out = f"-hold{config.data.hold_out}" if config.data.hold_out else ""
     suffix = f"-k{config.model.num_keypoints}{held_out}"
     name = choices.name or run_name(source_of(config.data).label, suffix=suffix)
-    earlier = [configure(values) for values in earlier_recipes("graph", recipe)]
+    earlier = []
+    for values in earlier_recipes("graph", recipe):
+        with suppress(ValueError):  # settings of today that it could not have: no run was begun so
+            earlier.append(configure(values))
     return GraphPlan(recipe, config, choices.out / "graph" / name, earlier)
 
 

@@ -55,6 +55,12 @@ def test_a_run_begun_with_an_earlier_recipe_goes_on_with_it(here: Path, monkeypa
     assert read_config(folder, GraphRunConfig).model.detector == "features"
 
 
+def test_settings_that_an_earlier_recipe_could_not_have_may_be_given(here: Path):
+    learn("--steps", "1", "--set", "model.features_maps=3")
+    assert read_config(here / "runs/graph/old", GraphRunConfig).model.features_maps == 3
+    learn("--steps", "2", "--set", "model.features_maps=3")
+
+
 def test_other_settings_are_refused_as_ever(here: Path):
     learn("--steps", "1")
     result = CliRunner().invoke(cli, ["learn-graph", *TINY, "--steps", "2", "--set", "model.sigma2=1e-3"])
