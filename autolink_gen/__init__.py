@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from autolink_gen.inference.detect_files import detect_files as detect
     from autolink_gen.inference.generate import load_gan as load_gan
     from autolink_gen.inference.paint_files import generate as generate
+    from autolink_gen.inference.sharing import from_pretrained as from_pretrained
+    from autolink_gen.inference.sharing import save_pretrained as save_pretrained
     from autolink_gen.inference.transfer import load_transfer as load_transfer
     from autolink_gen.inference.transfer_files import transfer_files as transfer
     from autolink_gen.training.painting_plans import train_gan as train_gan
@@ -21,11 +23,13 @@ __all__ = [
     "detect",
     "evaluate",
     "export_onnx",
+    "from_pretrained",
     "generate",
     "learn_graph",
     "load_gan",
     "load_graph_model",
     "load_transfer",
+    "save_pretrained",
     "train_gan",
     "train_transfer",
     "transfer",
@@ -34,11 +38,13 @@ _FROM = {
     "detect": ("inference.detect_files", "detect_files"),
     "evaluate": ("evaluation.evaluate", "evaluate"),
     "export_onnx": ("export.onnx_files", "export_onnx"),
+    "from_pretrained": ("inference.sharing", "from_pretrained"),
     "generate": ("inference.paint_files", "generate"),
     "learn_graph": ("training.plans", "learn_graph"),
     "load_gan": ("inference.generate", "load_gan"),
     "load_graph_model": ("checkpoints", "load_graph_model"),
     "load_transfer": ("inference.transfer", "load_transfer"),
+    "save_pretrained": ("inference.sharing", "save_pretrained"),
     "train_gan": ("training.painting_plans", "train_gan"),
     "transfer": ("inference.transfer_files", "transfer_files"),
     "train_transfer": ("training.painting_plans", "train_transfer"),

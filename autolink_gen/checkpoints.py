@@ -13,18 +13,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from autolink_gen.common.digests import file_sha256
 from autolink_gen.common.files import BadFileError, reading, whole
 from autolink_gen.common.text import shown
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import FROZEN, AutoLink, AutoLinkConfig
 from autolink_gen.models.official_names import official_names
 from autolink_gen.ops.likelihood import LikelihoodMap
+from autolink_gen.pretrained.hub import fetch_from_hub, is_on_hub
+from autolink_gen.pretrained.shipped import is_prefixed, shipped_weights
 
 Model = TypeVar("Model", bound=nn.Module)
 FORMAT = "autolink-gen 1"
 _HEADER_KEY = "autolink-gen"
 WEIGHTS_NAME = "model.safetensors"
 GRAPH_NAME = "graph.safetensors"  # in the run of a generator: the graph that it stands on
+GRAPH_SHA256 = "graph_sha256"  # in a configuration: the digest of the file GRAPH_NAME, which has the graph's weights
 _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 
 
@@ -128,7 +132,8 @@ def _reading(source: str | Path) -> AbstractContextManager[None]:
 def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> AutoLink:
     """The graph model of a run, by name, folder or ``model.safetensors``, in eval mode, ready to detect.
 
-    Raises ValueError where there is none, where the file is of another kind, or where weights are missing.
+    "puppets" is the model that comes with the package, unless a run is called so. Raises ValueError where there is
+    none, where the file is of another kind, or where weights are missing.
     """
     file, config, tensors = read_described(path, kind="graph")
     model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
@@ -149,12 +154,26 @@ def _likelihood_of(file: Path) -> LikelihoodMap | None:
 def read_described(path: str | os.PathLike[str], *, kind: str) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
     """File, configuration and tensors of a model of ``kind``, of a run's folder or a ``model.safetensors``.
 
-    Raises ValueError where there is none, or where the file is of another kind.
+    Raises ValueError where there is none, where the file is of another kind, or where the graph that it shares is not
+    beside it.
     """
     file = _weights_file(path, kind)
     metadata, tensors = read_weights(file)
-    header = header_of(metadata, source=file)
-    return file, _described_config(header, file, kind), tensors
+    config = _described_config(header_of(metadata, source=file), file, kind)
+    if GRAPH_SHA256 in config:
+        tensors |= _shared_graph(file, config[GRAPH_SHA256])
+    return file, config, tensors
+
+
+def _shared_graph(file: Path, sha256: object) -> dict[str, Tensor]:
+    """The weights of the graph beside a generator's file, under the names that a generator has for them."""
+    graph = file.with_name(GRAPH_NAME)
+    if not graph.is_file() or file_sha256(graph) != sha256:
+        raise BadFileError(
+            f"{file} shares the weights of its graph with {graph.name}, which is not beside it or is another one: "
+            f"copy both from where they came"
+        )
+    return {f"graph.{name}": value for name, value in read_weights(graph)[1].items()}
 
 
 def read_described_header(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple[Path, Header]:
@@ -169,13 +188,18 @@ def read_described_header(path: str | os.PathLike[str], *, kind: str | None = No
 
 
 def _weights_file(path: str | os.PathLike[str], kind: str | None) -> Path:
-    """The file of weights in a run's folder, or the file itself; a name alone is that of a run of its kind in runs/."""
-    file = Path(path)
-    if kind is not None and not file.exists() and file.name == str(path):
+    """The file of weights in a run's folder, or the file itself.
+
+    A name alone is that of a run of its kind in runs/, or else of a model of the package.
+    """
+    file, shipped = Path(fetch_from_hub(path) if is_on_hub(path) else path), shipped_weights(path, kind)
+    if shipped is not None and is_prefixed(path):
+        return shipped
+    if kind is not None and file.name == str(path) and not (file.is_file() or (file / WEIGHTS_NAME).is_file()):
         run = Path("runs") / kind / file
-        file = run if run.is_dir() else file
+        file = run if run.is_dir() else shipped or file
     if file.is_dir():
-        file = file / WEIGHTS_NAME
+        file = file / (GRAPH_NAME if kind == "graph" and (file / GRAPH_NAME).is_file() else WEIGHTS_NAME)
     if not file.is_file():
         raise ValueError(f"there are no weights at {file}; give a run's folder or its {WEIGHTS_NAME}")
     if file.suffix != ".safetensors":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from autolink_gen.common.files import write_text_atomically
 from autolink_gen.config import DataConfig, GanRunConfig, GraphRunConfig, TransferRunConfig, build
 from autolink_gen.data.source import open_source
 from autolink_gen.data.sources.base import Source
+from autolink_gen.pretrained.hub import fetch_from_hub, is_on_hub
+from autolink_gen.pretrained.shipped import PREFIX, SHIPPED, is_prefixed, is_shipped, shipped_weights
 from autolink_gen.recipes import read_settings
 
 CONFIG_NAME = "config.yaml"
@@ -27,7 +30,8 @@ _CONFIGS: dict[Kind, type[RunConfig]] = {"graph": GraphRunConfig, "gan": GanRunC
 class RunFolder:
     """A run with weights: its folder, the file of its weights, and what kind of model they are.
 
-    ``weights`` may also be a file without a run, or the graph that a GAN's or a transfer network's run keeps.
+    ``weights`` may also be a file without a run, the graph that a GAN's or a transfer network's run keeps, or a model
+    that comes with the package or from the hub, whose name is ``called``.
     ``newest``: no name was given, and this is the newest run. Loaders take it, as whatever takes a path does.
     """
 
@@ -35,6 +39,7 @@ class RunFolder:
     folder: Path
     weights: Path
     newest: bool = False
+    called: str = ""
 
     @classmethod
     def find(
@@ -42,20 +47,26 @@ class RunFolder:
     ) -> "RunFolder":
         """The run of a name, a folder or a .safetensors file; None is the newest of its kind, or the newest graph.
 
-        With the kind "graph", the run of a GAN or a transfer network stands for the graph that it keeps. Raises
-        ValueError if there is no such run, with the command that makes one, and if its weights are of another kind.
+        With the kind "graph", the run of a GAN or a transfer network stands for the graph that it keeps. Where no run
+        is called "puppets", the package's model is; "package:puppets" is always that. "hf:user/name" is fetched from
+        the hub. Raises ValueError if there is no such run, with the command that makes one, and if its weights are of
+        another kind.
         """
         if name is None:
             finished = cls.finished(kind or "graph", runs=runs)
             if not finished:
                 raise ValueError(
-                    f"there is no finished run in {runs / (kind or 'graph')}; name one elsewhere, or make one: "
+                    f"there is no finished run in {runs / (kind or 'graph')}; name one elsewhere, name {SHIPPED} for "
+                    f"the {kind or 'graph'} of the embedded puppets that comes with autolink-gen, or make one: "
                     f"{training_command(kind or 'graph')}"
                 )
             return replace(finished[0], newest=True)
         if isinstance(name, RunFolder) and kind in (name.kind, None):
             return name
-        return cls._open(_place(Path(name), kind, runs), kind)
+        if is_on_hub(name):
+            return replace(cls._open(fetch_from_hub(name), kind), called=os.fspath(name))
+        found = cls._open(_place(Path(name), kind, runs), kind)
+        return replace(found, called=PREFIX + SHIPPED) if found.is_shipped else found
 
     @classmethod
     def finished(cls, kind: Kind, *, runs: Path = Path("runs")) -> "list[RunFolder]":
@@ -75,11 +86,20 @@ class RunFolder:
 
     @property
     def path(self) -> Path:
-        """The folder, or the file of weights that are not the folder's own."""
+        """The folder, the file of weights that are not the folder's own, or what it is ``called``."""
+        if self.called:
+            return Path(self.called)
         return self.folder if self.weights.name == WEIGHTS_NAME else self.weights
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it is no run, but a model that comes with the package."""
+        return is_shipped(self.weights)
+
     def output(self, name: str) -> Path:
-        """A file or folder of that name in the run's folder."""
+        """A file or folder of that name in the run's folder; of what is ``called`` something, in a folder in runs/."""
+        if self.called:
+            return Path("runs", self.kind, re.sub(r"\W+", "-", self.called), name)
         return self.folder / name
 
     def config(self) -> RunConfig | None:
@@ -87,7 +107,7 @@ class RunFolder:
 
         Raises ValueError if they cannot be read.
         """
-        file = self.output(CONFIG_NAME)
+        file = self.weights.with_suffix(".yaml") if self.is_shipped else self.folder / CONFIG_NAME
         if not file.is_file():
             return None
         values = read_settings(file)
@@ -118,9 +138,9 @@ class RunFolder:
 
     def _trained_kind(self) -> Kind:
         """The kind of the run itself: a graph may be the one that another run keeps."""
-        if self.weights.name != GRAPH_NAME:
+        if self.weights.name != GRAPH_NAME or self.is_shipped:
             return self.kind
-        weights = self.output(WEIGHTS_NAME)
+        weights = self.folder / WEIGHTS_NAME
         kind = read_described_header(weights)[1].kind if weights.is_file() else self.folder.parent.name
         return cast(Kind, kind) if kind in _KINDS else self.kind
 
@@ -132,14 +152,25 @@ class RunFolder:
 
 
 def _place(name: Path, kind: Kind | None, runs: Path) -> Path:
-    """The place of a named run, a path or below the folder of its kind; ValueError if there is none."""
+    """The place of a named run, a path or below the folder of its kind, or in the package; ValueError if there is none.
+
+    A run comes before the package's model of its name, also one that has no weights yet.
+    """
     places = [name, *(runs / each / name for each in ([kind] if kind else _KINDS))]
+    shipped = shipped_weights(name, kind)
+    has_run = _holds_weights(name) or any(place.exists() for place in places[1:])
+    if shipped is not None and (is_prefixed(name) or not has_run):
+        return shipped
     existing = [place for place in places if place.exists()]
     if not existing:
         looked, commands = ", ".join(map(str, places[:-1])), training_command(kind or "graph")
         raise ValueError(f"there is no run {name} (looked for {looked} and {places[-1]}); make one: {commands}")
     # A folder of data may have the run's name: one that holds weights comes first.
-    return min(existing, key=lambda place: not (place.is_file() or any(place.glob("*.safetensors"))))
+    return min(existing, key=lambda place: not _holds_weights(place))
+
+
+def _holds_weights(place: Path) -> bool:
+    return place.is_file() or any(place.glob("*.safetensors"))
 
 
 @dataclass(frozen=True)
