@@ -43,7 +43,8 @@ graph_option = click.option("--graph", metavar="RUN", shell_complete=runs_of("gr
 def model_option(kind: str) -> Callable[[Command], Command]:
     """``--model RUN``: a trained run of this kind, the newest where none is named."""
     return click.option("--model", "run", metavar="RUN", shell_complete=runs_of(kind),
-                        help="Run, by name or folder, or its model.safetensors. "
+                        help="Run, by name or folder, or its model.safetensors; "
+                        "puppets: a small model of the embedded puppets, which needs no training. "
                         f"[default: the newest run in runs/{kind}]")  # fmt: skip
 
 

@@ -38,6 +38,9 @@ _NOT_RUN = {
     r"data prepare celeba-wild": "needs a set that its owners hand out",
     r"import-official": "needs the authors' checkpoint",
     r"--model celeba-wild": "needs the authors' checkpoint",
+    r"^hf upload ": "needs an account",
+    r"--model hf:": "needs the network",
+    r"^python benchmarks/make_puppet_models": "trains for half an hour",
 }
 
 
