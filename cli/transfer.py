@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -105,9 +105,16 @@ def transfer(
       autolink-gen transfer face.jpg driver.mp4 -o out.gif --adapt-scale --find-best-frame --side-by-side
       autolink-gen transfer --pairs pairs.csv --out moved
     """
-    opened = {"audio": audio, "cut_s": (start, end), "fps": fps, "max_bad": max_bad, "overwrite": overwrite}
-    moved = {"look": verbs.Look(crop == "auto", paste_back, side_by_side, size), "find_best_frame": find_best_frame}
-    moved |= {"source_frames": source_frames, "batch_size": batch_size, "progress": progress_bar}
+    opened: dict[str, Any] = {
+        "audio": audio, "cut_s": (start, end), "fps": fps, "max_bad": max_bad, "overwrite": overwrite,
+    }  # fmt: skip
+    moved: dict[str, Any] = {
+        "look": verbs.Look(crop == "auto", paste_back, side_by_side, size),
+        "find_best_frame": find_best_frame,
+        "source_frames": source_frames,
+        "batch_size": batch_size,
+        "progress": progress_bar,
+    }
 
     def animate(network: "Transfer", files: "TransferFiles") -> "TransferReport":
         return files.animate(network, files.motion(relative, adapt_scale=adapt_scale, smooth=smooth), **moved)
