@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ def read_recipe(kind: str, name: str) -> dict[str, Any]:
         raise ValueError(f"there is no recipe {name!r}; there are {', '.join(names)}, or give a .yaml file")
     text = (resources.files(f"autolink_gen.configs.{kind}") / f"{name}.yaml").read_text()
     return read_yaml(text, source=f"{name}.yaml")
+
+
+def recipe_header(kind: str, name: str) -> list[str]:
+    """The comment that a recipe by name begins with, line by line; nothing of a file of the user's own."""
+    if name not in recipe_names(kind):
+        return []
+    text = (resources.files(f"autolink_gen.configs.{kind}") / f"{name}.yaml").read_text()
+    return list(takewhile(lambda line: line.startswith("#"), text.splitlines()))
 
 
 def earlier_recipes(kind: str, name: str) -> list[dict[str, Any]]:

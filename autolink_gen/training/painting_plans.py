@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import nn
 
@@ -19,7 +19,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import Generator
 from autolink_gen.models.transfer import TransferNetwork
-from autolink_gen.recipes import merge, read_recipe
+from autolink_gen.recipes import merge, read_recipe, recipe_header
 from autolink_gen.runs import RunFolder
 from autolink_gen.training import gan, transfer
 from autolink_gen.training.engine import Run
@@ -48,6 +48,8 @@ class PaintingPlan(ABC, Generic[Config]):
     graph: AutoLink | None
     notes: tuple[str, ...] = ()
 
+    kind: ClassVar[RunKind]
+
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
         """The networks that are trained, untrained, by name."""
@@ -58,12 +60,14 @@ class PaintingPlan(ABC, Generic[Config]):
 
     def describe(self) -> list[str]:
         """The configuration, itself a recipe, and the parameters by block, as lines of YAML."""
-        settings = explained_yaml(self.config).splitlines()
-        return [f"# recipe: {self.recipe}", f"# {self.folder}", *settings, *parameter_table(self.networks())]
+        header = [f"# recipe: {self.recipe}", *recipe_header(self.kind, self.recipe), f"# {self.folder}"]
+        return [*header, *explained_yaml(self.config).splitlines(), *parameter_table(self.networks())]
 
 
 class GanPlan(PaintingPlan[GanRunConfig]):
     """A planned run of the GAN."""
+
+    kind = "gan"
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The generator and the discriminator."""
@@ -77,6 +81,8 @@ class GanPlan(PaintingPlan[GanRunConfig]):
 
 class TransferPlan(PaintingPlan[TransferRunConfig]):
     """A planned run of the pose-transfer network."""
+
+    kind = "transfer"
 
     def networks(self) -> Mapping[str, nn.Module]:
         """The network."""

@@ -9,7 +9,7 @@ from typing import Any
 from autolink_gen.common.text import why_no_run_name
 from autolink_gen.config import GraphRunConfig, RunKind, build, explained_yaml
 from autolink_gen.data.source import open_source
-from autolink_gen.recipes import current_keys, earlier_recipes, merge, nest, read_recipe, recipe_names
+from autolink_gen.recipes import current_keys, earlier_recipes, merge, nest, read_recipe, recipe_header, recipe_names
 from autolink_gen.runs import RunFolder
 from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import goes_on_with
@@ -103,7 +103,8 @@ class GraphPlan:
 
     def describe(self) -> list[str]:
         """The configuration, itself a recipe, as lines of YAML."""
-        return [f"# recipe: {self.recipe}", f"# {self.folder}", *explained_yaml(self.config).splitlines()]
+        header = recipe_header("graph", self.recipe)
+        return [f"# recipe: {self.recipe}", *header, f"# {self.folder}", *explained_yaml(self.config).splitlines()]
 
 
 def default_recipe(kind: str, data: str | None, *, devices: int | str = "auto") -> str:
