@@ -104,6 +104,8 @@ class _CompiledCall:
 
     def _give_up(self, error: Exception) -> None:
         self._compiled = None
+        if self.run.is_stopping:  # a signal that stops the run ends the compiler's processes, too
+            return
         if self.run.fabric.local_rank == 0:  # once a machine
             log.warning("%s is not compiled, hence slower: %s; --no-compile does not try", self.name, _reason(error))
 

@@ -105,6 +105,11 @@ class Run:
         return self._log.compiling(name) if self._log is not None else nullcontext()
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the run ends with this step, as a signal or the time limit asked."""
+        return bool(self.stopped_by or self._signals.stop)
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the saves."""
         return self.folder / CHECKPOINTS_NAME

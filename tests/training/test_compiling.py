@@ -93,11 +93,15 @@ def test_a_run_on_cuda_is_compiled_and_learns_alike(tmp_path: Path, caplog, kind
     assert made.metrics["loss"] == pytest.approx(plain.metrics["loss"], rel=0.02)
 
 
-def a_run(compiler: str | Callable[..., Any], *, rank: int = 0, **launch: Any) -> Any:
+def a_run(compiler: str | Callable[..., Any], *, rank: int = 0, is_stopping: bool = False, **launch: Any) -> Any:
     """What compiling needs of a run on the CPU."""
-    options = {"compile": True, "compiler": compiler, **launch}
     fabric = SimpleNamespace(device=torch.device("cpu"), local_rank=rank)
-    return SimpleNamespace(launch=Launch(Path("run"), **options), fabric=fabric, compiling=lambda name: nullcontext())
+    return SimpleNamespace(
+        launch=Launch(Path("run"), **{"compile": True, "compiler": compiler, **launch}),
+        fabric=fabric,
+        is_stopping=is_stopping,
+        compiling=lambda name: nullcontext(),
+    )
 
 
 def a_network() -> nn.Sequential:
@@ -208,9 +212,11 @@ def test_what_cannot_be_compiled_is_computed_as_it_is_with_one_line(caplog, comp
     assert "long story" not in lines[0]
 
 
-def test_one_process_of_a_machine_says_what_is_not_compiled(caplog):
+@pytest.mark.parametrize("quiet", [{"rank": 1}, {"is_stopping": True}])
+def test_a_second_process_and_a_run_that_is_stopped_say_nothing_of_it(caplog, quiet):
+    """A signal that stops the run ends the compiler's processes, too."""
     network, inputs = a_network(), torch.rand(3, 4)
-    with compiled(a_run(raises, rank=1), {"the network": network}):
+    with compiled(a_run(raises, **quiet), {"the network": network}):
         assert torch.equal(network(inputs), network.forward(inputs))
     assert not [record for record in caplog.records if record.name == compiling.log.name]
 
