@@ -18,7 +18,7 @@ from autolink_gen.training.engine import Run
 from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
-from gpu_rows.measuring import Case, Setting, Values, rounded, wait
+from gpu_rows.measuring import Case, Setting, SkippedError, Values, rounded, wait
 from gpu_rows.stand_ins import provide_weights, write_puppets
 from gpu_rows.steps import graph_config
 
@@ -131,7 +131,7 @@ def cases(setting: Setting) -> Iterator[Case]:
 def learn(recipe: str, setting: Setting) -> Values:
     """The error on the test people of faces68 after so many minutes."""
     if setting.faces68 is None:
-        raise ValueError("give --faces68 ROOT")
+        raise SkippedError("give --faces68 ROOT")
     if not setting.small and provide_weights(setting.folder) is not None:
         raise ValueError("this needs the true feature weights: autolink-gen weights fetch vgg16")
     values: dict[str, Any] = {"model": {"num_keypoints": 16}, "data": {"name": str(setting.faces68)}}

@@ -59,6 +59,10 @@ class Row:
     took_s: float = 0.0
 
 
+class SkippedError(Exception):
+    """A row that is not for this machine, or that wants an option."""
+
+
 def rows_of(section: str, cases: Iterator[Case], *, limit_s: float) -> Iterator[Row]:
     """Measure the cases, each by itself; those that begin after the limit are listed as not run."""
     began = time.monotonic()
@@ -69,6 +73,8 @@ def rows_of(section: str, cases: Iterator[Case], *, limit_s: float) -> Iterator[
             continue
         try:
             values, error = case.measure(), None
+        except SkippedError as reason:
+            values, error = {}, f"skipped: {reason}"
         except Exception as problem:  # noqa: BLE001 - whatever it is, the other rows are measured
             values, error = {}, one_line(problem)
         yield Row(section, case.name, values, error, round(time.monotonic() - started, 1))

@@ -14,7 +14,7 @@ from autolink_gen.recipes import merge, read_recipe
 from autolink_gen.training.graph_loss import GraphLoss, parts_of
 from autolink_gen.training.optimisers import fuse, make_optimiser
 from gpu_rows.edge_maps import EdgeMap, dense_in_three_cases
-from gpu_rows.measuring import Case, Setting, Values, median_ms, peak_mb, rounded, seconds
+from gpu_rows.measuring import Case, Setting, SkippedError, Values, median_ms, peak_mb, rounded, seconds
 from gpu_rows.stand_ins import provide_weights
 
 _SMALL: dict[str, Any] = {
@@ -80,7 +80,7 @@ def drawing_with(edge_map: EdgeMap) -> Iterator[None]:
 def measure(number: int, setting: Setting, *, compiled: bool = False, edge_map: EdgeMap | None = None) -> Values:
     """A step at one number of keypoints."""
     if compiled and not setting.on_cuda:
-        raise ValueError("a CPU gains nothing from compiling")
+        raise SkippedError("a CPU gains nothing from compiling")
     note = None if setting.small else provide_weights(setting.folder)
     config = graph_config("official", setting, {"model": {"num_keypoints": number}})
     step = make_step(config, setting.device, compiled=compiled)
