@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from autolink_gen.common.devices import usable_device
 from autolink_gen.common.digests import file_sha256
 from autolink_gen.common.files import BadFileError, reading, whole
 from autolink_gen.common.text import shown
@@ -135,6 +136,7 @@ def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str
     "puppets" is the model that comes with the package, unless a run is called so. Raises ValueError where there is
     none, where the file is of another kind, or where weights are missing.
     """
+    device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="graph")
     model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
     model.likelihood = _likelihood_of(file)

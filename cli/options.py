@@ -34,7 +34,8 @@ _PATH = click.Path(path_type=Path)
 
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... [default: cuda, if there is]")
+device_option = click.option("--device", metavar="DEVICE",
+                             help="cpu, cuda, cuda:1 ... or mps. [default: cuda, if there is]")  # fmt: skip
 graph_option = click.option("--graph", metavar="RUN", shell_complete=runs_of("graph"),
                             help="Graph run, by name or folder. "
                             "[default: the newest one on this data, else the newest]")  # fmt: skip
@@ -68,13 +69,15 @@ _RUN = (
     _length("--batch-size", type=int, help="Images a step, or pairs of frames, over all devices."),
     _length("--max-minutes", type=float, help="Stop training after so many minutes, saved; repeat to go on."),
     _machine("--devices", default="auto", show_default=True,
-                 help="Number of devices, cpu, cuda or mps, or auto: all CUDA devices, else the CPU."),
+                 help="Their number, cpu, cuda (all GPUs), cuda:1 (one), mps, or auto: all GPUs by CUDA, else the "
+                 "CPU."),
     _machine("--nodes", type=int, default=1, show_default=True, help="Number of machines."),
     _machine("--precision", type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]), default=None,
                  help="Floating-point precision; auto: bf16-mixed where the processor has it. "
                  "[default: the recipe's]"),
     _machine("--compile/--no-compile", default=None,
-                 help="Compile the networks: a first step of a minute or so, then quicker ones. [default: on CUDA]"),
+                 help="Compile the networks: a first step of a minute or so, then quicker ones; on a CPU, minutes "
+                 "for nothing. [default: on CUDA]"),
     _place("--resume/--fresh", default=True, show_default=True,
                  help="Go on with the run of that name if there is one, or move it aside and start anew."),
     _data("--set", "settings", multiple=True, metavar="NAME=VALUE",

@@ -38,6 +38,8 @@ def usable_device(name: str) -> str:
         reason = str(error).splitlines()[0]
         if reason.startswith("Expected one of"):  # followed by every kind of device there is
             reason = "PyTorch knows no such kind of device"
+        elif reason.startswith("Could not run"):  # followed by the kinds for which it can
+            reason = "this build of PyTorch has nothing for it"
         raise ValueError(f"{name} cannot be used here ({reason}); try cpu") from None
     return name
 

@@ -9,6 +9,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
+from autolink_gen.common.devices import usable_device
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.config import build, to_dict
 from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
@@ -27,6 +28,7 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
 
     Raises ValueError if there is none, the file is of another kind, or weights are missing.
     """
+    device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="gan")
     poses = tensors.get("poses", torch.empty(0))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
 from autolink_gen.common.ahead import one_behind, read_ahead
 from autolink_gen.common.batch_sizes import BatchSize, fitting_batch_size
-from autolink_gen.common.devices import double_on_cpu, float64_array, to_cpu_later, to_device
+from autolink_gen.common.devices import double_on_cpu, float64_array, to_cpu_later, to_device, usable_device
 from autolink_gen.config import build, to_dict
 from autolink_gen.data.images import fit_square
 from autolink_gen.inference.confidence import Judge, PosesWithWidths, is_blank, usual_width
@@ -40,6 +40,7 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
     The file is a ``model.safetensors``. Raises ValueError if there is none, the file is of another kind, or weights are
     missing.
     """
+    device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="transfer")
     poses = tensors.get("poses", torch.empty(0))
 

@@ -1,6 +1,7 @@
 """Starting a run: where it runs, on what devices, and each process's share of a batch."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from autolink_gen.common.devices import best_device, best_precision
+from autolink_gen.common.devices import best_device, best_precision, usable_device
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.loggers import Logger
@@ -22,7 +23,8 @@ _KINDS = ("cpu", "cuda", "mps")
 class Launch:
     """Where and on what a run runs; but for the precision, none of it changes what the run computes on one device.
 
-    ``devices`` is their number, "auto", or a kind of them: "cpu", "cuda" or "mps", an Apple GPU, which "auto" leaves.
+    ``devices`` is their number, "auto", a kind of them, "cpu", "cuda" or "mps", an Apple GPU, which "auto" leaves, or
+    one GPU, "cuda:1".
     ``announce`` is told the step that the run goes on from, 0 for a new one, once its folder is seen to fit.
     ``compile`` compiles the networks, which changes the rounding of what they compute; None: on CUDA alone. The
     ``compiler`` is one of torch's by name, or a function of a graph and examples of its inputs.
@@ -47,6 +49,8 @@ class Launch:
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
+        if not isinstance(self.compile, bool | None):
+            raise ValueError(f"compile must be True, False or None, got {self.compile!r}")
 
     def compiles_on(self, kind: str) -> bool:
         """Whether the networks of a run on this kind of device are compiled."""
@@ -55,25 +59,41 @@ class Launch:
 
 def accelerator_of(devices: int | str) -> str:
     """The kind of the devices that a launch takes, "cpu", "cuda" or "mps"."""
-    return str(devices) if devices in _KINDS else best_device()
+    kind = str(devices).partition(":")[0]
+    return kind if kind in _KINDS else best_device()
+
+
+def _kind_and_devices(devices: int | str) -> tuple[str, int | str | list[int]]:
+    """The kind of the devices, and which of them Fabric is to take; ValueError where there are none such."""
+    text, kind = str(devices), accelerator_of(devices)
+    if not (text.isdigit() or text in ("auto", *_KINDS) or re.fullmatch(r"cuda:\d{1,4}", text)):
+        raise ValueError(
+            f"--devices {devices} names none: give their number, cpu, cuda for all GPUs, cuda:1 for one, mps or auto"
+        )
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+        try:
+            usable_device(kind)  # says why
+        except ValueError as error:
+            raise ValueError(f"--devices {devices}: {error}, or --devices auto, which takes what there is") from None
+    if text.isdigit():
+        return kind, int(text)
+    if ":" in text:
+        return kind, [int(text.partition(":")[2])]
+    return kind, "auto" if kind == "cuda" else 1
 
 
 def start_fabric(launch: Launch, length: RunLengthConfig) -> Fabric:
     """Fabric on the devices there are, every process seeded alike; raises ValueError for devices there are not."""
-    kind = accelerator_of(launch.devices)
-    devices = int(launch.devices) if str(launch.devices).isdigit() else launch.devices
-    if kind == "mps" and launch.compile:
+    if launch.devices == "mps" and launch.compile:
         raise ValueError("--compile is not for --devices mps, on which torch's compiler is unfinished: leave it out")
+    kind, devices = _kind_and_devices(launch.devices)
     if kind == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True  # batches are of one size from the first step to the last
-        devices = "auto" if devices == "cuda" else devices
-    elif devices in ("auto", kind):
-        devices = 1
     precision = launch.precision or length.precision
     precision = best_precision(kind) if precision == "auto" else precision
     try:
-        strategy = "auto" if devices in (1, "auto") and launch.nodes == 1 else "ddp"
+        strategy = "auto" if (devices in (1, "auto") or isinstance(devices, list)) and launch.nodes == 1 else "ddp"
         fabric = Fabric(
             accelerator=kind,
             devices=devices,

@@ -259,3 +259,37 @@ def test_poses_leave_the_device_before_they_become_double(monkeypatch: pytest.Mo
     [found] = detect_images(transfer.graph, [SourceImage(Path("grey.png"), 0, None, grey)])
     assert found.keypoints_px.dtype == detect_with_colours(transfer.graph, [grey]).widths.dtype == np.float64
     assert float64_array(single(torch.ones(1, requires_grad=True))).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("devices", ["cuda", "cuda:1", "mps"])
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there are GPUs here")
+def test_training_on_a_gpu_that_is_not_there_is_refused_in_one_line(tmp_path: Path, devices: str) -> None:
+    with raises_mentioning(ValueError, devices.partition(":")[0], "cannot be used here", "try cpu") as refused:
+        start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
+    assert len(str(refused.value)) < 300 and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("devices", ["gpu", "cuda:", "cuda:x", "0x1"])
+def test_devices_that_training_does_not_know_are_refused(tmp_path: Path, devices: str) -> None:
+    with raises_mentioning(ValueError, "--devices", devices, "cuda:1", "mps"):
+        start_fabric(Launch(folder=tmp_path, devices=devices), RunLengthConfig(seed=0))
+
+
+def test_one_gpu_of_several_is_taken_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def fabric(**options: Any) -> None:
+        asked.update(options)
+        raise ValueError("enough is known")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("autolink_gen.training.launch.Fabric", fabric)
+    with pytest.raises(ValueError, match="enough is known"):
+        start_fabric(Launch(folder=tmp_path, devices="cuda:1"), RunLengthConfig(seed=0))
+    assert (asked["accelerator"], asked["devices"], asked["strategy"]) == ("cuda", [1], "auto")
+
+
+@pytest.mark.parametrize("wrong", ["no", 1])
+def test_compile_is_true_false_or_none(tmp_path: Path, wrong: Any) -> None:
+    with raises_mentioning(ValueError, "compile", str(wrong)):
+        Launch(tmp_path, compile=wrong)
