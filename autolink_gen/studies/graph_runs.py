@@ -54,6 +54,7 @@ def digest_of(config: GraphRunConfig, *more: object) -> str:
     """A digest of settings, and of what else a result depends on; where the data lie does not count."""
     values = to_dict(config)
     values["data"].pop("root")
+    values["data"]["workers"] = values["data"]["workers"] or 0  # 0 is what is chosen where nothing else pays
     for group, default in _ADDED.items():
         for name in [name for name, value in default.items() if values[group][name] == value]:
             values[group].pop(name)
