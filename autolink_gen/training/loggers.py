@@ -61,23 +61,11 @@ class TensorBoard:
         self._events.close()
 
 
-class WeightsAndBiases:
-    """Sends to Weights & Biases, or whatever WANDB_MODE says; a resumed run goes on as the same one."""
+class _RunElsewhere:
+    """A run of a service that is called as Weights & Biases is; ``image`` makes a picture of a file."""
 
-    def __init__(self, folder: Path, *, first: int) -> None:
-        with needs("wandb", "sending to Weights & Biases"):
-            import wandb
-        self._wandb = wandb
-        known = _known_id(folder, "wandb")
-        self._run = wandb.init(
-            project=_PROJECT,
-            name=folder.name,
-            id=known,
-            dir=str(folder),
-            config=read_settings(folder / CONFIG_NAME),
-            resume="allow" if known else None,
-        )
-        _keep_id(folder, "wandb", self._run.id)
+    def __init__(self, run: Any, image: Callable[[str], Any]) -> None:
+        self._run, self._image = run, image
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Send the metrics of a step."""
@@ -85,11 +73,30 @@ class WeightsAndBiases:
 
     def picture(self, step: int, name: str, file: Path) -> None:
         """Send a picture."""
-        self._run.log({name: self._wandb.Image(str(file))}, step=step)
+        self._run.log({name: self._image(str(file))}, step=step)
 
     def close(self) -> None:
         """End the run there."""
         self._run.finish()
+
+
+class WeightsAndBiases(_RunElsewhere):
+    """Sends to Weights & Biases, or whatever WANDB_MODE says; a resumed run goes on as the same one."""
+
+    def __init__(self, folder: Path, *, first: int) -> None:
+        with needs("wandb", "sending to Weights & Biases"):
+            import wandb
+        known = _known_id(folder, "wandb")
+        run = wandb.init(
+            project=_PROJECT,
+            name=folder.name,
+            id=known,
+            dir=str(folder),
+            config=read_settings(folder / CONFIG_NAME),
+            resume="allow" if known else None,
+        )
+        super().__init__(run, wandb.Image)
+        _keep_id(folder, "wandb", run.id)
 
 
 class MLflow:
@@ -117,27 +124,15 @@ class MLflow:
         self._mlflow.end_run()
 
 
-class Trackio:
+class Trackio(_RunElsewhere):
     """Keeps the numbers in Trackio's local data base; a resumed run goes on as the one of its name."""
 
     def __init__(self, folder: Path, *, first: int) -> None:
         with needs("trackio", "keeping numbers in Trackio"):
             import trackio
-        self._trackio = trackio
+        super().__init__(trackio, trackio.Image)
         settings = read_settings(folder / CONFIG_NAME)
         trackio.init(project=_PROJECT, name=folder.name, config=settings, resume="allow" if first else "never")
-
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
-        """Keep the metrics of a step."""
-        self._trackio.log(dict(values), step=step)
-
-    def picture(self, step: int, name: str, file: Path) -> None:
-        """Keep a picture."""
-        self._trackio.log({name: self._trackio.Image(str(file))}, step=step)
-
-    def close(self) -> None:
-        """End the run there."""
-        self._trackio.finish()
 
 
 class Tolerant:
