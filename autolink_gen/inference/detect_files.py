@@ -203,20 +203,13 @@ def detect_sources(
     `model_name` is used in tables and messages.
     """
     out = Path(out)
+    names = () if regressor is None else regressor.names
+    parts = None if regressor is None else regressor.parts()
     dropped = unlinked_keypoints(graph.edge_weights).tolist()
     weights = graph.edge_weights.detach().cpu().numpy()
-    names = () if regressor is None else regressor.names
-    finished: list[InputFile] = []
-    tables: KeypointFiles | PoseFiles
-    if poses.formats:
-        parts = None if regressor is None else regressor.parts()
-        skeleton = Skeleton(model_name, weights, dropped, names, parts, calibrated=graph.likelihood is not None)
-        tables = PoseFiles(
-            out, sources, formats=poses.formats, skeleton=skeleton, overwrite=poses.overwrite, overlays=overlays
-        )
-        finished = [source for source in sources if tables.is_finished(source)]
-    else:
-        tables = KeypointFiles(out, model_name=model_name, edge_weights=weights, dropped=dropped, landmark_names=names)
+    skeleton = Skeleton(model_name, weights, dropped, names, parts, calibrated=graph.likelihood is not None)
+    tables = _tables(out, sources, skeleton, poses, overlays=overlays)
+    finished = [source for source in sources if isinstance(tables, PoseFiles) and tables.is_finished(source)]
     detector = FileDetector(
         graph,
         tables,
@@ -243,6 +236,23 @@ def detect_sources(
         len(sources),
         tuple(tables.skipped),
         tuple(source.path for source in finished),
+    )
+
+
+def _tables(
+    out: Path, sources: Sequence[InputFile], skeleton: Skeleton, poses: PoseOptions, *, overlays: bool
+) -> KeypointFiles | PoseFiles:
+    """The tables to fill: a file a video in each format that is asked for, or two for all."""
+    if poses.formats:
+        return PoseFiles(
+            out, sources, formats=poses.formats, skeleton=skeleton, overwrite=poses.overwrite, overlays=overlays
+        )
+    return KeypointFiles(
+        out,
+        model_name=skeleton.model_name,
+        edge_weights=skeleton.edge_weights,
+        dropped=skeleton.dropped,
+        landmark_names=skeleton.landmark_names,
     )
 
 
