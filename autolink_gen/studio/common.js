@@ -1,4 +1,4 @@
-// What both tabs share: SVG elements, files chosen by the user, one line for what went wrong.
+// What the tabs share: SVG elements, files chosen by the user, one line for what went wrong, long work, the camera.
 const $ = (selector) => element.querySelector(selector);
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -27,17 +27,21 @@ async function ask(name, data) {
 
 const MAX_UPLOAD_BYTES = 2 ** 25;
 
-async function askAboutFile(name, file) {
-  if (file.size > MAX_UPLOAD_BYTES) {
-    say(`cannot read ${file.name}: it has more than 32 MiB; choose another picture`);
-    return null;
-  }
-  const content = await new Promise((resolve) => {
+function base64Of(file) {
+  return new Promise((resolve) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
     reader.onerror = () => resolve("");
     reader.readAsDataURL(file);
   });
+}
+
+async function askAboutFile(name, file) {
+  if (file.size > MAX_UPLOAD_BYTES) {
+    say(`cannot read ${file.name}: it has more than 32 MiB; choose another picture`);
+    return null;
+  }
+  const content = await base64Of(file);
   element.classList.add("waiting");
   const answer = await ask(name, { name: file.name, content });
   element.classList.remove("waiting");
@@ -69,6 +73,69 @@ function copyOnClick(button, text) {
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }));
+}
+
+// Long work: the server function begins a job; the tab's .job shows its bar and a Stop. The result, or null.
+async function runJob(name, data) {
+  const begun = await ask(name, data);
+  if (!begun) return null;
+  const box = $(".job"), bar = $(".job progress");
+  $(".job .stop").onclick = () => ask("stop_job", begun);
+  bar.removeAttribute("value");
+  $(".job-text").textContent = "Begins …";
+  box.hidden = false;
+  let state = {};
+  while (state && !state.result) {
+    await new Promise((resolve) => { setTimeout(resolve, 250); });
+    state = await ask("job_state", begun);
+    if (state && state.total) bar.value = state.done / state.total;
+    if (state) $(".job-text").textContent = jobText(state);
+  }
+  box.hidden = true;
+  if (state) say(state.result.error);
+  return state && !state.result.error ? state.result : null;
+}
+
+function jobText({ before, label, done, total, left_s: left }) {
+  if (before) return `Waits for ${before} other job${before > 1 ? "s" : ""} …`;
+  if (!total) return "Begins …";
+  return `${label}: ${done} of ${total}` + (left === null ? "" : `, ${Math.ceil(left)} s left`);
+}
+
+// The camera in a <video>; false, and the reason in the page, where there is none or it is refused.
+async function openCamera(video) {
+  if (!navigator.mediaDevices) {
+    say("the browser gives no camera to this address; open the studio at 127.0.0.1, or under https");
+    return false;
+  }
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } }, audio: false });
+    await video.play();
+    say("");
+    return true;
+  } catch (problem) {
+    say({
+      NotAllowedError: "the camera was refused; allow it in the browser, then try again",
+      NotFoundError: "there is no camera; connect one, then try again",
+    }[problem.name] || `the camera cannot be used: ${problem.message}`);
+    closeCamera(video);
+    return false;
+  }
+}
+
+function closeCamera(video) {
+  if (video.srcObject) for (const track of video.srcObject.getTracks()) track.stop();
+  video.srcObject = null;
+}
+
+// What the camera sees now, as a JPEG in a data URL, its longer side at most so many pixels.
+function cameraPicture(video, side) {
+  const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(video.videoWidth * scale);
+  canvas.height = Math.round(video.videoHeight * scale);
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  return canvas.toDataURL("image/jpeg", 0.85);
 }
 
 // Keypoints in [-1, 1] are the centres of the outer pixels; an SVG's units are the pixels' borders.

@@ -1,6 +1,5 @@
 """The page: each tab is one HTML component, whose script asks the functions given here; all else is elsewhere."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -9,9 +8,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from autolink_gen.common.extras import needs
-from autolink_gen.common.files import reason_of
 from autolink_gen.config import build
+from autolink_gen.studio.answers import answer_of
 from autolink_gen.studio.graphs import GraphDesk, GraphRequest, find_keypoints
+from autolink_gen.studio.jobs import Jobs
 from autolink_gen.studio.labelling import LabelDesk, LabelRequest
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, Pose, keypoints_json
 from autolink_gen.studio.uploads import data_url, for_screen, picture_of
@@ -19,7 +19,6 @@ from autolink_gen.studio.uploads import data_url, for_screen, picture_of
 with needs("studio", "the studio"):
     import gradio as gr
 
-logger = logging.getLogger(__name__)
 Request = TypeVar("Request")
 Answer = Callable[[Any], dict[str, Any]]
 NO_GAN = "there is no GAN to paint with yet; train one, then open the studio on it: autolink-gen train-gan"
@@ -33,8 +32,18 @@ class Upload:
     content: str
 
 
-def build_page(graph: GraphDesk, painter: PaintingDesk | None) -> gr.Blocks:
-    """The studio on a graph, and on a GAN if there is one; nothing is fetched from, or told to, another host."""
+@dataclass(frozen=True)
+class JobKey:
+    """The key of a job that the page began."""
+
+    key: Annotated[str, Field(max_length=64)]
+
+
+def build_page(graph: GraphDesk, painter: PaintingDesk | None, *, jobs: Jobs) -> gr.Blocks:
+    """The studio on a graph, and on a GAN if there is one; nothing is fetched from, or told to, another host.
+
+    What takes long is done as one of the ``jobs``.
+    """
     with gr.Blocks(title="autolink-gen studio", analytics_enabled=False, fill_width=True) as page, gr.Tabs():
         with gr.Tab("Graph", id="graph"):
             _tab("graph", {"pose": graph.pose, "name": graph.name}, _graph_answers(graph))
@@ -42,7 +51,7 @@ def build_page(graph: GraphDesk, painter: PaintingDesk | None) -> gr.Blocks:
             if painter is None:
                 gr.Markdown(NO_GAN)
             else:
-                _tab("paint", asdict(painter.skeleton()), _paint_answers(painter))
+                _tab("paint", asdict(painter.skeleton()), _paint_answers(painter) + _job_answers(jobs))
         with gr.Tab("Label", id="label"):
             _tab("label", {}, _label_answers(graph, LabelDesk(graph.graph, name=graph.name)))
     return page
@@ -97,6 +106,22 @@ def _label_answers(graph: GraphDesk, desk: LabelDesk) -> list[Answer]:
     return [find_points, fit]
 
 
+def _job_answers(jobs: Jobs) -> list[Answer]:
+    """What the page asks of a job that it began, by its key."""
+
+    def job_state(data: Any) -> dict[str, Any]:
+        return _answer(JobKey, data, lambda job: jobs.state(job.key))
+
+    def stop_job(data: Any) -> dict[str, Any]:
+        def stop(job: JobKey) -> dict[str, Any]:
+            jobs.stop(job.key)
+            return {}
+
+        return _answer(JobKey, data, stop)
+
+    return [job_state, stop_job]
+
+
 def _found(upload: Upload, find: Callable[[Any], Pose]) -> dict[str, Any]:
     pixels = picture_of(upload.name, upload.content)
     shown = for_screen(pixels)
@@ -113,13 +138,11 @@ def _painted(desk: PaintingDesk, request: PaintRequest) -> dict[str, Any]:
 
 
 def _answer(kind: type[Request], data: Any, work: Callable[[Request], dict[str, Any]]) -> dict[str, Any]:
-    """What the page gets: the result, or one line under "error"; what nobody expected goes to the log too."""
-    try:
+    """What the page gets for what it sent."""
+
+    def checked() -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValueError("the page sent something else than it should; load it again")
         return work(build(kind, data))
-    except (ValueError, OSError, MemoryError) as error:
-        return {"error": reason_of(error)}
-    except Exception as error:
-        logger.exception("the studio could not answer")
-        return {"error": f"that failed: {reason_of(error)}"}
+
+    return answer_of(checked)

@@ -13,6 +13,7 @@ from autolink_gen.inference.generate import load_gan
 from autolink_gen.runs import RunFolder
 from autolink_gen.studio.graphs import GraphDesk
 from autolink_gen.studio.guard import Guard
+from autolink_gen.studio.jobs import Jobs
 from autolink_gen.studio.painting import PaintingDesk
 from autolink_gen.studio.uploads import MAX_UPLOAD_BYTES
 
@@ -63,31 +64,32 @@ def serving(
 
     hosts = _LOCAL_NAMES if host in _LOCAL_NAMES and not share else None
     guard = Middleware(Guard, hosts=hosts, max_bytes=_MAX_REQUEST_BYTES, closed=_CLOSED)
-    page = build_page(graph, painter)
     if port is not None:
         _check_port(host, port)
-    try:
-        _, local, public = page.queue(default_concurrency_limit=1, max_size=32).launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            inbrowser=browser,
-            prevent_thread_lock=True,
-            quiet=True,
-            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-            footer_links=[],
-            run_history=False,
-            enable_monitoring=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            max_file_size=MAX_UPLOAD_BYTES,
-            allowed_paths=[],
-            app_kwargs={"middleware": [guard]},
-        )
-        yield public or local
-    finally:
-        page.close(verbose=False)
+    with Jobs() as jobs:
+        page = build_page(graph, painter, jobs=jobs)
+        try:
+            _, local, public = page.queue(default_concurrency_limit=1, max_size=32).launch(
+                server_name=host,
+                server_port=port,
+                share=share,
+                inbrowser=browser,
+                prevent_thread_lock=True,
+                quiet=True,
+                theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                max_file_size=MAX_UPLOAD_BYTES,
+                allowed_paths=[],
+                app_kwargs={"middleware": [guard]},
+            )
+            yield public or local
+        finally:
+            page.close(verbose=False)
 
 
 def _check_port(host: str, port: int) -> None:
