@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from autolink_gen.studies.sweep import run_sweep
     from autolink_gen.studies.sweep_axes import split_settings
     from autolink_gen.studies.sweep_plan import plan_sweep
-    from autolink_gen.studio.server import open_desks, serving
+    from autolink_gen.studio.desks import open_desks
+    from autolink_gen.studio.server import serving
     from autolink_gen.training.importing import import_official
     from autolink_gen.training.launch import Launch
     from autolink_gen.training.loggers import LOGGER_NAMES
@@ -86,7 +87,7 @@ _MODULES = {
     "list_sets": "data.published.facts",
     "load_gan": "inference.generate",
     "load_transfer": "inference.transfer",
-    "open_desks": "studio.server",
+    "open_desks": "studio.desks",
     "open_graph": "inference.detect_files",
     "pack_pictures": "data.shards.writer",
     "paint_files": "inference.paint_files",

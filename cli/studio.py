@@ -30,7 +30,7 @@ def studio(*, run: str | None, host: str, port: int | None, share: bool, browser
       autolink-gen studio
       autolink-gen studio birds --port 8000 --no-browser
     """
-    graph, painter = verbs.open_desks(run, device=pick_device(device))
-    with verbs.serving(graph, painter, host=host, port=port, share=share, browser=browser) as address:
-        echo(f"model: {graph.name}", f"the studio is open at {address}; Ctrl-C ends it")
+    desks = verbs.open_desks(run, device=pick_device(device))
+    with verbs.serving(desks, host=host, port=port, share=share, browser=browser) as address:
+        echo(f"model: {desks.graph.name}", f"the studio is open at {address}; Ctrl-C ends it")
         threading.Event().wait()

@@ -48,6 +48,29 @@ async function askAboutFile(name, file) {
   return answer;
 }
 
+const MAX_VIDEO_BYTES = 2 ** 28, MAX_VIDEO_S = 300;
+
+// Send a picture or a video of up to 256 MiB to be kept there for a while; its token, or null and the reason in the page.
+async function sendFile(file) {
+  if (file.size > MAX_VIDEO_BYTES) {
+    say(`cannot read ${file.name}: it has more than 256 MiB; choose another, or a part of it`);
+    return null;
+  }
+  element.classList.add("waiting");
+  try {
+    const headers = { "Content-Type": "application/octet-stream" };
+    const reply = await fetch(`studio/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", headers, body: file });
+    const answer = reply.ok ? await reply.json() : { error: `cannot send ${file.name}: ${await reply.text()}` };
+    say(answer.error);
+    return answer.token || null;
+  } catch (problem) {
+    say(`cannot send ${file.name}: the studio does not answer; is it still running?`);
+    return null;
+  } finally {
+    element.classList.remove("waiting");
+  }
+}
+
 // Pictures by the button, or dropped on the stage: one after the other, and the first alone where one is wanted.
 function takePictures(input, stage, use) {
   const useAll = async (files) => {
@@ -126,6 +149,26 @@ async function openCamera(video) {
 function closeCamera(video) {
   if (video.srcObject) for (const track of video.srcObject.getTracks()) track.stop();
   video.srcObject = null;
+}
+
+// Record what the camera sees in a <video>, until stop() is called or the most seconds have passed. Gives
+// { film, stop }: film is the promise of a file; null, and the reason in the page, where the browser records nothing.
+function recordCamera(video, { seconds = MAX_VIDEO_S } = {}) {
+  if (!window.MediaRecorder) {
+    say("this browser records no video; choose a file");
+    return null;
+  }
+  const kind = ["video/webm", "video/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
+  const recorder = new MediaRecorder(video.srcObject, kind ? { mimeType: kind } : {}), parts = [];
+  recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+  const film = new Promise((resolve) => recorder.addEventListener("stop", () => {
+    const type = recorder.mimeType.split(";")[0];
+    resolve(new File(parts, type === "video/mp4" ? "webcam.mp4" : "webcam.webm", { type }));
+  }));
+  recorder.start();
+  const stop = () => { if (recorder.state !== "inactive") recorder.stop(); };
+  setTimeout(stop, seconds * 1000);
+  return { film, stop };
 }
 
 // What the camera sees now, as a JPEG in a data URL, its longer side at most so many pixels.

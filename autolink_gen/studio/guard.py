@@ -1,6 +1,6 @@
 """The studio's door: who may ask, and how much may be sent."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -18,11 +18,19 @@ class Guard:
 
     ``hosts`` are the names under which the studio is asked for, without the port; None: any. A page elsewhere can make
     a browser ask 127.0.0.1 under a name of its own, and would read the answers. ``max_bytes`` is for a whole request,
-    and ``closed`` are the beginnings of paths that nobody gets.
+    ``wider`` are paths that may have more, and ``closed`` the beginnings of paths that nobody gets.
     """
 
-    def __init__(self, app: App, *, hosts: frozenset[str] | None, max_bytes: int, closed: tuple[str, ...]) -> None:
-        self.app, self.hosts, self.max_bytes, self.closed = app, hosts, max_bytes, closed
+    def __init__(
+        self,
+        app: App,
+        *,
+        hosts: frozenset[str] | None,
+        max_bytes: int,
+        closed: tuple[str, ...],
+        wider: Mapping[str, int] | None = None,
+    ) -> None:
+        self.app, self.hosts, self.max_bytes, self.closed, self.wider = app, hosts, max_bytes, closed, wider or {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer 400, 403 or 413 by itself, or let the request through."""
@@ -30,23 +38,24 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        most = self.wider.get(scope["path"], self.max_bytes)
         if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
             await _refuse(send, 400, "the studio is not served under this name")
         elif scope["path"].startswith(self.closed):
             await _refuse(send, 403, "the studio serves no files")
-        elif _length(headers) > self.max_bytes:
-            await _refuse(send, 413, f"more than {self.max_bytes} bytes")
+        elif _length(headers) > most:
+            await _refuse(send, 413, f"more than {most} bytes")
         else:
-            await self._let_through(scope, receive, send)
+            await self._let_through(scope, receive, send, most=most)
 
-    async def _let_through(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _let_through(self, scope: Message, receive: Receive, send: Send, *, most: int) -> None:
         num_bytes, has_begun = 0, False
 
         async def counted() -> Message:
             nonlocal num_bytes
             message = await receive()
             num_bytes += len(message.get("body", b""))
-            if num_bytes > self.max_bytes:
+            if num_bytes > most:
                 raise TooLargeError
             return message
 
@@ -59,7 +68,7 @@ class Guard:
             await self.app(scope, counted, noted)
         except TooLargeError:
             if not has_begun:
-                await _refuse(send, 413, f"more than {self.max_bytes} bytes")
+                await _refuse(send, 413, f"more than {most} bytes")
 
 
 def _host(header: bytes) -> str:

@@ -10,11 +10,13 @@ from pydantic import Field
 from autolink_gen.common.extras import needs
 from autolink_gen.config import build
 from autolink_gen.studio.answers import answer_of
+from autolink_gen.studio.desks import Desks
 from autolink_gen.studio.graphs import GraphDesk, GraphRequest, find_keypoints
 from autolink_gen.studio.jobs import Jobs
 from autolink_gen.studio.labelling import LabelDesk, LabelRequest
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, Pose, keypoints_json
 from autolink_gen.studio.uploads import data_url, for_screen, picture_of
+from autolink_gen.studio.workshop import Workshop
 
 with needs("studio", "the studio"):
     import gradio as gr
@@ -39,11 +41,9 @@ class JobKey:
     key: Annotated[str, Field(max_length=64)]
 
 
-def build_page(graph: GraphDesk, painter: PaintingDesk | None, *, jobs: Jobs) -> gr.Blocks:
-    """The studio on a graph, and on a GAN if there is one; nothing is fetched from, or told to, another host.
-
-    What takes long is done as one of the ``jobs``.
-    """
+def build_page(desks: Desks, workshop: Workshop) -> gr.Blocks:
+    """The studio on the models of a run; nothing is fetched from, or told to, another host."""
+    graph, painter, jobs = desks.graph, desks.painter, workshop.jobs
     with gr.Blocks(title="autolink-gen studio", analytics_enabled=False, fill_width=True) as page, gr.Tabs():
         with gr.Tab("Graph", id="graph"):
             _tab("graph", {"pose": graph.pose, "name": graph.name}, _graph_answers(graph))

@@ -8,6 +8,7 @@ import torch
 from helpers.tiny_models import tiny_gan, tiny_graph
 
 from autolink_gen.inference.generate import Gan
+from autolink_gen.studio.desks import Desks
 from autolink_gen.studio.graphs import GraphDesk
 from autolink_gen.studio.painting import PaintingDesk
 
@@ -51,5 +52,6 @@ def studio_address(gan: Gan) -> Iterator[str]:
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'autolink-gen[studio]'")
     from autolink_gen.studio.server import serving
 
-    with serving(GraphDesk(gan.graph, name="runs/gan/tiny"), PaintingDesk(gan, name="runs/gan/tiny")) as address:
+    name = "runs/gan/tiny"
+    with serving(Desks(GraphDesk(gan.graph, name=name), PaintingDesk(gan, name=name))) as address:
         yield address.rstrip("/")

@@ -35,7 +35,7 @@ def _status(
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
     scope = {"type": "http", "path": path, "headers": headers}
-    asyncio.run(Guard(app, hosts=hosts, max_bytes=10, closed=("/file=",))(scope, receive, send))
+    asyncio.run(Guard(app, hosts=hosts, max_bytes=10, closed=("/file=",), wider={"/wide": 20})(scope, receive, send))
     return int(sent[0]["status"])
 
 
@@ -65,3 +65,9 @@ def test_a_request_that_says_it_is_too_large_is_refused(length: int, status: int
 def test_a_request_that_does_not_say_how_large_it_is_is_counted() -> None:
     assert _status(body=(b"x" * 5, b"x" * 5)) == 200
     assert _status(body=(b"x" * 5, b"x" * 6)) == 413
+
+
+def test_a_path_may_have_a_limit_of_its_own() -> None:
+    assert _status(path="/wide", body=(b"x" * 10, b"x" * 10)) == 200
+    assert _status(path="/wide", body=(b"x" * 10, b"x" * 11)) == 413
+    assert _status(path="/wide", length=21) == 413

@@ -9,7 +9,7 @@ from helpers.tiny_models import tiny_gan, tiny_graph
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.inference.generate import save_gan
-from autolink_gen.studio.server import open_desks
+from autolink_gen.studio.desks import open_desks
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -46,6 +46,22 @@ def test_a_request_beyond_the_limit_is_refused(studio_address: str) -> None:
     assert _status(f"{studio_address}/gradio_api/component_server", data=b"{}", headers=headers) == 413
 
 
+def test_a_film_beyond_the_limit_is_refused(studio_address: str) -> None:
+    headers = {"Content-Length": str(2**31), "Content-Type": "application/octet-stream"}
+    assert _status(f"{studio_address}/studio/upload?name=a.mp4", data=b"", headers=headers) == 413
+
+
+def test_a_page_elsewhere_cannot_send_films(studio_address: str) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        headers = {"Content-Type": kind}
+        assert _status(f"{studio_address}/studio/upload?name=a.mp4", data=b"x", headers=headers) == 415
+
+
+@pytest.mark.parametrize("path", ["results/none", "results/", "results/..%2f..%2fetc%2fpasswd", "upload", "uploads/x"])
+def test_nothing_but_results_is_given_out(studio_address: str, path: str) -> None:
+    assert _status(f"{studio_address}/studio/{path}") == 404
+
+
 def test_nothing_is_told_to_another_host(studio_address: str) -> None:
     with _DIRECT.open(f"{studio_address}/config", timeout=60) as answer:
         assert json.load(answer)["analytics_enabled"] is False
@@ -54,16 +70,16 @@ def test_nothing_is_told_to_another_host(studio_address: str) -> None:
 def test_the_run_of_a_gan_opens_both_desks(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "gan" / "tiny"
     save_gan(folder / "model.safetensors", tiny_gan())
-    graph, painter = open_desks(folder, device="cpu")
-    assert painter is not None
-    assert painter.name == graph.name == str(folder)
+    desks = open_desks(folder, device="cpu")
+    assert desks.painter is not None
+    assert desks.painter.name == desks.graph.name == str(folder)
 
 
 def test_the_run_of_a_graph_opens_the_graph_alone(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", tiny_graph())
-    graph, painter = open_desks(tmp_path, device="cpu")
-    assert painter is None
-    assert len(graph.pose) == 3
+    desks = open_desks(tmp_path, device="cpu")
+    assert desks.painter is None
+    assert len(desks.graph.pose) == 3
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -74,15 +90,15 @@ def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_newest_gan_is_taken_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_model(tmp_path / "runs" / "graph" / "one" / "model.safetensors", tiny_graph())
-    assert open_desks(None, device="cpu")[1] is None
+    assert open_desks(None, device="cpu").painter is None
     save_gan(tmp_path / "runs" / "gan" / "two" / "model.safetensors", tiny_gan())
-    assert_mentions(open_desks(None, device="cpu")[0].name, "runs/gan/two")
+    assert_mentions(open_desks(None, device="cpu").graph.name, "runs/gan/two")
 
 
 def test_of_two_runs_of_one_name_the_gan_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_model(tmp_path / "runs" / "graph" / "birds" / "model.safetensors", tiny_graph())
     save_gan(tmp_path / "runs" / "gan" / "birds" / "model.safetensors", tiny_gan())
-    graph, painter = open_desks("birds", device="cpu")
-    assert painter is not None
-    assert_mentions(graph.name, "runs/gan/birds")
+    desks = open_desks("birds", device="cpu")
+    assert desks.painter is not None
+    assert_mentions(desks.graph.name, "runs/gan/birds")

@@ -1,14 +1,18 @@
 import base64
 import io
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.messages import raises_mentioning
+from helpers.video_clips import HEIGHT, WIDTH, write_click, write_clip, write_in
 from PIL import Image
 
 from autolink_gen.data.images import ImageError
 from autolink_gen.studio import uploads
-from autolink_gen.studio.uploads import data_url, for_screen, picture_of, png_of
+from autolink_gen.studio.shelf import KeptFile
+from autolink_gen.studio.uploads import data_url, facts_of, for_screen, naming, open_upload, picture_of, png_of
 
 
 def _base64(content: bytes) -> str:
@@ -54,3 +58,77 @@ def test_too_large_a_file_is_refused_before_it_is_decoded(monkeypatch: pytest.Mo
 
 def test_a_large_picture_is_reduced_for_the_screen_in_its_shape() -> None:
     assert for_screen(np.zeros((1000, 4096, 3), np.uint8)).shape == (250, 1024, 3)
+
+
+def _kept(path: Path) -> KeptFile:
+    return KeptFile("token", path, f"my {path.name}")
+
+
+def test_a_video_gives_its_frames_and_facts(tmp_path: Path) -> None:
+    file = _kept(write_clip(tmp_path / "a.mp4", 10))
+    facts = facts_of(file)
+    assert (facts.width, facts.height, facts.num_frames, facts.is_image) == (WIDTH, HEIGHT, 10, False)
+    assert facts.length_s == pytest.approx(0.4)
+    assert len(list(open_upload(file))) == 10
+
+
+def test_a_film_as_browsers_record_it_has_its_length(tmp_path: Path) -> None:
+    file = _kept(write_in(tmp_path / "webcam.webm", "webm", "libvpx", count=10, sound="libopus", seekable=False))
+    facts = facts_of(file)
+    assert facts.length_s == pytest.approx(0.4, abs=0.05)
+    assert facts.has_sound
+    assert len(list(open_upload(file))) == 10
+
+
+def test_a_picture_is_one_frame(tmp_path: Path, picture: np.ndarray) -> None:
+    (tmp_path / "a.png").write_bytes(png_of(picture))
+    facts = facts_of(_kept(tmp_path / "a.png"))
+    assert (facts.width, facts.height, facts.num_frames, facts.is_image) == (64, 48, 1, True)
+    assert facts.picture == data_url(picture)
+
+
+def _words(path: Path) -> None:
+    path.write_text("these are just words")
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(write_clip(path.with_suffix(".mp4")).read_bytes()[:700])
+
+
+def _sound(path: Path) -> None:
+    write_click(path, at_s=0.1, length_s=0.3)
+
+
+def _huge(path: Path) -> None:
+    path.write_bytes(b"GIF89a" + (20_000).to_bytes(2, "little") * 2 + bytes(9))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.png", "notes.txt", "file"])
+@pytest.mark.parametrize("write", [_words, _truncated, _sound, _huge, Path.touch])
+def test_what_is_no_video_is_named_in_one_line_without_its_place(
+    tmp_path: Path, write: Callable[[Path], object], name: str
+) -> None:
+    file = _kept(tmp_path / name)
+    write(file.path)
+    with raises_mentioning(ValueError, file.name) as raised, naming(file):
+        facts_of(file)
+    assert "\n" not in str(raised.value)
+    assert str(tmp_path) not in str(raised.value)
+
+
+def test_a_long_video_is_refused_and_one_that_hides_its_length_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _kept(write_clip(tmp_path / "a.mp4", 50))
+    monkeypatch.setattr(uploads, "MAX_VIDEO_S", 0.4)
+    with raises_mentioning(ValueError, 2, 0):
+        facts_of(file)
+    monkeypatch.setattr(uploads, "MAX_VIDEO_S", 1.2)
+    assert len(list(open_upload(file))) == 30
+
+
+def test_a_video_of_too_large_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = _kept(write_clip(tmp_path / "a.mp4", 2))
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_PIXELS", HEIGHT * WIDTH - 1)
+    with raises_mentioning(ValueError, HEIGHT, WIDTH):
+        open_upload(file)
