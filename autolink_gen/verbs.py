@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.generate import load_gan
     from autolink_gen.inference.paint_files import paint_files
     from autolink_gen.inference.poses import parse_edits, parse_seeds
+    from autolink_gen.inference.smoothing import Smoothing
     from autolink_gen.inference.styles import Styles, parse_mix
     from autolink_gen.inference.transfer import load_transfer
     from autolink_gen.inference.transfer_files import TransferFiles
@@ -65,6 +66,7 @@ _MODULES = {
     "SETS": "data.published.sets",
     "SeedRuns": "studies.seed_runs",
     "SettingError": "evaluation.settings",
+    "Smoothing": "inference.smoothing",
     "Styles": "inference.styles",
     "TransferFiles": "inference.transfer_files",
     "WorkStoppedError": "studies.jobs",

@@ -24,6 +24,27 @@ class SectionOption(click.Option):
         self.section = section
 
 
+class FlagOrValue(SectionOption):
+    """An option that may stand alone: what follows it is its value only where ``is_value`` says so.
+
+    So it may stand before an argument. ``alone`` is its value where it has none.
+    """
+
+    def __init__(self, *args: Any, alone: str, is_value: Callable[[str], bool], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.alone, self.is_value = alone, is_value
+
+    def complete(self, args: list[str]) -> list[str]:
+        """The words of a command line, with a value for the option wherever it stands alone."""
+        end = args.index("--") if "--" in args else len(args)
+        words = [*args]
+        for place in reversed(range(end)):
+            follows = args[place + 1] if place + 1 < end else ""
+            if args[place] in self.opts and not self.is_value(follows):
+                words[place : place + 1] = [args[place], self.alone]
+        return words
+
+
 def section(title: str) -> Callable[..., Callable[[Any], Any]]:
     """``click.option`` for the options under a title: ``option = section("Video")``."""
     return partial(click.option, cls=SectionOption, section=title)
@@ -64,6 +85,13 @@ class Command(click.Command):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.params += verbosity_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        for parameter in self.params:
+            if isinstance(parameter, FlagOrValue):
+                args = parameter.complete(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each under the title of its section, ``--help`` last."""

@@ -16,6 +16,7 @@ from autolink_gen.cli.options import (
     note,
     overwrite_option,
     pick_device,
+    smooth_option,
 )
 from autolink_gen.cli.types import FormatNames
 from autolink_gen.common.progress import progress_bar
@@ -24,6 +25,7 @@ from autolink_gen.common.text import counted
 if TYPE_CHECKING:
     from autolink_gen.clusters import ClusterChoice
     from autolink_gen.inference.detect_files import DetectionReport
+    from autolink_gen.inference.smoothing import Smoothing
 
 
 @command()
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
               "[default: two tables of all files]")  # fmt: skip
 @click.option("--min-likelihood", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="Leave points empty that are less likely than that.")  # fmt: skip
-@click.option("--smooth", is_flag=True, help="Smooth the keypoints of videos (one-euro filter).")
+@smooth_option()
 @device_option
 @click.option("--fps", type=click.FloatRange(0, min_open=True),
               help="Look at no more than this many frames a second of a video. [default: all]")  # fmt: skip
@@ -66,7 +68,7 @@ def detect(
     fps: float | None,
     formats: tuple[str, ...] | None,
     min_likelihood: float,
-    smooth: bool,
+    smooth: "Smoothing | None",
 ) -> None:
     """Find the keypoints in images and videos.
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from autolink_gen import verbs
-from autolink_gen.cli.commands import TYPED, section
+from autolink_gen.cli.commands import TYPED, FlagOrValue, section
 from autolink_gen.cli.completion import data_sets, recipes, runs_of
-from autolink_gen.cli.types import LoggerNames, RunName, Seed
+from autolink_gen.cli.types import LoggerNames, RunName, Seed, SmoothingName
 from autolink_gen.common.progress import is_hidden
 from autolink_gen.common.streams import standard_output
 from autolink_gen.common.text import printable
@@ -39,6 +39,16 @@ device_option = click.option("--device", metavar="DEVICE",
 graph_option = click.option("--graph", metavar="RUN", shell_complete=runs_of("graph"),
                             help="Graph run, by name or folder. "
                             "[default: the newest one on this data, else the newest]")  # fmt: skip
+
+
+def smooth_option(option: Callable[..., Callable[[Command], Command]] = click.option) -> Callable[[Command], Command]:
+    """``--smooth``, alone or with a way to smooth: the movement of videos."""
+    kind = SmoothingName()
+    return option("--smooth", cls=FlagOrValue, alone="one-euro", is_value=kind.is_one, type=kind,
+                  metavar="[KIND]",
+                  help="Smooth the keypoints of videos: one-euro, a filter that looks back and lags a little, or "
+                  "median, over 5 frames around each, median:9 over 9. [default: none; without KIND one-euro]"
+                  )  # fmt: skip
 
 
 def model_option(kind: str) -> Callable[[Command], Command]:

@@ -9,12 +9,21 @@ import click
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import command, section
-from autolink_gen.cli.options import device_option, echo, model_option, note, overwrite_option, pick_device
+from autolink_gen.cli.options import (
+    device_option,
+    echo,
+    model_option,
+    note,
+    overwrite_option,
+    pick_device,
+    smooth_option,
+)
 from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
     from autolink_gen.data.video.stream import FrameStream
+    from autolink_gen.inference.smoothing import Smoothing
     from autolink_gen.inference.transfer import Transfer
     from autolink_gen.inference.transfer_files import Audio, TransferFiles
     from autolink_gen.inference.transfer_pairs import PairResult
@@ -46,7 +55,7 @@ _video = section("Video")
 @_movement("--adapt-scale", is_flag=True, help="Make the movement as large as the source is.")
 @_movement("--find-best-frame", is_flag=True,
               help="Start from the driver's frame most like the source, not the first with a clear pose.")  # fmt: skip
-@_movement("--smooth", is_flag=True, help="Smooth the movement (one-euro filter).")
+@smooth_option(_movement)
 @_look("--crop", type=click.Choice(["auto", "none"]), default="auto", show_default=True,
               help="Crop source and driver to where the object is, found from its keypoints.")  # fmt: skip
 @_look("--paste-back", is_flag=True, help="Put the painted square back into the source frame; not with --side-by-side.")
@@ -77,7 +86,7 @@ def transfer(
     relative: bool | None,
     adapt_scale: bool,
     find_best_frame: bool,
-    smooth: bool,
+    smooth: "Smoothing | None",
     crop: str,
     paste_back: bool,
     side_by_side: bool,

@@ -1,11 +1,14 @@
 """Types of options: what is typed becomes an object, or is refused with what is wrong."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from autolink_gen import verbs
 from autolink_gen.common.text import shown, why_no_run_name
+
+if TYPE_CHECKING:
+    from autolink_gen.inference.smoothing import Smoothing
 
 _LARGEST_SEED = 2**63 - 1  # what generators take
 
@@ -53,6 +56,27 @@ class FormatNames(click.ParamType):
         if not names:
             self.fail("it names no format", param, ctx)
         return names
+
+
+class SmoothingName(click.ParamType):
+    """A way to smooth poses: one-euro, median, or median:9, over so many frames."""
+
+    name = "smoothing"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Smoothing":
+        """The smoothing; BadParameter for one that there is not."""
+        if not isinstance(value, str):
+            return value
+        try:
+            smoothing = verbs.Smoothing.parse(value.strip().lower())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        assert smoothing is not None
+        return smoothing
+
+    def is_one(self, word: str) -> bool:
+        """Whether a word of the command line means one, right or wrong."""
+        return word.partition(":")[0].lower() in ("one-euro", "median")
 
 
 class LoggerNames(click.ParamType):

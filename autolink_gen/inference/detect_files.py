@@ -18,6 +18,7 @@ from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.inference.pose_files import PoseFiles, pose_paths
 from autolink_gen.inference.pose_formats import check_formats
 from autolink_gen.inference.pose_tables import Skeleton
+from autolink_gen.inference.smoothing import Smoothing
 from autolink_gen.inference.sources import InputFile, find_sources
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.keypoints import unlinked_keypoints
@@ -49,12 +50,12 @@ class PoseOptions:
     """How points are treated and written.
 
     ``formats``: names in `FORMATS`, a file a video each; empty: the two tables of all files. Points less likely than
-    ``min_likelihood`` are left empty. ``smooth``: those of videos go through a one-euro filter.
+    ``min_likelihood`` are left empty. ``smooth``: how those of videos are smoothed over time.
     """
 
     formats: tuple[str, ...] = ()
     min_likelihood: float = 0.0
-    smooth: bool = False
+    smooth: Smoothing | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -75,7 +76,7 @@ def detect_files(
     fps: float | None = None,
     formats: Sequence[str] = (),
     min_likelihood: float = 0.0,
-    smooth: bool = False,
+    smooth: Smoothing | str | bool | None = None,
     device: str | None = None,
     overwrite: bool = False,
     progress: Progress = progress_bar,
@@ -90,8 +91,8 @@ def detect_files(
     `batch_size` images are looked at at a time; None: as many as `detect_images` finds fit.
     With `formats`, of csv, json, coco, dlc, sleap and nwb, there is a file a video in each of them in the place of the
     two tables, written when that video is done, and one of all images; what is there is kept, and a video that has all
-    its files is not looked at again. Points less likely than `min_likelihood` are left empty, and with `smooth` those
-    of videos go through a one-euro filter.
+    its files is not looked at again. Points less likely than `min_likelihood` are left empty. With `smooth`, those of
+    videos are smoothed: by "one-euro", which True means too, by "median", or by "median:9", over so many frames.
     `regressor`, or its file, also finds named landmarks. Keypoints without edges are left out, as
     `AutoLink.without_keypoints` makes them.
 
@@ -101,7 +102,7 @@ def detect_files(
     """
     if not isinstance(regressor, LandmarkRegressor | None):
         regressor = LandmarkRegressor.load(Path(regressor))
-    poses = PoseOptions(tuple(formats), min_likelihood, smooth, overwrite)
+    poses = PoseOptions(tuple(formats), min_likelihood, Smoothing.parse(smooth), overwrite)
     sources = sources_of(paths, out=out, overlays=overlays, overwrite=overwrite, formats=formats)
     name = "the model"
     if not isinstance(graph, AutoLink):

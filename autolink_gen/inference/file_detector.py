@@ -1,7 +1,7 @@
 """Detects keypoints in files one by one, fills tables and draws overlays."""
 
 import logging
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,8 +24,8 @@ from autolink_gen.inference.detect import (
 )
 from autolink_gen.inference.keypoint_files import KeypointFiles
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
-from autolink_gen.inference.motion import OneEuroFilter
 from autolink_gen.inference.pose_files import PoseFiles
+from autolink_gen.inference.smoothing import Smoother, Smoothing
 from autolink_gen.inference.sources import InputFile
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import DivergedModelError, check_found
@@ -62,8 +62,8 @@ class FileDetector:
     """Gives each keypoint a likelihood; None: they have none."""
     min_likelihood: float = 0.0
     """Points that are less likely become NaN; needs a ``likelihood``."""
-    smooth: bool = False
-    """Whether the keypoints of videos go through a one-euro filter."""
+    smooth: Smoothing | None = None
+    """How the keypoints of videos are smoothed."""
     drawn_before: Container[Path] = ()
     """Files whose overlays are there, and stay."""
     _videos: list[tuple[InputFile, VideoReader]] = field(default_factory=list)
@@ -130,11 +130,14 @@ class FileDetector:
             logger.warning("%s", reader.ends_early)
 
     def _detect_frames(self, reader: VideoReader) -> Iterator[Detection]:
-        frames, smoother = video_frames(reader, fps=self.fps), OneEuroFilter() if self.smooth else None
-        with_widths = self.likelihood is not None
-        for detection in detect_images(self.model, frames, batch_size=self.batch_size, with_widths=with_widths):
+        frames, with_widths = video_frames(reader, fps=self.fps), self.likelihood is not None
+        found = detect_images(self.model, frames, batch_size=self.batch_size, with_widths=with_widths)
+        yield from self._checked(found) if self.smooth is None else _smoothed(self._checked(found), self.smooth)
+
+    def _checked(self, detections: Iterable[Detection]) -> Iterator[Detection]:
+        for detection in detections:
             check_found(detection.keypoints_px, name=self.model_name)
-            yield detection if smoother is None else _smoothed(detection, smoother)
+            yield detection
 
     @contextmanager
     def _skipping_errors(self, file: Path) -> Iterator[None]:
@@ -183,10 +186,19 @@ class FileDetector:
         return draw_graph(overlay, detection.normalise(landmarks), colours=white, dot_px=dot_px)
 
 
-def _smoothed(detection: Detection, smoother: OneEuroFilter) -> Detection:
-    """The detection with keypoints that follow those before it."""
-    keypoints = smoother(detection.keypoints, time_s=detection.source.time_s or 0.0)
-    return replace(detection, keypoints_px=to_pixels(keypoints, size=(detection.width_px, detection.height_px)))
+def _smoothed(detections: Iterable[Detection], smoothing: Smoothing) -> Iterator[Detection]:
+    """The detections of a video, their keypoints smoothed over time."""
+    smoother = Smoother[Detection](smoothing)
+    for detection in detections:
+        yield from _placed(smoother.push(detection.keypoints, detection, time_s=detection.source.time_s or 0.0))
+    yield from _placed(smoother.finish())
+
+
+def _placed(smoothed: Iterable[tuple[ndarray | None, Detection]]) -> Iterator[Detection]:
+    for keypoints, detection in smoothed:
+        assert keypoints is not None
+        size = detection.width_px, detection.height_px
+        yield replace(detection, keypoints_px=to_pixels(keypoints, size=size))
 
 
 def _reason(file: Path, error: Exception) -> str:

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from autolink_gen.inference.confidence import Certainty, Judge
-from autolink_gen.inference.motion import OneEuroFilter, RelativeMotion, absolute_motion
+from autolink_gen.inference.motion import RelativeMotion, absolute_motion
+from autolink_gen.inference.smoothing import Smoother, Smoothing
 from autolink_gen.ops.ranges import FARTHEST
 
 _SWITCH = 0.8  # another source frame must be so much nearer to be taken
@@ -21,12 +22,12 @@ class Motion:
 
     ``relative``: the movement since a reference frame is added to the source's own pose, else the pose itself is
     taken; ``adapt_scale``: made as large as the source is. The reference is the driver's first frame with a sure pose,
-    or the keypoints ``reference`` (K, 2). ``smooth``: poses go through a one-euro filter.
+    or the keypoints ``reference`` (K, 2). ``smooth``: how poses are smoothed over time.
     """
 
     relative: bool = True
     adapt_scale: bool = False
-    smooth: bool = False
+    smooth: Smoothing | None = None
     reference: Float[ndarray, "K 2"] | None = None
 
 
@@ -54,6 +55,14 @@ class AnimatedFrame(NamedTuple):
     held: bool
 
 
+class _Frame(NamedTuple):
+    """A driver's frame: its number from 0, its time, and how sure its pose is."""
+
+    number: int
+    time_s: float
+    certainty: Certainty
+
+
 class Planner:
     """Makes plans for a driver's frames in turn, and keeps the state for smoothing and holding poses.
 
@@ -66,35 +75,47 @@ class Planner:
         self, source_poses: Float[ndarray, "M K 2"], motion: Motion, *, linked: Int[ndarray, "L"], judge: Judge
     ) -> None:
         self._source_poses, self._motion, self._linked, self._judge = source_poses, motion, linked, judge
-        self._filter = OneEuroFilter() if motion.smooth else None
+        self._smoother = Smoother[_Frame](motion.smooth)
         self.reference: tuple[int, float] | None = None
         self._reference = motion.reference
+        self._has_begun = motion.reference is not None
         self._held_pose: tuple[float, ndarray] | None = None  # the pose to hold, and its time
         self._source_index = self._number = 0
 
     def __call__(
         self, detected: Float[ndarray, "K 2"], time_s: float, *, width: float, pixels: UInt8[ndarray, "_ _ 3"]
-    ) -> Plan:
+    ) -> list[Plan]:
         """The plan for the next frame, in which keypoints were detected, with the mean width of their heatmaps.
 
-        Until a pose is sure, the source keeps its own.
+        Until a pose is sure, the source keeps its own. Where smoothing looks ahead, plans come some frames later.
         """
-        certainty = self._judge(detected, width=width, pixels=pixels)
-        number, self._number = self._number, self._number + 1
-        if certainty == Certainty.LOST or (self._reference is None and certainty != Certainty.SURE):
+        frame = _Frame(self._number, time_s, self._judge(detected, width=width, pixels=pixels))
+        self._number += 1
+        is_lost = frame.certainty == Certainty.LOST or (not self._has_begun and frame.certainty != Certainty.SURE)
+        self._has_begun |= not is_lost
+        smoothed = self._smoother.push(None if is_lost else detected, frame, time_s=time_s)
+        return [self._plan(points, frame) for points, frame in smoothed]
+
+    def finish(self) -> list[Plan]:
+        """The plans that are still to come, where no frames are."""
+        return [self._plan(points, frame) for points, frame in self._smoother.finish()]
+
+    def _plan(self, smooth: Float[ndarray, "K 2"] | None, frame: _Frame) -> Plan:
+        """The plan for a frame with its smoothed pose, None where the pose is lost."""
+        if smooth is None:
             held = self._source_poses[0] if self._held_pose is None else self._held_pose[1]
             return Plan(held, self._source_index, held=True)
-        smooth = self._filter(detected, time_s=time_s) if self._filter else detected
         if self._reference is None:
-            self._reference, self.reference = smooth, (number, time_s)
+            self._reference, self.reference = smooth, (frame.number, frame.time_s)
         points = self._move(smooth)
         distances = np.linalg.norm((self._source_poses - points)[:, self._linked], axis=2).mean(axis=1)
         nearest = int(distances.argmin())
         if distances[nearest] < _SWITCH * distances[self._source_index]:  # a change must be worth the flicker
             self._source_index = nearest
         # An object that leaves draws keypoints together first: such a pose is shown, and not held.
-        if certainty == Certainty.SURE or self._held_pose is None or time_s - self._held_pose[0] > _STALE_S:
-            self._held_pose = (time_s, points)
+        is_sure = frame.certainty == Certainty.SURE
+        if is_sure or self._held_pose is None or frame.time_s - self._held_pose[0] > _STALE_S:
+            self._held_pose = (frame.time_s, points)
         return Plan(points, self._source_index, held=False)
 
     def _move(self, keypoints: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:

@@ -27,6 +27,7 @@ from autolink_gen.ops.ranges import check_bytes, check_keypoints, from_signed, t
 from autolink_gen.ops.warping import keypoint_strengths
 from autolink_gen.viz.graphs import to_bytes, to_uint8
 
+TimedFrames = Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]  # with their times in seconds
 _USUAL_SIZE = 256  # pixels
 _BATCH = 8
 _BYTES_PER_PX = 8192  # of what the network paints, at its most, with room to spare: of 128 px it takes 2650
@@ -297,40 +298,42 @@ class Animator:
         fitting = fitting_batch_size(self.transfer.labels.device, usual=_BATCH, bytes_each=bytes_each)
         return max(_BATCH, min(fitting, _MAX_PAINTED_BYTES // (3 * fine**2)))
 
-    def __call__(self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]) -> list[AnimatedFrame]:
+    def __call__(self, frames: TimedFrames) -> list[AnimatedFrame]:
         """Paint the next frames of the driver, given with their times in seconds."""
         return list(self.animate([frames], BatchSize(max(1, len(frames)))))
 
-    def animate(
-        self, batches: Iterable[Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]], size: BatchSize
-    ) -> Iterator[AnimatedFrame]:
+    def animate(self, batches: Iterable[TimedFrames], size: BatchSize) -> Iterator[AnimatedFrame]:
         """Paint batches of the driver's frames in turn, at most ``size`` frames at once.
 
-        While a device paints, the frames painted before can be written.
+        While a device paints, the frames painted before can be written. A median looks ahead, but not beyond the last
+        batch.
         """
         device = self.transfer.labels.device
         detected = (found for frames in batches for found in size.results(self._detect, frames))
-        planned = (self._plan(*found) for found in one_behind(detected, beside=device))
+        planned = self._plan_all(one_behind(detected, beside=device))
         painted = (fetch for plans in planned for fetch in size.results(self._paint, plans))
         for fetch in one_behind(painted, beside=device):
             yield from fetch()
 
-    def _detect(
-        self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]]
-    ) -> tuple[Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]], Callable[[], PosesWithWidths]]:
+    def _detect(self, frames: TimedFrames) -> tuple[TimedFrames, Callable[[], PosesWithWidths]]:
         """The frames, and what waits for their poses."""
         for _, pixels in frames:
             check_bytes(pixels, name="frame")
         return frames, self.transfer.detect_later([pixels for _, pixels in frames], linked=self._linked)
 
-    def _plan(
-        self, frames: Sequence[tuple[float, UInt8[ndarray, "_ _ 3"]]], fetch: Callable[[], PosesWithWidths]
-    ) -> list[Plan]:
-        """What to paint in the frames' places."""
-        return [
-            self._planner(points, time_s, width=width, pixels=pixels)
-            for points, width, (time_s, pixels) in zip(*fetch(), frames, strict=True)
-        ]
+    def _plan_all(self, detected: Iterable[tuple[TimedFrames, Callable[[], PosesWithWidths]]]) -> Iterator[list[Plan]]:
+        """What to paint in the frames' places; before an error of the frames come the plans of those before it."""
+        try:
+            for frames, fetch in detected:
+                yield [
+                    plan
+                    for points, width, (time_s, pixels) in zip(*fetch(), frames, strict=True)
+                    for plan in self._planner(points, time_s, width=width, pixels=pixels)
+                ]
+        except Exception:
+            yield self._planner.finish()
+            raise
+        yield self._planner.finish()
 
     def _paint(self, plans: Sequence[Plan]) -> Callable[[], list[AnimatedFrame]]:
         """Begin to paint; what comes back waits for the frames."""

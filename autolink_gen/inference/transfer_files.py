@@ -13,6 +13,7 @@ from autolink_gen.data.video.outputs import MOVING_SUFFIXES
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.writer import FrameFolderWriter
 from autolink_gen.inference.planning import Motion
+from autolink_gen.inference.smoothing import Smoothing
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.inference.transfer_video import Look, TransferReport, transfer_video
 from autolink_gen.runs import RunFolder
@@ -63,7 +64,7 @@ class TransferFiles:
         """Whether the source's audio was requested and does not exist."""
         return self.audio is self.source and not self.source.has_audio
 
-    def motion(self, relative: bool | None, *, adapt_scale: bool, smooth: bool) -> Motion:
+    def motion(self, relative: bool | None, *, adapt_scale: bool, smooth: Smoothing | None) -> Motion:
         """How the driver moves the source.
 
         ``relative`` None: relative for a video; an image's pose is taken as it is, scaled to the source.
@@ -111,7 +112,7 @@ def transfer_files(
     relative: bool | None = None,
     adapt_scale: bool = False,
     find_best_frame: bool = False,
-    smooth: bool = False,
+    smooth: Smoothing | str | bool | None = None,
     crop: bool = True,
     paste_back: bool = False,
     side_by_side: bool = False,
@@ -135,10 +136,12 @@ def transfer_files(
     that is an image. Of a source video, ``source_frames`` frames give the appearance. ``start_s`` and ``end_s`` are
     seconds into the driver. ``size`` is the width in pixels.
 
+    ``smooth`` is "one-euro", which True means too, "median" or "median:9", over so many frames; None smooths nothing.
+
     Raises ValueError for a result that is there already without ``overwrite``, that has another ending or would replace
     an input, and if no pose can be made out in the driver. The report says what was made.
     """
-    cut = (start_s, end_s)
+    cut, smoothing = (start_s, end_s), Smoothing.parse(smooth)
     files = TransferFiles.open(
         source, driver, out=out, audio=audio, cut_s=cut, fps=fps, max_bad=max_bad, overwrite=overwrite
     )
@@ -146,7 +149,7 @@ def transfer_files(
         network = load_transfer(RunFolder.find(network, kind="transfer"), device=chosen_device(device))
     return files.animate(
         network,
-        files.motion(relative, adapt_scale=adapt_scale, smooth=smooth),
+        files.motion(relative, adapt_scale=adapt_scale, smooth=smoothing),
         look=Look(crop, paste_back, side_by_side, size),
         find_best_frame=find_best_frame,
         source_frames=source_frames,

@@ -143,6 +143,8 @@ def test_nothing_readable_is_an_error_that_writes_nothing(tmp_path: Path, run_fo
         (("1.png", "--threshold", "2"), ("--threshold", "2.0", "0<=x<=1")),
         (("1.png", "--batch-size", "0"), ("--batch-size", 0, "x>=1")),
         (("1.png", "--fps", "0"), ("--fps", "0.0", "x>0")),
+        (("--smooth", "median:4", "1.png"), ("--smooth", 4, "odd")),
+        (("1.png", "--smooth=mean"), ("--smooth", "'mean'", "one-euro")),
         (("1.png", "--model", "RUN", "--device", "toaster"), ("toaster", "used")),
     ],
 )
@@ -233,6 +235,17 @@ def test_pose_files_are_written_once(tmp_path: Path, run_folder: Path) -> None:
     assert_line_mentions(again, "wrote", out / "clop.csv")
     assert_line_mentions(again, "20 records")
     assert str(out / "clip.csv") not in again.output
+
+
+def test_smoothing_may_stand_alone_before_a_path(tmp_path: Path, run_folder: Path) -> None:
+    film, xs = save_film(tmp_path / "film.mp4", num_frames=6), {}
+    for number, words in enumerate([("--no-edges",), ("--smooth",), ("--smooth", "one-euro"), ("--smooth", "median")]):
+        out = tmp_path / str(number)
+        result = run_detect(*words, film, "--model", run_folder, "--out", out, "--no-overlays")
+        assert result.exit_code == 0, result.output
+        xs[words] = [float(row["x0_px"]) for row in rows_of(out)]
+    plain, alone, named, median = xs.values()
+    assert alone == named and plain != named and median[2] == pytest.approx(np.median(plain[:5]), abs=2e-3)
 
 
 @pytest.mark.parametrize(("formats", "things"), [("dlc,xml", ("'xml'", "dlc")), (",", ("--format",))])

@@ -22,6 +22,7 @@ from autolink_gen.inference.detect_batches import detect_with_colours
 from autolink_gen.inference.detect_files import detect_files
 from autolink_gen.inference.paint_files import generate
 from autolink_gen.inference.planning import Motion
+from autolink_gen.inference.smoothing import Smoothing
 from autolink_gen.inference.transfer import Animator, Transfer
 from autolink_gen.inference.transfer_video import Look, transfer_video
 from autolink_gen.models.autolink import AutoLink
@@ -138,10 +139,10 @@ def test_a_gan_paints_the_same(tmp_path: Path, beside: Callable[[bool], None]) -
     assert written[0] == written[1]
 
 
-def animate(transfer: Transfer, folder: Path, out: Path, **options: object) -> int:
+def animate(transfer: Transfer, folder: Path, out: Path, *, smooth: str = "one-euro", **options: object) -> int:
     source, driver = FrameStream(folder / "0.png"), FrameStream(folder)
-    look = Look(crop=False)
-    return transfer_video(transfer, source, driver, out, look=look, motion=Motion(smooth=True), **options).num_frames
+    look, motion = Look(crop=False), Motion(smooth=Smoothing.parse(smooth))
+    return transfer_video(transfer, source, driver, out, look=look, motion=motion, **options).num_frames
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_frames_before_a_break_of_the_driver_are_painted(
             yield frame
 
     monkeypatch.setattr(FrameStream, "__iter__", breaks_off)
-    assert animate(moving(), clip, tmp_path / "out", batch_size=batch_size) == 6
+    assert animate(moving(), clip, tmp_path / "out", batch_size=batch_size, smooth="median") == 6
     assert len(list((tmp_path / "out").iterdir())) == 6
 
 

@@ -117,13 +117,17 @@ def test_unlikely_points_are_empty_in_every_format(tmp_path: Path) -> None:
 
 def test_smoothed_keypoints_move_less(tmp_path: Path) -> None:
     film = save_film(tmp_path / "film.mp4", num_frames=12)
-    moved = {}
-    for smooth in (False, True):
+    points = {}
+    for smooth in (False, True, "median:3"):
         detect(film, tmp_path / str(smooth), "json", smooth=smooth)
         pictures = json.loads((tmp_path / str(smooth) / "film.json").read_text())["pictures"]
-        points = np.array([picture["keypoints_px"] for picture in pictures])
-        moved[smooth] = float(np.abs(np.diff(points, axis=0)).sum())
+        assert [picture["frame"] for picture in pictures] == list(range(12))
+        points[smooth] = np.array([picture["keypoints_px"] for picture in pictures])
+    moved = {smooth: np.abs(np.diff(places, axis=0)).sum() for smooth, places in points.items()}
     assert 0 < moved[True] < 0.9 * moved[False]
+    around = np.stack([points[False][:-2], points[False][1:-1], points[False][2:]])
+    assert points["median:3"][1:-1] == pytest.approx(np.median(around, axis=0), abs=2e-3)
+    assert points["median:3"][[0, -1]] == pytest.approx(points[False][[0, -1]], abs=2e-3)
 
 
 def test_landmarks_are_points_like_the_keypoints(tmp_path: Path) -> None:

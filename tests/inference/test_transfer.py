@@ -11,6 +11,7 @@ from helpers.tiny_models import tiny_graph, tiny_transfer
 
 from autolink_gen.data.puppets.dataset import puppet_clip
 from autolink_gen.inference.planning import Motion
+from autolink_gen.inference.smoothing import Smoothing
 from autolink_gen.inference.transfer import Animator, Transfer, load_transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.graph_analysis import cluster_labels
@@ -146,10 +147,20 @@ def test_channels_are_of_clusters_of_what_is_left_of_the_graph():
 
 def test_smoothing_follows_the_times(told):
     told[:] = [POSE, POSE, POSE + 0.1]
-    animator = Animator(make(), frames(1), Motion(relative=False, smooth=True))
+    animator = Animator(make(), frames(1), Motion(relative=False, smooth=Smoothing()))
     first, second = animator([(0.0, frames(1)[0]), (0.04, frames(1)[0])])
     moved = (second.keypoints - first.keypoints).mean()
     assert 0 < moved < 0.1
+
+
+def test_a_median_looks_ahead_and_leaves_lost_poses_out(told):
+    places = [0.0, 0.0, 0.9, 0.0, None, 0.1, 0.1]  # a jump, and a frame without a pose
+    told[:] = [POSE, *(POSE * 0.01 if place is None else POSE + place for place in places)]
+    animator = Animator(make(), frames(1), Motion(relative=False, smooth=Smoothing("median", 3)))
+    found = animator([(0.04 * number, frames(1)[0]) for number in range(len(places))])
+    assert [frame.held for frame in found] == [False] * 4 + [True] + [False] * 2
+    expected = [0.0, 0.0, 0.0, 0.45, 0.45, 0.1, 0.1]  # of two poses their mean; a held one is that before it
+    assert np.allclose([(frame.keypoints - POSE).mean() for frame in found], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("blank_first", [False, True])
