@@ -82,8 +82,9 @@ def detect(
 
     With --format there is a file a video in each format, named as the video is, and one of all images: .csv
     and .json with likelihoods, .coco.json, .dlc.csv for DeepLabCut, .slp for SLEAP, .nwb. Each is written
-    when its video is done, files that are there are kept, and a repeated command goes on with the videos
-    that are not done yet; --overwrite does all of them anew. .slp and .nwb need the extra pose.
+    when its video is done, or all images are; until then keypoints.unfinished.jsonl keeps the points of
+    images. Files that are there are kept, and a repeated command goes on with the videos and images that
+    are not done yet; --overwrite does all of them anew. .slp and .nwb need the extra pose.
 
     Keypoints left out with --drop-cluster are not drawn, have no columns and no edges, and are null in the
     JSON; the others keep their numbers. A regressor still looks at all of them, as it was fitted on all.
@@ -125,6 +126,8 @@ def _tell(report: "DetectionReport", out: Path, *, overlays: bool, formats: tupl
     if report.finished:
         done = counted(len(report.finished), "file")
         note(f"done before: {done} of {report.num_files}, nothing was written of them (--overwrite does them anew)")
+    if report.resumed:
+        note(f"taken up: the points of {counted(len(report.resumed), 'image')} that a command before had looked at")
     records = counted(report.num_records, "record")
     for file in report.tables:
         note(f"wrote {file}" if formats else f"wrote {file} ({records})")

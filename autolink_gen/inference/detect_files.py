@@ -17,6 +17,7 @@ from autolink_gen.inference.keypoint_files import KeypointFiles, table_paths
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.inference.pose_files import PoseFiles, pose_paths
 from autolink_gen.inference.pose_formats import check_formats
+from autolink_gen.inference.pose_journal import journal_path
 from autolink_gen.inference.pose_tables import Skeleton
 from autolink_gen.inference.smoothing import Smoothing
 from autolink_gen.inference.sources import InputFile, find_sources
@@ -34,7 +35,8 @@ _MAX_REASONS = 5  # reasons in the message when no file could be read
 class DetectionReport:
     """What `detect_files` wrote, and the files it skipped, with the reasons.
 
-    ``finished`` are files whose poses were there already, so that nothing was done on them.
+    ``finished`` are files whose poses were there already, so that nothing was done on them, and ``resumed`` images
+    whose points were taken from what an earlier command had left when it was stopped.
     """
 
     tables: tuple[Path, ...]
@@ -43,6 +45,7 @@ class DetectionReport:
     num_files: int
     skipped: tuple[tuple[Path, str], ...]
     finished: tuple[Path, ...] = ()
+    resumed: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ def detect_files(
     `batch_size` images are looked at at a time; None: as many as `detect_images` finds fit.
     With `formats`, of csv, json, coco, dlc, sleap and nwb, there is a file a video in each of them in the place of the
     two tables, written when that video is done, and one of all images; what is there is kept, and a video that has all
-    its files is not looked at again. Points less likely than `min_likelihood` are left empty. With `smooth`, those of
-    videos are smoothed: by "one-euro", which True means too, by "median", or by "median:9", over so many frames.
+    its files is not looked at again, nor an image that a stopped command has looked at. Points less likely than
+    `min_likelihood` are left empty. With `smooth`, those of videos are smoothed: by "one-euro", which True means too,
+    by "median", or by "median:9", over so many frames.
     `regressor`, or its file, also finds named landmarks. Keypoints without edges are left out, as
     `AutoLink.without_keypoints` makes them.
 
@@ -178,7 +182,7 @@ def sources_of(
         if lost := next((source for source in sources if not places[source.path]), None):
             raise ValueError(f"{', '.join(formats)} holds videos alone, and {lost.path} is an image: add a format")
         pose_files = {file for files in places.values() for file in files.values()}
-        check_free(*pose_files, *overlay_files, overwrite=True)  # what is there is kept
+        check_free(*pose_files, *overlay_files, journal_path(Path(out)), overwrite=True)  # what is there is kept
     else:
         check_free(*table_paths(Path(out)), *overlay_files, overwrite=overwrite)
     return sources
@@ -210,7 +214,8 @@ def detect_sources(
     weights = graph.edge_weights.detach().cpu().numpy()
     skeleton = Skeleton(model_name, weights, dropped, names, parts, calibrated=graph.likelihood is not None)
     tables = _tables(out, sources, skeleton, poses, overlays=overlays)
-    finished = [source for source in sources if isinstance(tables, PoseFiles) and tables.is_finished(source)]
+    finished, resumed = _done_before(tables, sources)
+    done = {*finished, *resumed}
     detector = FileDetector(
         graph,
         tables,
@@ -227,8 +232,8 @@ def detect_sources(
         smooth=poses.smooth,
         drawn_before=() if isinstance(tables, KeypointFiles) else tables.drawn_before,
     )
-    todo = [source for source in sources if source not in finished]
-    if todo:
+    todo = [source for source in sources if source not in done]
+    if todo or resumed:
         _run(detector, todo, progress)
     return DetectionReport(
         tables.paths,
@@ -237,7 +242,18 @@ def detect_sources(
         len(sources),
         tuple(tables.skipped),
         tuple(source.path for source in finished),
+        tuple(source.path for source in resumed),
     )
+
+
+def _done_before(
+    tables: KeypointFiles | PoseFiles, sources: Sequence[InputFile]
+) -> tuple[list[InputFile], list[InputFile]]:
+    """The sources whose files are there, and the images whose points are in the journal of those files."""
+    if isinstance(tables, KeypointFiles):
+        return [], []
+    finished = [source for source in sources if tables.is_finished(source)]
+    return finished, [source for source in sources if tables.is_taken_up(source)]
 
 
 def _tables(
@@ -246,7 +262,13 @@ def _tables(
     """The tables to fill: a file a video in each format that is asked for, or two for all."""
     if poses.formats:
         return PoseFiles(
-            out, sources, formats=poses.formats, skeleton=skeleton, overwrite=poses.overwrite, overlays=overlays
+            out,
+            sources,
+            formats=poses.formats,
+            skeleton=skeleton,
+            overwrite=poses.overwrite,
+            overlays=overlays,
+            min_likelihood=poses.min_likelihood,
         )
     return KeypointFiles(
         out,
@@ -280,7 +302,8 @@ def _run(detector: "FileDetector", sources: Sequence[InputFile], progress: Progr
             records = counted(tables.num_kept, "record")
             listed = [str(path) for path in tables.paths[:_MAX_KEPT]]
             more = [f"{len(tables.paths) - _MAX_KEPT} more"] if len(tables.paths) > _MAX_KEPT else []
-            logger.info("kept: %s, %s of whole files", " and ".join([*listed, *more]), records)
+            then = "; the same command goes on" if isinstance(tables, PoseFiles) else ""
+            logger.info("kept: %s, %s of whole files%s", " and ".join([*listed, *more]), records, then)
         raise
 
 

@@ -81,6 +81,7 @@ class FileDetector:
     def detect(self) -> Iterator[None]:
         """Process the images, then each video; yields after each image and frame."""
         yield from self._detect_images()
+        self.tables.end_images()
         for source, reader in self._videos:
             with self._skipping_errors(source.path):
                 yield from self._detect_video(source, reader)

@@ -142,6 +142,9 @@ class KeypointFiles:
             ended = time.monotonic()
             self._next_s = ended + max(_PAUSE_S, _TIMES * (ended - now))
 
+    def end_images(self) -> None:
+        """Nothing: the tables hold images and videos together."""
+
     def take_back(self) -> None:
         """Remove the records since `begin_file`."""
         for table in self._tables:

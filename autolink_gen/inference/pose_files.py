@@ -1,4 +1,4 @@
-"""Pose files of a detection: one a video, each written when that video is done, and one for all images."""
+"""Pose files of a detection: one a video, each written when that video is done, and one of all images."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,6 +11,7 @@ from numpy import ndarray
 from autolink_gen.common.files import whole
 from autolink_gen.inference.detect import Detection
 from autolink_gen.inference.pose_formats import FORMATS
+from autolink_gen.inference.pose_journal import PoseJournal, journal_path
 from autolink_gen.inference.pose_tables import PoseRecord, PoseTable, Skeleton
 from autolink_gen.inference.sources import InputFile
 
@@ -20,8 +21,10 @@ _IMAGES = "keypoints"  # the name of what all images have together
 class PoseFiles:
     """Collects the records of a file, and writes them in each of the ``formats`` when it is done.
 
-    A video's files are named as its overlay is, and those of all images together, written when the block ends well,
-    ``keypoints``. A file that is there stays, unless ``overwrite``: `is_finished` tells whose all are.
+    A video's files are named as its overlay is, and those of all images together ``keypoints``. A file that is there
+    stays, unless ``overwrite``: `is_finished` tells whose all are. Until all images are done a journal has their
+    points, and `is_taken_up` tells which an earlier command left there. Raises ValueError where the journal is of
+    another model, of other options or of other images.
     """
 
     def __init__(
@@ -33,9 +36,9 @@ class PoseFiles:
         skeleton: Skeleton,
         overwrite: bool = False,
         overlays: bool = True,
+        min_likelihood: float = 0.0,
     ) -> None:
         self.paths: tuple[Path, ...] = ()
-        self.num_records = 0
         self.num_kept = 0
         """Number of records in the files that were written."""
         self.skipped: list[tuple[Path, str]] = []
@@ -45,12 +48,23 @@ class PoseFiles:
         self.drawn_before = set() if overwrite else {each.path for each in sources if (out / each.overlay).is_file()}
         """Files whose overlays are there."""
         self._pending: list[PoseRecord] = []
-        self._images: list[PoseRecord] = []
+        self._image_files = [source.path for source in sources if not source.is_video]
+        self._journal: PoseJournal | None = None
+        if not all(self.is_finished(source) for source in sources if not source.is_video):
+            self._journal = PoseJournal(
+                journal_path(out), self._image_files, skeleton, min_likelihood=min_likelihood, overwrite=overwrite
+            )
+        self.num_records = 0 if self._journal is None else len(self._journal.records)
 
     def is_finished(self, source: InputFile) -> bool:
         """Whether all that is to be written of a source is there."""
         is_drawn = not self._overlays or source.path in self.drawn_before
         return not self._overwrite and is_drawn and all(file.is_file() for file in self._files[source.path].values())
+
+    def is_taken_up(self, source: InputFile) -> bool:
+        """Whether an image need not be looked at again, as its points are in the journal."""
+        is_drawn = not self._overlays or source.path in self.drawn_before
+        return is_drawn and self._journal is not None and source.path in self._journal.records
 
     def __enter__(self) -> "PoseFiles":
         return self
@@ -58,8 +72,11 @@ class PoseFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._images:
-            self._write(self._images, is_video=False)
+        if self._journal is not None:
+            self._journal.close()
+            if self._journal.records:
+                self.paths += (self._journal.path,)
+                self.num_kept += len(self._journal.records)
 
     def add(self, detection: Detection, landmarks_px: Float[ndarray, "L 2"] | None = None) -> None:
         """Take one image's points, landmarks in the order of their names."""
@@ -88,12 +105,24 @@ class PoseFiles:
         self._pending = []
 
     def end_file(self) -> None:
-        """Write the records since `begin_file` if they are a video's, or keep them for the images' files."""
+        """Write the records since `begin_file`: a video's as its files, an image's as a line of the journal."""
         if self._pending and self._pending[0].time_s is not None:
             self._write(self._pending, is_video=True)
-        else:
-            self._images += self._pending
+        elif self._journal is not None:
+            for record in self._pending:
+                self.num_records -= record.file in self._journal.records
+                self._journal.add(record)
         self._pending = []
+
+    def end_images(self) -> None:
+        """Write the files of all images, and remove their journal."""
+        if self._journal is None:
+            return
+        records = self._journal.records
+        if records:
+            self._write([records[file] for file in self._image_files if file in records], is_video=False)
+        self._journal.remove()
+        self._journal = None
 
     def take_back(self) -> None:
         """Forget the records since `begin_file`."""

@@ -31,7 +31,7 @@ def test_each_video_has_its_file_and_all_images_one(tmp_path: Path) -> None:
 
 
 def test_a_stop_loses_no_finished_video_and_the_rest_is_done_once(tmp_path: Path) -> None:
-    count, whole = 20, 7
+    count, whole = 5, 2
     films, out = save_films(tmp_path / "in", count), tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         detect(tmp_path / "in", out, "csv", "dlc", overlays=True, progress=StopAfter(whole * NUM_FRAMES + 3))
