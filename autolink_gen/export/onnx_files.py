@@ -16,13 +16,23 @@ from autolink_gen.common.devices import double_on_cpu
 from autolink_gen.common.files import check_free, whole
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.export.networks import ExportedDetector, ExportedGenerator, ExportedTransfer, exported_edge_map
-from autolink_gen.export.onnx_parts import OPSET, Converted, Input, Part, Shape, convert, places, smooth_images
+from autolink_gen.export.onnx_parts import (
+    OPSET,
+    Converted,
+    Input,
+    Part,
+    Shape,
+    convert,
+    noise_images,
+    places,
+    smooth_images,
+)
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.likelihood import UNCALIBRATED
 from autolink_gen.ops.ranges import from_signed, to_signed
-from autolink_gen.runs import RunFolder
+from autolink_gen.runs import Kind, RunFolder
 from autolink_gen.viz.graphs import edges_by_weight
 
 _FORMAT = "onnx 1"
@@ -52,18 +62,20 @@ class OnnxExport:
 def export_onnx(
     run: str | os.PathLike[str] | None = None,
     *,
+    kind: Kind | None = None,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> OnnxExport:
     """Write a run's networks as ONNX files, which need neither PyTorch nor this package.
 
-    ``run`` is a graph's, a GAN's or a transfer network's; None: the newest graph. ``out`` is a folder, ``onnx`` in the
-    run's unless given. Each file is compared with PyTorch by onnxruntime on random inputs, and none is written unless
-    all agree. Raises MissingExtraError without the extra ``onnx``, and ValueError for files that are there already
-    without ``overwrite``, or that do not agree.
+    ``run`` is a graph's, a GAN's or a transfer network's; None: the newest graph. ``kind`` is needed where a name
+    stands for several, as "puppets" does, which is the graph unless told. ``out`` is a folder, ``onnx`` in the run's
+    unless given. Each file is compared with PyTorch by onnxruntime on random inputs, and none is written unless all
+    agree. Raises MissingExtraError without the extra ``onnx``, and ValueError for files that are there already without
+    ``overwrite``, or that do not agree.
     """
-    folder = RunFolder.find(run)
+    folder = RunFolder.find(run, kind=kind)
     graph, parts = _parts(folder)
     target = Path(out) if out is not None else folder.output("onnx")
     files = tuple(target / part.file_name for part in parts)
@@ -100,7 +112,7 @@ def _parts(run: RunFolder) -> tuple[AutoLink, list[Part]]:
 
 def _detector(graph: AutoLink) -> Part:
     side = graph.config.input_size
-    images = Input("images", (3, side, side), smooth_images)
+    images = Input("images", (3, side, side), noise_images)
     names = ["heatmaps", "keypoints", "spread"]
 
     def detect(squares: Tensor) -> tuple[Tensor, ...]:

@@ -19,7 +19,7 @@ _PRODUCER = "autolink-gen"
 _BATCH = "batch"
 _TRACED_BATCH = 3  # sizes 0 and 1 would be taken as fixed
 _CHECKED_BATCHES = (1, 4)
-_BLOBS = 16  # pixels: checks take smooth images, for what is warped of white noise hangs on the last bits of a place
+_BLOBS = 16  # pixels
 
 Shape = tuple[int, ...]
 Draw = Callable[[torch.Generator, Shape], Tensor]
@@ -66,8 +66,17 @@ class Converted:
     shapes: Mapping[str, Sequence[int | str]]
 
 
+def noise_images(generator: torch.Generator, shape: Shape) -> Float[Tensor, "B 3 H W"]:
+    """Random images in [0, 1], each pixel by itself."""
+    return torch.rand(shape, generator=generator)
+
+
 def smooth_images(generator: torch.Generator, shape: Shape) -> Float[Tensor, "B 3 H W"]:
-    """Random images in [0, 1] of soft blobs."""
+    """Random images in [0, 1] of soft blobs, for what is warped.
+
+    Places in the source are rounded to some 2e-6, in PyTorch as in onnxruntime: a thousandth of a pixel at most, but of
+    white noise 3e-4 of its range, for neighbouring pixels have nothing in common there.
+    """
     small = torch.rand(*shape[:2], _BLOBS, _BLOBS, generator=generator)
     return F.interpolate(small, shape[2:], mode="bilinear", align_corners=False)
 

@@ -15,6 +15,7 @@ from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
 
 from autolink_gen.checkpoints import load_graph_model, save_model
 from autolink_gen.common.extras import MissingExtraError
+from autolink_gen.export import onnx_files
 from autolink_gen.export.networks import ExportedEdgeMap
 from autolink_gen.export.onnx_files import OnnxExport, export_onnx
 from autolink_gen.inference.generate import load_gan, save_gan
@@ -152,6 +153,18 @@ def test_each_kind_of_run_has_its_files_in_its_folder(exports, name, files):
     assert {file.name for file in report.files} == files
     assert all(file.parent == exports.run(name) / "onnx" for file in report.files)
     assert all(0 <= difference <= 1e-4 for difference in report.differences)
+
+
+@pytest.mark.parametrize("kind", ["graph", "gan", "transfer"])
+def test_the_kind_says_which_of_the_packages_models_is_meant(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(onnx_files, "_parts", lambda run: (tiny_graph(), []))
+    assert_line_mentions(run_cli("export", "puppets", "--kind", kind, "--out", tmp_path).output, "puppets", kind)
+
+
+def test_a_run_of_another_kind_is_refused(exports, tmp_path):
+    with raises_mentioning(ValueError, "gan", "transfer"):
+        export_onnx(exports.run("gan/painter"), kind="transfer", out=tmp_path)
+    assert_line_mentions(run_cli("export", "puppets", "--kind", "person", expect=2).output, "person", "transfer")
 
 
 def test_a_file_describes_its_model(exports):

@@ -105,3 +105,12 @@ def test_a_keypoint_that_was_left_out_carries_nothing_wherever_it_goes():
     with_it.sum().backward()
     assert here.grad.isfinite().all() and (here.grad[0, 2] == 0).all()
     assert keypoint_flow(here, there, strengths * 0, sigma2=0.1, size=4).isfinite().all()
+
+
+def test_rounding_moves_no_place_by_a_thousandth_of_a_pixel():
+    generator = torch.Generator().manual_seed(0)
+    here, there = (torch.rand(4, 16, 2, generator=generator) * 2 - 1 for _ in range(2))
+    strengths = torch.rand(16, generator=generator)
+    exact = keypoint_flow(here.double(), there.double(), strengths.double(), sigma2=0.1, size=16)
+    rounded = keypoint_flow(here, there, strengths, sigma2=0.1, size=16)
+    assert (rounded - exact).abs().max() * 256 / 2 < 1e-3
