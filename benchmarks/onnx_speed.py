@@ -1,13 +1,14 @@
-"""Milliseconds an image of a recipe's networks in PyTorch and, exported, in onnxruntime; and their differences.
+"""Milliseconds an image of networks in PyTorch and, exported, in onnxruntime; and their differences.
 
-Run from the repository: python benchmarks/onnx_speed.py
+Run from the repository: python benchmarks/onnx_speed.py puppets
 
-The networks have random weights. PyTorch runs what the package runs: folded copies, its own edge map.
+PyTorch runs what the package runs: folded copies, its own edge map.
 """
 
+import json
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from autolink_gen.checkpoints import load_graph_model, save_model
 from autolink_gen.config import GanRunConfig, GraphRunConfig, TransferRunConfig, build
-from autolink_gen.export.onnx_files import OnnxExport, export_onnx
+from autolink_gen.export.onnx_files import export_onnx
 from autolink_gen.inference.generate import Gan, load_gan, save_gan
 from autolink_gen.inference.transfer import Transfer, load_transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink
@@ -29,21 +30,24 @@ from autolink_gen.models.graph_analysis import cluster_labels
 from autolink_gen.models.transfer import TransferNetwork
 from autolink_gen.ops.ranges import from_signed
 from autolink_gen.recipes import read_recipe
+from autolink_gen.runs import RunFolder
 
 Inputs = dict[str, Tensor]
+COLUMNS = ("run", "network", "batch", "PyTorch, ms an image", "onnxruntime, ms an image",
+           "onnxruntime: times as fast", "largest difference")  # fmt: skip
+_BATCHES = (1, 8)
 
 
 class Subject(NamedTuple):
-    """A network that is timed: PyTorch's way, its file, inputs of a batch, its difference when it was exported."""
+    """A network that is timed: the name of its file, PyTorch's way, inputs of a batch, the output that is asked for."""
 
     name: str
     compute: Callable[[Inputs], Tensor]
-    file: Path
     inputs: Callable[[int], Inputs]
-    difference: float
+    output: str
 
 
-def write_runs(recipe: str, folder: Path) -> dict[str, Path]:
+def write_runs(recipe: str, folder: Path) -> list[RunFolder]:
     """A run of each kind with random weights."""
     torch.manual_seed(0)
     graph = AutoLink(build(GraphRunConfig, read_recipe("graph", recipe)).model)
@@ -56,36 +60,47 @@ def write_runs(recipe: str, folder: Path) -> dict[str, Path]:
     config = build(TransferRunConfig, read_recipe("transfer", recipe)).model
     labels = cluster_labels(graph.edge_weights, config.clusters)
     save_transfer(files["transfer"], Transfer(graph, TransferNetwork(config), labels, poses))
-    return files
+    return [RunFolder.find(file) for file in files.values()]
 
 
-def subjects(files: dict[str, Path]) -> list[Subject]:
-    """The detector and the edge map of the graph, the generator, the transfer network."""
-    exports = {kind: export_onnx(file) for kind, file in files.items()}
-    graph, gan = load_graph_model(files["graph"]), load_gan(files["gan"])
+def find_runs(name: str) -> list[RunFolder]:
+    """The run of a name; the package's three where it is "puppets"."""
+    found = RunFolder.find(name)
+    if not found.is_shipped:
+        return [found]
+    return [RunFolder.find(name, kind=kind) for kind in ("graph", "gan", "transfer")]
+
+
+def subjects(run: RunFolder) -> list[Subject]:
+    """What is timed of a run: of a graph its detector and edge map, of others what paints."""
+    if run.kind == "gan":
+        return [_generator(load_gan(run))]
+    if run.kind == "transfer":
+        return [_transfer(load_transfer(run))]
+    graph = load_graph_model(run)
     count, side, size = graph.config.num_keypoints, graph.config.input_size, graph.config.image_size
-    painted = gan.generator.config.image_size
-
-    def subject(kind: str, part: str, compute: Callable[[Inputs], Tensor], inputs: Callable[[int], Inputs]) -> Subject:
-        return Subject(part, compute, *_found(exports[kind], part, inputs))
-
-    def paint(given: Inputs) -> Tensor:
-        return from_signed(gan.generator(given["edge_map"], given["z"])).clamp(0, 1)
-
     return [
-        subject("graph", "detector", lambda given: graph.locate(given["images"]),
-                lambda batch: {"images": torch.rand(batch, 3, side, side)}),
-        subject("graph", "edge_map", lambda given: graph.edge_map(given["keypoints"], size),
-                lambda batch: {"keypoints": _keypoints(batch, count)}),
-        subject("gan", "generator", paint,
-                lambda batch: {"edge_map": torch.rand(batch, 1, painted, painted),
-                               "z": torch.randn(batch, gan.style_size)}),
-        subject("transfer", "transfer", *_transfer(load_transfer(files["transfer"]), count)),
+        Subject("detector", lambda given: graph.locate(given["images"]),
+                lambda batch: {"images": torch.rand(batch, 3, side, side)}, "keypoints"),
+        Subject("edge_map", lambda given: graph.edge_map(given["keypoints"], size),
+                lambda batch: {"keypoints": _keypoints(batch, count)}, "edge_map"),
     ]  # fmt: skip
 
 
-def _transfer(transfer: Transfer, count: int) -> tuple[Callable[[Inputs], Tensor], Callable[[int], Inputs]]:
-    small, fine = transfer.image_size, transfer.usual_size
+def _generator(gan: Gan) -> Subject:
+    size = gan.generator.config.image_size
+
+    def inputs(batch: int) -> Inputs:
+        return {"edge_map": torch.rand(batch, 1, size, size), "z": torch.randn(batch, gan.style_size)}
+
+    def paint(given: Inputs) -> Tensor:
+        return from_signed(gan.generator.paint(given["edge_map"], gan.style(given["z"]))).clamp(0, 1)
+
+    return Subject("generator", paint, inputs, "images")
+
+
+def _transfer(transfer: Transfer) -> Subject:
+    small, fine, count = transfer.image_size, transfer.usual_size, transfer.graph.config.num_keypoints
 
     def inputs(batch: int) -> Inputs:
         larger = {"fine": torch.rand(1, 3, fine, fine)} if fine != small else {}
@@ -96,18 +111,11 @@ def _transfer(transfer: Transfer, count: int) -> tuple[Callable[[Inputs], Tensor
         seen = transfer.look_at(given["source"], fine=given.get("fine"), keypoints=given["source_keypoints"])
         return transfer.paint(given["keypoints"], seen)
 
-    return move, inputs
+    return Subject("transfer", move, inputs, "images")
 
 
 def _keypoints(batch: int, count: int) -> Tensor:
     return torch.rand(batch, count, 2) * 2 - 1
-
-
-def _found(
-    export: OnnxExport, part: str, inputs: Callable[[int], Inputs]
-) -> tuple[Path, Callable[[int], Inputs], float]:
-    number = [file.stem for file in export.files].index(part)
-    return export.files[number], inputs, export.differences[number]
 
 
 def session(file: Path, threads: int) -> Any:
@@ -117,34 +125,56 @@ def session(file: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-@click.command()
-@click.option("--recipe", default="puppets", show_default=True)
-@click.option("--rounds", default=31, show_default=True)
-@click.option("--threads", default=2, show_default=True)
-@torch.inference_mode()
-def main(recipe: str, rounds: int, threads: int) -> None:
-    """Time the networks side by side, as a Markdown table."""
-    torch.set_num_threads(threads)
-    print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {threads} threads, recipe {recipe}, "
-          f"median of {rounds} interleaved rounds\n")  # fmt: skip
+def rows_of(run: RunFolder, *, rounds: int, threads: int) -> Iterator[tuple[Any, ...]]:
+    """The rows of a run as they are measured, in the order of `COLUMNS`."""
     with tempfile.TemporaryDirectory() as folder:
-        found = subjects(write_runs(recipe, Path(folder)))
-        print("| network | batch | PyTorch, ms an image | onnxruntime, ms an image | times as fast | difference |")
-        print("|---|---|---|---|---|---|")
-        for name, compute, file, inputs, difference in found:
+        export = export_onnx(run, out=folder)
+        files = {
+            file.stem: (file, difference) for file, difference in zip(export.files, export.differences, strict=True)
+        }
+        for name, compute, inputs, output in subjects(run):
+            file, difference = files[name]
             runtime = session(file, threads)
-            for batch in (1, 8):
+            for batch in _BATCHES:
                 given = inputs(batch)
                 arrays = {key: values.numpy() for key, values in given.items()}
-                outputs = ["keypoints"] if name == "detector" else None
                 ways = {
                     "PyTorch": partial(lambda values, _: compute(values), given),  # noqa: B023 - used before the next
-                    "onnxruntime": partial(lambda values, _: runtime.run(outputs, values), arrays),  # noqa: B023
+                    "onnxruntime": partial(lambda values, _: runtime.run([output], values), arrays),  # noqa: B023
                 }
                 times = seconds_in_turns(ways, torch.empty(0), rounds)
-                ours, theirs = (1000 * statistics.median(taken) / batch for taken in times.values())
-                ratio = median_ratio(times["PyTorch"], times["onnxruntime"])
-                print(f"| {name} | {batch} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} | {difference:.0e} |")
+                ours, theirs = (round(1000 * statistics.median(taken) / batch, 1) for taken in times.values())
+                ratio = round(median_ratio(times["PyTorch"], times["onnxruntime"]), 2)
+                yield run.kind, name, batch, ours, theirs, f"{ratio:.2f}", f"{difference:.0e}"
+
+
+def _markdown(values: tuple[Any, ...]) -> str:
+    return f"| {' | '.join(map(str, values))} |"
+
+
+@click.command()
+@click.argument("runs", nargs=-1)
+@click.option("--recipe", default="puppets", show_default=True, help="Without RUNS: of networks with random weights.")
+@click.option("--rounds", default=31, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the table here.")
+@torch.inference_mode()
+def main(runs: tuple[str, ...], recipe: str, rounds: int, threads: int, json_file: Path | None) -> None:
+    """Time the networks of RUNS side by side, as a Markdown table; "puppets" are the package's three."""
+    torch.set_num_threads(threads)
+    of = ", ".join(runs) or f"random weights, recipe {recipe}"
+    setting = f"{threads} threads, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {of}"
+    print(f"{setting}; median of {rounds} interleaved rounds\n\n{_markdown(COLUMNS)}\n|{'---|' * len(COLUMNS)}")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        found = [run for name in runs for run in find_runs(name)] or write_runs(recipe, Path(folder))
+        for run in found:
+            for row in rows_of(run, rounds=rounds, threads=threads):
+                print(_markdown(row), flush=True)
+                rows.append(row)
+    if json_file is not None:
+        content = {"machine": setting, "columns": COLUMNS, "rows": rows}
+        json_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
