@@ -41,7 +41,7 @@ def measure(page: Any, moves: int, keypoint: int | None) -> tuple[list[float], f
     """Milliseconds of each move that is waited for, and the pictures a second of moves that are not."""
     open_paint(page)
     page.evaluate(_WATCH)
-    stage = page.locator("#paint-tab .overlay").bounding_box()
+    stage = page.locator("#paint-tab .painted").bounding_box()
     handle = page.locator("#paint-tab .handle").first.get_attribute("data-keypoint")
     x, y = place_of(page, int(handle) if keypoint is None else keypoint)
     reach = _RADIUS * stage["width"]
