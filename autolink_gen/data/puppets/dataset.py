@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -271,6 +272,7 @@ def _choose(rng: np.random.Generator, colors: Sequence[Color]) -> Color:
     return colors[int(rng.integers(len(colors)))]
 
 
+@cache  # of few colours, and asked some seventy times a puppet
 def _distance(a: Color, b: Color) -> float:
     """Weighted RGB distance, 0 to about 760; weights roughly those of the eye."""
     red, green, blue = (a[0] - b[0]), (a[1] - b[1]), (a[2] - b[2])
