@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from PIL import Image
 
 from autolink_gen.common.extras import needs
@@ -42,7 +41,9 @@ class TensorBoard:
 
     def __init__(self, folder: Path, *, first: int) -> None:
         with needs("tensorboard", "writing TensorBoard's events"):
+            from tensorboard.compat.proto.summary_pb2 import Summary
             from torch.utils.tensorboard import SummaryWriter
+        self._summary = Summary
         self._events = SummaryWriter(str(folder), purge_step=first)
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
@@ -51,10 +52,12 @@ class TensorBoard:
             self._events.add_scalar(name, value, step)
 
     def picture(self, step: int, name: str, file: Path) -> None:
-        """Write a picture."""
+        """Write a picture: its file as it is, which `add_image` would decode and compress once more."""
         with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
-        self._events.add_image(name, pixels, step, dataformats="HWC")
+            width, height = image.size
+        shown = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file.read_bytes())
+        summary = self._summary(value=[self._summary.Value(tag=name, image=shown)])
+        self._events.file_writer.add_summary(summary, step)
 
     def close(self) -> None:
         """Write what is held back."""

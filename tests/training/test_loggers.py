@@ -10,6 +10,7 @@ import pytest
 from helpers.hidden_packages import hide
 from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.tiny_runs import tiny_run_config
+from PIL import Image
 
 import autolink_gen
 from autolink_gen.common.extras import MissingExtraError
@@ -160,4 +161,6 @@ def test_tensorboard_shows_numbers_and_pictures(tmp_path: Path) -> None:
     read = events.EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.step for event in read.Scalars("loss")] == [1, 2]
     (picture,) = read.Images("samples")
-    assert picture.step == 2 and picture.width > 64 and read.Images("graph")
+    file = tmp_path / "run" / "samples" / "step-00000002.png"
+    assert (picture.step, picture.width, picture.height) == (2, *Image.open(file).size)
+    assert picture.encoded_image_string == file.read_bytes() and read.Images("graph")
