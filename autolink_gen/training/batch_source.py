@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from jaxtyping import UInt8
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from autolink_gen.common.devices import to_device
+from autolink_gen.common.fabric import Fabric
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.data.video.random_frames import Draw, RandomFrames
 from autolink_gen.training.batches import StepSampler, endless_batches

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
+from autolink_gen.common.fabric import Fabric
 from autolink_gen.common.files import reading, reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.batch_source import share_of_batches

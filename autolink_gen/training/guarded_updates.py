@@ -4,9 +4,9 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from autolink_gen.common.fabric import Fabric
 from autolink_gen.training.guards import RunningStatistics
 from autolink_gen.training.optimisers import MovingAverage, fuse
 

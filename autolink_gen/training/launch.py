@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from autolink_gen.common.devices import best_device, best_precision, usable_device
+from autolink_gen.common.fabric import Fabric
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
 from autolink_gen.training.loggers import Logger

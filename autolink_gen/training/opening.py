@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
+from autolink_gen.common.fabric import Fabric
 from autolink_gen.data.contents import Contents
 from autolink_gen.data.sources.base import Source
 from autolink_gen.models.autolink import AutoLink

@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 
+from autolink_gen.common.fabric import Fabric
 from autolink_gen.common.text import shown
 from autolink_gen.data.identity import public_text
 
