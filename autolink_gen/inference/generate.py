@@ -30,7 +30,7 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
     """
     device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="gan")
-    poses = tensors.get("poses", torch.empty(0))
+    poses = tensors.get("poses", torch.empty(0)).float()  # weights that are shipped are of half precision
 
     def make() -> Gan:
         graph = AutoLink(build(AutoLinkConfig, config["graph"]))

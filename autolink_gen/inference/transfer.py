@@ -43,7 +43,7 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
     """
     device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="transfer")
-    poses = tensors.get("poses", torch.empty(0))
+    poses = tensors.get("poses", torch.empty(0)).float()  # weights that are shipped are of half precision
 
     def make() -> Transfer:
         graph = AutoLink(build(AutoLinkConfig, config["graph"]))

@@ -84,6 +84,13 @@ def test_the_gan_scores_what_its_card_says(card: dict[str, Any]) -> None:
     assert len(gan.poses) > 0, "generate needs poses to paint without pictures"
 
 
+def test_what_is_shipped_in_half_precision_works_in_full() -> None:
+    gan, network = load_gan("puppets"), load_transfer("puppets")
+    assert gan.poses.dtype == network.poses.dtype == torch.float32
+    z = torch.ones(1, gan.style_size)
+    assert not torch.equal(gan.style(z, truncation=0.5), gan.style(z))
+
+
 def test_the_transfer_network_scores_what_its_card_says(card: dict[str, Any]) -> None:
     pytest.importorskip("torchmetrics")
     network, scores = load_transfer("puppets"), card["models"]["transfer"]["scores"]
