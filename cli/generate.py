@@ -26,7 +26,8 @@ _kind = section("What is written")
 @_pose("--from", "sources", metavar="PATH", multiple=True, type=click.Path(path_type=Path),
               help="Pose: an image, a video, a keypoints.json or .csv; repeat it for several. "
               "[default: eight in training]")  # fmt: skip
-@_style("--style", metavar="IMAGE|SEED", help="Style: a seed, or an image to take it from.")
+@_style("--style", metavar="IMAGE|SEED|FILE",
+        help="Style: a seed, an image to take it from, or a style.json that the studio saved.")  # fmt: skip
 @_style("--seeds", metavar="0-15", help="Styles by their seeds. [default: 0-3]")
 @_style("--mix-styles", "mix", metavar="3:7",
         help="Mix the styles of two seeds by layer: coarse layers of the first, fine ones of the second, at every cut; "

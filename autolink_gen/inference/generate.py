@@ -110,11 +110,15 @@ class Gan(nn.Module):
         size = self.style_size
         if z.ndim != 2 or z.shape[1] != size:
             raise ValueError(f"z must be (B, {size}), got {tuple(z.shape)}")
-        styles = self.generator.style(z)
+        return self.truncate(self.generator.style(z), truncation=truncation)
+
+    @torch.no_grad()
+    def truncate(self, style: Float[Tensor, "... D"], *, truncation: float) -> Float[Tensor, "... D"]:
+        """Styles w drawn towards the mean one, by ``truncation`` below 1."""
         if truncation == 1:
-            return styles
+            return style
         mean = self.mean_style()
-        return mean + truncation * (styles - mean)
+        return mean + truncation * (style - mean)
 
     @torch.no_grad()
     def mean_style(self) -> Float[Tensor, " D"]:

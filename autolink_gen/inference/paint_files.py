@@ -70,8 +70,8 @@ def generate(
 
     ``gan`` is loaded, or a run by name, folder or file, whose GAN goes to the ``device``: CUDA if there is one.
     ``poses`` is an image, a video or a file of keypoints, or a list of images and such files; None: training poses that
-    the GAN carries. Styles are those of ``seeds``, or ``style``: a seed, or an image whose style is searched for in
-    ``steps``; or a ``mix`` of two seeds, by the generator's layers.
+    the GAN carries. Styles are those of ``seeds``, or ``style``: a seed, an image whose style is searched for in
+    ``steps``, or the studio's style.json; or a ``mix`` of two seeds, by the generator's layers.
 
     ``grid`` paints them all into one image, as does an ``out`` that ends in .png or .jpg; ``interpolate``
     paints a video of so many ``frames`` through all styles or poses. ``truncation`` below 1 keeps styles nearer to the

@@ -1,15 +1,17 @@
-"""Styles of seeds, and of two seeds mixed by the generator's layers."""
+"""Styles of seeds, of a file, and of two seeds mixed by the generator's layers."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from helpers.messages import raises_mentioning
 from helpers.tiny_models import tiny_gan, tiny_graph
+from PIL import Image
 
 from autolink_gen.common.progress import no_progress
 from autolink_gen.inference.generate import Gan
-from autolink_gen.inference.styles import StyleMix, Styles, parse_mix
+from autolink_gen.inference.styles import StyleMix, Styles, parse_mix, style_json
 
 
 @pytest.fixture
@@ -65,3 +67,37 @@ def test_more_layers_than_there_are_are_refused(gan: Gan) -> None:
         gan.mix_styles(torch.zeros(8), torch.zeros(8), layers=-1)
     with raises_mentioning(ValueError, "layer", gan.num_layers):
         gan.paint(gan.poses, torch.zeros(2, gan.num_layers + 1, gan.style_size))
+
+
+@pytest.mark.parametrize("shape", [(8,), (4, 8)])
+def test_a_style_comes_back_from_its_file_to_the_last_digit(gan: Gan, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    assert (gan.num_layers, gan.style_size) == (4, 8)
+    style = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+    file = tmp_path / "style.json"
+    file.write_text(style_json(style))
+    assert torch.equal(Styles((), file).of(gan, progress=no_progress), style)
+    assert Styles((), file).names(gan) == ["style"]
+    mean = Styles((), file, truncation=0.0).of(gan, progress=no_progress)
+    assert torch.allclose(mean, gan.mean_style().expand_as(style), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"style": [1, 2]}', "[]", '{"style": "red"}', "no json", '{"style": [[NaN]]}', "{}"]
+)
+def test_a_file_of_no_style_is_named(gan: Gan, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "style.json"
+    file.write_text(content)
+    with raises_mentioning(ValueError, file):
+        Styles((), file).of(gan, progress=no_progress)
+    with raises_mentioning(ValueError, tmp_path / "none.json"):
+        Styles((), tmp_path / "none.json").of(gan, progress=no_progress)
+
+
+def test_the_style_of_an_image_is_truncated_too(gan: Gan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = torch.ones(1, gan.style_size)
+    monkeypatch.setattr(gan, "invert", lambda image, **options: found)
+    file = tmp_path / "red.png"
+    Image.new("RGB", (64, 64), "red").save(file)
+    assert torch.equal(Styles((), file).of(gan, progress=no_progress), found)
+    half = Styles((), file, truncation=0.5).of(gan, progress=no_progress)
+    assert torch.allclose(half, (found + gan.mean_style()) / 2, atol=1e-6)
