@@ -23,6 +23,8 @@ _ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that shows a clock, and is allowed
+    "--use-fake-ui-for-media-stream",
 )
 
 

@@ -36,14 +36,14 @@ function base64Of(file) {
   });
 }
 
-async function askAboutFile(name, file) {
+async function askAboutFile(name, file, how = ask) {
   if (file.size > MAX_UPLOAD_BYTES) {
     say(`cannot read ${file.name}: it has more than 32 MiB; choose another picture`);
     return null;
   }
   const content = await base64Of(file);
   element.classList.add("waiting");
-  const answer = await ask(name, { name: file.name, content });
+  const answer = await how(name, { name: file.name, content });
   element.classList.remove("waiting");
   return answer;
 }
@@ -71,12 +71,18 @@ async function sendFile(file) {
   }
 }
 
+const askAboutJob = (name, file) => askAboutFile(name, file, runJob);
+
+const VIDEO_ENDINGS = /\.(3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|ogv|ts|webm|wmv)$/i;
+const isVideo = (file) => file.type.startsWith("video/") || VIDEO_ENDINGS.test(file.name);
+
 // Pictures by the button, or dropped on the stage: one after the other, and the first alone where one is wanted.
 function takePictures(input, stage, use) {
   const useAll = async (files) => {
     for (const file of input.multiple ? files : files.slice(0, 1)) await use(file);
   };
   input.addEventListener("change", () => { useAll([...input.files]); input.value = ""; });
+  if (!stage) return;
   stage.addEventListener("dragover", (event) => event.preventDefault());
   stage.addEventListener("drop", (event) => {
     event.preventDefault();
@@ -91,6 +97,11 @@ function save(name, href) {
   link.click();
 }
 
+const saveText = (name, text) => save(name, "data:application/json," + encodeURIComponent(text));
+
+// A name as a shell takes it.
+const quoted = (name) => (/^[\w./-]+$/.test(name) && !name.startsWith("-") ? name : `'${name.replaceAll("'", "'\\''")}'`);
+
 function copyOnClick(button, text) {
   button.addEventListener("click", () => navigator.clipboard.writeText(text()).then(() => {
     button.textContent = "Copied";
@@ -100,9 +111,13 @@ function copyOnClick(button, text) {
 
 // Long work: the server function begins a job; the tab's .job shows its bar and a Stop. The result, or null.
 async function runJob(name, data) {
+  const box = $(".job"), bar = $(".job progress");
+  if (!box.hidden) {
+    say("this tab is at work already; wait until that is done, or stop it");
+    return null;
+  }
   const begun = await ask(name, data);
   if (!begun) return null;
-  const box = $(".job"), bar = $(".job progress");
   $(".job .stop").onclick = () => ask("stop_job", begun);
   bar.removeAttribute("value");
   $(".job-text").textContent = "Begins …";
@@ -116,13 +131,72 @@ async function runJob(name, data) {
   }
   box.hidden = true;
   if (state) say(state.result.error);
-  return state && !state.result.error ? state.result : null;
+  return state && !state.result.error ? { ...state.result, done: state.done, total: state.total } : null;
 }
 
 function jobText({ before, label, done, total, left_s: left }) {
   if (before) return `Waits for ${before} other job${before > 1 ? "s" : ""} …`;
   if (!total) return "Begins …";
   return `${label}: ${done} of ${total}` + (left === null ? "" : `, ${Math.ceil(left)} s left`);
+}
+
+// A slider over the frames of a video, and Play, which walks through them at their times, or more slowly where showing
+// one takes longer. `begins` is called before the frames change by a slide or by Play.
+function makePlayer(begins = () => {}) {
+  const slider = $(".player .frame"), button = $(".player .play");
+  let times = [], show = null, walk = 0, isSliding = false;
+
+  function go(frame) {
+    slider.value = frame;
+    $(".frame-text").textContent = `Frame ${frame + 1} of ${times.length}, ${times[frame].toFixed(2)} s`;
+    return show(frame);
+  }
+
+  function pause() {
+    walk += 1;
+    button.textContent = "Play";
+  }
+
+  async function play() {
+    const mine = (walk += 1), last = times.length - 1;
+    let frame = Number(slider.value) === last ? 0 : Number(slider.value);
+    const start = performance.now() - 1000 * times[frame];
+    button.textContent = "Pause";
+    begins();
+    for (;;) {
+      await Promise.all([go(frame), new Promise((resolve) => { setTimeout(resolve, 15); })]);
+      if (walk !== mine) return;
+      if (frame === last) break;
+      await new Promise((resolve) => { setTimeout(resolve, Math.max(0, start + 1000 * times[frame + 1] - performance.now())); });
+      if (walk !== mine) return;
+      const passed = (performance.now() - start) / 1000;
+      while (frame < last && times[frame + 1] <= passed) frame += 1;
+    }
+    pause();
+  }
+
+  button.addEventListener("click", () => (button.textContent === "Play" ? play() : pause()));
+  slider.addEventListener("input", () => {
+    if (!isSliding) begins();
+    isSliding = true;
+    pause();
+    go(Number(slider.value));
+  });
+  slider.addEventListener("change", () => { isSliding = false; });
+  return {
+    pause,
+    open(times_s, shows) {
+      pause();
+      [times, show] = [times_s, shows];
+      slider.max = times.length - 1;
+      $(".player").hidden = times.length < 2;
+      return go(0);
+    },
+    close() {
+      pause();
+      $(".player").hidden = true;
+    },
+  };
 }
 
 // The camera in a <video>; false, and the reason in the page, where there is none or it is refused.

@@ -1,8 +1,8 @@
-// The Graph tab: keypoints and edges over a picture.
-const WITHOUT_PICTURE_PX = 640;
+// The Graph tab: keypoints and edges over a picture, the frames of a video, or what the camera sees.
+const WITHOUT_PICTURE_PX = 640, CAMERA_PX = 480;
 const state = {
-  keypoints: props.value.pose, width: WITHOUT_PICTURE_PX, height: WITHOUT_PICTURE_PX, picture: null,
-  facts: null, hidden: new Set(), dropped: new Set(),
+  keypoints: props.value.pose, likelihoods: null, width: WITHOUT_PICTURE_PX, height: WITHOUT_PICTURE_PX, picture: null,
+  source: null, walk: null, frame: 0, camera: null, facts: null, hidden: new Set(), dropped: new Set(),
 };
 
 function draw() {
@@ -10,17 +10,35 @@ function draw() {
   overlay.replaceChildren();
   overlay.setAttribute("viewBox", `0 0 ${state.width} ${state.height}`);
   if (state.picture) {
-    svg("image", { href: state.picture, width: state.width, height: state.height }, overlay);
+    svg("image", { href: state.picture, width: state.width, height: state.height, preserveAspectRatio: "none" }, overlay);
   }
   if (!state.facts) return;
-  const unit = Math.max(state.width, state.height) / 200;
+  const unit = unitOf(overlay);
   const places = state.keypoints.map(([x, y]) => [toPixel(x, state.width), toPixel(y, state.height)]);
-  const threshold = $(".threshold").value / 100;
-  const seen = state.facts.edges.filter(([i, j, share]) => share >= threshold && !state.hidden.has(`${i}-${j}`));
+  const [threshold, least] = [$(".threshold").value / 100, Number($(".likelihood").value)];
+  const isLikely = (k) => state.likelihoods === null || state.likelihoods[k] >= least;
+  const seen = state.facts.edges.filter(
+    ([i, j, share]) => share >= threshold && isLikely(i) && isLikely(j) && !state.hidden.has(`${i}-${j}`));
   for (const edge of seen.reverse()) drawEdge(overlay, edge, places, unit); // the heaviest last, on top
-  for (const k of state.facts.shown) drawPoint(overlay, k, places[k], unit);
+  for (const k of state.facts.shown) if (isLikely(k)) drawPoint(overlay, k, places[k], unit);
   $(".restore").disabled = state.hidden.size === 0;
-  $(".command code").textContent = state.facts.command + (threshold === 0.1 ? "" : ` --threshold ${threshold}`);
+  drawCommand(threshold, least);
+}
+
+// About two pixels of the screen, so that points and numbers have one size, whatever that of the picture.
+function unitOf(overlay) {
+  const { width, height } = overlay.getBoundingClientRect();
+  const scale = Math.min(width / state.width, height / state.height);
+  return scale > 0 ? (2 + Math.min(width, height) / 700) / scale : Math.max(state.width, state.height) / 200;
+}
+
+function drawCommand(threshold, least) {
+  const source = state.source ? quoted(state.source) : "IMAGES";
+  const options = [
+    threshold === 0.1 ? "" : ` --threshold ${threshold}`, least ? ` --min-likelihood ${least}` : "",
+    state.walk && $(".smooth").checked ? " --smooth" : "",
+  ];
+  $(".command code").textContent = state.facts.command.replace("IMAGES", () => source) + options.join("");
 }
 
 function drawEdge(overlay, [i, j, share], places, unit) {
@@ -38,11 +56,12 @@ function drawEdge(overlay, [i, j, share], places, unit) {
 }
 
 function drawPoint(overlay, k, [x, y], unit) {
-  const text = `keypoint ${k}, cluster ${state.facts.labels[k]}`;
+  const sure = state.likelihoods ? `, likelihood ${state.likelihoods[k].toFixed(2)}` : "";
+  const text = `keypoint ${k}, cluster ${state.facts.labels[k]}${sure}`;
   const group = svg("g", { class: "dot", role: "img", "aria-label": text }, overlay);
   const colour = state.facts.colours[state.facts.labels[k]];
-  svg("circle", { cx: x, cy: y, r: unit * 2.6, fill: colour }, group);
-  svg("text", { x: x + unit * 3.4, y: y - unit * 2, "font-size": unit * 7 }, group).textContent = k;
+  svg("circle", { cx: x, cy: y, r: unit * 2.4, fill: colour }, group);
+  svg("text", { x: x + unit * 3, y: y - unit * 1.8, "font-size": unit * 5 }, group).textContent = k;
   svg("title", {}, group).textContent = text;
   group.addEventListener("pointerenter", () => { $(".point").textContent = text; });
 }
@@ -81,16 +100,83 @@ async function toggle(number) {
 }
 
 async function use(file) {
+  if (isVideo(file)) {
+    await useVideo(file);
+    return;
+  }
   const found = await askAboutFile("find_points", file);
   if (!found) return;
-  Object.assign(state, found);
+  leaveVideo();
+  Object.assign(state, found, { source: file.name });
   draw();
 }
 
+async function useVideo(file) {
+  const token = await sendFile(file);
+  const walk = token && (await runJob("find_in_video", { token }));
+  if (!walk) return;
+  stopCamera();
+  Object.assign(state, { walk, source: file.name, width: walk.width, height: walk.height });
+  $(".smooth").parentElement.hidden = false;
+  player.open(walk.times_s, showFrame);
+}
+
+function showFrame(frame) {
+  const { walk } = state;
+  state.frame = frame;
+  state.picture = walk.pictures[frame];
+  state.keypoints = ($(".smooth").checked ? walk.smoothed : walk.keypoints)[frame];
+  state.likelihoods = walk.likelihoods[frame];
+  draw();
+}
+
+function leaveVideo() {
+  stopCamera();
+  state.walk = null;
+  $(".smooth").parentElement.hidden = true;
+  player.close();
+}
+
+// Each picture is sent when the answer for the one before has come.
+async function useCamera() {
+  const video = document.createElement("video");
+  Object.assign(video, { muted: true, playsInline: true });
+  if (!(await openCamera(video))) return;
+  leaveVideo();
+  Object.assign(state, { camera: video, source: null });
+  $(".camera").textContent = "Stop the camera";
+  while (state.camera === video) {
+    const picture = cameraPicture(video, CAMERA_PX);
+    const found = await ask("find_live", { name: "the camera's picture", content: picture.slice(picture.indexOf(",") + 1) });
+    if (state.camera !== video) return;
+    const isGone = !video.srcObject || video.srcObject.getTracks().some((track) => track.readyState === "ended");
+    if (!found || isGone || element.getClientRects().length === 0) { // such as another tab of the studio
+      stopCamera();
+      if (isGone) say("the camera sends no more pictures");
+      return;
+    }
+    Object.assign(state, found, { picture });
+    draw();
+    element.dataset.live = Number(element.dataset.live || 0) + 1;
+    await new Promise((resolve) => { setTimeout(resolve, document.hidden ? 1000 : 15); });
+  }
+}
+
+function stopCamera() {
+  if (state.camera) closeCamera(state.camera);
+  state.camera = null;
+  $(".camera").textContent = "Camera";
+}
+
+const player = makePlayer();
 takePictures($(".file"), $(".stage"), use);
 copyOnClick($(".copy"), () => $(".command code").textContent);
+$(".camera").addEventListener("click", () => { if (state.camera) stopCamera(); else useCamera(); });
 $(".restore").addEventListener("click", () => { state.hidden.clear(); draw(); });
 $(".clusters").max = state.keypoints.length;
 $(".clusters").addEventListener("change", () => { state.dropped.clear(); refresh(); });
 $(".threshold").addEventListener("input", () => { $(".percent").textContent = `${$(".threshold").value} %`; draw(); });
+$(".likelihood").addEventListener("input", () => { $(".likelihood-text").textContent = $(".likelihood").value; draw(); });
+$(".smooth").addEventListener("change", () => { if (state.walk) showFrame(state.frame); });
+new ResizeObserver(draw).observe($(".stage"));
 refresh();

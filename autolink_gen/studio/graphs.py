@@ -13,17 +13,19 @@ from pydantic import Field
 from autolink_gen.clusters import ClusterChoice, without_clusters
 from autolink_gen.common.devices import float64_array
 from autolink_gen.common.text import typed
-from autolink_gen.inference.detect import SourceImage, detect_images
+from autolink_gen.inference.detect import Detection, SourceImage, detect_images
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.graph_analysis import cluster_keypoints
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.keypoints import linked_keypoints
-from autolink_gen.studio.painting import Pose, circle, hex_colours, rounded
+from autolink_gen.ops.likelihood import UNCALIBRATED
+from autolink_gen.studio.painting import DECIMALS, Pose, circle, hex_colours, rounded
 from autolink_gen.studio.uploads import data_url
 from autolink_gen.viz.edge_matrix import edge_matrix_figure
 from autolink_gen.viz.graphs import keypoint_colours, strong_edges
 
 _ANY = "IMAGES"
+_MATRIX_FONT_PX = 24  # the page shows the figure at half its size
 _FAINTEST = 0.005  # share of the largest weight: fainter edges are not sent to the page
 
 
@@ -52,6 +54,14 @@ class GraphFacts:
     command: str
 
 
+@dataclass(frozen=True)
+class FoundPoints:
+    """The keypoints of a picture, (x, y) in [-1, 1], and how likely each is near its place, from 0 to 1."""
+
+    keypoints: Pose
+    likelihoods: list[float]
+
+
 class GraphDesk:
     """Shows one graph, one request at a time; ``name`` is how commands name its run, ``pose`` where no picture is."""
 
@@ -77,18 +87,26 @@ class GraphDesk:
             shown=linked_keypoints(self.graph.edge_weights.new_tensor(weights)).tolist(),
             labels=labels.tolist(),
             colours=hex_colours(keypoint_colours(int(labels.max()) + 1)),
-            matrix=data_url(edge_matrix_figure(weights)),
+            matrix=data_url(edge_matrix_figure(weights, font_px=_MATRIX_FONT_PX)),
             command=f"autolink-gen detect {_ANY} --model {typed(self.name)}{options}",
         )
 
-    def find(self, pixels: UInt8[ndarray, "H W 3"]) -> Pose:
-        """The keypoints of a picture, (x, y) in [-1, 1]; DivergedModelError where the graph finds none."""
+    def find(self, pixels: UInt8[ndarray, "H W 3"]) -> FoundPoints:
+        """The keypoints of a picture; DivergedModelError where the graph finds none."""
         with self._lock:
             return find_keypoints(self.graph, pixels, name=self.name)
 
 
-def find_keypoints(graph: AutoLink, pixels: UInt8[ndarray, "H W 3"], *, name: str) -> Pose:
-    """The keypoints of a picture as ``detect`` finds them, (x, y) in [-1, 1] of the whole picture."""
-    (found,) = detect_images(graph, [SourceImage(Path("upload"), 0, None, np.ascontiguousarray(pixels))])
+def find_keypoints(graph: AutoLink, pixels: UInt8[ndarray, "H W 3"], *, name: str) -> FoundPoints:
+    """The keypoints of a picture as ``detect`` finds them, with its likelihoods."""
+    image = SourceImage(Path("upload"), 0, None, np.ascontiguousarray(pixels))
+    (found,) = detect_images(graph, [image], with_widths=True)
     check_found(found.keypoints[None], name=name)
-    return rounded(found.keypoints)
+    return FoundPoints(rounded(found.keypoints), likelihoods_of(graph, found))
+
+
+def likelihoods_of(graph: AutoLink, detection: Detection) -> list[float]:
+    """How likely each keypoint is near its place, as ``detect`` has it."""
+    assert detection.widths is not None
+    likelihoods: list[float] = (graph.likelihood or UNCALIBRATED)(detection.widths).round(DECIMALS).tolist()
+    return likelihoods

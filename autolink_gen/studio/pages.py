@@ -11,11 +11,12 @@ from autolink_gen.common.extras import needs
 from autolink_gen.config import build
 from autolink_gen.studio.answers import answer_of
 from autolink_gen.studio.desks import Desks
-from autolink_gen.studio.graphs import GraphDesk, GraphRequest, find_keypoints
-from autolink_gen.studio.jobs import Jobs
+from autolink_gen.studio.graphs import FoundPoints, GraphDesk, GraphRequest, find_keypoints
+from autolink_gen.studio.jobs import Job, Jobs, Work
 from autolink_gen.studio.labelling import LabelDesk, LabelRequest
-from autolink_gen.studio.painting import PaintingDesk, PaintRequest, Pose, keypoints_json
-from autolink_gen.studio.uploads import data_url, for_screen, picture_of
+from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice, keypoints_json
+from autolink_gen.studio.uploads import data_url, for_screen, naming, open_upload, picture_of
+from autolink_gen.studio.walks import walk_video
 from autolink_gen.studio.workshop import Workshop
 
 with needs("studio", "the studio"):
@@ -35,6 +36,13 @@ class Upload:
 
 
 @dataclass(frozen=True)
+class VideoRequest:
+    """The token of a video that the page sent."""
+
+    token: Annotated[str, Field(max_length=64)]
+
+
+@dataclass(frozen=True)
 class JobKey:
     """The key of a job that the page began."""
 
@@ -43,15 +51,15 @@ class JobKey:
 
 def build_page(desks: Desks, workshop: Workshop) -> gr.Blocks:
     """The studio on the models of a run; nothing is fetched from, or told to, another host."""
-    graph, painter, jobs = desks.graph, desks.painter, workshop.jobs
+    graph, painter = desks.graph, desks.painter
     with gr.Blocks(title="autolink-gen studio", analytics_enabled=False, fill_width=True) as page, gr.Tabs():
         with gr.Tab("Graph", id="graph"):
-            _tab("graph", {"pose": graph.pose, "name": graph.name}, _graph_answers(graph))
+            _tab("graph", {"pose": graph.pose, "name": graph.name}, _graph_answers(graph, workshop))
         with gr.Tab("Paint", id="paint"):
             if painter is None:
                 gr.Markdown(NO_GAN)
             else:
-                _tab("paint", asdict(painter.skeleton()), _paint_answers(painter) + _job_answers(jobs))
+                _tab("paint", asdict(painter.skeleton()), _paint_answers(painter, workshop))
         with gr.Tab("Label", id="label"):
             _tab("label", {}, _label_answers(graph, LabelDesk(graph.graph, name=graph.name)))
     return page
@@ -73,27 +81,50 @@ def _tab(name: str, value: dict[str, Any], answers: list[Answer]) -> None:
     )
 
 
-def _graph_answers(desk: GraphDesk) -> list[Answer]:
+def _graph_answers(desk: GraphDesk, workshop: Workshop) -> list[Answer]:
     def facts(data: Any) -> dict[str, Any]:
         return _answer(GraphRequest, data, lambda request: asdict(desk.facts(request)))
 
     def find_points(data: Any) -> dict[str, Any]:
         return _answer(Upload, data, lambda upload: _found(upload, desk.find))
 
-    return [facts, find_points]
+    def find_live(data: Any) -> dict[str, Any]:
+        def find(upload: Upload) -> dict[str, Any]:
+            pixels = picture_of(upload.name, upload.content)
+            return {**asdict(desk.find(pixels)), "width": pixels.shape[1], "height": pixels.shape[0]}
+
+        return _answer(Upload, data, find)
+
+    def find_in_video(data: Any) -> dict[str, Any]:
+        return _answer(VideoRequest, data, lambda request: _walk(request, desk, workshop, with_pictures=True))
+
+    return [facts, find_points, find_live, find_in_video, *_job_answers(workshop.jobs)]
 
 
-def _paint_answers(desk: PaintingDesk) -> list[Answer]:
+def _paint_answers(desk: PaintingDesk, workshop: Workshop) -> list[Answer]:
     def paint(data: Any) -> dict[str, Any]:
         return _answer(PaintRequest, data, lambda request: _painted(desk, request))
 
     def find_pose(data: Any) -> dict[str, Any]:
-        def find(pixels: Any) -> Pose:
+        def find(pixels: Any) -> FoundPoints:
             return find_keypoints(desk.gan.graph, pixels, name=desk.name)
 
         return _answer(Upload, data, lambda upload: _found(upload, find))
 
-    return [paint, find_pose]
+    def find_style(data: Any) -> dict[str, Any]:
+        def begin(upload: Upload) -> dict[str, Any]:
+            square = desk.square(picture_of(upload.name, upload.content))
+            return _begin(workshop, lambda job: asdict(desk.find_style(square, progress=job.progress)))
+
+        return _answer(Upload, data, begin)
+
+    def style_file(data: Any) -> dict[str, Any]:
+        return _answer(StyleChoice, data, lambda choice: {"file": desk.style_file(choice)})
+
+    def find_in_video(data: Any) -> dict[str, Any]:
+        return _answer(VideoRequest, data, lambda request: _walk(request, desk, workshop, with_pictures=False))
+
+    return [paint, find_pose, find_style, style_file, find_in_video, *_job_answers(workshop.jobs)]
 
 
 def _label_answers(graph: GraphDesk, desk: LabelDesk) -> list[Answer]:
@@ -122,11 +153,31 @@ def _job_answers(jobs: Jobs) -> list[Answer]:
     return [job_state, stop_job]
 
 
-def _found(upload: Upload, find: Callable[[Any], Pose]) -> dict[str, Any]:
+def _begin(workshop: Workshop, work: Work) -> dict[str, Any]:
+    return {"key": workshop.jobs.start(work)}
+
+
+def _walk(
+    request: VideoRequest, desk: GraphDesk | PaintingDesk, workshop: Workshop, *, with_pictures: bool
+) -> dict[str, Any]:
+    """Begin to look for the keypoints of an uploaded video's frames."""
+    workshop.uploads.get(request.token)
+
+    def work(job: Job) -> dict[str, Any]:
+        with workshop.uploads.using(request.token) as [file], naming(file):
+            stream = open_upload(file)
+            graph = desk.graph if isinstance(desk, GraphDesk) else desk.gan.graph
+            walk = walk_video(graph, stream, name=desk.name, with_pictures=with_pictures, progress=job.progress)
+        return asdict(walk)
+
+    return _begin(workshop, work)
+
+
+def _found(upload: Upload, find: Callable[[Any], FoundPoints]) -> dict[str, Any]:
     pixels = picture_of(upload.name, upload.content)
     shown = for_screen(pixels)
     height, width = shown.shape[:2]
-    return {"keypoints": find(pixels), "picture": data_url(shown), "width": width, "height": height}
+    return {**asdict(find(pixels)), "picture": data_url(shown), "width": width, "height": height}
 
 
 def _painted(desk: PaintingDesk, request: PaintRequest) -> dict[str, Any]:

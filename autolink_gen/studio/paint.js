@@ -2,8 +2,11 @@
 const { size_px: SIZE, num_layers: LAYERS, colours, edges, shown, poses } = props.value;
 const STEP = 0.02, LONG_STEP = 0.1, DECIMALS = 10000;
 const copy = (pose) => pose.map((point) => [...point]);
-const state = { start: copy(poses[0]), keypoints: copy(poses[0]), past: [], future: [], answer: null };
-let nodes = [], lines = [], busy = false, isStale = false;
+const FIRST_STYLE = { seed: 0, second_seed: 1, fine_layers: 0, truncation: 1, picture: null };
+const state = {
+  start: copy(poses[0]), keypoints: copy(poses[0]), style: FIRST_STYLE, past: [], future: [], answer: null, video: null,
+};
+let nodes = [], lines = [], busy = false, isStale = false, isGesture = false;
 
 function build() {
   const overlay = $(".overlay");
@@ -47,26 +50,50 @@ async function repaint() {
   isStale = true;
   if (busy) return;
   busy = true;
+  element.dataset.busy = "";
   while (isStale) {
     isStale = false;
-    const answer = await ask("paint", { keypoints: state.keypoints, style: style() });
+    const answer = await ask("paint", { keypoints: state.keypoints, style: asked(state.style) });
     if (answer) show(answer);
   }
   busy = false;
+  delete element.dataset.busy;
 }
 
 function show(answer) {
   state.answer = answer;
   $(".painted").setAttribute("href", answer.picture);
-  $(".command code").textContent = answer.command;
+  $(".still code").textContent = answer.command;
+  $(".moving code").textContent = state.video
+    ? answer.command.replace("--from keypoints.json", `--from ${quoted(state.video)}`) : "";
   element.dataset.painted = Number(element.dataset.painted || 0) + 1;
 }
 
-function style() {
-  return {
-    seed: Math.max(0, Math.trunc(Number($(".seed").value))), second_seed: Math.max(0, Math.trunc(Number($(".second").value))),
-    fine_layers: Number($(".layers").value), truncation: Number($(".truncation").value),
-  };
+// The style as the server takes it: that which was found for a picture, or that of the seed.
+function asked({ picture, ...style }) {
+  return picture ? { ...style, found: picture.found } : style;
+}
+
+function placeStyle() {
+  const { seed, second_seed: second, fine_layers: layers, truncation, picture } = state.style;
+  for (const [name, value] of [[".seed", seed], [".second", second], [".layers", layers], [".truncation", truncation]]) {
+    if (!$(name).matches(":focus")) $(name).value = value; // what is being typed stays
+  }
+  $(".layers-text").textContent = `${layers} of ${LAYERS} layers`;
+  $(".truncation-text").textContent = truncation;
+  $(".found").hidden = $(".save-style").hidden = !picture;
+  if (picture) {
+    $(".sample").src = picture.picture;
+    $(".found-text").textContent = picture.text;
+  }
+  const files = picture ? "keypoints.json and style.json" : "keypoints.json";
+  $(".command-hint").textContent = `Beside the saved ${files} this paints the same picture:`;
+}
+
+function restyle(style) {
+  state.style = { ...state.style, ...style };
+  placeStyle();
+  repaint();
 }
 
 function move(k, x, y) {
@@ -75,15 +102,26 @@ function move(k, x, y) {
   repaint();
 }
 
+const snapshot = () => ({ keypoints: copy(state.keypoints), style: state.style });
+
 function remember() {
-  state.past.push(copy(state.keypoints));
+  state.past.push(snapshot());
   state.future = [];
 }
+
+// A slider or a number that changes many times in a row is undone at once.
+function rememberGesture() {
+  if (!isGesture) remember();
+  isGesture = true;
+}
+
+const endGesture = () => { isGesture = false; };
 
 function drag(event, k, node) {
   event.preventDefault();
   node.focus();
   node.setPointerCapture(event.pointerId);
+  player.pause();
   remember();
   const follow = (moved) => {
     const point = new DOMPoint(moved.clientX, moved.clientY).matrixTransform($(".overlay").getScreenCTM().inverse());
@@ -98,6 +136,7 @@ function nudge(event, k) {
   const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!way) return;
   event.preventDefault();
+  player.pause();
   if (!event.repeat) remember();
   const step = event.shiftKey ? LONG_STEP : STEP;
   move(k, state.keypoints[k][0] + step * way[0], state.keypoints[k][1] + step * way[1]);
@@ -111,8 +150,11 @@ function change(pose) {
 
 function travel(from, to) {
   if (!from.length) return;
-  to.push(copy(state.keypoints));
-  state.keypoints = from.pop();
+  player.pause();
+  endGesture();
+  to.push(snapshot());
+  Object.assign(state, from.pop());
+  placeStyle();
   repaint();
 }
 
@@ -121,32 +163,89 @@ function begin(pose) {
   change(pose);
 }
 
-async function use(file) {
-  const found = await askAboutFile("find_pose", file);
-  if (!found) return;
+function placePose(name) {
+  $(".pose").options[0].text = name;
   $(".pose").value = "";
-  begin(found.keypoints);
 }
 
+function beginWithoutVideo(pose) {
+  state.video = null;
+  $(".video-hint").hidden = true;
+  player.close();
+  begin(pose);
+}
+
+async function use(file) {
+  if (isVideo(file)) {
+    await useVideo(file);
+    return;
+  }
+  const found = await askAboutFile("find_pose", file);
+  if (!found) return;
+  placePose(`that of ${file.name}`);
+  beginWithoutVideo(found.keypoints);
+}
+
+async function useVideo(file) {
+  const token = await sendFile(file);
+  const walk = token && (await runJob("find_in_video", { token }));
+  if (!walk) return;
+  placePose(`those of ${file.name}`);
+  state.video = file.name;
+  $(".video-hint").hidden = false;
+  remember();
+  player.open(walk.times_s, (frame) => {
+    state.start = copy(walk.keypoints[frame]);
+    state.keypoints = copy(walk.keypoints[frame]);
+    return repaint();
+  });
+}
+
+async function useStyle(file) {
+  const found = await askAboutJob("find_style", file);
+  if (!found) return;
+  const steps = found.done < found.total ? `, stopped after ${found.done} of ${found.total} steps` : "";
+  remember();
+  state.style = { ...state.style, picture: { ...found, text: `Style of ${file.name}${steps}` } };
+  placeStyle();
+  placePose(`that of ${file.name}`);
+  state.start = copy(found.keypoints);
+  state.keypoints = copy(found.keypoints);
+  repaint();
+}
+
+const player = makePlayer(remember);
+const whole = (name) => Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.trunc(Number($(name).value) || 0)));
+const CHANGES = {
+  ".seed": () => ({ seed: whole(".seed"), picture: null }), ".second": () => ({ second_seed: whole(".second") }),
+  ".layers": () => ({ fine_layers: whole(".layers") }), ".truncation": () => ({ truncation: Number($(".truncation").value) }),
+};
+
 $(".layers").max = LAYERS;
-$(".layers-text").textContent = `0 of ${LAYERS} layers`;
+$(".pose").add(new Option("", "")); // the name of a file
+$(".pose").options[0].hidden = true;
 poses.forEach((_, index) => $(".pose").add(new Option(`training pose ${index + 1}`, index)));
-$(".pose").addEventListener("change", () => begin(poses[Number($(".pose").value)]));
+$(".pose").value = "0";
+$(".pose").addEventListener("change", () => beginWithoutVideo(poses[Number($(".pose").value)]));
 $(".undo").addEventListener("click", () => travel(state.past, state.future));
 $(".redo").addEventListener("click", () => travel(state.future, state.past));
-$(".reset").addEventListener("click", () => change(state.start));
+$(".reset").addEventListener("click", () => { player.pause(); change(state.start); });
 $(".bones").addEventListener("change", () => $(".skeleton").classList.toggle("unseen", !$(".bones").checked));
-$(".dice").addEventListener("click", () => { $(".seed").value = Math.floor(Math.random() * 10000); repaint(); });
-for (const name of [".seed", ".second", ".layers", ".truncation"]) $(name).addEventListener("input", () => {
-  $(".layers-text").textContent = `${$(".layers").value} of ${LAYERS} layers`;
-  $(".truncation-text").textContent = $(".truncation").value;
-  repaint();
-});
+$(".dice").addEventListener("click", () => { remember(); restyle({ seed: Math.floor(Math.random() * 10000), picture: null }); });
+$(".forget").addEventListener("click", () => { remember(); restyle({ picture: null }); });
+for (const [name, changed] of Object.entries(CHANGES)) {
+  $(name).addEventListener("input", () => { rememberGesture(); restyle(changed()); });
+  $(name).addEventListener("change", endGesture);
+}
 $(".save-picture").addEventListener("click", () => { if (state.answer) save("painted.png", state.answer.picture); });
-$(".save-pose").addEventListener("click", () => {
-  if (state.answer) save("keypoints.json", "data:application/json," + encodeURIComponent(state.answer.file));
+$(".save-pose").addEventListener("click", () => { if (state.answer) saveText("keypoints.json", state.answer.file); });
+$(".save-style").addEventListener("click", async () => {
+  const answer = await ask("style_file", asked(state.style));
+  if (answer) saveText("style.json", answer.file);
 });
-copyOnClick($(".copy"), () => $(".command code").textContent);
+for (const kind of [".still", ".moving"]) copyOnClick($(`${kind} .copy`), () => $(`${kind} code`).textContent);
 takePictures($(".file"), $(".stage"), use);
+takePictures($(".style-file"), null, useStyle);
 build();
+placeStyle();
 repaint();

@@ -11,16 +11,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.text import typed
 from autolink_gen.inference.generate import Gan
 from autolink_gen.inference.poses import seeded_styles
+from autolink_gen.inference.styles import Styles, image_to_invert, style_json
+from autolink_gen.ops.divergence import check_found
 from autolink_gen.ops.keypoints import linked_keypoints
+from autolink_gen.studio.uploads import data_url
 from autolink_gen.viz.graphs import keypoint_colours, strong_edges, to_uint8
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+StyleValue = Annotated[float, Field(ge=-1e6, le=1e6)]
 Coordinate = Annotated[float, Field(ge=-1, le=1)]
 Pose = list[tuple[Coordinate, Coordinate]]
 DECIMALS = 4  # of a pose: a drag is no finer, and the file of keypoints paints the same picture
@@ -30,13 +36,14 @@ DECIMALS = 4  # of a pose: a drag is no finer, and the file of keypoints paints 
 class StyleChoice:
     """The style of a seed, but for the ``fine_layers``, the generator's last ones, which have that of a second seed.
 
-    ``truncation`` below 1 draws both nearer to the mean one.
+    A style w that was ``found`` takes the place of the first one. ``truncation`` below 1 draws both nearer to the mean.
     """
 
     seed: Seed = 0
     second_seed: Seed = 1
     fine_layers: Annotated[int, Field(ge=0, le=64)] = 0
     truncation: Annotated[float, Field(ge=0, le=2)] = 1.0
+    found: Annotated[tuple[StyleValue, ...], Field(max_length=2**14)] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,18 @@ class PaintRequest:
 
     keypoints: Pose
     style: StyleChoice = StyleChoice()
+
+
+@dataclass(frozen=True)
+class FoundStyle:
+    """The style w that was found for a picture, and the pose there, (x, y) in [-1, 1].
+
+    ``picture`` is what was looked at, a square as large as the GAN paints, as a data URL.
+    """
+
+    found: list[float]
+    keypoints: Pose
+    picture: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,7 @@ class PaintingDesk:
         self.gan, self.name = gan, name
         self._lock = Lock()
         self._style_of = lru_cache(maxsize=64)(self._compute_style)
+        self._found_of = lru_cache(maxsize=8)(self._check_found)
 
     def skeleton(self) -> Skeleton:
         """The graph and the poses that the GAN carries; a circle where it carries none."""
@@ -94,21 +114,57 @@ class PaintingDesk:
         with self._lock:
             return to_uint8(self.gan.paint(keypoints, self._style(request.style)))[0]
 
-    def command(self, style: StyleChoice) -> str:
-        """The command that paints the same on keypoints.json, saved from the page."""
+    def square(self, pixels: UInt8[ndarray, "H W 3"]) -> Float[Tensor, "1 3 S S"]:
+        """A picture in [0, 1] as the GAN paints it: that large, and fitted to the square as its graph does."""
+        return image_to_invert(Image.fromarray(pixels), self.gan)
+
+    def find_style(self, image: Float[Tensor, "1 3 S S"], *, progress: Progress = no_progress) -> FoundStyle:
+        """The style in which the GAN paints a `square` best, as ``generate --style`` searches for it.
+
+        Where ``progress`` ends early, that which was found by then. Raises DivergedModelError where the graph finds no
+        pose, and ValueError where the weights that tell pictures apart cannot be fetched.
+        """
+        with self._lock:
+            keypoints = self.gan.graph.detect(image)
+        check_found(keypoints, name=self.name)
+        style = self.gan.invert(image, keypoints=keypoints, steps=Styles.steps, progress=progress)
+        pose = rounded(keypoints[0].double().cpu().numpy())
+        return FoundStyle(style[0].tolist(), pose, data_url(to_uint8(image)[0]))
+
+    def style_file(self, choice: StyleChoice) -> str:
+        """The style as the file that ``generate --style`` reads."""
+        with self._lock:
+            return style_json(self._style(choice))
+
+    def command(self, style: StyleChoice, *, source: str = "keypoints.json") -> str:
+        """The command that paints the same on keypoints.json, or on another ``source``, saved from the page.
+
+        The style of a picture comes from style.json, saved there too.
+        """
+        begin = f"autolink-gen generate --model {typed(self.name)} --from {typed(source)}"
+        if style.found:
+            return f"{begin} --style style.json"
         coarse = self.gan.num_layers - style.fine_layers
         seed = style.seed if coarse else style.second_seed
         is_mixed = coarse and style.fine_layers
         choice = f"--mix-styles {style.seed}:{style.second_seed}@{coarse}" if is_mixed else f"--style {seed}"
         truncation = "" if style.truncation == 1 else f" --trunc {style.truncation:g}"
-        return f"autolink-gen generate --model {typed(self.name)} --from keypoints.json {choice}{truncation}"
+        return f"{begin} {choice}{truncation}"
 
     def _style(self, choice: StyleChoice) -> Float[Tensor, "1 D"] | Float[Tensor, "1 L D"]:
-        first = self._style_of(choice.seed, choice.truncation)
+        if choice.found:
+            first = self._found_of(choice.found, choice.truncation)
+        else:
+            first = self._style_of(choice.seed, choice.truncation)
         if choice.fine_layers == 0:
             return first
         second = self._style_of(choice.second_seed, choice.truncation)
         return self.gan.mix_styles(first, second, layers=self.gan.num_layers - choice.fine_layers)
+
+    def _check_found(self, found: tuple[float, ...], truncation: float) -> Float[Tensor, "1 D"]:
+        if len(found) != self.gan.style_size:
+            raise ValueError(f"the style has {len(found)} numbers and those of the GAN {self.gan.style_size}")
+        return self.gan.truncate(torch.tensor([found]).to(self.gan.edge_weights), truncation=truncation)
 
     def _compute_style(self, seed: int, truncation: float) -> Float[Tensor, "1 D"]:
         z = seeded_styles([seed], self.gan.style_size).to(self.gan.edge_weights)

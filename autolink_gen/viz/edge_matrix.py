@@ -17,8 +17,8 @@ _SIDE_PX, _FONT_PX = 480, 14
 _LEFT_PX, _TOP_PX, _BELOW_PX, _RIGHT_PX, _BAR_PX = 44, 40, 44, 110, 16
 
 
-def edge_matrix_figure(edge_weights: Weights) -> UInt8[ndarray, "_ _ 3"]:
-    """Draw symmetric edge weights, divided by the largest, as a heat map."""
+def edge_matrix_figure(edge_weights: Weights, *, font_px: int = _FONT_PX) -> UInt8[ndarray, "_ _ 3"]:
+    """Draw symmetric edge weights, divided by the largest, as a heat map of about 480 pixels."""
     values = edge_weights.detach().cpu().numpy() if isinstance(edge_weights, Tensor) else edge_weights
     weights = np.asarray(values, dtype=np.float64)
     count, largest = len(weights), float(weights.max(initial=0.0))
@@ -37,7 +37,7 @@ def edge_matrix_figure(edge_weights: Weights) -> UInt8[ndarray, "_ _ 3"]:
     titles.append((_LEFT_PX + side / 2, _TOP_PX + side + 0.75 * _BELOW_PX, "keypoint"))
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         titles.append((bar_x + _BAR_PX + 24, _TOP_PX + (1 - share) * (side - 1), f"{share:g}"))
-    return with_titles(canvas, titles, size_px=_FONT_PX)
+    return with_titles(canvas, titles, size_px=font_px)
 
 
 def _magma(shares: Float[ndarray, "*shape"]) -> UInt8[ndarray, "*shape 3"]:

@@ -1,5 +1,6 @@
 """The studio in headless Chromium, as users have it."""
 
+import base64
 import io
 import json
 import re
@@ -9,14 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.messages import assert_mentions
 from helpers.studio_browser import open_browser
+from helpers.tiny_train_gan import Squares
 from PIL import Image
 
+from autolink_gen import load_gan, load_graph_model
+from autolink_gen.data.video.writer import VideoWriter
+from autolink_gen.inference import generate
 from autolink_gen.inference.generate import Gan
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
+from autolink_gen.inference.styles import Styles, read_style
+from autolink_gen.studio.desks import open_desks
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice
-from autolink_gen.studio.uploads import data_url
+from autolink_gen.studio.server import serving
+from autolink_gen.studio.uploads import data_url, png_of
+from autolink_gen.viz.graphs import to_uint8
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 _PATIENCE_MS = 60_000
@@ -27,6 +37,16 @@ OpenTab = Callable[[str], Any]
 def browser() -> Iterator[Any]:
     with open_browser() as opened:
         yield opened
+
+
+@pytest.fixture
+def film(tmp_path: Path, picture: np.ndarray) -> Path:
+    """Six frames of the picture, which moves to the right."""
+    file = tmp_path / "film.mp4"
+    with VideoWriter(file, fps=10) as writer:
+        for step in range(6):
+            writer.write(np.roll(picture, 5 * step, axis=1))
+    return file
 
 
 @pytest.fixture
@@ -59,8 +79,10 @@ def open_tab(studio_address: str, browser: Any) -> Iterator[OpenTab]:
 
 
 def _wait_painted(page: Any, times: int) -> None:
+    """Until so many answers have come, and none is waited for."""
     page.wait_for_function(
-        "times => Number(document.querySelector('[data-painted]')?.dataset.painted) >= times", arg=times
+        "times => Number(document.querySelector('[data-painted]:not([data-busy])')?.dataset.painted) >= times",
+        arg=times,
     )
 
 
@@ -73,11 +95,10 @@ def _picture(page: Any) -> str:
 
 
 def _after(page: Any, act: Callable[[], object]) -> str:
-    """The painted picture after an act, once an answer has come."""
+    """The painted picture after an act, once the last answer has come."""
     before = _painted_times(page)
     act()
     _wait_painted(page, before + 1)
-    page.wait_for_timeout(200)
     return _picture(page)
 
 
@@ -161,7 +182,9 @@ def test_saved_keypoints_and_picture_are_those_in_the_page(open_tab: OpenTab, ga
     with page.expect_download() as download:
         page.get_by_role("button", name="Save PNG").click()
     assert Image.open(download.value.path()).size == (64, 64)
-    assert_mentions(page.locator("#paint-tab code").text_content(), "autolink-gen generate", "--from keypoints.json")
+    assert_mentions(
+        page.locator("#paint-tab .still code").text_content(), "autolink-gen generate", "--from keypoints.json"
+    )
 
 
 def test_the_pose_of_an_uploaded_picture_is_painted_on(open_tab: OpenTab) -> None:
@@ -254,7 +277,7 @@ def test_the_picture_follows_up_to_the_last_of_many_moves(open_tab: OpenTab, gan
     _drag(page, 0, 30, 10)
     for _ in range(10):
         _drag(page, 0, 6, 5)
-    page.wait_for_timeout(300)
+    _wait_painted(page, 2)
     desk = PaintingDesk(gan, name="tiny")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save keypoints.json").click()
@@ -262,6 +285,130 @@ def test_the_picture_follows_up_to_the_last_of_many_moves(open_tab: OpenTab, gan
     now = page.locator("[data-keypoint='0']").get_attribute("aria-valuenow")
     assert keypoints[0, 0] == pytest.approx(float(now))
     assert _picture(page) == data_url(desk.paint(PaintRequest([(x, y) for x, y in keypoints.tolist()])))
+
+
+def test_the_style_and_the_pose_of_a_picture_are_found_and_saved(
+    open_tab: OpenTab, gan: Gan, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(generate, "load_lpips", Squares)
+    monkeypatch.setattr(Styles, "steps", 3)
+    page = open_tab("Paint")
+    first = _picture(page)
+
+    def find() -> None:
+        file = {"name": "a.png", "mimeType": "image/png", "buffer": png_of(picture)}
+        page.set_input_files("#paint-tab .style-file", file)
+        page.wait_for_selector("#paint-tab .found:not([hidden])")
+
+    shown = _after(page, find)
+    files = {}
+    for name in ("keypoints.json", "style.json"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Save {name}").click()
+        files[name] = Path(download.value.path()).read_text()
+    (tmp_path / "style.json").write_text(files["style.json"])
+    style, keypoints = read_style(tmp_path / "style.json", gan), json.loads(files["keypoints.json"])["keypoints"]
+    assert data_url(to_uint8(gan.paint(torch.tensor([keypoints]), style))[0]) == shown
+    assert_mentions(page.locator("#paint-tab .still code").text_content(), "--style style.json")
+    moved = _after(page, lambda: _drag(page, 0, 90, 40))
+    assert moved != shown
+    assert _after(page, lambda: page.locator("#paint-tab .truncation").fill("0.5")) != moved
+    for expected in (moved, shown, first):
+        assert _after(page, lambda: page.get_by_role("button", name="Undo").click()) == expected
+    assert not page.locator("#paint-tab .found").is_visible()
+
+
+def test_a_search_that_is_stopped_keeps_what_was_found(
+    open_tab: OpenTab, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "load_lpips", Squares)
+    monkeypatch.setattr(Styles, "steps", 10**6)
+    page = open_tab("Paint")
+    file = {"name": "a.png", "mimeType": "image/png", "buffer": png_of(picture)}
+    page.set_input_files("#paint-tab .style-file", file)
+    page.wait_for_function("document.querySelector('#paint-tab .job-text').textContent.includes('s left')")
+    page.locator("#paint-tab .stop").click()
+    page.wait_for_selector("#paint-tab .found:not([hidden])")
+    assert_mentions(page.locator("#paint-tab .found-text").text_content(), "a.png", "stopped", "1000000")
+
+
+def test_the_poses_of_a_video_are_painted_one_after_the_other(open_tab: OpenTab, film: Path) -> None:
+    page = open_tab("Paint")
+    page.set_input_files("#paint-tab .file", film)
+    page.wait_for_selector("#paint-tab .player:not([hidden])")
+    first = _picture(page)
+    last = _after(page, lambda: page.locator("#paint-tab .frame").fill("5"))
+    assert last != first
+    assert_mentions(page.locator("#paint-tab .moving code").text_content(), "--from film.mp4", "--style 0")
+    before = _painted_times(page)
+    page.locator("#paint-tab .play").click()
+    page.wait_for_function("document.querySelector('#paint-tab .play').textContent === 'Play'")
+    assert _painted_times(page) > before + 1
+    assert _picture(page) == last
+
+
+def test_a_video_is_shown_frame_by_frame_with_its_points(open_tab: OpenTab, film: Path, tmp_path: Path) -> None:
+    page = open_tab("Graph")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video" * 100)
+    page.set_input_files("#graph-tab .file", broken)
+    assert_mentions(page.locator("#graph-tab .error:not(:empty)").text_content(), "broken.mp4")
+    page.set_input_files("#graph-tab .file", film)
+    page.wait_for_selector("#graph-tab .player:not([hidden])")
+    assert page.locator("#graph-tab .error").text_content() == ""
+
+    def state() -> list[str]:
+        dots = page.locator("#graph-tab .dot circle").evaluate_all("dots => dots.map(dot => dot.getAttribute('cx'))")
+        return [*dots, page.locator("#graph-tab image").get_attribute("href")]
+
+    first = state()
+    page.locator("#graph-tab .frame").fill("5")
+    assert not set(first) & set(state())
+    rough = state()
+    page.locator("#graph-tab .smooth").check()
+    assert state()[:-1] != rough[:-1]
+    page.locator("#graph-tab .likelihood").fill("1")
+    assert page.locator("#graph-tab .dot").count() == 0
+    command = page.locator("#graph-tab code").text_content()
+    assert_mentions(command, "detect film.mp4", "--smooth", "--min-likelihood 1")
+
+
+def test_the_camera_s_pictures_are_looked_at_until_it_is_stopped(open_tab: OpenTab) -> None:
+    page = open_tab("Graph")
+    page.get_by_role("button", name="Camera", exact=True).click()
+    page.wait_for_function("Number(document.querySelector('[data-live]')?.dataset.live) >= 3")
+    assert page.locator("#graph-tab .overlay").get_attribute("viewBox") == "0 0 480 360"
+    page.get_by_role("button", name="Stop the camera").click()
+    assert page.locator("#graph-tab .error").text_content() == ""
+    assert page.get_by_role("button", name="Camera", exact=True).is_visible()
+
+
+@pytest.mark.parametrize(("problem", "word"), [("NotAllowedError", "refused"), ("NotFoundError", "no camera")])
+def test_a_camera_that_is_refused_or_missing_gives_one_line(open_tab: OpenTab, problem: str, word: str) -> None:
+    page = open_tab("Graph")
+    page.evaluate(
+        "name => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', name)); }", problem
+    )
+    page.get_by_role("button", name="Camera", exact=True).click()
+    assert_mentions(page.locator("#graph-tab .error:not(:empty)").text_content(), word)
+
+
+def test_without_a_run_the_packaged_puppets_are_painted(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving(open_desks(None, device="cpu")) as address:
+        page = browser.new_page()
+        page.set_default_timeout(_PATIENCE_MS)
+        page.goto(address)
+        page.get_by_role("tab", name="Paint").click()
+        _wait_painted(page, 1)
+        painted = Image.open(io.BytesIO(base64.b64decode(_picture(page).partition(",")[2])))
+        assert_mentions(page.locator("#paint-tab .still code").text_content(), "--model package:puppets")
+        page.close()
+    keypoints = load_graph_model("puppets").detect(painted)
+    error = (keypoints - load_gan("puppets").poses[:1]).norm(dim=-1).mean()
+    assert error < 0.3, "it is a puppet in that pose"
 
 
 def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan: Gan, tmp_path: Path) -> None:

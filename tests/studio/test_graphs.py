@@ -1,8 +1,13 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.messages import assert_mentions, raises_mentioning
+from PIL import Image
 
 from autolink_gen.clusters import ClusterError
+from autolink_gen.inference.detect_files import detect_files
 from autolink_gen.inference.generate import Gan
 from autolink_gen.studio.graphs import GraphDesk, GraphRequest
 from autolink_gen.viz.graphs import strong_edges
@@ -45,6 +50,13 @@ def test_keypoints_of_a_picture_are_those_that_are_detected(
     import torch
 
     square = picture[:48, :48]
-    found = graph_desk.find(square)
+    found = graph_desk.find(square).keypoints
     expected = gan.graph.detect(torch.from_numpy(square.copy()).permute(2, 0, 1)[None])[0]
     assert np.array(found) == pytest.approx(expected.numpy(), abs=1e-3)
+
+
+def test_likelihoods_are_those_of_detect(graph_desk: GraphDesk, gan: Gan, picture: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    detect_files(gan.graph, tmp_path / "a.png", out=tmp_path / "out", formats=["json"], overlays=False)
+    (record,) = json.loads((tmp_path / "out" / "keypoints.json").read_text())["pictures"]
+    assert graph_desk.find(picture).likelihoods == pytest.approx(record["likelihoods"], abs=1e-3)

@@ -1,5 +1,7 @@
 import json
 import shlex
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +9,16 @@ import pytest
 import torch
 from helpers.cli import run_cli
 from helpers.messages import raises_mentioning
+from helpers.tiny_train_gan import Squares
 from PIL import Image
 
+from autolink_gen.inference import generate
 from autolink_gen.inference.generate import Gan, save_gan
 from autolink_gen.inference.poses import seeded_styles
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice, keypoints_json, rounded
 from autolink_gen.viz.graphs import to_uint8
+
+FOUND = (0.5, -0.25, 1.0, 0.125, -1.0, 0.0, 0.75, 0.3)
 
 
 def _pose(desk: PaintingDesk) -> list[tuple[float, float]]:
@@ -61,6 +67,7 @@ def test_another_number_of_keypoints_is_refused_by_name(desk: PaintingDesk) -> N
         StyleChoice(7, truncation=0.6),
         StyleChoice(0, second_seed=4, fine_layers=1),
         StyleChoice(3, second_seed=9, fine_layers=2, truncation=0.5),
+        StyleChoice(found=FOUND, second_seed=9, fine_layers=1, truncation=0.5),
     ],
 )
 def test_the_command_beside_the_saved_keypoints_paints_the_same(
@@ -71,12 +78,38 @@ def test_the_command_beside_the_saved_keypoints_paints_the_same(
     desk = PaintingDesk(gan, name="runs/gan/tiny")
     pose = [(0.1234, -0.4321), *_pose(desk)[1:]]
     Path("keypoints.json").write_text(keypoints_json(pose))
+    if style.found:
+        Path("style.json").write_text(desk.style_file(style))
     program, *arguments = shlex.split(desk.command(style))
     assert program == "autolink-gen"
     run_cli(*arguments, "--device", "cpu")
     (file,) = Path("generated").glob("keypoints-*.png")
     difference = np.asarray(Image.open(file)).astype(int) - desk.paint(PaintRequest(pose, style))
     assert abs(difference).max() <= 1
+
+
+def test_the_style_of_a_picture_is_the_one_that_inversion_finds(
+    desk: PaintingDesk, gan: Gan, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "load_lpips", Squares)
+
+    def three(items: Iterable[int], total: int, label: str) -> Iterable[int]:
+        return islice(items, 3)
+
+    square = desk.square(picture)
+    found = desk.find_style(square, progress=three)
+    keypoints = gan.graph.detect(square)
+    expected = gan.invert(square, keypoints=keypoints, progress=three)
+    assert torch.tensor([found.found]).equal(expected)
+    assert not expected.allclose(gan.mean_style(), atol=1e-3)
+    assert found.keypoints == rounded(keypoints[0].double().numpy())
+    painted = desk.paint(PaintRequest(found.keypoints, StyleChoice(found=tuple(found.found))))
+    assert abs(painted - to_uint8(gan.paint(keypoints, expected))[0].astype(int)).max() <= 1
+
+
+def test_a_style_of_another_size_is_refused(desk: PaintingDesk) -> None:
+    with raises_mentioning(ValueError, 3, 8):
+        desk.paint(PaintRequest(_pose(desk), StyleChoice(found=(0.0, 1.0, 2.0))))
 
 
 def test_a_gan_without_poses_begins_with_a_circle(gan: Gan) -> None:

@@ -143,17 +143,21 @@ class FrameStream:
 
         The video is decoded once at most.
         """
+        return (frame.pixels for frame in self.timed_spread(count))
+
+    def timed_spread(self, count: int) -> Iterator[TimedFrame]:
+        """Like `spread_one_by_one`, with the times."""
         has_frame = False
         for frame in self._at(evenly(self.num_frames, count)):
             has_frame = True
-            yield frame.pixels
+            yield frame
         if not has_frame:
             first = next(iter(self), None)
             if first is None:
                 raise ValueError(
                     f"{self.path} has no frame from {self.start_s:g} s to {self.end_s:g} s; take a longer part"
                 )
-            yield first.pixels
+            yield first
 
     def spread_count(self, count: int) -> int:
         """The number of frames that `spread` gives, at most `count`; for a progress bar."""

@@ -1,0 +1,90 @@
+"""Walks through videos: the keypoints of at most so many frames, evenly spread, for a page with a slider."""
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+
+from autolink_gen.common.progress import Progress, no_progress
+from autolink_gen.common.spread import evenly
+from autolink_gen.data.video.base import TimedFrame
+from autolink_gen.data.video.stream import FrameStream
+from autolink_gen.inference.detect import SourceImage, detect_images
+from autolink_gen.inference.motion import OneEuroFilter
+from autolink_gen.models.autolink import AutoLink
+from autolink_gen.ops.divergence import check_found
+from autolink_gen.studio.graphs import likelihoods_of
+from autolink_gen.studio.painting import Pose, rounded
+
+MAX_FRAMES = 200
+_PICTURE_PX = 480  # of the longer side: 200 of them are a few megabytes
+_BATCH = 8  # frames after which a walk can be stopped
+
+
+@dataclass
+class VideoWalk:
+    """Frames of a video of ``width`` by ``height`` pixels: times, keypoints (x, y) in [-1, 1], and their likelihoods.
+
+    ``smoothed`` are the keypoints after the one-euro filter, over the frames that are here. ``pictures`` are data URLs.
+    """
+
+    width: int = 0
+    height: int = 0
+    times_s: list[float] = field(default_factory=list)
+    keypoints: list[Pose] = field(default_factory=list)
+    smoothed: list[Pose] = field(default_factory=list)
+    likelihoods: list[list[float]] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+
+
+def walk_video(
+    graph: AutoLink,
+    stream: FrameStream,
+    *,
+    name: str,
+    most: int = MAX_FRAMES,
+    with_pictures: bool = True,
+    progress: Progress = no_progress,
+) -> VideoWalk:
+    """The keypoints of at most ``most`` frames of a video, as ``detect`` finds them with and without ``--smooth``.
+
+    Where ``progress`` ends early, those that were looked at by then. Raises DivergedModelError with the graph's
+    ``name`` where it finds nothing, and ValueError where no frame could be looked at.
+    """
+    walk, smooth = VideoWalk(), OneEuroFilter()
+    total = max(1, stream.spread_count(most))
+    frames = (SourceImage(stream.path, each.number, each.time_s, each.pixels) for each in _picked(stream, most))
+    for found in progress(detect_images(graph, frames, batch_size=_BATCH, with_widths=True), total, "frames"):
+        check_found(found.keypoints[None], name=name)
+        time_s = found.source.time_s or 0.0
+        walk.width, walk.height = found.width_px, found.height_px
+        walk.times_s.append(round(time_s, 3))
+        walk.keypoints.append(rounded(found.keypoints))
+        walk.smoothed.append(rounded(smooth(found.keypoints, time_s=time_s)))
+        walk.likelihoods.append(likelihoods_of(graph, found))
+        if with_pictures:
+            walk.pictures.append(_jpeg_url(found.source.pixels))
+    if not walk.times_s:
+        raise ValueError("it was stopped before the first frame")
+    return walk
+
+
+def _picked(stream: FrameStream, most: int) -> Iterator[TimedFrame]:
+    """Evenly spread frames; of a video that does not say how long it is, once all are counted."""
+    if stream.num_frames:
+        yield from stream.timed_spread(most)
+        return
+    chosen = set(evenly(sum(1 for _ in stream), most))
+    yield from (frame for number, frame in enumerate(stream) if number in chosen)
+
+
+def _jpeg_url(pixels: UInt8[ndarray, "H W 3"]) -> str:
+    image = Image.fromarray(pixels)
+    image.thumbnail((_PICTURE_PX, _PICTURE_PX), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

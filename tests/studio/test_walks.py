@@ -1,0 +1,57 @@
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.messages import raises_mentioning
+
+from autolink_gen.common.progress import Progress
+from autolink_gen.data.video.animated_images import open_video
+from autolink_gen.data.video.stream import FrameStream
+from autolink_gen.data.video.writer import VideoWriter
+from autolink_gen.inference.detect import detect_images, video_frames
+from autolink_gen.inference.generate import Gan
+from autolink_gen.studio.walks import walk_video
+
+FRAMES = 12
+
+
+@pytest.fixture
+def film(tmp_path: Path, picture: np.ndarray) -> Path:
+    """The picture, which moves to the right; ten frames a second."""
+    file = tmp_path / "film.mp4"
+    with VideoWriter(file, fps=10) as writer:
+        for step in range(FRAMES):
+            writer.write(np.roll(picture, 4 * step, axis=1))
+    return file
+
+
+def test_every_frame_of_a_short_video_has_the_keypoints_of_detect(gan: Gan, film: Path) -> None:
+    walk = walk_video(gan.graph, FrameStream(film), name="tiny")
+    expected = [found.keypoints for found in detect_images(gan.graph, video_frames(open_video(film)))]
+    assert np.array(walk.keypoints) == pytest.approx(np.clip(expected, -1, 1), abs=1e-3)
+    assert walk.times_s == pytest.approx([step / 10 for step in range(FRAMES)])
+    assert (walk.width, walk.height) == (64, 48)
+    assert {len(each) for each in (walk.smoothed, walk.likelihoods, walk.pictures)} == {FRAMES}
+    assert walk.smoothed[0] == walk.keypoints[0]
+    steps, smooth_steps = (np.abs(np.diff(poses, axis=0)).sum() for poses in (walk.keypoints, walk.smoothed))
+    assert 0 < smooth_steps < steps
+
+
+@pytest.mark.parametrize("says_its_length", [True, False])
+def test_of_a_longer_video_evenly_spread_frames_are_taken(gan: Gan, film: Path, says_its_length: bool) -> None:
+    stream = FrameStream(film)
+    if not says_its_length:
+        stream.num_frames = 0
+    walk = walk_video(gan.graph, stream, name="tiny", most=4, with_pictures=False)
+    assert walk.times_s == pytest.approx([0.0, 0.3, 0.6, 0.9])
+    assert walk.pictures == []
+
+
+def test_a_walk_that_is_stopped_keeps_its_frames_but_for_none(gan: Gan, film: Path) -> None:
+    def some(count: int) -> Progress:
+        return lambda items, total, label: islice(items, count)
+
+    assert len(walk_video(gan.graph, FrameStream(film), name="tiny", progress=some(5)).keypoints) == 5
+    with raises_mentioning(ValueError, "stopped"):
+        walk_video(gan.graph, FrameStream(film), name="tiny", progress=some(0))
