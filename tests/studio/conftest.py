@@ -1,12 +1,18 @@
 """An untrained GAN with strong edges, and a studio that is served on it."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.studio_browser import open_browser
+from helpers.studio_tabs import OpenTab, wait_painted
 from helpers.tiny_models import tiny_gan, tiny_graph
+from studio_page import PATIENCE_MS
 
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.generate import Gan
 from autolink_gen.studio.desks import Desks
 from autolink_gen.studio.graphs import GraphDesk
@@ -55,3 +61,48 @@ def studio_address(gan: Gan) -> Iterator[str]:
     name = "runs/gan/tiny"
     with serving(Desks(GraphDesk(gan.graph, name=name), PaintingDesk(gan, name=name))) as address:
         yield address.rstrip("/")
+
+
+@pytest.fixture
+def film(tmp_path: Path, picture: np.ndarray) -> Path:
+    """Twelve frames of the picture, which moves to the right; ten a second."""
+    file = tmp_path / "film.mp4"
+    with VideoWriter(file, fps=10) as writer:
+        for step in range(12):
+            writer.write(np.roll(picture, 4 * step, axis=1))
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_tab(studio_address: str, browser: Any) -> Iterator[OpenTab]:
+    """Opens a page at a tab; at the end no page told of an error in its script, or asked another host."""
+    problems: list[str] = []
+    contexts = []
+
+    def opened(name: str) -> Any:
+        contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: note(request.url))
+        page.goto(studio_address)
+        page.wait_for_selector("#graph-tab .dot")
+        if name == "Paint":
+            page.get_by_role("tab", name="Paint").click()
+            wait_painted(page, 1)
+        return page
+
+    def note(url: str) -> None:
+        if not url.startswith((studio_address, "data:", "blob:")):
+            problems.append(f"asked {url}")
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert problems == []

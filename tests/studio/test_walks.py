@@ -8,22 +8,11 @@ from helpers.messages import raises_mentioning
 from autolink_gen.common.progress import Progress
 from autolink_gen.data.video.animated_images import open_video
 from autolink_gen.data.video.stream import FrameStream
-from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan
 from autolink_gen.studio.walks import walk_video
 
 FRAMES = 12
-
-
-@pytest.fixture
-def film(tmp_path: Path, picture: np.ndarray) -> Path:
-    """The picture, which moves to the right; ten frames a second."""
-    file = tmp_path / "film.mp4"
-    with VideoWriter(file, fps=10) as writer:
-        for step in range(FRAMES):
-            writer.write(np.roll(picture, 4 * step, axis=1))
-    return file
 
 
 def test_every_frame_of_a_short_video_has_the_keypoints_of_detect(gan: Gan, film: Path) -> None:
