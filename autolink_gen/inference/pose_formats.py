@@ -12,8 +12,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from autolink_gen.common.text import to_cell, unicode_text
+from autolink_gen.inference.nwb_files import check_nwb, write_nwb
 from autolink_gen.inference.pose_tables import SCORER, PoseRecord, PoseTable
-from autolink_gen.inference.sleap_files import check_sleap_io, write_nwb, write_slp
+from autolink_gen.inference.sleap_files import check_sleap_io, write_slp
 
 
 class PoseFormat(NamedTuple):
@@ -101,7 +102,7 @@ FORMATS: dict[str, PoseFormat] = {
     "coco": PoseFormat(".coco.json", write_coco),
     "dlc": PoseFormat(".dlc.csv", write_dlc),
     "sleap": PoseFormat(".slp", write_slp, check_sleap_io),
-    "nwb": PoseFormat(".nwb", write_nwb, check_sleap_io, takes_images=False),
+    "nwb": PoseFormat(".nwb", write_nwb, check_nwb, takes_images=False),
 }
 
 

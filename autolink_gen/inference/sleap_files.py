@@ -1,4 +1,4 @@
-"""Poses as SLEAP's .slp and as NWB, written by sleap-io."""
+"""Poses as SLEAP's .slp, written by sleap-io."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check_sleap_io() -> None:
     """MissingExtraError where sleap-io is missing."""
-    with needs("pose", "writing .slp and .nwb files"):
+    with needs("pose", "writing .slp files"):
         import sleap_io  # noqa: F401
 
 
@@ -25,22 +25,12 @@ def write_slp(path: Path, table: PoseTable) -> None:
     sleap_io.save_slp(_labels(table), str(path), embed=False, verbose=False)
 
 
-def write_nwb(path: Path, table: PoseTable) -> None:
-    """Neurodata Without Borders: a PoseEstimation of a video, with times in seconds."""
-    from sleap_io.io.nwb_predictions import write_nwb as write
-
-    frames = np.array([record.frame for record in table.records])
-    times_s = np.array([record.time_s or 0.0 for record in table.records])
-    all_times_s = np.interp(np.arange(frames[-1] + 1), frames, times_s)
-    write(_labels(table), str(path), pose_estimation_metadata={"video_timestamps": all_times_s, "scorer": SCORER})
-
-
 def _labels(table: PoseTable) -> Any:
     import sleap_io
 
     names = list(table.skeleton.names)  # sleap-io puts its nodes in the list itself
     edges = [(names[i], names[j]) for i, j in table.skeleton.edges]
-    skeleton = sleap_io.Skeleton(nodes=names, edges=edges, name=SCORER)  # NWB wants a name
+    skeleton = sleap_io.Skeleton(nodes=names, edges=edges, name=SCORER)
     video = _video(table)
     labelled = []
     for index, record in enumerate(table.records):

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from helpers.detecting import names_in, save_picture
 from helpers.messages import raises_mentioning
-from helpers.pose_run import StopAfter, detect, save_films
+from helpers.pose_run import LEAST, NUM_KEYPOINTS, StopAfter, detect, save_films
 
 from autolink_gen.inference import pose_journal
 
 FORMATS = ("csv", "json", "coco", "dlc")
-COUNT, LEAST = 6, 0.03  # images, and a likelihood that some of their points have
+COUNT = 6
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def contents(out: Path) -> dict[str, bytes]:
 def test_a_repeated_command_goes_on_and_writes_the_same(folder: Path, tmp_path: Path, *, cut_line: bool) -> None:
     straight, out = tmp_path / "straight", tmp_path / "out"
     detect(folder, straight, *FORMATS, batch_size=2, min_likelihood=LEAST, overlays=True)
-    assert b"null" in (straight / "keypoints.json").read_bytes(), "some points are unlikely"
+    nulls = (straight / "keypoints.json").read_bytes().count(b"null")
+    assert COUNT < nulls < COUNT * (NUM_KEYPOINTS + 1), "the times, and some of the points"
     journal = stop(folder, out, after=4, overlays=True)
     assert names_in(out) == {journal.name, *(f"{'x' * (number + 1)}.png" for number in range(4))}
     if cut_line:  # as a kill leaves it
