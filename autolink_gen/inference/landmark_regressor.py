@@ -10,12 +10,11 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from autolink_gen.common.extras import needs
 from autolink_gen.common.files import reading, write_text_atomically
 from autolink_gen.common.text import typed
+from autolink_gen.inference.landmark_ridge import fit_slopes
 
 _KIND = "autolink-gen landmark regressor"
-_ALPHAS = np.logspace(-4, 3, 15)  # strengths of the ridge to choose from
 _SURENESS_POWER = 4  # the inverse of the square of a heatmap's variance: chosen on people held out, and on puppets
 _LEAST_WIDTH = 0.02  # of a heatmap, in units of [-1, 1]: narrower ones are as sure
 _REACH = 0.1  # of the image's size: keypoints so near to a landmark lead it where no more is known
@@ -105,8 +104,8 @@ def fit_landmarks(
 
     Keypoints are in [-1, 1], landmarks are fractions. A landmark follows its nearest keypoints, for which one image is
     enough, and among these the surer ones, whose heatmaps have small ``widths`` (None: all alike). The remaining error
-    is fitted by ridge regression on the deviations from the mean pose; leave-one-out chooses its strength. Each
-    landmark is fitted on the images that show it; NaN if there are none.
+    is fitted by ridge regression on the deviations from the mean pose (`fit_slopes`), again on the surer ones first.
+    Each landmark is fitted on the images that show it; NaN if there are none.
     """
     features = _features(detected)
     widths = np.ones(detected.shape[:2]) if widths is None else widths
@@ -134,15 +133,11 @@ def graph_fingerprint(edge_weights: Float[Tensor, "K K"]) -> str:
 def _fit_group(
     features: Float[ndarray, "N D"], true: Float[ndarray, "N P 2"], widths: Float[ndarray, "K"]
 ) -> Float[ndarray, "d P 2"]:
-    with needs("eval", "learning landmarks from keypoints"):
-        from sklearn.linear_model import RidgeCV
-
-    num_images, num_landmarks = true.shape[:2]
     slopes = _neighbour_slopes(features, true, widths)
-    missed = (true - np.tensordot(features, slopes, axes=1)).reshape(num_images, -1)
-    if num_images > 1 and np.ptp(features, axis=0).any():
-        ridge = RidgeCV(alphas=_ALPHAS).fit(features - features.mean(axis=0), missed)
-        slopes = slopes + ridge.coef_.reshape(num_landmarks, 2, -1).transpose(2, 0, 1)
+    missed = true - np.tensordot(features, slopes, axes=1)
+    spans = np.maximum(widths, _LEAST_WIDTH)
+    fitted = fit_slopes(features.reshape(len(features), -1, 2), missed, spans.min() / spans)
+    slopes = slopes + fitted.reshape(slopes.shape)
     bias = true.mean(axis=0) - np.tensordot(features.mean(axis=0), slopes, axes=1)
     return np.concatenate([slopes, bias[None]])
 
