@@ -22,7 +22,6 @@ from autolink_gen.common.progress import progress_bar
 from autolink_gen.common.text import counted
 
 if TYPE_CHECKING:
-    from autolink_gen.data.video.stream import FrameStream
     from autolink_gen.inference.smoothing import Smoothing
     from autolink_gen.inference.transfer import Transfer
     from autolink_gen.inference.transfer_files import Audio, TransferFiles
@@ -172,40 +171,10 @@ def _tell_pairs(results: "Iterator[PairResult]", count: int) -> None:
 
 def _tell(report: "TransferReport", files: "TransferFiles") -> None:
     """Print what was written and what was not; ClickException if the driver broke off."""
-    file, driver = files.out, files.driver
-    if files.lacks_audio:
-        echo(f"{files.source.path} has no audio: the result is silent")
-    for line in [*_start(report), *_remarks(report, driver=driver)]:
+    for line in files.remarks(report):
         echo(line)
     frames = counted(report.num_frames, "frame")
     if report.stopped:
-        echo(f"kept what was made until then: {file} ({frames})")
+        echo(f"kept what was made until then: {files.out} ({frames})")
         raise click.ClickException(f"the result ends early: {report.stopped}")
-    note(f"wrote {file} ({frames})")
-
-
-def _start(report: "TransferReport") -> list[str]:
-    """A line on the frame that movement is relative to, unless it is the first."""
-    if not report.reference_frame:
-        return []
-    where = f"starts from the driver's frame {report.reference_frame} (at {report.reference_s:.2f} s)"
-    if report.is_best_frame:
-        return [f"{where}, the most like the source"]
-    return [f"{where}, the first with a clear pose; --find-best-frame starts from the one most like the source"]
-
-
-def _remarks(report: "TransferReport", *, driver: "FrameStream") -> list[str]:
-    """Lines on frames that could not be used, or are missing."""
-    lines = []
-    if report.source_missing:
-        number = counted(report.source_missing, "frame")
-        lines.append(f"the source ends early or is damaged: {number} to take the appearance from cannot be read")
-    if driver.ends_early and not report.stopped:
-        seconds = f"{driver.ends_s:.1f} of {driver.length_s:.1f} seconds"
-        lines.append(f"the driver ends early: {seconds} came; is it whole?")
-    if report.bad_frames:
-        lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
-    if report.held_frames:
-        number = counted(report.held_frames, "frame")
-        lines.append(f"{number} without a pose that can be made out: the last clear one was held")
-    return lines
+    note(f"wrote {files.out} ({frames})")

@@ -8,7 +8,8 @@ from typing import Literal
 
 from autolink_gen.common.devices import chosen_device
 from autolink_gen.common.files import check_free
-from autolink_gen.common.progress import Progress, progress_bar
+from autolink_gen.common.progress import Progress, no_progress, progress_bar
+from autolink_gen.common.text import counted
 from autolink_gen.data.video.outputs import MOVING_SUFFIXES
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.data.video.writer import FrameFolderWriter
@@ -56,8 +57,12 @@ class TransferFiles:
         end = math.inf if end_s is None else end_s
         driver_stream = FrameStream(Path(driver), start_s=start_s, end_s=end, fps=fps, max_bad_share=max_bad)
         file = _result(None if out is None else Path(out), source_stream, driver_stream, overwrite=overwrite)
-        audio_streams = {"driver": driver_stream, "source": source_stream, "none": None}
-        return cls(source_stream, driver_stream, file, audio_streams[audio])
+        return cls.of(source_stream, driver_stream, out=file, audio=audio)
+
+    @classmethod
+    def of(cls, source: FrameStream, driver: FrameStream, *, out: Path, audio: Audio = "driver") -> "TransferFiles":
+        """Of streams that are open already, and a result that may be written."""
+        return cls(source, driver, out, {"driver": driver, "source": source, "none": None}[audio])
 
     @property
     def lacks_audio(self) -> bool:
@@ -79,10 +84,10 @@ class TransferFiles:
         motion: Motion,
         *,
         look: Look,
-        find_best_frame: bool,
-        source_frames: int,
-        batch_size: int | None,
-        progress: Progress,
+        find_best_frame: bool = False,
+        source_frames: int = 8,
+        batch_size: int | None = None,
+        progress: Progress = no_progress,
     ) -> TransferReport:
         """Write the result; raises ValueError if no pose can be made out in the driver."""
         audio = self.audio
@@ -100,6 +105,14 @@ class TransferFiles:
             batch_size=batch_size,
             progress=progress,
         )
+
+    def remarks(self, report: TransferReport) -> list[str]:
+        """Lines on what a user may not expect: no audio, another start, frames that are missing or could not be used.
+
+        They say nothing of why a result ends early (`TransferReport.stopped`).
+        """
+        lines = [f"{self.source.path} has no audio: the result is silent"] if self.lacks_audio else []
+        return lines + _start(report) + _missing(report, driver=self.driver)
 
 
 def transfer_files(
@@ -156,6 +169,33 @@ def transfer_files(
         batch_size=batch_size,
         progress=progress,
     )
+
+
+def _start(report: TransferReport) -> list[str]:
+    """A line on the frame that movement is relative to, unless it is the first."""
+    if not report.reference_frame:
+        return []
+    where = f"starts from the driver's frame {report.reference_frame} (at {report.reference_s:.2f} s)"
+    if report.is_best_frame:
+        return [f"{where}, the most like the source"]
+    return [f"{where}, the first with a clear pose; --find-best-frame starts from the one most like the source"]
+
+
+def _missing(report: TransferReport, *, driver: FrameStream) -> list[str]:
+    """Lines on frames that could not be used, or are missing."""
+    lines = []
+    if report.source_missing:
+        number = counted(report.source_missing, "frame")
+        lines.append(f"the source ends early or is damaged: {number} to take the appearance from cannot be read")
+    if driver.ends_early and not report.stopped:
+        seconds = f"{driver.ends_s:.1f} of {driver.length_s:.1f} seconds"
+        lines.append(f"the driver ends early: {seconds} came; is it whole?")
+    if report.bad_frames:
+        lines.append(f"{counted(report.bad_frames, 'frame')} damaged: left out, the one before is shown until the next")
+    if report.held_frames:
+        number = counted(report.held_frames, "frame")
+        lines.append(f"{number} without a pose that can be made out: the last clear one was held")
+    return lines
 
 
 def _result(out: Path | None, source: FrameStream, driver: FrameStream, *, overwrite: bool) -> Path:

@@ -83,7 +83,7 @@ def test_results_that_are_there_are_replaced_with_overwrite_alone(here, tmp_path
 
 
 def test_the_frame_that_movement_starts_from_is_named():
-    from autolink_gen.cli.transfer import _start
+    from autolink_gen.inference.transfer_files import _start
     from autolink_gen.inference.transfer_video import TransferReport
 
     (line,) = _start(TransferReport(20, 0, 8, reference_frame=8, reference_s=0.32))
