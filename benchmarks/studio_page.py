@@ -51,15 +51,15 @@ def studio_at(address: str | None, model: str) -> Iterator[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser of Playwright's, closed at the end; ClickException where there is none."""
+def chromium(*arguments: str) -> Iterator[Any]:
+    """A browser of Playwright's with arguments of the command line, closed at the end; ClickException without one."""
     path = chromium_path()
     if path is None:
         raise click.ClickException("there is no Chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        browser = driver.chromium.launch(executable_path=path, args=[*_ARGUMENTS, *arguments])
         try:
             yield browser
         finally:

@@ -31,7 +31,7 @@ COMMANDS = {
     "figure": "Draw figures as the paper has them.",
     "train-gan": "Train a GAN that paints on a learned graph.",
     "generate": "Paint with a trained GAN: move the skeleton, keep the style, or the other way round.",
-    "studio": "Look at a graph, drag its points to paint, name landmarks, in the browser.",
+    "studio": "Look at a graph, drag its points to paint, move pictures, name landmarks, in the browser.",
     "train-transfer": "Train a network that moves one person's video with another's.",
     "transfer": "Make one person's video do what another's does.",
     "export": "Write a run's networks as ONNX files for other programs.",

@@ -1,4 +1,4 @@
-"""`autolink-gen studio`: a page in the browser to look at a graph and to paint on it."""
+"""`autolink-gen studio`: a page in the browser to look at a graph, paint on it, move pictures, name landmarks."""
 
 import threading
 
@@ -11,7 +11,7 @@ from autolink_gen.cli.options import device_option, echo, pick_device
 
 
 @command()
-@click.argument("run", required=False, shell_complete=runs_of("graph", "gan"))
+@click.argument("run", required=False, shell_complete=runs_of("graph", "gan", "transfer"))
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
               help="Address to listen on; another lets others in the network use the studio.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65535), help="Port. [default: the first free one from 7860 on]")
@@ -19,11 +19,12 @@ from autolink_gen.cli.options import device_option, echo, pick_device
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open it in the browser.")
 @device_option
 def studio(*, run: str | None, host: str, port: int | None, share: bool, browser: bool, device: str | None) -> None:
-    """Look at a graph, paint by dragging its points, and name landmarks by clicking, in the browser.
+    """Look at a graph, drag its points to paint, move pictures by videos, and name landmarks, in the browser.
 
-    RUN is the run of a GAN, or of a graph, by name or folder; without it the newest GAN's is taken, else the newest
-    graph's. Only this machine can open the page unless --host or --share says otherwise. Pictures that are given to the
-    page are kept nowhere. Ends with Ctrl-C.
+    RUN is the run of a GAN, a graph or a transfer network, by name or folder; the transfer network of its name comes
+    with it. Without RUN the newest GAN's is taken, else the newest graph's, else the embedded puppets'. Only this
+    machine can open the page unless --host or --share says otherwise. Files that are given to the page are kept no
+    longer than the studio is open. Ends with Ctrl-C.
 
     \b
     Examples:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
+from pydantic import Field
 
 from autolink_gen.common.ahead import read_ahead
 from autolink_gen.common.batch_sizes import BatchSize
@@ -46,7 +47,7 @@ class Look:
     crop: bool = True
     paste_back: bool = False
     side_by_side: bool = False
-    size: int | None = None
+    size: Annotated[int, Field(ge=16, le=_MAX_SIDE)] | None = None
 
     def __post_init__(self) -> None:
         if self.paste_back and self.side_by_side:

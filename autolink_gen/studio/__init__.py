@@ -1,1 +1,1 @@
-"""The studio: a page in the browser to look at a graph and to paint on it by dragging points."""
+"""The studio: a page in the browser to look at a graph, paint on it, move pictures by it, and name landmarks."""

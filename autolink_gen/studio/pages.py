@@ -15,7 +15,9 @@ from autolink_gen.studio.graphs import FoundPoints, GraphDesk, GraphRequest, fin
 from autolink_gen.studio.jobs import Job, Jobs, Work
 from autolink_gen.studio.labelling import LabelDesk, LabelRequest
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice, keypoints_json
-from autolink_gen.studio.uploads import data_url, for_screen, naming, open_upload, picture_of
+from autolink_gen.studio.shelf import Shelf
+from autolink_gen.studio.transferring import TransferDesk, TransferRequest
+from autolink_gen.studio.uploads import data_url, facts_of, for_screen, naming, open_upload, picture_of
 from autolink_gen.studio.walks import walk_video
 from autolink_gen.studio.workshop import Workshop
 
@@ -24,6 +26,10 @@ with needs("studio", "the studio"):
 
 Request = TypeVar("Request")
 Answer = Callable[[Any], dict[str, Any]]
+NO_TRANSFER = (
+    "there is no transfer network to move pictures with yet; train one, then open the studio on it: "
+    "autolink-gen train-transfer"
+)
 NO_GAN = "there is no GAN to paint with yet; train one, then open the studio on it: autolink-gen train-gan"
 
 
@@ -37,7 +43,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """The token of a video that the page sent."""
+    """The token of a video, or a picture, that the page sent."""
 
     token: Annotated[str, Field(max_length=64)]
 
@@ -60,6 +66,12 @@ def build_page(desks: Desks, workshop: Workshop) -> gr.Blocks:
                 gr.Markdown(NO_GAN)
             else:
                 _tab("paint", asdict(painter.skeleton()), _paint_answers(painter, workshop))
+        with gr.Tab("Transfer", id="transfer"):
+            if desks.transfer is None:
+                gr.Markdown(NO_TRANSFER)
+            else:
+                value = {"size_px": desks.transfer.network.usual_size}
+                _tab("transfer", value, _transfer_answers(desks.transfer, workshop))
         with gr.Tab("Label", id="label"):
             _tab("label", {}, _label_answers(graph, LabelDesk(graph.graph, name=graph.name)))
     return page
@@ -127,6 +139,23 @@ def _paint_answers(desk: PaintingDesk, workshop: Workshop) -> list[Answer]:
     return [paint, find_pose, find_style, style_file, find_in_video, *_job_answers(workshop.jobs)]
 
 
+def _transfer_answers(desk: TransferDesk, workshop: Workshop) -> list[Answer]:
+    def look_at(data: Any) -> dict[str, Any]:
+        return _answer(VideoRequest, data, lambda request: _facts(request.token, workshop.uploads))
+
+    def begin_transfer(data: Any) -> dict[str, Any]:
+        def begin(request: TransferRequest) -> dict[str, Any]:
+            def move(job: Job) -> dict[str, Any]:
+                with workshop.uploads.using(request.source, request.driver) as [source, driver]:
+                    return asdict(desk.move(request, source, driver, results=workshop.results, job=job))
+
+            return _begin(workshop, move)
+
+        return _answer(TransferRequest, data, begin)
+
+    return [look_at, begin_transfer, *_job_answers(workshop.jobs)]
+
+
 def _label_answers(graph: GraphDesk, desk: LabelDesk) -> list[Answer]:
     def fit(data: Any) -> dict[str, Any]:
         return _answer(LabelRequest, data, lambda request: asdict(desk.fit(request)))
@@ -171,6 +200,17 @@ def _walk(
         return asdict(walk)
 
     return _begin(workshop, work)
+
+
+def _facts(token: str, uploads: Shelf) -> dict[str, Any]:
+    """What an uploaded file holds; one that cannot be read is not kept."""
+    with uploads.using(token) as [file]:
+        try:
+            with naming(file):
+                return asdict(facts_of(file))
+        except ValueError:
+            uploads.remove(token)
+            raise
 
 
 def _found(upload: Upload, find: Callable[[Any], FoundPoints]) -> dict[str, Any]:

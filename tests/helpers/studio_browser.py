@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from studio_page import chromium, chromium_path
 
 
 @contextmanager
-def open_browser() -> Iterator[Any]:
-    """A browser of Playwright's, closed at the end."""
+def open_browser(*, camera: Path | None = None) -> Iterator[Any]:
+    """A browser of Playwright's, closed at the end; its camera shows a .y4m file, or a pattern."""
     skip_without_browser()
-    with chromium() as browser:
+    arguments = () if camera is None else (f"--use-file-for-fake-video-capture={camera}",)
+    with chromium(*arguments) as browser:
         yield browser
 
 

@@ -9,14 +9,17 @@ import pytest
 import torch
 from helpers.studio_browser import open_browser
 from helpers.studio_tabs import OpenTab, wait_painted
-from helpers.tiny_models import tiny_gan, tiny_graph
+from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
+from helpers.video_clips import make_frames
 from studio_page import PATIENCE_MS
 
 from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.inference.generate import Gan
+from autolink_gen.inference.transfer import Transfer
 from autolink_gen.studio.desks import Desks
 from autolink_gen.studio.graphs import GraphDesk
 from autolink_gen.studio.painting import PaintingDesk
+from autolink_gen.studio.transferring import TransferDesk
 
 
 def make_gan() -> Gan:
@@ -36,6 +39,20 @@ def gan() -> Gan:
     return make_gan()
 
 
+def make_transfer() -> Transfer:
+    """A network that takes the poses in `make_frames` for sure ones."""
+    graph = make_gan().graph
+    frames = np.stack(make_frames(20, height=64, width=64)[::4])
+    with torch.no_grad():
+        found = graph.detect(torch.from_numpy(frames).permute(0, 3, 1, 2) / 255)
+    return tiny_transfer(graph, poses=found).prepare_for_inference()
+
+
+@pytest.fixture(scope="session")
+def transfer() -> Transfer:
+    return make_transfer()
+
+
 @pytest.fixture
 def desk(gan: Gan) -> PaintingDesk:
     return PaintingDesk(gan, name="runs/gan/tiny")
@@ -53,13 +70,14 @@ def picture() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def studio_address(gan: Gan) -> Iterator[str]:
+def studio_address(gan: Gan, transfer: Transfer) -> Iterator[str]:
     """The address of a studio on this machine."""
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'autolink-gen[studio]'")
     from autolink_gen.studio.server import serving
 
     name = "runs/gan/tiny"
-    with serving(Desks(GraphDesk(gan.graph, name=name), PaintingDesk(gan, name=name))) as address:
+    mover = TransferDesk(transfer, name="runs/transfer/tiny")
+    with serving(Desks(GraphDesk(gan.graph, name=name), PaintingDesk(gan, name=name), mover)) as address:
         yield address.rstrip("/")
 
 

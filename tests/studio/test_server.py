@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from helpers.messages import assert_mentions, raises_mentioning
-from helpers.tiny_models import tiny_gan, tiny_graph
+from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
 
 from autolink_gen.checkpoints import save_model
 from autolink_gen.inference.generate import save_gan
-from autolink_gen.studio.desks import open_desks
+from autolink_gen.inference.transfer import save_transfer
+from autolink_gen.studio.desks import Desks, open_desks
+from autolink_gen.studio.graphs import GraphDesk
+from autolink_gen.studio.workshop import open_workshop
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -102,3 +105,47 @@ def test_of_two_runs_of_one_name_the_gan_is_opened(tmp_path: Path, monkeypatch: 
     desks = open_desks("birds", device="cpu")
     assert desks.painter is not None
     assert_mentions(desks.graph.name, "runs/gan/birds")
+
+
+def _save_transfer(folder: Path) -> Path:
+    save_transfer(folder / "model.safetensors", tiny_transfer())
+    return folder
+
+
+def test_the_run_of_a_transfer_network_opens_the_graph_too(tmp_path: Path) -> None:
+    desks = open_desks(_save_transfer(tmp_path), device="cpu")
+    assert desks.transfer is not None
+    assert desks.painter is None
+    assert desks.transfer.name == desks.graph.name == str(tmp_path)
+
+
+def test_a_gan_brings_the_transfer_network_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_gan(tmp_path / "runs" / "gan" / "birds" / "model.safetensors", tiny_gan())
+    _save_transfer(tmp_path / "runs" / "transfer" / "others")
+    assert open_desks(None, device="cpu").transfer is None
+    _save_transfer(tmp_path / "runs" / "transfer" / "birds")
+    for run in (None, "birds", tmp_path / "runs" / "gan" / "birds"):
+        transfer = open_desks(run, device="cpu").transfer
+        assert transfer is not None
+        assert_mentions(transfer.name, "runs/transfer/birds")
+
+
+def test_where_there_are_no_runs_all_the_models_of_the_package_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    desks = open_desks(None, device="cpu")
+    assert desks.painter is not None
+    assert desks.transfer is not None
+    assert desks.graph.name == desks.painter.name == desks.transfer.name == "package:puppets"
+
+
+def test_a_studio_without_a_transfer_network_says_how_to_train_one() -> None:
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'autolink-gen[studio]'")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from autolink_gen.studio.pages import build_page
+
+    with open_workshop() as workshop:
+        page = build_page(Desks(GraphDesk(tiny_graph(), name="tiny")), workshop)
+    assert_mentions(json.dumps(page.get_config_file()), "autolink-gen train-gan", "autolink-gen train-transfer")
