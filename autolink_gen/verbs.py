@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from autolink_gen.inference.transfer_video import Look
     from autolink_gen.inference.view_graph import view_graph
     from autolink_gen.pretrained.features import inspect_cache, put_weights
+    from autolink_gen.pretrained.shipped import SHIPPED
     from autolink_gen.recipes import parse_overrides, recipe_names
     from autolink_gen.runs import Kind, RunFolder
     from autolink_gen.studies.ablate import plan_ablation, run_ablation
@@ -64,6 +65,7 @@ _MODULES = {
     "PoseOptions": "inference.detect_files",
     "RunFolder": "runs",
     "SETS": "data.published.sets",
+    "SHIPPED": "pretrained.shipped",
     "SeedRuns": "studies.seed_runs",
     "SettingError": "evaluation.settings",
     "Smoothing": "inference.smoothing",

@@ -13,12 +13,12 @@ _KINDS = {"train-gan": "gan", "train-transfer": "transfer"}  # of what other com
 
 
 def runs_of(*kinds: str) -> Completion:
-    """Names of the runs in ``runs/KIND``, and files."""
+    """Names of the runs in ``runs/KIND``, of the package's model, and files."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         folders = [Path("runs") / kind for kind in kinds]
         names = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir()}
-        return _offered(names, incomplete, beside="file")
+        return _offered({*names, verbs.SHIPPED}, incomplete, beside="file")
 
     return complete
 

@@ -29,7 +29,7 @@ def test_commands_are_offered() -> None:
 
 def test_a_model_is_a_run_of_its_kind_or_a_file() -> None:
     assert offered("detect", "--model", "b") == [("file", "b"), ("plain", "bees"), ("plain", "birds")]
-    assert offered("generate", "--model", "") == [("file", ""), ("plain", "barns")]
+    assert offered("generate", "--model", "") == [("file", ""), ("plain", "barns"), ("plain", "puppets")]
     assert offered("train-gan", "--graph", "bi") == [("file", "bi"), ("plain", "birds")]
     assert [value for _, value in offered("evaluate", "b")] == ["b", "barns", "bees", "birds"]
 
@@ -38,6 +38,7 @@ def test_where_no_run_is_files_are_offered(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     assert offered("detect", "--model", "b") == [("file", "b")]
+    assert offered("detect", "--model", "p") == [("file", "p"), ("plain", "puppets")], "the package's model"
 
 
 def test_a_recipe_is_one_of_the_command_s() -> None:
