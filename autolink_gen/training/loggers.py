@@ -6,7 +6,7 @@ writes a class of three methods, :class:`Logger`.
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -110,9 +110,12 @@ class MLflow:
             import mlflow
         self._mlflow = mlflow
         mlflow.set_experiment(_PROJECT)
-        run = mlflow.start_run(run_id=_known_id(folder, "mlflow"), run_name=folder.name)
+        known = _known_id(folder, "mlflow")
+        run = mlflow.start_run(run_id=known, run_name=folder.name)
         _keep_id(folder, "mlflow", run.info.run_id)
         mlflow.log_artifact(str(folder / CONFIG_NAME))
+        if known is None:  # what MLflow has is never changed, and a run may go on with more steps
+            mlflow.log_params(dict(_dotted(read_settings(folder / CONFIG_NAME))))
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Send the metrics of a step."""
@@ -186,6 +189,15 @@ def open_logger(name: str, folder: Path, *, first: int) -> Logger:
         raise ValueError(f"there is no logger {name!r}: take of {', '.join(_KINDS)}")
     logger = _KINDS[name](folder, first=first)
     return logger if name == "tensorboard" else Tolerant(name, logger)  # which writes to the run's own folder
+
+
+def _dotted(settings: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings as pairs of a name such as "model.width" and a value."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}", value
 
 
 def _known_id(folder: Path, service: str) -> str | None:

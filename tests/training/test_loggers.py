@@ -31,6 +31,7 @@ class Service(ModuleType):
         self.started: list[dict[str, Any]] = []
         self.values: list[tuple[int, str]] = []
         self.pictures: list[str] = []
+        self.params: list[dict[str, Any]] = []
         self.ends = 0
         self.Image = lambda path: SimpleNamespace(path=path)
         self.run_id = f"{name}-1"
@@ -58,6 +59,9 @@ class Service(ModuleType):
 
     def log_metrics(self, values: dict[str, Any], *, step: int) -> None:
         self.log(values, step=step)
+
+    def log_params(self, values: dict[str, Any]) -> None:
+        self.params.append(values)
 
     def log_artifact(self, path: str, folder: str | None = None) -> None:
         if folder is not None:
@@ -91,6 +95,9 @@ def test_a_service_gets_numbers_and_pictures_and_goes_on_with_the_run(service: S
         assert (first["resume"], second["resume"]) == ("never", "allow")
     else:
         assert (first["id"], second["id"]) == (None, service.run_id)
+    if service.__name__ == "mlflow":  # which refuses other values of a run that it knows
+        (params,) = service.params
+        assert (params["model.num_keypoints"], params["training.steps"]) == (3, 2)
 
 
 def test_a_service_that_fails_does_not_end_the_training(
