@@ -52,7 +52,7 @@ def learn_graph(
     _check_seeds(training, num_seeds, keep_best=keep_best)
     plan = verbs.plan_graph(training.choices(), num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     if training.dry_run:
-        echo(*plan.describe())
+        echo(*plan.describe(training.launch(plan.folder)))
         return
     say(f"recipe: {plan.recipe}", f"run: {plan.folder}")
     if num_seeds == 1:

@@ -309,7 +309,7 @@ def train_plan(
     with naming_option(_DROP, verbs.ClusterError):
         plan = make()
     if training.dry_run:
-        echo(*(f"# {note}" for note in plan.notes), *plan.describe())
+        echo(*(f"# {note}" for note in plan.notes), *plan.describe(training.launch(plan.folder)))
         return
     say(*plan.notes, f"recipe: {plan.recipe}", f"run: {plan.folder}")
     train_and_report(

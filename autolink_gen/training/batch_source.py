@@ -22,7 +22,7 @@ from autolink_gen.training.batches import StepSampler, endless_batches
 from autolink_gen.training.kept_images import KeptFrames, KeptImages, KeptItems
 from autolink_gen.training.launch import share_batch
 
-_MOST_WORKERS = 8
+MOST_WORKERS = 8
 _HELD = 3  # batches of each such process in shared memory: two read beforehand, as torch has it, and one on its way
 _SHARED_MEMORY = Path("/dev/shm")
 
@@ -97,7 +97,7 @@ def automatic_workers(batch_bytes: int, *, processes: int = 1) -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    most = min(_MOST_WORKERS, max(1, cores // processes))
+    most = min(MOST_WORKERS, max(1, cores // processes))
     if _SHARED_MEMORY.is_dir():
         most = min(most, shutil.disk_usage(_SHARED_MEMORY).free // (processes * _HELD * batch_bytes))
     return most

@@ -63,6 +63,12 @@ def accelerator_of(devices: int | str) -> str:
     return kind if kind in _KINDS else best_device()
 
 
+def precision_on(kind: str, launch: Launch, length: RunLengthConfig) -> str:
+    """The precision of a run on this kind of device, "32-true" say."""
+    precision = launch.precision or length.precision
+    return best_precision(kind) if precision == "auto" else precision
+
+
 def _kind_and_devices(devices: int | str) -> tuple[str, int | str | list[int]]:
     """The kind of the devices, and which of them Fabric is to take; ValueError where there are none such."""
     text, kind = str(devices), accelerator_of(devices)
@@ -90,8 +96,7 @@ def start_fabric(launch: Launch, length: RunLengthConfig) -> Fabric:
     if kind == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True  # batches are of one size from the first step to the last
-    precision = launch.precision or length.precision
-    precision = best_precision(kind) if precision == "auto" else precision
+    precision = precision_on(kind, launch, length)
     try:
         strategy = "auto" if (devices in (1, "auto") or isinstance(devices, list)) and launch.nodes == 1 else "ddp"
         fabric = Fabric(

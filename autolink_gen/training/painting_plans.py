@@ -29,7 +29,7 @@ from autolink_gen.training.launch import Launch
 from autolink_gen.training.loggers import Logger
 from autolink_gen.training.naming import run_name
 from autolink_gen.training.plans import Choices, choices_of
-from autolink_gen.training.report import parameter_table
+from autolink_gen.training.report import machine_lines, parameter_table
 from autolink_gen.training.run_data import source_of
 
 Config = TypeVar("Config", bound=GanRunConfig | TransferRunConfig)
@@ -58,9 +58,13 @@ class PaintingPlan(ABC, Generic[Config]):
     def train(self, launch: Launch) -> Run:
         """Train it; the plan must have a graph."""
 
-    def describe(self) -> list[str]:
-        """The configuration, itself a recipe, and the parameters by block, as lines of YAML."""
-        header = [f"# recipe: {self.recipe}", *recipe_header(self.kind, self.recipe), f"# {self.folder}"]
+    def describe(self, launch: Launch) -> list[str]:
+        """The configuration, itself a recipe, and the parameters by block, as lines of YAML.
+
+        Before them stands what the launch takes of this machine.
+        """
+        machine = machine_lines(launch, self.config.training, workers=self.config.data.workers)
+        header = [f"# recipe: {self.recipe}", *recipe_header(self.kind, self.recipe), f"# {self.folder}", *machine]
         return [*header, *explained_yaml(self.config).splitlines(), *parameter_table(self.networks())]
 
 

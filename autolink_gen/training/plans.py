@@ -17,6 +17,7 @@ from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch, accelerator_of
 from autolink_gen.training.loggers import Logger
 from autolink_gen.training.naming import run_name
+from autolink_gen.training.report import machine_lines
 from autolink_gen.training.run_data import source_of
 
 _FLIP = {True: 0.5, False: 0.0, None: None}  # data.flip of mirror
@@ -101,10 +102,11 @@ class GraphPlan:
         """Train it."""
         return train_graph(self.config, launch)
 
-    def describe(self) -> list[str]:
-        """The configuration, itself a recipe, as lines of YAML."""
-        header = recipe_header("graph", self.recipe)
-        return [f"# recipe: {self.recipe}", *header, f"# {self.folder}", *explained_yaml(self.config).splitlines()]
+    def describe(self, launch: Launch) -> list[str]:
+        """The configuration, itself a recipe, as lines of YAML, after what the launch takes of this machine."""
+        machine = machine_lines(launch, self.config.training, workers=self.config.data.workers)
+        header = [f"# recipe: {self.recipe}", *recipe_header("graph", self.recipe), f"# {self.folder}", *machine]
+        return [*header, *explained_yaml(self.config).splitlines()]
 
 
 def default_recipe(kind: str, data: str | None, *, devices: int | str = "auto") -> str:

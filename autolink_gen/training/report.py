@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import nn
 
+from autolink_gen.config import RunLengthConfig
+from autolink_gen.training.batch_source import MOST_WORKERS
 from autolink_gen.training.engine import Run
+from autolink_gen.training.launch import Launch, accelerator_of, precision_on
 
 
 def resuming(step: int, *, steps: int) -> list[str]:
@@ -26,6 +30,24 @@ def ending(run: Run) -> list[str]:
         steps_were = "1 step was" if skipped == 1 else f"{skipped} steps were"
         lines.append(f"{steps_were} skipped: a loss, or its gradient, was not finite")
     return lines
+
+
+def machine_lines(launch: Launch, length: RunLengthConfig, *, workers: int | None) -> list[str]:
+    """What a run takes of this machine, also where settings say auto or null, as comments of YAML."""
+    kind, devices = accelerator_of(launch.devices), str(launch.devices)
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not count:
+        return ["# device: cuda, which is not here"]
+    if workers is None:
+        readers = f"up to {MOST_WORKERS}, as cores and shared memory allow" if kind == "cuda" else "0"
+    else:
+        readers = str(workers)
+    return [
+        f"# device: {devices if ':' in devices else f'{devices if devices.isdigit() else count} x {kind}'}",
+        f"# precision: {precision_on(kind, launch, length)}",
+        f"# compiled: {'yes' if launch.compiles_on(kind) else 'no'}",
+        f"# processes that read images (data.workers): {readers}",
+    ]
 
 
 def parameter_table(networks: Mapping[str, nn.Module]) -> Iterator[str]:

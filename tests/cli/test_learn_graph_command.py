@@ -15,6 +15,7 @@ from PIL import Image
 
 from autolink_gen import load_graph_model
 from autolink_gen.cli.main import cli
+from autolink_gen.common.devices import best_precision
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.training import plans
 from autolink_gen.training.launch import Launch, share_batch
@@ -168,6 +169,19 @@ def test_dry_run_prints_a_recipe_and_writes_nothing(pictures: Path) -> None:
     Path("mine.yaml").write_text(result.output)
     again = CliRunner().invoke(cli, ["learn-graph", "--recipe", "mine.yaml", "--dry-run"])
     assert yaml.safe_load(again.output) == yaml.safe_load(result.output)
+
+
+def test_a_dry_run_says_what_is_taken_of_the_machine(pictures: Path) -> None:
+    options = ["--recipe", "cpu", "--devices", "cpu", "--set", "training.precision=auto", "--dry-run"]
+    output = learn_graph(*options).output
+    assert_line_mentions(output, "device", "1 x cpu")
+    assert_line_mentions(output, "precision", best_precision("cpu"))
+    assert_line_mentions(output, "data.workers", ": 0")
+    assert_line_mentions(output, "compiled", "no")
+    chosen = learn_graph(*options, "--precision", "32-true", "--compile", "--set", "data.workers=3").output
+    assert_line_mentions(chosen, "precision", "32-true")
+    assert_line_mentions(chosen, "compiled", "yes")
+    assert_line_mentions(chosen, "data.workers", ": 3")
 
 
 def test_a_run_on_several_data_sets_is_called_after_them(pictures: Path) -> None:
