@@ -15,10 +15,13 @@ _ONE_CAUSE_S = 2.0  # a closing terminal sends several at a time
 
 
 class StoppedError(KeyboardInterrupt):
-    """A signal to stop, as a KeyboardInterrupt: ``finally`` runs, ``except Exception`` does not."""
+    """A signal to stop, as a KeyboardInterrupt: ``finally`` runs, ``except Exception`` does not.
 
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+    ``number`` is the signal's; ``text`` says what was stopped.
+    """
+
+    def __init__(self, number: int, text: str = "") -> None:
+        super().__init__(text or signal.Signals(number).name)
         self.number = number
 
 

@@ -29,7 +29,7 @@ from autolink_gen.training.launch import Launch
 from autolink_gen.training.loggers import Logger
 from autolink_gen.training.naming import run_name
 from autolink_gen.training.plans import Choices, choices_of
-from autolink_gen.training.report import machine_lines, parameter_table
+from autolink_gen.training.report import machine_lines, parameter_table, run_of
 from autolink_gen.training.run_data import source_of
 
 Config = TypeVar("Config", bound=GanRunConfig | TransferRunConfig)
@@ -228,10 +228,8 @@ def train_gan(
     request = GraphRequest(graph, resume=not fresh)
     class_names = None if classes is None else tuple(classes)
     plan = plan_gan(choices, request, image_size=image_size, classes=class_names, gamma=gamma, augment=augment)
-    plan.train(
-        Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
-    )
-    return RunFolder.find(plan.folder, kind="gan")
+    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
+    return run_of(plan.train(launch), kind="gan")
 
 
 def train_transfer(
@@ -276,7 +274,5 @@ def train_transfer(
         devices=devices,
     )
     plan = plan_transfer(choices, GraphRequest(graph, resume=not fresh), image_size=image_size)
-    plan.train(
-        Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
-    )
-    return RunFolder.find(plan.folder, kind="transfer")
+    launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
+    return run_of(plan.train(launch), kind="transfer")

@@ -17,7 +17,7 @@ from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch, accelerator_of
 from autolink_gen.training.loggers import Logger
 from autolink_gen.training.naming import run_name
-from autolink_gen.training.report import machine_lines
+from autolink_gen.training.report import machine_lines, run_of
 from autolink_gen.training.run_data import source_of
 
 _FLIP = {True: 0.5, False: 0.0, None: None}  # data.flip of mirror
@@ -175,7 +175,8 @@ def learn_graph(
     saves and stops. ``compile`` compiles the networks, for a first step of a minute or so and quicker ones after it;
     None: on CUDA. ``loggers`` take numbers and pictures: services by name, as ("tensorboard", "wandb"), or objects of
     your own; None: TensorBoard, where it is installed. ``progress`` shows a bar. Raises ValueError for what cannot be
-    trained, with the remedy.
+    trained, with the remedy. Ctrl-C, SIGTERM and SIGHUP save the run, and then raise a KeyboardInterrupt, whose
+    ``number`` is the signal's.
     """
     choices = choices_of(
         data,
@@ -193,8 +194,7 @@ def learn_graph(
     plan = plan_graph(choices, num_keypoints=num_keypoints, image_size=image_size, hold_out=hold_out)
     plan = plan if fresh else plan.as_begun()
     launch = Launch(plan.folder, devices, 1, precision, max_minutes, fresh, progress, compile=compile, loggers=loggers)
-    plan.train(launch)
-    return RunFolder.find(plan.folder, kind="graph")
+    return run_of(plan.train(launch), kind="graph")
 
 
 def choices_of(

@@ -1,11 +1,14 @@
 """What is said of a training run: that it goes on, how it ended, how large its networks are."""
 
+import signal
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
 
+from autolink_gen.common.stopping import StoppedError
 from autolink_gen.config import RunLengthConfig
+from autolink_gen.runs import Kind, RunFolder
 from autolink_gen.training.batch_source import MOST_WORKERS
 from autolink_gen.training.engine import Run
 from autolink_gen.training.launch import Launch, accelerator_of, precision_on
@@ -48,6 +51,16 @@ def machine_lines(launch: Launch, length: RunLengthConfig, *, workers: int | Non
         f"# compiled: {'yes' if launch.compiles_on(kind) else 'no'}",
         f"# processes that read images (data.workers): {readers}",
     ]
+
+
+def run_of(trained: Run, *, kind: Kind) -> RunFolder:
+    """The run that a training has made; StoppedError where a signal ended it before its end, after the save."""
+    number = signal.Signals.__members__.get(trained.stopped_by or "")
+    if number is not None:
+        done, steps = trained.progress.step, trained.length.steps
+        where = f"{trained.folder} at step {done} of {steps}"
+        raise StoppedError(number, f"{number.name} stopped {where}, which is saved; repeat the call to go on")
+    return RunFolder.find(trained.folder, kind=kind)
 
 
 def parameter_table(networks: Mapping[str, nn.Module]) -> Iterator[str]:

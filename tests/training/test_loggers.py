@@ -133,7 +133,7 @@ def test_training_from_python_takes_the_names(service: Service, tmp_path: Path, 
     config = tiny_run_config("graph", steps=1)
     seen = []
     monkeypatch.setattr(plans, "train_graph", lambda config, launch: seen.append(launch.loggers))
-    monkeypatch.setattr(plans.RunFolder, "find", lambda folder, kind: folder)
+    monkeypatch.setattr(plans, "run_of", lambda run, kind: run)
     autolink_gen.learn_graph("puppets", out=tmp_path, loggers=[service.__name__])
     assert seen == [[service.__name__]]
     train_graph(config, Launch(folder=tmp_path / "one", devices=1, progress=False, loggers=service.__name__))

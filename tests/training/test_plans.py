@@ -75,7 +75,7 @@ def test_a_command_and_a_call_choose_by_the_devices_they_name(monkeypatch: pytes
     chosen = []
     monkeypatch.setattr("autolink_gen.training.plans.read_recipe", lambda kind, name: chosen.append(name) or {})
     monkeypatch.setattr("autolink_gen.training.plans.GraphPlan.train", lambda plan, launch: None)
-    monkeypatch.setattr("autolink_gen.training.plans.RunFolder.find", lambda *given, **options: None)
+    monkeypatch.setattr("autolink_gen.training.plans.run_of", lambda run, kind: None)
     autolink_gen.learn_graph(tmp_path, devices="cpu", out=tmp_path)
     assert chosen == ["cpu"]
 

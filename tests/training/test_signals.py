@@ -12,9 +12,11 @@ import pytest
 import torch
 from helpers.messages import assert_mentions, raises_mentioning
 
+import autolink_gen
 from autolink_gen.checkpoints import WEIGHTS_NAME, read_header
 from autolink_gen.common.stopping import StoppedError, signal_of, stopping
-from autolink_gen.config import GraphRunConfig, build
+from autolink_gen.config import GraphRunConfig, build, explained_yaml
+from autolink_gen.runs import RunFolder
 from autolink_gen.training import graph as graph_training
 from autolink_gen.training.engine import Run
 from autolink_gen.training.graph import train_graph
@@ -83,6 +85,23 @@ def test_whoever_stops_a_run_waits_for_the_save_alone(tmp_path, monkeypatch, nam
     monkeypatch.undo()
     assert train_graph(config(), launch(tmp_path / "run")).progress.step == 4
     assert (run.folder / "graph.png").is_file()
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_call_that_a_signal_stops_does_not_end_as_if_it_were_finished(tmp_path, monkeypatch, name):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(explained_yaml(config()))
+
+    def learn() -> RunFolder:
+        return autolink_gen.learn_graph(recipe=str(recipe), name="mine", out=tmp_path, progress=False)
+
+    at_step(monkeypatch, 1, send(name))
+    with raises_mentioning(StoppedError, name, tmp_path / "graph" / "mine", "2 of 4") as stopped:
+        learn()
+    assert isinstance(stopped.value, KeyboardInterrupt) and signal_of(stopped.value) == getattr(signal, name)
+    monkeypatch.undo()
+    assert read_header(learn().weights).step == 4, "the same call goes on"
 
 
 def test_the_time_limit_leaves_time_for_pictures(tmp_path):
