@@ -110,11 +110,17 @@ def untrained_like(graph: AutoLink, *, seed: int = 0) -> AutoLink:
 
 
 def beside_untrained(graph: nn.Module, *, progress: Progress = no_progress) -> list[str]:
-    """Lines that compare a graph's score on the puppets with an untrained graph's."""
+    """Lines that compare a graph's score on the puppets with an untrained graph's; a last one if it is no better."""
     assert isinstance(graph, AutoLink)
     graph.eval()
     learned, untrained = (evaluate_puppets(model, progress=progress).scores for model in (graph, untrained_like(graph)))
-    return compare(learned, untrained)
+    lines = compare(learned, untrained)
+    if not learned.joint_error_percent < untrained.joint_error_percent:
+        lines.append(
+            "this graph is no better than an untrained one: train it longer, with more --steps, or start anew with "
+            "--fresh and a lower learning rate (--set optimiser.lr=...)"
+        )
+    return lines
 
 
 def compare(learned: PuppetScores, untrained: PuppetScores) -> list[str]:

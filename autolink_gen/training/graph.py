@@ -1,5 +1,6 @@
 """Training loop 1: keypoints and their graph from unlabelled images (AutoLink)."""
 
+import logging
 import math
 from contextlib import closing
 
@@ -19,14 +20,18 @@ from autolink_gen.ops.resizing import resize
 from autolink_gen.training.batches import Stream, flip_some, open_images, step_generator, to_float
 from autolink_gen.training.calibration import MAX_IMAGES, calibrate
 from autolink_gen.training.compiling import compiled
+from autolink_gen.training.doubts import doubts
 from autolink_gen.training.engine import Run
+from autolink_gen.training.folders import METRICS_NAME
 from autolink_gen.training.graph_loss import GraphLoss, parts_of
 from autolink_gen.training.launch import Launch, start_fabric
+from autolink_gen.training.metrics_file import logged
 from autolink_gen.training.opening import open_run
 from autolink_gen.training.optimisers import make_optimiser, set_learning_rate
 from autolink_gen.training.run_data import source_of
 from autolink_gen.viz.graphs import draw_graphs, image_grid, training_grid
 
+log = logging.getLogger(__name__)
 _HIDDEN = 0.5  # grey: what samples show where the mask hides the image
 
 
@@ -44,19 +49,24 @@ def train_graph(config: GraphRunConfig, launch: Launch) -> Run:
         ]
         optimiser = make_optimiser(model, config.optimiser, own_rates=own_rates)
         loss_of = GraphLoss(config, model, device=fabric.device)
+        samples = Samples(dataset, config)
         run = Run(
             fabric,
             launch,
             config.training,
             model=model,
             optimiser=optimiser,
-            on_save=Samples(dataset, config).refresh,
+            on_save=samples.refresh,
             saved=saved,
         )
         model.sigma2 = thickness_at(max(0, run.progress.step - 1), config)  # as it was when the save was made
         parts = {"the detector": model.detector, "the decoder": model.decoder, **parts_of(loss_of.perceptual)}
         with closing(run), compiled(run, parts):
             _loop(run, config, model, dataset, loss_of)
+        if run.fabric.is_global_zero and run.progress.step > run.first_step and run.grid_is_due:
+            losses = logged(run.folder / METRICS_NAME, "loss")
+            for line in doubts(losses, samples.keypoints(run), lr=config.optimiser.lr):
+                log.warning("%s", line)
     return run
 
 
@@ -114,6 +124,16 @@ class Samples:
                 model.likelihood = calibrate(model, self.dataset, max_images=min(MAX_IMAGES, seen))
         # Last: weights of the step of the save mean that all is done.
         save_model(run.folder / WEIGHTS_NAME, model, step=run.progress.step)
+
+    @torch.no_grad()
+    def keypoints(self, run: Run) -> Float[Tensor, "B K 2"]:
+        """The keypoints of some images."""
+        model = run.eval_network
+        assert isinstance(model, AutoLink)
+        was_training = model.training
+        keypoints = model.eval().locate(self._first_images()[: self.num_samples].to(model.alpha.device))
+        model.train(was_training)
+        return keypoints
 
     def _write_images(self, run: Run, model: AutoLink) -> None:
         was_training = model.training

@@ -1,6 +1,7 @@
 """``metrics.jsonl``: what a run logs, a line of JSON at a time."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,14 @@ def drop_later_lines(path: Path, step: int) -> None:
         return
     with whole(path) as temporary, temporary.open("wb") as file:
         file.writelines(line for line in _whole_lines(path) if _is_until(line, step))
+
+
+def logged(path: Path, name: str) -> list[float]:
+    """The values of a metric, in the order in which they were logged."""
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in _whole_lines(path) if _is_until(line, sys.maxsize)]
+    return [row[name] for row in rows if isinstance(row.get(name), int | float)]
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

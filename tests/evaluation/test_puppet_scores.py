@@ -1,5 +1,7 @@
 """Scores on puppets: what counts as along a bone, and that a perfect model is told from none."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -195,6 +197,20 @@ def test_compare_sets_both_side_by_side() -> None:
     assert_line_mentions(text, "strong edges", "bones", "80 %", "untrained 20 %")
     assert_line_mentions(text, "strong edges", "90 %", "untrained 5 %")
     assert_line_mentions(text, "strong edges", "10 %", 14, "untrained 28")
+
+
+@pytest.mark.parametrize(("error", "is_told"), [(4.0, False), (11.0, True), (12.0, True)])
+def test_a_graph_that_is_no_better_than_an_untrained_one_is_told_of(monkeypatch, error: float, is_told: bool) -> None:
+    graph = tiny(4)
+
+    def evaluate(model: AutoLink, **options: object) -> SimpleNamespace:
+        found = error if model is graph else 11.0
+        return SimpleNamespace(scores=puppets.PuppetScores(found, 12.5, 0.8, 0.9, 14, 500, 200))
+
+    monkeypatch.setattr(puppets, "evaluate_puppets", evaluate)
+    told = [line for line in puppets.beside_untrained(graph) if "optimiser.lr" in line]
+    assert len(told) == is_told
+    assert all("--steps" in line and "--fresh" in line for line in told)
 
 
 @pytest.mark.parametrize(("num_fit", "num_test"), [(1, 5), (5, 0)])
