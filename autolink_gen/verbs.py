@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from autolink_gen.studies.sweep_plan import plan_sweep
     from autolink_gen.studio.desks import open_desks
     from autolink_gen.studio.server import serving
+    from autolink_gen.training.calibration import calibrate_run
     from autolink_gen.training.importing import import_official
     from autolink_gen.training.launch import Launch
     from autolink_gen.training.loggers import LOGGER_NAMES
@@ -74,6 +75,7 @@ _MODULES = {
     "WorkStoppedError": "studies.jobs",
     "animate_pairs": "inference.transfer_pairs",
     "beside_untrained": "evaluation.puppets",
+    "calibrate_run": "training.calibration",
     "check_free": "common.files",
     "chosen_device": "common.devices",
     "describe_set": "data.published.facts",

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from autolink_gen import verbs
 from autolink_gen.cli.commands import command, section
@@ -25,6 +26,7 @@ def few_shot_counts(ctx: click.Context, param: click.Parameter, value: str | Non
     return [None if word == "all" else int(word) for word in words]
 
 
+_WITH_CALIBRATE = ("run", "calibrate", "data", "data_root", "max_fit", "device", "overwrite")
 _data = section("Data")
 _score = section("Scores")
 _file = section("Files")
@@ -68,6 +70,9 @@ def option_errors() -> Iterator[None]:
 @_file("--json", "json_file", type=_FILE, help="Where to write the scores. [default: in the run's folder]")
 @_file("--picture", type=_FILE, help="Where to draw the best and worst, a GAN's grid, a transfer's video. "
               "[default: in the run's folder]")  # fmt: skip
+@_file("--calibrate", metavar="FILE", type=_FILE,
+       help="Score nothing, but measure the likelihoods that detect gives, on images trained on, and write the model "
+       "with them: for models that are older, imported, or of a stopped run.")  # fmt: skip
 @overwrite_option
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images at once.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: cuda where there is one]")
@@ -91,6 +96,7 @@ def evaluate(
     regressor: Path | None,
     json_file: Path | None,
     picture: Path | None,
+    calibrate: Path | None,
     overwrite: bool,
     batch_size: int,
     device: str | None,
@@ -113,7 +119,21 @@ def evaluate(
       autolink-gen evaluate faces-hold5 --data faces68 --hold-out 5
       autolink-gen evaluate afhq
       autolink-gen evaluate --transfer voxceleb2
+      autolink-gen evaluate old-birds --calibrate birds.safetensors
     """
+    if calibrate is not None:
+        _check_alone()
+        report = verbs.calibrate_run(
+            run,
+            file=calibrate,
+            data=data,
+            data_root=data_root,
+            max_images=max_fit,
+            device=pick_device(device),
+            overwrite=overwrite,
+        )
+        echo(*str(report).split("\n"))
+        return
     names_by_kind = {"graph": run, "gan": gan_run, "transfer": transfer_run}
     named_runs = [(kind, name) for kind, name in names_by_kind.items() if name is not None]
     if len(named_runs) > 1:
@@ -123,7 +143,7 @@ def evaluate(
     kind: verbs.Kind | None = "gan" if gan_run else "transfer" if transfer_run else None
     run_folder = verbs.RunFolder.find(run or gan_run or transfer_run, kind=kind)
     with option_errors():
-        report = verbs.evaluate(
+        scores = verbs.evaluate(
             run_folder,
             data=data,
             data_root=data_root,
@@ -145,4 +165,13 @@ def evaluate(
             batch_size=batch_size,
             device=pick_device(device),
         )
-    echo(*str(report).split("\n"))
+    echo(*str(scores).split("\n"))
+
+
+def _check_alone() -> None:
+    """UsageError for options that --calibrate does not heed."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        is_given = context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
+        if is_given and option.expose_value and option.name not in _WITH_CALIBRATE:
+            raise click.UsageError(f"{option.opts[0]} is for scores, and --calibrate gives none: leave one of them out")

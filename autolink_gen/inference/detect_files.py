@@ -283,7 +283,8 @@ def _likelihood(graph: AutoLink) -> LikelihoodMap:
     """The graph's likelihood, or one that is not calibrated, which is said."""
     if graph.likelihood is None:
         logger.warning("likelihoods put points in order, and are no shares: learn-graph calibrates at its end, and "
-                       "this model is older, imported, or of a run that was stopped")  # fmt: skip
+                       "this model is older, imported, or of a run that was stopped; autolink-gen evaluate RUN "
+                       "--calibrate FILE.safetensors makes a calibrated one of it")  # fmt: skip
     return graph.likelihood or UNCALIBRATED
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.messages import assert_mentions, raises_mentioning
 from helpers.tiny_models import tiny_graph
 
-from autolink_gen.checkpoints import load_graph_model
+from autolink_gen.checkpoints import load_graph_model, read_header, read_weights, save_model
 from autolink_gen.config import GraphRunConfig, build
 from autolink_gen.data.puppets.dataset import Puppets
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.training.calibration import calibrate
+from autolink_gen.training.calibration import calibrate, calibrate_run
 from autolink_gen.training.graph import train_graph
 from autolink_gen.training.launch import Launch
 
@@ -80,3 +81,44 @@ def test_a_run_that_ends_leaves_its_likelihood_in_the_weights(tmp_path: Path, mi
     graph: AutoLink = load_graph_model(run.folder)
     assert run.progress.step == (2 if minutes is None else 1)
     assert graph.likelihood is not None and graph.likelihood.likelihoods[-1] == 0
+    again = calibrate_run(run.folder, file=tmp_path / "again.safetensors", max_images=12 * run.progress.step)
+    assert again.likelihood.likelihoods == graph.likelihood.likelihoods, "of the same images, moved alike"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """The weights of a graph without a likelihood, trained for seven steps."""
+    save_model(tmp_path / "old" / "model.safetensors", tiny_graph(4), step=7)
+    return tmp_path / "old" / "model.safetensors"
+
+
+def test_an_old_model_gets_a_likelihood_beside_itself(weights: Path, tmp_path: Path) -> None:
+    before, file = weights.read_bytes(), tmp_path / "new.safetensors"
+    report = calibrate_run(weights, file=file, data="puppets", max_images=16)
+    assert load_graph_model(file).likelihood == report.likelihood
+    assert (report.num_images, read_header(file).step) == (16, 7)
+    assert weights.read_bytes() == before
+    old, new = read_weights(weights)[1], read_weights(file)[1]
+    assert old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
+    assert_mentions(str(report), "16 images", "puppets", file)
+
+
+def test_the_models_own_file_is_replaced_when_told_alone(weights: Path) -> None:
+    before = weights.read_bytes()
+    with raises_mentioning(ValueError, weights, "--calibrate", "--overwrite"):
+        calibrate_run(weights.parent, file=weights, data="puppets")
+    assert weights.read_bytes() == before
+    calibrate_run(weights.parent, file=weights, data="puppets", max_images=16, overwrite=True)
+    assert load_graph_model(weights.parent).likelihood is not None
+    assert [one.name for one in weights.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_what_cannot_be_calibrated_is_named(weights: Path, tmp_path: Path) -> None:
+    with raises_mentioning(ValueError, weights.parent, "--data"):
+        calibrate_run(weights.parent, file=tmp_path / "new.safetensors")
+    with raises_mentioning(ValueError, "few", "40"):
+        calibrate_run(weights, file=tmp_path / "new.safetensors", data="puppets", max_images=2)
+    for name in ("new.pt", "graph.safetensors"):  # of that a GAN's run knows the digest
+        with raises_mentioning(ValueError, "--calibrate", tmp_path / name):
+            calibrate_run(weights, file=tmp_path / name, data="puppets", overwrite=True)
+    assert not list(tmp_path.glob("*.*"))
