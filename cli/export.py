@@ -20,7 +20,7 @@ from autolink_gen.common.progress import progress_bar
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
               help="Folder to write to. [default: onnx in the run's]")  # fmt: skip
 @overwrite_option
-def export(run: str | None, kind: verbs.Kind | None, file_format: str, out: Path | None, overwrite: bool) -> None:
+def export(run: str | None, kind: "verbs.Kind | None", file_format: str, out: Path | None, overwrite: bool) -> None:
     """Write a run's networks as ONNX files, which other programs run without PyTorch.
 
     RUN is a run's name or folder, or its weights; without it the newest of the kind is taken, or the newest graph. Of
