@@ -25,7 +25,7 @@ from autolink_gen.viz.edge_matrix import edge_matrix_figure
 from autolink_gen.viz.graphs import keypoint_colours, strong_edges
 
 _ANY = "IMAGES"
-_MATRIX_FONT_PX = 24  # the page shows the figure at half its size
+_MATRIX_FONT_PX = 20  # the page shows the figure at half its size
 _FAINTEST = 0.005  # share of the largest weight: fainter edges are not sent to the page
 
 

@@ -4,7 +4,7 @@ const STEP = 0.02, LONG_STEP = 0.1, DECIMALS = 10000;
 const copy = (pose) => pose.map((point) => [...point]);
 const FIRST_STYLE = { seed: 0, second_seed: 1, fine_layers: 0, truncation: 1, picture: null };
 const state = {
-  start: copy(poses[0]), keypoints: copy(poses[0]), style: FIRST_STYLE, past: [], future: [], answer: null, video: null,
+  start: copy(poses[0]), keypoints: copy(poses[0]), name: "0", style: FIRST_STYLE, past: [], future: [], answer: null, video: null,
 };
 let nodes = [], lines = [], busy = false, isStale = false, isGesture = false;
 
@@ -102,7 +102,7 @@ function move(k, x, y) {
   repaint();
 }
 
-const snapshot = () => ({ keypoints: copy(state.keypoints), style: state.style });
+const snapshot = () => ({ start: state.start, keypoints: copy(state.keypoints), name: state.name, style: state.style });
 
 function remember() {
   state.past.push(snapshot());
@@ -154,25 +154,30 @@ function travel(from, to) {
   endGesture();
   to.push(snapshot());
   Object.assign(state, from.pop());
+  placeName();
   placeStyle();
   repaint();
 }
 
-function begin(pose) {
-  state.start = copy(pose);
+function begin(pose, name) {
   change(pose);
+  state.start = copy(pose);
+  state.name = name;
+  placeName();
 }
 
-function placePose(name) {
-  $(".pose").options[0].text = name;
-  $(".pose").value = "";
+// The name of the pose: the number of one in training, or that of a file.
+function placeName() {
+  const isNumber = state.name in poses;
+  if (!isNumber) $(".pose").options[0].text = state.name;
+  $(".pose").value = isNumber ? state.name : "";
 }
 
-function beginWithoutVideo(pose) {
+function beginWithoutVideo(pose, name) {
   state.video = null;
   $(".video-hint").hidden = true;
   player.close();
-  begin(pose);
+  begin(pose, name);
 }
 
 async function use(file) {
@@ -182,18 +187,17 @@ async function use(file) {
   }
   const found = await askAboutFile("find_pose", file);
   if (!found) return;
-  placePose(`that of ${file.name}`);
-  beginWithoutVideo(found.keypoints);
+  beginWithoutVideo(found.keypoints, `that of ${file.name}`);
 }
 
 async function useVideo(file) {
   const token = await sendFile(file);
   const walk = token && (await runJob("find_in_video", { token }));
   if (!walk) return;
-  placePose(`those of ${file.name}`);
-  state.video = file.name;
-  $(".video-hint").hidden = false;
   remember();
+  Object.assign(state, { video: file.name, name: `those of ${file.name}` });
+  $(".video-hint").hidden = false;
+  placeName();
   player.open(walk.times_s, (frame) => {
     state.start = copy(walk.keypoints[frame]);
     state.keypoints = copy(walk.keypoints[frame]);
@@ -205,12 +209,12 @@ async function useStyle(file) {
   const found = await askAboutJob("find_style", file);
   if (!found) return;
   const steps = found.done < found.total ? `, stopped after ${found.done} of ${found.total} steps` : "";
+  player.pause();
   remember();
   state.style = { ...state.style, picture: { ...found, text: `Style of ${file.name}${steps}` } };
+  Object.assign(state, { start: copy(found.keypoints), keypoints: copy(found.keypoints), name: `that of ${file.name}` });
   placeStyle();
-  placePose(`that of ${file.name}`);
-  state.start = copy(found.keypoints);
-  state.keypoints = copy(found.keypoints);
+  placeName();
   repaint();
 }
 
@@ -225,8 +229,7 @@ $(".layers").max = LAYERS;
 $(".pose").add(new Option("", "")); // the name of a file
 $(".pose").options[0].hidden = true;
 poses.forEach((_, index) => $(".pose").add(new Option(`training pose ${index + 1}`, index)));
-$(".pose").value = "0";
-$(".pose").addEventListener("change", () => beginWithoutVideo(poses[Number($(".pose").value)]));
+$(".pose").addEventListener("change", () => beginWithoutVideo(poses[$(".pose").value], $(".pose").value));
 $(".undo").addEventListener("click", () => travel(state.past, state.future));
 $(".redo").addEventListener("click", () => travel(state.future, state.past));
 $(".reset").addEventListener("click", () => { player.pause(); change(state.start); });
@@ -247,5 +250,6 @@ for (const kind of [".still", ".moving"]) copyOnClick($(`${kind} .copy`), () => 
 takePictures($(".file"), $(".stage"), use);
 takePictures($(".style-file"), null, useStyle);
 build();
+placeName();
 placeStyle();
 repaint();

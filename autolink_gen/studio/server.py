@@ -17,10 +17,10 @@ _MAX_REQUEST_BYTES = 4 * MAX_UPLOAD_BYTES // 3 + 2**16  # base64
 _FILE_PATHS = ("file=", "file/", "upload", "stream", "proxy=", "custom_component", "deep_link", "dev")
 _CLOSED = tuple(f"{prefix}/{path}" for prefix in ("", "/gradio_api") for path in _FILE_PATHS)
 # The margins of gradio's page take a quarter of a telephone's width.
-_NARROW = """@media (max-width: 760px) {
-  .gradio-container .main { padding: 8px !important; }
-  .gradio-container .html-container { padding: 4px !important; }
-}"""
+_NARROW = """<style>@media (max-width: 760px) {
+  .gradio-container .main.fillable { padding: 8px; }
+  .gradio-container .html-container { padding: 4px; }
+}</style>"""
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def serving(
             inbrowser=browser,
             prevent_thread_lock=True,
             quiet=True,
-            css=_NARROW,
+            head=_NARROW,
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             footer_links=[],
             run_history=False,

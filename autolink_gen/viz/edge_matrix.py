@@ -36,7 +36,7 @@ def edge_matrix_figure(edge_weights: Weights, *, font_px: int = _FONT_PX) -> UIn
         titles.append((_LEFT_PX + along, _TOP_PX + side + _BELOW_PX / 4, str(keypoint)))
     titles.append((_LEFT_PX + side / 2, _TOP_PX + side + 0.75 * _BELOW_PX, "keypoint"))
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        titles.append((bar_x + _BAR_PX + 24, _TOP_PX + (1 - share) * (side - 1), f"{share:g}"))
+        titles.append((bar_x + _BAR_PX + 10 + font_px, _TOP_PX + (1 - share) * (side - 1), f"{share:g}"))
     return with_titles(canvas, titles, size_px=font_px)
 
 
