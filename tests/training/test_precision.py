@@ -13,9 +13,12 @@ from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.training.augment import Augment
 from autolink_gen.training.launch import Launch
 
+CASES = [(kind, precision) for kind in KINDS for precision in ("32-true", "bf16-mixed", "16-mixed")]
+if not torch.cuda.is_available():  # where float16 becomes bfloat16: one run shows it
+    CASES = [(kind, precision) for kind, precision in CASES if precision != "16-mixed" or kind == "graph"]
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
-@pytest.mark.parametrize("kind", KINDS)
+
+@pytest.mark.parametrize(("kind", "precision"), CASES)
 def test_losses_and_penalties_are_finite(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, precision: str
 ) -> None:
