@@ -34,4 +34,6 @@ def studio(*, run: str | None, host: str, port: int | None, share: bool, browser
     desks = verbs.open_desks(run, device=pick_device(device))
     with verbs.serving(desks, host=host, port=port, share=share, browser=browser) as address:
         echo(f"model: {desks.graph.name}", f"the studio is open at {address}; Ctrl-C ends it")
-        threading.Event().wait()
+        ended = threading.Event()
+        while not ended.wait(timeout=1):  # a signal that another thread took is seen at the next turn
+            pass
