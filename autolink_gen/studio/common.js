@@ -50,25 +50,27 @@ async function askAboutFile(name, file, how = ask) {
 
 const MAX_VIDEO_BYTES = 2 ** 28, MAX_VIDEO_S = 300;
 
-// Send a picture or a video of up to 256 MiB to be kept there for a while; its token, or null and the reason in the page.
-async function sendFile(file) {
+// Send a picture or a video of up to 256 MiB to be kept there for a while, and tell what share of it has gone; its
+// token, or null and the reason in the page.
+async function sendFile(file, tell = () => {}) {
   if (file.size > MAX_VIDEO_BYTES) {
     say(`cannot read ${file.name}: it has more than 256 MiB; choose another, or a part of it`);
     return null;
   }
   element.classList.add("waiting");
-  try {
-    const headers = { "Content-Type": "application/octet-stream" };
-    const reply = await fetch(`studio/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", headers, body: file });
-    const answer = reply.ok ? await reply.json() : { error: `cannot send ${file.name}: ${await reply.text()}` };
-    say(answer.error);
-    return answer.token || null;
-  } catch (problem) {
-    say(`cannot send ${file.name}: the studio does not answer; is it still running?`);
-    return null;
-  } finally {
-    element.classList.remove("waiting");
-  }
+  const sent = await new Promise((resolve) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how far it is
+    request.open("POST", `studio/upload?name=${encodeURIComponent(file.name)}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.addEventListener("progress", (event) => tell(event.loaded / event.total));
+    request.addEventListener("loadend", () => resolve(request));
+    request.send(file);
+  });
+  element.classList.remove("waiting");
+  const why = sent.status ? sent.responseText : "the studio does not answer; is it still running?";
+  const answer = sent.status === 200 ? JSON.parse(sent.responseText) : { error: `cannot send ${file.name}: ${why}` };
+  say(answer.error);
+  return answer.token || null;
 }
 
 const askAboutJob = (name, file) => askAboutFile(name, file, runJob);

@@ -14,8 +14,10 @@ function present(name, { address, poster = "", isImage }) {
 }
 
 async function take(name, file) {
-  const token = await sendFile(file);
+  const line = $(`.${name}-facts`), before = line.textContent;
+  const token = await sendFile(file, (share) => { line.textContent = `Sends ${file.name}: ${Math.round(100 * share)} %`; });
   const facts = token && await ask("look_at", { token });
+  line.textContent = before;
   if (!facts) return;
   files[name] = { ...facts, token, name: file.name };
   const address = facts.is_image ? "" : URL.createObjectURL(file);
@@ -59,7 +61,6 @@ async function make() {
   if (!moved) return;
   const address = `studio/results/${moved.token}`;
   present("result", { address, isImage: moved.is_image });
-  $(".result").scrollIntoView({ block: "nearest", behavior: "smooth" });
   if (!moved.is_image) $(".result video").play().catch(() => {}); // browsers may ask for a click first
   Object.assign($(".save"), { href: address, download: moved.name, hidden: false });
   $(".remarks").replaceChildren(...moved.remarks.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
@@ -99,6 +100,9 @@ for (const name of ["source", "driver"]) {
   for (const event of ["pointerenter", "focus"]) film.addEventListener(event, () => { film.controls = true; });
   for (const event of ["pointerleave", "blur"]) film.addEventListener(event, () => { film.controls = false; });
 }
+const see = () => $(".result").scrollIntoView({ block: "nearest", behavior: "smooth" }); // on a telephone it lies above
+$(".result video").addEventListener("loadedmetadata", see);
+$(".result img").addEventListener("load", see);
 $(".width").placeholder = props.value.size_px;
 $(".go").addEventListener("click", make);
 $(".record").addEventListener("click", record);

@@ -27,6 +27,7 @@ from autolink_gen.common.files import reason_of
 from autolink_gen.common.text import shown
 from autolink_gen.data.folders import is_image
 from autolink_gen.data.images import ImageError, decode_image, image_error, read_image, to_array
+from autolink_gen.data.video.animated_images import is_video_or_animation
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.studio.shelf import KeptFile
 
@@ -84,6 +85,8 @@ def open_upload(file: KeptFile, *, start_s: float = 0.0, end_s: float | None = N
             read_image(file.path, max_pixels=_most_pixels())
         except ImageError as error:  # whose remedy is for the owner of the folder
             raise image_error(file.path, error.reason, remedy=_REMEDY) from error
+    elif not is_video_or_animation(file.path):
+        raise ValueError(f"{file.path} is by its name neither a picture nor a video; choose another file")
     whole = FrameStream(file.path)
     if whole.is_image:
         return whole
