@@ -56,10 +56,15 @@ class GraphFacts:
 
 @dataclass(frozen=True)
 class FoundPoints:
-    """The keypoints of a picture, (x, y) in [-1, 1], and how likely each is near its place, from 0 to 1."""
+    """The keypoints of a picture, (x, y) in [-1, 1].
+
+    ``likelihoods``, from 0 to 1, say how likely each is near its place, and ``widths`` how wide its heatmap is, in
+    units of [-1, 1].
+    """
 
     keypoints: Pose
     likelihoods: list[float]
+    widths: list[float]
 
 
 class GraphDesk:
@@ -98,11 +103,13 @@ class GraphDesk:
 
 
 def find_keypoints(graph: AutoLink, pixels: UInt8[ndarray, "H W 3"], *, name: str) -> FoundPoints:
-    """The keypoints of a picture as ``detect`` finds them, with its likelihoods."""
+    """The keypoints of a picture as ``detect`` finds them, with its likelihoods, and the widths of heatmaps."""
     image = SourceImage(Path("upload"), 0, None, np.ascontiguousarray(pixels))
     (found,) = detect_images(graph, [image], with_widths=True)
     check_found(found.keypoints[None], name=name)
-    return FoundPoints(rounded(found.keypoints), likelihoods_of(graph, found))
+    assert found.widths is not None
+    widths: list[float] = found.widths.round(DECIMALS).tolist()
+    return FoundPoints(rounded(found.keypoints), likelihoods_of(graph, found), widths)
 
 
 def likelihoods_of(graph: AutoLink, detection: Detection) -> list[float]:

@@ -51,8 +51,15 @@ function drawChips() {
   });
 }
 
+// A picture begins with the first landmark that it lacks.
+function choose(index) {
+  state.picture = index;
+  const next = current().marks.findIndex((mark) => !mark);
+  if (next >= 0) state.name = next;
+}
+
 function drawStrip() {
-  buttons($(".strip"), state.pictures.length, "thumb", (index) => { state.picture = index; }).forEach((thumb, index) => {
+  buttons($(".strip"), state.pictures.length, "thumb", choose).forEach((thumb, index) => {
     const picture = state.pictures[index];
     if (!thumb.firstChild) {
       thumb.append(Object.assign(new Image(), { src: picture.picture, alt: "" }), document.createElement("span"));
@@ -72,7 +79,7 @@ async function refit() {
   while (isStale) {
     isStale = false;
     const hasMark = state.pictures.some((picture) => picture.marks.some((mark) => mark));
-    const pictures = state.pictures.map(({ keypoints, marks, width, height }) => ({ keypoints, marks, aspect: height / width }));
+    const pictures = state.pictures.map(({ keypoints, widths, marks, width, height }) => ({ keypoints, widths, marks, aspect: height / width }));
     state.fit = hasMark ? await ask("fit", { names: state.names, pictures }) : null;
   }
   busy = false;
@@ -85,7 +92,7 @@ function show() {
   $(".command code").textContent = fit?.command || "";
   $(".score").textContent = !fit ? "" : fit.error_percent === null
     ? "Mark a second picture for an estimate of the error."
-    : `Estimated error: ${fit.error_percent.toFixed(1)} % of the width, each of ${fit.num_pictures} pictures left out in turn.`;
+    : `Estimated error: ${fit.error_percent.toFixed(1)} % of the width, each of ${fit.num_left_out} pictures left out in turn.`;
   draw();
 }
 
