@@ -17,7 +17,7 @@ function say(line) {
 async function ask(name, data) {
   try {
     const answer = await server[name](data);
-    say(answer.error);
+    if (answer.error || name !== "job_state") say(answer.error); // what is asked all the time wipes no line away
     return answer.error ? null : answer;
   } catch (problem) {
     say("the studio does not answer; is it still running?");

@@ -36,7 +36,7 @@ function drawCommand(threshold, least) {
   const source = state.source ? quoted(state.source) : "IMAGES";
   const options = [
     threshold === 0.1 ? "" : ` --threshold ${threshold}`, least ? ` --min-likelihood ${least}` : "",
-    state.walk && $(".smooth").checked ? " --smooth" : "",
+    state.walk && $(".smooth").value ? ` --smooth ${$(".smooth").value}` : "",
   ];
   $(".command code").textContent = state.facts.command.replace("IMAGES", () => source) + options.join("");
 }
@@ -125,7 +125,7 @@ function showFrame(frame) {
   const { walk } = state;
   state.frame = frame;
   state.picture = walk.pictures[frame];
-  state.keypoints = ($(".smooth").checked ? walk.smoothed : walk.keypoints)[frame];
+  state.keypoints = (walk.smoothed[$(".smooth").value] || walk.keypoints)[frame];
   state.likelihoods = walk.likelihoods[frame];
   draw();
 }

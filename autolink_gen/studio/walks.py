@@ -14,7 +14,7 @@ from autolink_gen.common.spread import evenly
 from autolink_gen.data.video.base import TimedFrame
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.inference.detect import SourceImage, detect_images
-from autolink_gen.inference.motion import OneEuroFilter
+from autolink_gen.inference.smoothing import KINDS, Kind, Smoother, Smoothing
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.ops.divergence import check_found
 from autolink_gen.studio.graphs import likelihoods_of
@@ -29,14 +29,15 @@ _BATCH = 8  # frames after which a walk can be stopped
 class VideoWalk:
     """Frames of a video of ``width`` by ``height`` pixels: times, keypoints (x, y) in [-1, 1], and their likelihoods.
 
-    ``smoothed`` are the keypoints after the one-euro filter, over the frames that are here. ``pictures`` are data URLs.
+    ``smoothed`` are the keypoints after each kind of smoothing, over the frames that are here. ``pictures`` are data
+    URLs.
     """
 
     width: int = 0
     height: int = 0
     times_s: list[float] = field(default_factory=list)
     keypoints: list[Pose] = field(default_factory=list)
-    smoothed: list[Pose] = field(default_factory=list)
+    smoothed: dict[Kind, list[Pose]] = field(default_factory=dict)
     likelihoods: list[list[float]] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ def walk_video(
     Where ``progress`` ends early, those that were looked at by then. Raises DivergedModelError with the graph's
     ``name`` where it finds nothing, and ValueError where no frame could be looked at.
     """
-    walk, smooth = VideoWalk(), OneEuroFilter()
+    walk, poses = VideoWalk(), []
     total = max(1, stream.spread_count(most))
     frames = (SourceImage(stream.path, each.number, each.time_s, each.pixels) for each in _picked(stream, most))
     for found in progress(detect_images(graph, frames, batch_size=_BATCH, with_widths=True), total, "frames"):
@@ -64,19 +65,32 @@ def walk_video(
         walk.width, walk.height = found.width_px, found.height_px
         walk.times_s.append(round(time_s, 3))
         walk.keypoints.append(rounded(found.keypoints))
-        walk.smoothed.append(rounded(smooth(found.keypoints, time_s=time_s)))
+        poses.append(found.keypoints)
         walk.likelihoods.append(likelihoods_of(graph, found))
         if with_pictures:
             walk.pictures.append(_jpeg_url(found.source.pixels))
     if not walk.times_s:
         raise ValueError("it was stopped before the first frame")
+    walk.smoothed = {kind: _smoothed(poses, walk.times_s, Smoothing(kind)) for kind in KINDS}
     return walk
 
 
+def _smoothed(poses: list[ndarray], times_s: list[float], smoothing: Smoothing) -> list[Pose]:
+    smoother = Smoother[None](smoothing)
+    known = [
+        pair for pose, time_s in zip(poses, times_s, strict=True) for pair in smoother.push(pose, None, time_s=time_s)
+    ]
+    return [rounded(pose) for pose, _ in known + smoother.finish() if pose is not None]
+
+
 def _picked(stream: FrameStream, most: int) -> Iterator[TimedFrame]:
-    """Evenly spread frames; of a video that does not say how long it is, once all are counted."""
+    """Evenly spread frames, none twice; of a video that does not say how long it is, once all are counted."""
     if stream.num_frames:
-        yield from stream.timed_spread(most)
+        last_s = -1.0
+        for frame in stream.timed_spread(most):
+            if frame.time_s > last_s:
+                last_s = frame.time_s
+                yield frame
         return
     chosen = set(evenly(sum(1 for _ in stream), most))
     yield from (frame for number, frame in enumerate(stream) if number in chosen)

@@ -106,12 +106,12 @@ def test_a_video_is_shown_frame_by_frame_with_its_points(open_tab: OpenTab, film
     page.locator("#graph-tab .frame").fill("11")
     assert not set(first) & set(state())
     rough = state()
-    page.locator("#graph-tab .smooth").check()
+    page.locator("#graph-tab .smooth").select_option("one-euro")
     assert state()[:-1] != rough[:-1]
     page.locator("#graph-tab .likelihood").fill("1")
     assert page.locator("#graph-tab .dot").count() == 0
     command = page.locator("#graph-tab code").text_content()
-    assert_mentions(command, "detect film.mp4", "--smooth", "--min-likelihood 1")
+    assert_mentions(command, "detect film.mp4", "--smooth one-euro", "--min-likelihood 1")
 
 
 def test_the_camera_s_pictures_are_looked_at_until_it_is_stopped(open_tab: OpenTab) -> None:

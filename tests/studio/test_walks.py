@@ -21,10 +21,10 @@ def test_every_frame_of_a_short_video_has_the_keypoints_of_detect(gan: Gan, film
     assert np.array(walk.keypoints) == pytest.approx(np.clip(expected, -1, 1), abs=1e-3)
     assert walk.times_s == pytest.approx([step / 10 for step in range(FRAMES)])
     assert (walk.width, walk.height) == (64, 48)
-    assert {len(each) for each in (walk.smoothed, walk.likelihoods, walk.pictures)} == {FRAMES}
-    assert walk.smoothed[0] == walk.keypoints[0]
-    steps, smooth_steps = (np.abs(np.diff(poses, axis=0)).sum() for poses in (walk.keypoints, walk.smoothed))
-    assert 0 < smooth_steps < steps
+    assert {len(each) for each in (walk.likelihoods, walk.pictures)} == {FRAMES}
+    assert np.array(walk.smoothed["median"][5]) == pytest.approx(np.median(walk.keypoints[3:8], axis=0), abs=1e-4)
+    rough, smooth = (np.abs(np.diff(poses, axis=0)).sum() for poses in (walk.keypoints, walk.smoothed["one-euro"]))
+    assert 0 < smooth < rough
 
 
 @pytest.mark.parametrize("says_its_length", [True, False])
@@ -44,3 +44,12 @@ def test_a_walk_that_is_stopped_keeps_its_frames_but_for_none(gan: Gan, film: Pa
     assert len(walk_video(gan.graph, FrameStream(film), name="tiny", progress=some(5)).keypoints) == 5
     with raises_mentioning(ValueError, "stopped"):
         walk_video(gan.graph, FrameStream(film), name="tiny", progress=some(0))
+
+
+def test_a_frame_that_comes_twice_at_the_end_of_a_cut_video_counts_once(
+    gan: Gan, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = FrameStream(film)
+    first, second, *_ = stream
+    monkeypatch.setattr(stream, "timed_spread", lambda most: iter([first, second, second]))
+    assert walk_video(gan.graph, stream, name="tiny").times_s == pytest.approx([0.0, 0.1])
