@@ -253,6 +253,10 @@ def _done_before(
     if isinstance(tables, KeypointFiles):
         return [], []
     finished = [source for source in sources if tables.is_finished(source)]
+    if missing := tables.missing_images():
+        count = counted(len(missing), "image")
+        logger.warning("the files of images are there and lack %s, %s say: new ones, or such as could not be read; "
+                       "give another --out, or --overwrite to look at all again", count, missing[0])  # fmt: skip
     return finished, [source for source in sources if tables.is_taken_up(source)]
 
 

@@ -12,6 +12,7 @@ from autolink_gen.common.files import whole
 from autolink_gen.inference.detect import Detection
 from autolink_gen.inference.pose_formats import FORMATS
 from autolink_gen.inference.pose_journal import PoseJournal, journal_path
+from autolink_gen.inference.pose_names import images_without
 from autolink_gen.inference.pose_tables import PoseRecord, PoseTable, Skeleton
 from autolink_gen.inference.sources import InputFile
 
@@ -60,6 +61,12 @@ class PoseFiles:
         """Whether all that is to be written of a source is there."""
         is_drawn = not self._overlays or source.path in self.drawn_before
         return not self._overwrite and is_drawn and all(file.is_file() for file in self._files[source.path].values())
+
+    def missing_images(self) -> list[Path]:
+        """Images whose files are there, and do not hold them: they are new, or could not be read."""
+        if self._overwrite or self._journal is not None or not self._image_files:
+            return []
+        return images_without(self._files[self._image_files[0]], self._image_files)
 
     def is_taken_up(self, source: InputFile) -> bool:
         """Whether an image need not be looked at again, as its points are in the journal."""

@@ -150,7 +150,7 @@ def _fill_missing(points: Any, path: str, painted_on: set[int]) -> Any:
     if needed := sorted(painted_on.intersection(missing)):
         raise BadFileError(
             f"{path} leaves out the keypoints {', '.join(map(str, needed))}, which the GAN paints on: detect them "
-            f"without --drop-cluster, or train the GAN with the same --drop-cluster"
+            f"without --drop-cluster or --min-likelihood, or train the GAN with the same --drop-cluster"
         )
     return [[0.0, 0.0] if point is None else point for point in points]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.detecting import names_in, save_picture
-from helpers.messages import raises_mentioning
+from helpers.messages import assert_line_mentions, raises_mentioning
 from helpers.pose_run import LEAST, NUM_KEYPOINTS, StopAfter, detect, save_films
 
 from autolink_gen.inference import pose_journal
@@ -85,6 +85,17 @@ def test_what_is_not_of_the_same_command_is_refused_and_kept(folder: Path, tmp_p
     with raises_mentioning(ValueError, journal):
         detect(folder, out, *FORMATS, min_likelihood=LEAST)
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_new_images_beside_finished_files_are_told_of(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str
+) -> None:
+    detect(folder, tmp_path / "out", form)
+    assert not detect(folder, tmp_path / "out", form).num_records and "lack" not in caplog.text
+    new = save_picture(folder / "new.png")
+    detect(folder, tmp_path / "out", form)
+    assert_line_mentions(caplog.text, "1 image", new, "--overwrite")
 
 
 def test_overwrite_begins_anew(folder: Path, tmp_path: Path) -> None:
