@@ -171,3 +171,18 @@ def test_tensorboard_shows_numbers_and_pictures(tmp_path: Path) -> None:
     file = tmp_path / "run" / "samples" / "step-00000002.png"
     assert (picture.step, picture.width, picture.height) == (2, *Image.open(file).size)
     assert picture.encoded_image_string == file.read_bytes() and read.Images("graph")
+    train(tmp_path / "run", "tensorboard", steps=4)
+    read = events.EventAccumulator(str(tmp_path / "run"), {"images": 0}).Reload()
+    assert [event.step for event in read.Scalars("loss")] == [1, 2, 3, 4], "what was logged before a stop is kept"
+    assert [picture.step for picture in read.Images("samples")] == [2, 4]
+
+
+def test_tensorboard_forgets_what_came_after_the_save_that_a_run_goes_on_from(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for first, steps in ((0, (1, 2, 3)), (2, (3, 4))):
+        logger = open_logger("tensorboard", tmp_path, first=first)
+        for step in steps:
+            logger.numbers(step, {"loss": float(10 * first + step)})
+        logger.close()
+    read = events.EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in read.Scalars("loss")] == [(1, 1.0), (2, 2.0), (3, 23.0), (4, 24.0)]
