@@ -44,7 +44,7 @@ class TensorBoard:
             from tensorboard.compat.proto.summary_pb2 import Summary
             from torch.utils.tensorboard import SummaryWriter
         self._summary = Summary
-        self._events = SummaryWriter(str(folder), purge_step=first + 1)  # of what a kill left after the save
+        self._events: Any = SummaryWriter(str(folder), purge_step=first + 1)  # of what a kill left after the save
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Write a point of each curve."""
