@@ -1,6 +1,6 @@
 // The Transfer tab: a source and a driver in, the moved source out.
 const files = { source: null, driver: null }; // what the server says of each, with its token
-let recording = null, isBusy = false;
+let recording = null, isBusy = false, numSending = 0;
 
 // A picture or a film in one of the three stages; the poster stands where the browser cannot play the film.
 function present(name, { address, poster = "", isImage }) {
@@ -14,14 +14,18 @@ function present(name, { address, poster = "", isImage }) {
 }
 
 async function take(name, file) {
-  const line = $(`.${name}-facts`), before = line.textContent;
+  const line = $(`.${name}-facts`);
+  numSending += 1;
+  describe(); // nothing is made of the file that this one is to replace
   const token = await sendFile(file, (share) => { line.textContent = `Sends ${file.name}: ${Math.round(100 * share)} %`; });
   const facts = token && await ask("look_at", { token });
-  line.textContent = before;
-  if (!facts) return;
-  files[name] = { ...facts, token, name: file.name };
-  const address = facts.is_image ? "" : URL.createObjectURL(file);
-  present(name, { address, poster: facts.picture, isImage: facts.is_image });
+  line.textContent = "";
+  numSending -= 1;
+  if (facts) {
+    files[name] = { ...facts, token, name: file.name };
+    const address = facts.is_image ? "" : URL.createObjectURL(file);
+    present(name, { address, poster: facts.picture, isImage: facts.is_image });
+  }
   describe();
 }
 
@@ -32,7 +36,7 @@ function describe() {
     $(`.${name}-facts`).textContent = `${facts.name}: ${facts.width} × ${facts.height} pixels${length}`;
   }
   $(".go").textContent = files.driver?.is_image ? "Make the picture" : "Make the video";
-  $(".go").disabled = isBusy || !(files.source && files.driver);
+  $(".go").disabled = isBusy || numSending > 0 || !(files.source && files.driver);
 }
 
 function request() {

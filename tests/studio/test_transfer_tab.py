@@ -65,7 +65,7 @@ def long_driver(tmp_path: Path) -> Path:
 def _choose(page: Any, name: str, file: Path) -> None:
     page.set_input_files(f"{_TAB} .{name}-file", file)
     page.wait_for_function(
-        "([tab, name, file]) => document.querySelector(`${tab} .${name}-facts`).textContent.includes(file)",
+        "([tab, name, file]) => document.querySelector(`${tab} .${name}-facts`).textContent.startsWith(file)",
         arg=[_TAB, name, file.name],
     )
 
@@ -102,7 +102,7 @@ def test_a_film_of_the_camera_is_a_driver(page: Any, source: Path, tmp_path: Pat
     page.wait_for_timeout(600)
     page.get_by_role("button", name="Stop recording").click()
     page.wait_for_function(
-        "tab => document.querySelector(`${tab} .driver-facts`).textContent.includes('webcam')", arg=_TAB
+        "tab => document.querySelector(`${tab} .driver-facts`).textContent.startsWith('webcam')", arg=_TAB
     )
     with page.expect_download() as download:
         page.get_by_role("link", name="Save the recording").click()
