@@ -76,6 +76,7 @@ async function refit() {
   isStale = true;
   if (busy) return;
   busy = true;
+  $(".score").toggleAttribute("data-busy", true);
   while (isStale) {
     isStale = false;
     const hasMark = state.pictures.some((picture) => picture.marks.some((mark) => mark));
@@ -83,6 +84,7 @@ async function refit() {
     state.fit = hasMark ? await ask("fit", { names: state.names, pictures }) : null;
   }
   busy = false;
+  $(".score").toggleAttribute("data-busy", false);
   show();
 }
 
