@@ -1,8 +1,8 @@
 """The Label tab on real faces: five landmarks clicked on five pictures, and found on fifty others.
 
 The keypoints are those of the run that AUTOLINK_GEN_FACES_RUN names. Without it, they are stood in for by some of the
-pictures' other landmarks, disturbed, and by some that say nothing: learning a graph of faces takes minutes. The error is
-told with --log-cli-level=info.
+pictures' other landmarks, disturbed, and by some that say nothing: learning a graph of faces takes minutes.
+--log-cli-level=info tells the error.
 """
 
 import logging
