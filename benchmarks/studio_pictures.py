@@ -5,12 +5,13 @@ Run from the repository: python benchmarks/studio_pictures.py FOLDER
 Writes TAB-1280.png and TAB-390.png of each tab, by its name in small letters, in windows so many pixels wide, and
 drag.gif: a forearm of a puppet goes up and down, then a foot sideways and back. Graph and Label show puppets. Each
 frame of the GIF waits for its picture, so it shows what follows a move, not how soon: that is studio_drag.py's.
+The documentation's GIF is made by --pose 1 --seed 1.
 """
 
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from autolink_gen.studio.uploads import png_of
 WIDTHS = {1280: 900, 390: 844}
 FRAME_MS = 80
 MOST_BYTES = 10**6
-_QUALITIES = ((400, 128), (360, 128), (320, 96), (280, 64), (240, 64), (200, 48))  # side in pixels, colours
+_QUALITIES = ((400, 256), (400, 128), (360, 128), (320, 96), (280, 64), (240, 64), (200, 48))  # side in pixels, colours
+_SAME_LEVELS = 10  # of 256
 _LEAST_REACH = 0.25  # in units of [-1, 1]
 _ARROW = ((0, 0), (0, 17), (4, 13), (7, 20), (10, 19), (7, 12), (12, 12))
 _MARKED = ("head", "right_wrist", "left_ankle")
@@ -97,7 +99,7 @@ def nearest_keypoints(model: str, joints: Sequence[str]) -> list[int]:
     """The keypoints of a graph that stay nearest to joints of puppets."""
     graph = verbs.open_desks(model).graph
     samples = [Puppets(split="test").annotated(row) for row in range(40)]
-    keypoints = np.stack([graph.find(sample.image) for sample in samples])
+    keypoints = np.stack([graph.find(sample.image).keypoints for sample in samples])
     places = np.stack([sample.joints for sample in samples])[:, [JOINT_NAMES.index(joint) for joint in joints]]
     return list(np.linalg.norm(keypoints[:, :, None] - places[:, None], axis=-1).mean(axis=0).argmin(axis=0))
 
@@ -124,9 +126,11 @@ def eased(stops: Sequence[float], *, steps: int) -> Iterator[float]:
             yield start + (end - start) * (1 - math.cos(math.pi * step / steps)) / 2
 
 
-def film(page: Any, model: str, pose: int) -> list[Image.Image]:
+def film(page: Any, model: str, *, pose: int, seed: int) -> list[Image.Image]:
     """The stage of the Paint tab, a frame a move."""
     open_paint(page)
+    if seed:
+        _and_painted(page, lambda: page.locator("#paint-tab .seed").first.fill(str(seed)))
     if pose:
         _and_painted(page, lambda: page.locator("#paint-tab .pose").select_option(str(pose)))
     wrist, elbow, ankle = nearest_keypoints(model, ("right_wrist", "right_elbow", "left_ankle"))
@@ -171,10 +175,22 @@ def _with_pointer(frame: Image.Image, at: Point) -> Image.Image:
     return frame
 
 
+def steady(frames: Iterable[Image.Image]) -> Iterator[Image.Image]:
+    """The frames, with the pixels of the one before where they are nearly the same: a GIF stores these for nothing."""
+    shown: np.ndarray | None = None
+    for frame in frames:
+        pixels = np.asarray(frame).astype(int)
+        if shown is not None:
+            is_same = np.abs(pixels - shown).max(axis=-1, keepdims=True) < _SAME_LEVELS
+            pixels = np.where(is_same, shown, pixels)
+        shown = pixels
+        yield Image.fromarray(pixels.astype(np.uint8))
+
+
 def write_gif(frames: Sequence[Image.Image], file: Path) -> None:
     """The frames in the best quality that has at most a million bytes; ClickException where none has."""
     for side, colours in _QUALITIES:
-        small = [frame.resize((side, side), Image.Resampling.LANCZOS) for frame in frames]
+        small = list(steady(frame.resize((side, side), Image.Resampling.LANCZOS) for frame in frames))
         strip = Image.fromarray(np.concatenate([np.asarray(frame) for frame in small[::4]]))
         palette = strip.quantize(colours, method=Image.Quantize.FASTOCTREE)
         first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in small]
@@ -188,14 +204,15 @@ def write_gif(frames: Sequence[Image.Image], file: Path) -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--model", default="puppets", show_default=True, help="Run of a GAN of puppets.")
 @click.option("--pose", default=0, show_default=True, help="Which of the poses the GIF begins with.")
+@click.option("--seed", default=0, show_default=True, help="The GIF's style.")
 @click.option("--address", help="That of a studio which runs. [default: one is started]")
-def main(folder: Path, model: str, pose: int, address: str | None) -> None:
+def main(folder: Path, model: str, pose: int, seed: int, address: str | None) -> None:
     """Write the pictures, and print their names."""
     folder.mkdir(parents=True, exist_ok=True)
     with studio_at(address, model) as opened, chromium() as browser:
         files = shoot_tabs(browser, opened, folder)
         files.append(folder / "drag.gif")
-        write_gif(film(open_page(browser, opened), model, pose), files[-1])
+        write_gif(film(open_page(browser, opened), model, pose=pose, seed=seed), files[-1])
     for file in files:
         print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 
