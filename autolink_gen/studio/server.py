@@ -73,6 +73,8 @@ def serving(
             max_file_size=MAX_UPLOAD_BYTES,
             allowed_paths=[],
             app_kwargs={"middleware": [guard, door]},
+            # Else gradio gives its own page three seconds, through a proxy if the user has one, and asks for --share.
+            _frontend=False,
         )
         yield public or local
 

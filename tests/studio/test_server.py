@@ -8,7 +8,7 @@ from helpers.messages import assert_mentions, raises_mentioning
 from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
 
 from autolink_gen.checkpoints import save_model
-from autolink_gen.inference.generate import save_gan
+from autolink_gen.inference.generate import Gan, save_gan
 from autolink_gen.inference.transfer import save_transfer
 from autolink_gen.studio.desks import Desks, open_desks
 from autolink_gen.studio.graphs import GraphDesk
@@ -30,6 +30,15 @@ def test_the_page_is_served_on_this_machine_alone(studio_address: str) -> None:
     assert studio_address.startswith("http://127.0.0.1:")
     assert _status(studio_address) == 200
     assert _status(studio_address, headers={"Host": "evil.example"}) == 400
+
+
+def test_a_slow_machine_opens_the_studio_too(gan: Gan, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'autolink-gen[studio]'")
+    from autolink_gen.studio.server import serving
+
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)
+    with serving(Desks(GraphDesk(gan.graph, name="tiny"))) as address:
+        assert _status(address) == 200
 
 
 @pytest.mark.parametrize("prefix", ["/gradio_api/file=", "/file=", "/gradio_api/file/", "/gradio_api/file%3D"])
