@@ -36,7 +36,7 @@ _TRAINING_COMMANDS = {"graph": "autolink-gen learn-graph"}
 class Header(NamedTuple):
     """The header of a file of weights; ``step``: how long it was trained, None where unknown.
 
-    ``likelihood`` of a graph's keypoints: the fields of its `LikelihoodMap`; None where it was not calibrated.
+    ``likelihood`` of the graph's keypoints: the fields of its `LikelihoodMap`; None where it was not calibrated.
     """
 
     format: str | None = None
@@ -66,8 +66,12 @@ def save_model(
     tensors = model.state_dict() if weights is None else weights
     # Frozen weights were rounded to half precision when they were taken over: they lose nothing here.
     tensors = {name: value.half() if name.startswith(FROZEN) else value for name, value in tensors.items()}
-    more = {} if model.likelihood is None else {"likelihood": asdict(model.likelihood)}
-    write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step, more=more)
+    write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step, more=likelihood_fields(model))
+
+
+def likelihood_fields(graph: AutoLink) -> dict[str, Any]:
+    """What a header, also that of a GAN, says of the likelihood of its graph's keypoints."""
+    return {} if graph.likelihood is None else {"likelihood": asdict(graph.likelihood)}
 
 
 def write_described(
@@ -139,14 +143,16 @@ def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str
     device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="graph")
     model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
-    model.likelihood = _likelihood_of(file)
+    model.likelihood = likelihood_of(file)
     with torch.random.fork_rng(devices=[]):  # folded layers draw weights in vain, too
         return model.to(device).prepare_for_inference()
 
 
-def _likelihood_of(file: Path) -> LikelihoodMap | None:
-    """The likelihood in a graph's header, if there is one; ValueError for a damaged one."""
+def likelihood_of(file: Path) -> LikelihoodMap | None:
+    """The likelihood in a header, or in that of the graph beside it, if there is one; ValueError for a damaged one."""
     values = read_header(file).likelihood
+    if values is None and (beside := file.with_name(GRAPH_NAME)).is_file():
+        values = read_header(beside).likelihood
     if values is None:
         return None
     with _reading(file):

@@ -8,7 +8,14 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
-from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
+from autolink_gen.checkpoints import (
+    build_model,
+    check_poses,
+    likelihood_fields,
+    likelihood_of,
+    read_described,
+    write_described,
+)
 from autolink_gen.common.devices import usable_device
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.config import build, to_dict
@@ -37,6 +44,7 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
         return Gan(graph, Generator(build(GanConfig, config["gan"])), poses)
 
     gan = build_model(make, tensors, source=str(file))
+    gan.graph.likelihood = likelihood_of(file)
     check_poses(gan.poses, gan.graph, source=str(file))
     gan.to(device).eval()
     gan.graph.prepare_for_inference()  # last: moving drops the quicker detector
@@ -46,7 +54,7 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
 def save_gan(path: Path, gan: "Gan", *, step: int | None = None) -> None:
     """Write the GAN's and the graph's weights, both configurations and the step to one file."""
     config = {"gan": to_dict(gan.generator.config), "graph": to_dict(gan.graph.config)}
-    write_described(path, gan.state_dict(), kind="gan", config=config, step=step)
+    write_described(path, gan.state_dict(), kind="gan", config=config, step=step, more=likelihood_fields(gan.graph))
 
 
 def styles_on_poses(gan: "Gan", images: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:

@@ -12,7 +12,14 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor, nn
 
-from autolink_gen.checkpoints import build_model, check_poses, read_described, write_described
+from autolink_gen.checkpoints import (
+    build_model,
+    check_poses,
+    likelihood_fields,
+    likelihood_of,
+    read_described,
+    write_described,
+)
 from autolink_gen.common.ahead import one_behind, read_ahead
 from autolink_gen.common.batch_sizes import BatchSize, fitting_batch_size
 from autolink_gen.common.devices import double_on_cpu, float64_array, to_cpu_later, to_device, usable_device
@@ -51,6 +58,7 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
         return Transfer(graph, TransferNetwork(build(TransferConfig, config["transfer"])), labels, poses)
 
     transfer = build_model(make, tensors, source=str(file))
+    transfer.graph.likelihood = likelihood_of(file)
     check_poses(poses, transfer.graph, source=str(file))
     if not 0 <= int(transfer.labels.min()) <= int(transfer.labels.max()) < transfer.network.config.clusters:
         raise ValueError(f"{file} names clusters that its network does not have: it is damaged, take another copy")
@@ -60,7 +68,8 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
 def save_transfer(path: Path, transfer: "Transfer", *, step: int | None = None) -> None:
     """Write the network's and the graph's weights, both configurations and the step to one file."""
     config = {"transfer": to_dict(transfer.network.config), "graph": to_dict(transfer.graph.config)}
-    write_described(path, transfer.state_dict(), kind="transfer", config=config, step=step)
+    more = likelihood_fields(transfer.graph)
+    write_described(path, transfer.state_dict(), kind="transfer", config=config, step=step, more=more)
 
 
 class SourceAppearance(NamedTuple):

@@ -3,12 +3,14 @@
 import pytest
 import torch
 from helpers.messages import raises_mentioning
-from helpers.tiny_models import tiny_gan, tiny_graph
+from helpers.tiny_models import tiny_gan, tiny_graph, tiny_transfer
 
-from autolink_gen import load_gan
+from autolink_gen import load_gan, load_transfer
 from autolink_gen.checkpoints import save_model, write_described
 from autolink_gen.inference import generate
 from autolink_gen.inference.generate import Gan, save_gan
+from autolink_gen.inference.transfer import save_transfer
+from autolink_gen.ops.likelihood import LikelihoodMap
 
 
 @pytest.fixture
@@ -31,6 +33,20 @@ def test_a_saved_gan_paints_the_same(gan, z, tmp_path):
     assert torch.equal(painted, gan.generate(gan.poses, z))
     assert not loaded.training
     assert loaded.graph._quick, "detecting must use the quicker detector"
+
+
+@pytest.mark.parametrize("tiny, load, save", [(tiny_gan, load_gan, save_gan),
+                                              (tiny_transfer, load_transfer, save_transfer)])  # fmt: skip
+def test_a_graph_inside_a_model_keeps_its_likelihood(tiny, load, save, tmp_path):
+    model = tiny(tiny_graph())
+    save(tmp_path / "model.safetensors", model)
+    assert load(tmp_path).graph.likelihood is None
+    model.graph.likelihood = LikelihoodMap((0.1, 0.5), (0.9, 0.25))
+    save_model(tmp_path / "graph.safetensors", model.graph)
+    assert load(tmp_path).graph.likelihood == model.graph.likelihood, "that of the graph beside an older model"
+    (tmp_path / "graph.safetensors").unlink()
+    save(tmp_path / "model.safetensors", model)
+    assert load(tmp_path).graph.likelihood == model.graph.likelihood
 
 
 def test_a_graph_is_no_gan(gan, tmp_path):
