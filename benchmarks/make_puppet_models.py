@@ -63,14 +63,15 @@ def main(out: Path, work: Path, extra: tuple[str, ...]) -> None:
 def pack(kind: str, run: Path, out: Path) -> Path:
     """Store a run's weights in half precision, without the graph's unless it is the graph, and its settings."""
     file, config, tensors = read_described(run, kind=kind)
-    step = read_described_header(file)[1].step
+    header = read_described_header(file)[1]
     out.mkdir(parents=True, exist_ok=True)
     if kind != "graph":
         tensors = _without_graph(tensors, out / GRAPH_NAME, source=file)
         config = {**config, GRAPH_SHA256: file_sha256(out / GRAPH_NAME)}
     halves = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
     stored = out / f"{kind}.safetensors"
-    write_described(stored, halves, kind=kind, config=config, step=step)
+    more = {"likelihood": header.likelihood} if kind == "graph" else {}  # the others find it there
+    write_described(stored, halves, kind=kind, config=config, step=header.step, more=more)
     write_text_atomically(stored.with_suffix(".yaml"), (run / CONFIG_NAME).read_text(encoding="utf-8"))
     return stored
 

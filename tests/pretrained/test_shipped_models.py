@@ -106,6 +106,12 @@ def test_the_transfer_network_scores_what_its_card_says(card: dict[str, Any]) ->
     assert found["network"].l1 < found["copy"].l1 and found["network"].akd_graph < found["copy"].akd_graph
 
 
+def test_their_likelihoods_are_calibrated() -> None:
+    likelihood = load_graph_model("puppets").likelihood
+    assert likelihood is not None and likelihood.likelihoods[0] > 0.9
+    assert load_gan("puppets").graph.likelihood == load_transfer("puppets").graph.likelihood == likelihood
+
+
 def test_detect_works_in_an_empty_folder(empty: Path) -> None:
     picture = empty / "puppet.png"
     Image.fromarray(Puppets(image_size=96, seed=3, length=1).annotated(0).image).save(picture)
