@@ -75,16 +75,15 @@ class FrameStream:
         if start_s >= length_s:
             raise ValueError(f"{self.path} is {length_s:.2f} s long, and the start is at {start_s:g} s")
         self.length_s = min(end_s, length_s) - start_s
-        self.num_frames = 1 if self.is_image else self._count()
+        self.num_frames = 1 if self.is_image else self._count(is_whole=start_s == 0 and end_s >= length_s)
         self.bad_frames, self.ends_s = 0, 0.0
 
-    def _count(self) -> int:
+    def _count(self, *, is_whole: bool) -> int:
         """The approximate number of frames."""
         if self.length_s == math.inf:
             return 0
         by_length = round(self.length_s * float(self.fps))
         num_frames = self._reader.num_frames if self._reader is not None and self.fps == self._reader.fps else None
-        is_whole = self.start_s == 0 and self.end_s == math.inf
         return num_frames if num_frames and is_whole else by_length
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.messages import raises_mentioning
-from helpers.video_clips import brightness_of, make_frames, write_click, write_clip, write_keyframes
+from helpers.video_clips import brightness_of, make_frames, write_click, write_clip, write_in, write_keyframes
 from PIL import Image
 
 from autolink_gen.data.video import stream as frame_stream
@@ -128,3 +128,10 @@ def test_of_large_frames_fewer_are_in_memory(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(frame_stream, "_MAX_SPREAD_BYTES", 3 * 64 * 48 * 3)
     assert len(film.spread(10)) == 3
     assert len(list(film.spread_one_by_one(10))) == 10
+
+
+def test_an_end_beyond_the_video_leaves_the_count_as_it_is(tmp_path):
+    times_s = [0.066 * (i // 2) + 0.033 * (i % 2) for i in range(19)] + [1.2]
+    clip = write_in(tmp_path / "a.webm", "webm", "libvpx", count=20, times_s=times_s, seekable=False)
+    assert FrameStream(clip, end_s=300.0).num_frames == FrameStream(clip).num_frames
+    assert FrameStream(clip, end_s=0.4).num_frames < 20
