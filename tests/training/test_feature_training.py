@@ -43,6 +43,12 @@ def weights(config: GraphRunConfig, folder) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in trained(config, folder).network.state_dict().items()}
 
 
+@pytest.fixture
+def nothing_is_drawn(monkeypatch):
+    """Leave out what a save writes beside the state: samples, the graph, the likelihood."""
+    monkeypatch.setattr(graph_training.Samples, "refresh", lambda self, run: None)
+
+
 def check_shared_and_apart(config: GraphRunConfig, folder, monkeypatch) -> None:
     """Features computed once for detector and loss, and twice, give one loss."""
     assert shares_features(config)
@@ -64,6 +70,7 @@ def unpublished_alexnet(monkeypatch):
 
 
 @pytest.mark.parametrize("views", [{}, {"consistency": 0.5}, {"recolour": 1.0}, {"consistency": 0.5, "recolour": 1.0}])
+@pytest.mark.usefixtures("nothing_is_drawn")
 def test_few_maps_give_the_loss_of_features_computed_twice(tmp_path, monkeypatch, unpublished_alexnet, views):
     check_shared_and_apart(tiny(FEW_MAPS, {"views": views, "training": {"steps": 1}}), tmp_path, monkeypatch)
 
@@ -80,10 +87,12 @@ def test_training_on_few_maps_goes_on_bit_equal_and_stores_few(tmp_path, unpubli
 
 
 @pytest.mark.parametrize("views", [{}, {"masks": 2, "consistency": 0.5}])
+@pytest.mark.usefixtures("nothing_is_drawn")
 def test_shared_features_give_the_loss_of_features_computed_twice(tmp_path, monkeypatch, views):
     check_shared_and_apart(tiny({"views": views, "training": {"steps": 1}}), tmp_path, monkeypatch)
 
 
+@pytest.mark.usefixtures("nothing_is_drawn")
 def test_a_step_computes_the_features_of_its_pictures_once(tmp_path, monkeypatch):
     calls: list[bool] = []
     plain = RandomFeatures.forward
@@ -93,7 +102,6 @@ def test_a_step_computes_the_features_of_its_pictures_once(tmp_path, monkeypatch
         return plain(self, pictures)
 
     monkeypatch.setattr(RandomFeatures, "forward", forward)
-    monkeypatch.setattr(graph_training.Samples, "refresh", lambda self, run: None)
     trained(tiny(), tmp_path / "run")
     assert calls == [False, True] * 4  # of the pictures, then of what was painted
 
@@ -107,6 +115,7 @@ def test_a_step_computes_the_features_of_its_pictures_once(tmp_path, monkeypatch
         {"model": {"detector": "residual"}},
     ],
 )
+@pytest.mark.usefixtures("nothing_is_drawn")
 def test_what_differs_is_not_shared(tmp_path, change):
     config = tiny(change)
     assert not shares_features(config)
