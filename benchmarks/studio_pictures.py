@@ -3,14 +3,15 @@
 Run from the repository: python benchmarks/studio_pictures.py FOLDER
 
 Writes TAB-1280.png and TAB-390.png of each tab, by its name in small letters, in windows so many pixels wide, and
-drag.gif: a forearm of a puppet goes up and down, then a foot sideways and back. Graph and Label show puppets. Each
-frame of the GIF waits for its picture, so it shows what follows a move, not how soon: that is studio_drag.py's.
+drag.gif: a forearm of a puppet goes up and down, then a foot sideways and back. All tabs show puppets. Each frame of
+the GIF waits for its picture, so it shows what follows a move, not how soon: that is studio_drag.py's.
 The documentation's GIF is made by --pose 1 --seed 1.
 """
 
 import io
 import itertools
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from PIL import Image, ImageDraw
 from studio_page import chromium, open_page, open_paint, place_of, studio_at
 
 from autolink_gen import verbs
-from autolink_gen.data.puppets.dataset import JOINT_NAMES, Puppets
+from autolink_gen.data.puppets.dataset import JOINT_NAMES, Puppets, puppet_clip
+from autolink_gen.data.video.writer import VideoWriter
 from autolink_gen.studio.uploads import png_of
 
 WIDTHS = {1280: 900, 390: 844}
@@ -29,11 +31,12 @@ FRAME_MS = 80
 MOST_BYTES = 10**6
 _QUALITIES = ((400, 256), (400, 128), (360, 128), (320, 96), (280, 64), (240, 64), (200, 48))  # side in pixels, colours
 _SAME_LEVELS = 10  # of 256
-_LEAST_REACH = 0.25  # in units of [-1, 1]
+_UP, _DOWN = -1.3, 0.8  # radians
 _ARROW = ((0, 0), (0, 17), (4, 13), (7, 20), (10, 19), (7, 12), (12, 12))
 _MARKED = ("head", "right_wrist", "left_ankle")
 
 Point = tuple[float, float]
+Drag = tuple[int, Iterator[Point]]
 
 
 # ---- tabs ----
@@ -81,7 +84,28 @@ def label_puppets(page: Any) -> None:
     page.locator("#label-tab .thumb").nth(2).click()
 
 
-_PREPARE: dict[str, Callable[[Any], None]] = {"Graph": show_a_puppet, "Paint": open_paint, "Label": label_puppets}
+def move_a_puppet(page: Any) -> None:
+    """Let the Transfer tab move a puppet as another does; nothing where there is no network for it."""
+    if not page.locator("#transfer-tab .go").count():
+        return
+    frames, _ = puppet_clip(0, 1, num_frames=12, size=128)
+    with tempfile.TemporaryDirectory() as folder:
+        driver = Path(folder) / "driver.mp4"
+        with VideoWriter(driver, fps=10) as writer:
+            for frame in frames:
+                writer.write(frame)
+        page.set_input_files("#transfer-tab .source-file", _puppets(1))
+        page.set_input_files("#transfer-tab .driver-file", driver)
+        page.locator("#transfer-tab .go:not([disabled])").click()
+        page.wait_for_selector("#transfer-tab .result video:not([hidden])")
+
+
+_PREPARE: dict[str, Callable[[Any], None]] = {
+    "Graph": show_a_puppet,
+    "Paint": open_paint,
+    "Transfer": move_a_puppet,
+    "Label": label_puppets,
+}
 
 
 def _puppets(count: int) -> list[dict[str, Any]]:
@@ -95,22 +119,33 @@ def _puppets(count: int) -> list[dict[str, Any]]:
 # ---- the drag ----
 
 
-def nearest_keypoints(model: str, joints: Sequence[str]) -> list[int]:
-    """The keypoints of a graph that stay nearest to joints of puppets."""
+def nearest_keypoints(model: str) -> list[int]:
+    """The keypoints that stay nearest to puppets' right elbows, middles of forearms and wrists, and left ankles."""
     graph = verbs.open_desks(model).graph
     samples = [Puppets(split="test").annotated(row) for row in range(40)]
     keypoints = np.stack([graph.find(sample.image).keypoints for sample in samples])
-    places = np.stack([sample.joints for sample in samples])[:, [JOINT_NAMES.index(joint) for joint in joints]]
+    elbows, wrists, ankles = (
+        np.stack([sample.joints[JOINT_NAMES.index(name)] for sample in samples])
+        for name in ("right_elbow", "right_wrist", "left_ankle")
+    )
+    places = np.stack([elbows, (elbows + wrists) / 2, wrists, ankles], axis=1)
     return list(np.linalg.norm(keypoints[:, :, None] - places[:, None], axis=-1).mean(axis=0).argmin(axis=0))
 
 
-def forearm(wrist: Point, elbow: Point, *, outward: float) -> Iterator[Point]:
-    """The wrist's way about the elbow: up, down, and back; the side of the arm is ``outward``, 1 or -1."""
-    dx, dy = wrist[0] - elbow[0], wrist[1] - elbow[1]
-    reach = max(math.hypot(dx, dy), _LEAST_REACH)
-    start = math.atan2(dy, abs(dx))
-    for angle in eased((start, -1.4, 0.9, start), steps=12):
-        yield elbow[0] + outward * reach * math.cos(angle), elbow[1] + reach * math.sin(angle)
+def lift(at: dict[int, Point], arm: Sequence[int], elbow: Point, *, outward: float) -> Iterator[Drag]:
+    """Drags of a forearm's keypoints about the elbow: up, down, and back; its side is ``outward``, 1 or -1."""
+    starts = [math.atan2(at[keypoint][1] - elbow[1], outward * (at[keypoint][0] - elbow[0])) for keypoint in arm]
+    for stops in itertools.pairwise((None, _UP, _DOWN, None)):
+        for keypoint, start in zip(arm, starts, strict=True):
+            begin, end = (start if stop is None else stop for stop in stops)
+            yield keypoint, arc(at[keypoint], elbow, (begin, end), outward=outward)
+
+
+def arc(point: Point, pivot: Point, angles: tuple[float, float], *, outward: float) -> Iterator[Point]:
+    """Places as far from the pivot as a point is, at angles from the one to the other; 0 is outward, down is more."""
+    reach = math.dist(point, pivot)
+    for angle in eased(angles, steps=8):
+        yield pivot[0] + outward * reach * math.cos(angle), pivot[1] + reach * math.sin(angle)
 
 
 def foot(ankle: Point, *, outward: float) -> Iterator[Point]:
@@ -133,14 +168,13 @@ def film(page: Any, model: str, *, pose: int, seed: int) -> list[Image.Image]:
         _and_painted(page, lambda: page.locator("#paint-tab .seed").first.fill(str(seed)))
     if pose:
         _and_painted(page, lambda: page.locator("#paint-tab .pose").select_option(str(pose)))
-    wrist, elbow, ankle = nearest_keypoints(model, ("right_wrist", "right_elbow", "left_ankle"))
-    at = {keypoint: _pose_of(page, keypoint) for keypoint in (wrist, elbow, ankle)}
-    middle = (at[elbow][0] + at[ankle][0]) / 2
-    sides = {keypoint: math.copysign(1, at[keypoint][0] - middle) for keypoint in (elbow, ankle)}
-    return [
-        *_drag(page, wrist, forearm(at[wrist], at[elbow], outward=sides[elbow])),
-        *_drag(page, ankle, foot(at[ankle], outward=sides[ankle])),
-    ]
+    elbow, middle, wrist, ankle = nearest_keypoints(model)
+    arm = [keypoint for keypoint in dict.fromkeys((middle, wrist)) if keypoint != elbow]
+    at = {keypoint: _pose_of(page, keypoint) for keypoint in (elbow, *arm, ankle)}
+    centre = (at[elbow][0] + at[ankle][0]) / 2
+    side, other = (math.copysign(1, at[keypoint][0] - centre) for keypoint in (elbow, ankle))
+    drags = [*lift(at, arm, at[elbow], outward=side), (ankle, foot(at[ankle], outward=other))]
+    return [frame for keypoint, way in drags for frame in _drag(page, keypoint, way)]
 
 
 def _drag(page: Any, keypoint: int, way: Iterator[Point]) -> Iterator[Image.Image]:

@@ -41,10 +41,12 @@ def test_a_gif_that_would_be_too_large_is_made_smaller(tmp_path: Path) -> None:
 
 
 def test_a_forearm_goes_up_and_down_about_its_elbow() -> None:
-    elbow, wrist = (-0.4, 0.1), (-0.7, 0.2)
-    way = list(studio_pictures.forearm(wrist, elbow, outward=-1))
-    assert [math.dist(point, elbow) for point in way] == pytest.approx([math.dist(wrist, elbow)] * len(way))
-    assert way[-1] == pytest.approx(wrist)
-    heights = [y for _, y in way]
-    assert min(heights) < elbow[1] - 0.25 and max(heights) > wrist[1]
-    assert max(x for x, _ in way) <= elbow[0]
+    elbow, at = (-0.4, 0.1), {7: (-0.55, 0.15), 4: (-0.7, 0.2)}
+    drags = [(keypoint, list(way)) for keypoint, way in studio_pictures.lift(at, [7, 4], elbow, outward=-1)]
+    assert [keypoint for keypoint, _ in drags] == [7, 4] * 3
+    for keypoint, way in drags:
+        assert [math.dist(point, elbow) for point in way] == pytest.approx([math.dist(at[keypoint], elbow)] * len(way))
+        assert max(x for x, _ in way) < elbow[0]
+    (_, up), (_, down), (_, back) = drags[1::2]
+    assert up[-1][1] < elbow[1] - 0.2 and down[-1][1] > at[4][1]
+    assert back[-1] == pytest.approx(at[4])
