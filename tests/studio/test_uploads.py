@@ -9,6 +9,7 @@ from helpers.messages import raises_mentioning
 from helpers.video_clips import HEIGHT, WIDTH, write_click, write_clip, write_in
 from PIL import Image
 
+from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.data.images import ImageError
 from autolink_gen.studio import uploads
 from autolink_gen.studio.shelf import KeptFile
@@ -46,8 +47,9 @@ def test_a_name_with_control_characters_is_shown_in_one_line() -> None:
 def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     file = io.BytesIO()
     Image.new("1", (6000, 6000)).save(file, "PNG")
-    with raises_mentioning(ImageError, "6000", uploads.MAX_UPLOAD_PIXELS):
+    with raises_mentioning(ImageError, "6000", uploads.MAX_UPLOAD_PIXELS) as raised:
         picture_of("large.png", _base64(file.getvalue()))
+    assert PIXELS_VARIABLE not in str(raised.value), "it does not raise the limit of uploads"
 
 
 def test_too_large_a_file_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import BinaryIO
 
-from autolink_gen.common.limits import PIXELS_VARIABLE
+from autolink_gen.common import limits
 
 BYTES_A_PIXEL = 10  # of memory that decoding may take for each of the pixels allowed
 MAX_PASSES = 12  # over all the pixels allowed, by the scans of a progressive JPEG; encoders make ten
@@ -43,13 +43,18 @@ def check_file_size(num_bytes: int, *, max_pixels: int) -> None:
     """TooManyPixelsError for a file that is larger than one of so many pixels has to be: 4 bytes for each."""
     if num_bytes > max(_LEAST_FILE_BYTES, 4 * max_pixels):
         raise TooManyPixelsError(
-            f"{num_bytes:,} bytes are too many, the limit is 4 for each of {max_pixels:,} pixels "
-            f"({PIXELS_VARIABLE} raises it)"
+            f"{num_bytes:,} bytes are too many, the limit is 4 for each of {max_pixels:,} pixels"
+            f"{_raised_by(max_pixels)}"
         )
 
 
 def too_many(size: tuple[int, int], limit: int, *, note: str = "") -> TooManyPixelsError:
     """The error of an image of a size, given the limit on its pixels."""
     return TooManyPixelsError(
-        f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note} ({PIXELS_VARIABLE} raises it)"
+        f"{size[0]} x {size[1]} pixels are too many, the limit is {limit:,} in all{note}{_raised_by(limit)}"
     )
+
+
+def _raised_by(limit: int) -> str:
+    """How a user raises the limit; nothing where the caller has set a lower one than the user's."""
+    return "" if limit < limits.max_pixels() else f" ({limits.PIXELS_VARIABLE} raises it)"
