@@ -7,6 +7,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+_READING = ("GET", "HEAD", "OPTIONS")
 
 
 class TooLargeError(Exception):
@@ -14,11 +15,12 @@ class TooLargeError(Exception):
 
 
 class Guard:
-    """An ASGI middleware that refuses requests for other hosts, paths that serve files, and bodies beyond a limit.
+    """An ASGI middleware that refuses requests for other hosts, of other pages, for files, and with too large a body.
 
     ``hosts`` are the names under which the studio is asked for, without the port; None: any. A page elsewhere can make
-    a browser ask 127.0.0.1 under a name of its own, and would read the answers. ``max_bytes`` is for a whole request,
-    ``wider`` are paths that may have more, and ``closed`` the beginnings of paths that nobody gets.
+    a browser ask 127.0.0.1 under a name of its own, and would read the answers; under the studio's name it can send
+    what it likes, though it reads nothing. ``max_bytes`` is for a whole request, and ``wider`` are paths that may have
+    more. ``closed`` are the beginnings of paths that nobody gets, and ``writable`` the only paths that take anything.
     """
 
     def __init__(
@@ -28,9 +30,11 @@ class Guard:
         hosts: frozenset[str] | None,
         max_bytes: int,
         closed: tuple[str, ...],
+        writable: frozenset[str],
         wider: Mapping[str, int] | None = None,
     ) -> None:
-        self.app, self.hosts, self.max_bytes, self.closed, self.wider = app, hosts, max_bytes, closed, wider or {}
+        self.app, self.hosts, self.max_bytes, self.wider = app, hosts, max_bytes, wider or {}
+        self.closed, self.writable = closed, writable
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer 400, 403 or 413 by itself, or let the request through."""
@@ -39,14 +43,27 @@ class Guard:
             return
         headers = dict(scope["headers"])
         most = self.wider.get(scope["path"], self.max_bytes)
-        if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
-            await _refuse(send, 400, "the studio is not served under this name")
-        elif scope["path"].startswith(self.closed):
-            await _refuse(send, 403, "the studio serves no files")
+        if refusal := self._refusal(scope, headers):
+            await _refuse(send, *refusal)
         elif _length(headers) > most:
             await _refuse(send, 413, f"more than {most} bytes")
         else:
             await self._let_through(scope, receive, send, most=most)
+
+    def _refusal(self, scope: Message, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
+        """The status and the reason for a request that is none of the studio's, whatever its size."""
+        if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
+            return 400, "the studio is not served under this name"
+        if scope["path"].startswith(self.closed):
+            return 403, "the studio serves no files"
+        if scope["method"] in _READING:
+            return None
+        if scope["path"] not in self.writable:
+            return 403, "the studio takes nothing here"
+        origin = headers.get(b"origin")  # browsers name the page that sends
+        if self.hosts is not None and origin is not None and _host(origin.partition(b"://")[2]) not in self.hosts:
+            return 403, "this page is not the studio's"
+        return None
 
     async def _let_through(self, scope: Message, receive: Receive, send: Send, *, most: int) -> None:
         num_bytes, has_begun = 0, False

@@ -12,6 +12,8 @@ def _status(
     *,
     host: str = "127.0.0.1:7860",
     path: str = "/",
+    method: str = "GET",
+    origin: str | None = None,
     body: tuple[bytes, ...] = (b"",),
     length: int | None = None,
     hosts: frozenset[str] | None = LOCAL,
@@ -34,8 +36,12 @@ def _status(
     headers = [(b"host", host.encode())]
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
-    scope = {"type": "http", "path": path, "headers": headers}
-    asyncio.run(Guard(app, hosts=hosts, max_bytes=10, closed=("/file=",), wider={"/wide": 20})(scope, receive, send))
+    if origin is not None:
+        headers.append((b"origin", origin.encode()))
+    scope = {"type": "http", "path": path, "method": method, "headers": headers}
+    writable = frozenset({"/ask", "/wide"})
+    guard = Guard(app, hosts=hosts, max_bytes=10, closed=("/file=",), writable=writable, wider={"/wide": 20})
+    asyncio.run(guard(scope, receive, send))
     return int(sent[0]["status"])
 
 
@@ -55,6 +61,24 @@ def test_any_name_is_let_in_where_none_is_set() -> None:
 
 def test_files_are_served_to_nobody() -> None:
     assert _status(path="/file=/etc/passwd") == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_is_taken_but_where_the_page_sends_it(method: str) -> None:
+    assert _status(path="/ask", method=method) == 200
+    assert _status(path="/other", method=method) == 403
+    assert _status(path="/other") == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost.evil.example:7860", "null", ""])
+def test_a_page_elsewhere_sends_nothing(origin: str) -> None:
+    assert _status(path="/ask", method="POST", origin=origin) == 403
+    assert _status(path="/ask", method="POST", origin=origin, hosts=None) == 200
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:7860", "http://localhost:7860", "http://[::1]:7860"])
+def test_the_studio_s_own_page_may_send(origin: str) -> None:
+    assert _status(path="/ask", method="POST", origin=origin) == 200
 
 
 @pytest.mark.parametrize(("length", "status"), [(10, 200), (11, 413), (10**30, 413)])

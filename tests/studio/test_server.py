@@ -49,8 +49,15 @@ def test_no_file_of_the_machine_can_be_read(studio_address: str, prefix: str, tm
     assert _status(f"{studio_address}{prefix}{Path(__file__)}") == 403
 
 
-def test_files_cannot_be_sent_there_to_be_kept(studio_address: str) -> None:
-    assert _status(f"{studio_address}/gradio_api/upload", data=b"files", method="POST") == 403
+@pytest.mark.parametrize("place", ["upload", "process_recording", "queue/join", "vibe-edit"])
+def test_gradio_s_own_places_take_nothing(studio_address: str, place: str) -> None:
+    assert _status(f"{studio_address}/gradio_api/{place}", data=b"files", method="POST") == 403
+
+
+def test_a_page_elsewhere_cannot_ask(studio_address: str) -> None:
+    question = f"{studio_address}/gradio_api/component_server"
+    headers = {"Content-Type": "text/plain", "Origin": "https://evil.example"}
+    assert _status(question, data=b"{}", headers=headers) == 403
 
 
 def test_a_request_beyond_the_limit_is_refused(studio_address: str) -> None:
