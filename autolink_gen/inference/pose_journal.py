@@ -42,7 +42,8 @@ class PoseJournal:
         self._file: io.FileIO | None = None
         if not overwrite and os.path.lexists(path):
             self._read()
-            if strange := [file for file in self.records if file not in set(images)]:
+            named = set(images)
+            if strange := [file for file in self.records if file not in named]:
                 names = f"{len(strange)} images that are not named here, {shown(str(strange[0]))} say"
                 raise ValueError(f"{path} holds the points of {names}: name them too, {_REMEDY}")
 
