@@ -57,7 +57,7 @@ def walk_video(
     ``name`` where it finds nothing, and ValueError where no frame could be looked at.
     """
     walk, poses = VideoWalk(), []
-    total = max(1, stream.spread_count(most))
+    total = stream.spread_count(most) or most
     frames = (SourceImage(stream.path, each.number, each.time_s, each.pixels) for each in _picked(stream, most))
     for found in progress(detect_images(graph, frames, batch_size=_BATCH, with_widths=True), total, "frames"):
         check_found(found.keypoints[None], name=name)

@@ -10,6 +10,7 @@ from autolink_gen.data.video.animated_images import open_video
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.inference.detect import detect_images, video_frames
 from autolink_gen.inference.generate import Gan
+from autolink_gen.studio.jobs import Job
 from autolink_gen.studio.walks import walk_video
 
 FRAMES = 12
@@ -32,7 +33,9 @@ def test_of_a_longer_video_evenly_spread_frames_are_taken(gan: Gan, film: Path, 
     stream = FrameStream(film)
     if not says_its_length:
         stream.num_frames = 0
-    walk = walk_video(gan.graph, stream, name="tiny", most=4, with_pictures=False)
+    job = Job()
+    walk = walk_video(gan.graph, stream, name="tiny", most=4, with_pictures=False, progress=job.progress)
+    assert (job.done, job.total) == (4, 4)
     assert walk.times_s == pytest.approx([0.0, 0.3, 0.6, 0.9])
     assert walk.pictures == []
 
