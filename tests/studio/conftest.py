@@ -105,8 +105,8 @@ def open_tab(studio_address: str, browser: Any) -> Iterator[OpenTab]:
 
     def opened(name: str) -> Any:
         contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}))
+        contexts[-1].set_default_timeout(PATIENCE_MS)  # of all its pages
         page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: note(request.url))
         page.goto(studio_address)
