@@ -88,7 +88,7 @@ def calibrate_run(
     """
     folder, file = RunFolder.find(run, kind="graph"), Path(file)
     if file.suffix != ".safetensors" or file.name == GRAPH_NAME:
-        what = "is the name of a graph that a GAN or a transfer network shares" if file.stem == "graph" else "has none"
+        what = "is called as the graph beside a GAN is" if file.name == GRAPH_NAME else "has another ending"
         raise ValueError(f"--calibrate: {file} {what}: give another name that ends in .safetensors")
     check_free(file, overwrite=overwrite, option="--calibrate")
     source, hold_out, seed = _trained_on(folder, data, data_root)
