@@ -37,6 +37,7 @@ class Shelf:
     """
 
     def __init__(self, folder: Path, *, most: int = MAX_KEPT) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.most = folder, most
         self._files: dict[str, KeptFile] = {}  # the oldest first
         self._users = Counter[str]()
@@ -55,7 +56,7 @@ class Shelf:
             self._files[token] = file
             self._users[token] += 1
         try:
-            file.path.parent.mkdir(parents=True)
+            file.path.parent.mkdir()  # not the folder again: a job may outlive the studio for some seconds
             yield file
         except BaseException:
             self.remove(token)

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def test_a_file_that_breaks_off_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         shelf.get(file.token)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shelf_that_was_removed_is_not_made_anew(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "studio" / "shelf")
+    shutil.rmtree(tmp_path / "studio")
+    with pytest.raises(OSError):
+        _put(shelf)
+    assert not (tmp_path / "studio").exists()
 
 
 def test_messages_have_the_owner_s_name_and_no_path(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_named_and_leaves_nothing(
     for first, second in ((notes, driver), (source, notes)):
         with raises_mentioning(ValueError, "notes.mp4"):
             _move(desk, first, second, tmp_path / "results")
-    assert not (tmp_path / "results").exists()
+    assert list((tmp_path / "results").iterdir()) == []
 
 
 @pytest.mark.parametrize(
