@@ -118,13 +118,13 @@ async function runJob(name, data) {
     say("this tab is at work already; wait until that is done, or stop it");
     return null;
   }
-  const begun = await ask(name, data);
-  if (!begun) return null;
-  $(".job .stop").onclick = () => ask("stop_job", begun);
+  box.hidden = false; // before the server is asked, so that nothing else begins meanwhile
   bar.removeAttribute("value");
   $(".job-text").textContent = "Begins …";
-  box.hidden = false;
-  let state = {};
+  $(".job .stop").onclick = null;
+  const begun = await ask(name, data);
+  $(".job .stop").onclick = () => ask("stop_job", begun);
+  let state = begun && {};
   while (state && !state.result) {
     await new Promise((resolve) => { setTimeout(resolve, 250); });
     state = await ask("job_state", begun);

@@ -68,6 +68,8 @@ def test_a_search_that_is_stopped_keeps_what_was_found(
     file = {"name": "a.png", "mimeType": "image/png", "buffer": png_of(picture)}
     page.set_input_files("#paint-tab .style-file", file)
     page.wait_for_function("document.querySelector('#paint-tab .job-text').textContent.includes('s left')")
+    page.set_input_files("#paint-tab .style-file", file)
+    assert_mentions(page.locator("#paint-tab .error:not(:empty)").text_content(), "already", "stop")
     page.locator("#paint-tab .stop").click()
     page.wait_for_selector("#paint-tab .found:not([hidden])")
     assert_mentions(page.locator("#paint-tab .found-text").text_content(), "a.png", "stopped", "1000000")
