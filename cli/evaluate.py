@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -11,6 +12,9 @@ from autolink_gen import verbs
 from autolink_gen.cli.commands import command, section
 from autolink_gen.cli.completion import data_sets, runs_of
 from autolink_gen.cli.options import echo, overwrite_option, pick_device
+
+if TYPE_CHECKING:
+    from autolink_gen.runs import RunFolder
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -134,14 +138,7 @@ def evaluate(
         )
         echo(*str(report).split("\n"))
         return
-    names_by_kind = {"graph": run, "gan": gan_run, "transfer": transfer_run}
-    named_runs = [(kind, name) for kind, name in names_by_kind.items() if name is not None]
-    if len(named_runs) > 1:
-        names = (name if kind == "graph" else f"--{kind} {name}" for kind, name in named_runs)
-        raise click.UsageError(f"name one run: {', or '.join(names)}")
-
-    kind: verbs.Kind | None = "gan" if gan_run else "transfer" if transfer_run else None
-    run_folder = verbs.RunFolder.find(run or gan_run or transfer_run, kind=kind)
+    run_folder = _one_run(run, gan_run, transfer_run)
     with option_errors():
         scores = verbs.evaluate(
             run_folder,
@@ -166,6 +163,16 @@ def evaluate(
             device=pick_device(device),
         )
     echo(*str(scores).split("\n"))
+
+
+def _one_run(run: str | None, gan_run: str | None, transfer_run: str | None) -> "RunFolder":
+    """The run that is named, or the newest graph; UsageError where several are named."""
+    names = [(run, run), (gan_run, f"--gan {gan_run}"), (transfer_run, f"--transfer {transfer_run}")]
+    named = [str(typed) for name, typed in names if name is not None]
+    if len(named) > 1:
+        raise click.UsageError(f"name one run: {', or '.join(named)}")
+    kind: verbs.Kind | None = "gan" if gan_run else "transfer" if transfer_run else None
+    return verbs.RunFolder.find(run or gan_run or transfer_run, kind=kind)
 
 
 def _check_alone() -> None:

@@ -343,19 +343,3 @@ def test_labels_of_another_tool_score_as_the_same_table_does(home: Path) -> None
         scores.append(json.loads((home / "scores.json").read_text()))
     assert scores[0]["score"] == pytest.approx(scores[1]["score"], rel=1e-6)
     assert scores[0]["few_shot"][0]["mean_percent"] == pytest.approx(scores[1]["few_shot"][0]["mean_percent"])
-
-
-def test_an_old_model_is_calibrated_and_then_not_complained_of(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    result = evaluate("old", "--calibrate", "new.safetensors", "--data", "puppets", "--max-fit", 16)
-    assert result.exit_code == 0, result.output
-    assert_line_mentions(result, "16 images", "puppets")
-    assert_line_mentions(result, "wrote new.safetensors")
-    Image.new("RGB", (64, 64), "red").save("a.png")
-    for model, complains in (("old", True), ("new.safetensors", False)):
-        caplog.clear()
-        arguments = ["detect", "a.png", "--model", model, "--format", "json", "--out", model + "-out"]
-        assert CliRunner().invoke(cli, arguments).exit_code == 0
-        assert ("--calibrate" in caplog.text) == complains
-    refused = evaluate("old", "--calibrate", "newer.safetensors", "--data", "puppets", "--protocol", "faces68")
-    assert_mentions(one_line(refused, exit_code=2), "--protocol", "--calibrate")
-    assert not Path("newer.safetensors").exists()
