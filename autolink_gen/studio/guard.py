@@ -8,6 +8,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 _READING = ("GET", "HEAD", "OPTIONS")
+_NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'self'")
 
 
 class TooLargeError(Exception):
@@ -18,9 +19,10 @@ class Guard:
     """An ASGI middleware that refuses requests for other hosts, of other pages, for files, and with too large a body.
 
     ``hosts`` are the names under which the studio is asked for, without the port; None: any. A page elsewhere can make
-    a browser ask 127.0.0.1 under a name of its own, and would read the answers; under the studio's name it can send
-    what it likes, though it reads nothing. ``max_bytes`` is for a whole request, and ``wider`` are paths that may have
-    more. ``closed`` are the beginnings of paths that nobody gets, and ``writable`` the only paths that take anything.
+    a browser ask 127.0.0.1 under a name of its own, and would read the answers; under the studio's name it could send
+    what it likes, and a page of another port of this machine could read. No page shows the studio in a frame.
+    ``max_bytes`` is for a whole request, and ``wider`` are paths that may have more. ``closed`` are the beginnings of
+    paths that nobody gets, and ``writable`` the only paths that take anything.
     """
 
     def __init__(
@@ -54,15 +56,15 @@ class Guard:
         """The status and the reason for a request that is none of the studio's, whatever its size."""
         if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
             return 400, "the studio is not served under this name"
+        origin = headers.get(b"origin")  # browsers name the page that asks, with its port, where it is another
+        if self.hosts is not None and origin is not None and origin.partition(b"://")[2] != headers[b"host"].lower():
+            return 403, "this page is not the studio's"
         if scope["path"].startswith(self.closed):
             return 403, "the studio serves no files"
         if scope["method"] in _READING:
             return None
         if scope["path"] not in self.writable:
             return 403, "the studio takes nothing here"
-        origin = headers.get(b"origin")  # browsers name the page that sends
-        if self.hosts is not None and origin is not None and _host(origin.partition(b"://")[2]) not in self.hosts:
-            return 403, "this page is not the studio's"
         return None
 
     async def _let_through(self, scope: Message, receive: Receive, send: Send, *, most: int) -> None:
@@ -79,6 +81,8 @@ class Guard:
         async def noted(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), _NO_FRAMES]
             await send(message)
 
         try:

@@ -60,6 +60,11 @@ def test_a_page_elsewhere_cannot_ask(studio_address: str) -> None:
     assert _status(question, data=b"{}", headers=headers) == 403
 
 
+def test_no_other_page_shows_it_in_a_frame(studio_address: str) -> None:
+    with _DIRECT.open(studio_address, timeout=60) as answer:
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+
+
 def test_a_request_beyond_the_limit_is_refused(studio_address: str) -> None:
     headers = {"Content-Length": str(2**31), "Content-Type": "application/json"}
     assert _status(f"{studio_address}/gradio_api/component_server", data=b"{}", headers=headers) == 413
