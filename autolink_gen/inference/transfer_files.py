@@ -106,13 +106,14 @@ class TransferFiles:
             progress=progress,
         )
 
-    def remarks(self, report: TransferReport) -> list[str]:
+    def remarks(self, report: TransferReport, *, is_cut: bool = False) -> list[str]:
         """Lines on what a user may not expect: no audio, another start, frames that are missing or could not be used.
 
-        They say nothing of why a result ends early (`TransferReport.stopped`).
+        They say nothing of why a result ends early (`TransferReport.stopped`), nor, where it ``is_cut`` because its
+        ``progress`` ended early, of a driver that does.
         """
         lines = [f"{self.source.path} has no audio: the result is silent"] if self.lacks_audio else []
-        return lines + _start(report) + _missing(report, driver=self.driver)
+        return lines + _start(report) + _missing(report, driver=self.driver, is_cut=is_cut)
 
 
 def transfer_files(
@@ -181,13 +182,13 @@ def _start(report: TransferReport) -> list[str]:
     return [f"{where}, the first with a clear pose; --find-best-frame starts from the one most like the source"]
 
 
-def _missing(report: TransferReport, *, driver: FrameStream) -> list[str]:
+def _missing(report: TransferReport, *, driver: FrameStream, is_cut: bool) -> list[str]:
     """Lines on frames that could not be used, or are missing."""
     lines = []
     if report.source_missing:
         number = counted(report.source_missing, "frame")
         lines.append(f"the source ends early or is damaged: {number} to take the appearance from cannot be read")
-    if driver.ends_early and not report.stopped:
+    if driver.ends_early and not (report.stopped or is_cut):
         seconds = f"{driver.ends_s:.1f} of {driver.length_s:.1f} seconds"
         lines.append(f"the driver ends early: {seconds} came; is it whole?")
     if report.bad_frames:

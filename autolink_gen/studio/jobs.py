@@ -21,10 +21,14 @@ Work = Callable[["Job"], dict[str, Any]]
 
 @dataclass(eq=False)
 class Job:
-    """One piece of long work, which walks through ``progress``: that ends early once ``is_stopped``."""
+    """One piece of long work, which walks through ``progress``: that ends early once ``is_stopped``.
+
+    ``is_cut``: it did so, and more was to come.
+    """
 
     result: dict[str, Any] | None = None
     is_stopped: bool = False
+    is_cut: bool = False
     label: str = ""
     done: int = 0
     total: int = 0
@@ -38,6 +42,7 @@ class Job:
             if time.monotonic() - self._asked_s > _FORGOTTEN_S:
                 self.is_stopped = True
             if self.is_stopped:
+                self.is_cut = True
                 return
             yield item
             self.done += 1

@@ -39,7 +39,7 @@ class TransferRequest:
 
 @dataclass(frozen=True)
 class Moved:
-    """What was made: a file on the shelf of results, and the command that makes it of the files.
+    """What was made: a file on the shelf of results, and the command that makes it, or all of it, of the files.
 
     ``remarks`` are lines on what a user may not expect, such as where it ends early.
     """
@@ -71,9 +71,9 @@ class TransferDesk:
             with results.new(name) as out, naming(out):
                 files = TransferFiles.of(*streams, out=out.path, audio=request.audio)
                 report = self._animate(files, request, job)
-            remarks = files.remarks(report)
-            if report.stopped or job.is_stopped:
-                why = report.stopped or "stopped"
+            remarks = files.remarks(report, is_cut=job.is_cut)
+            if report.stopped or job.is_cut:
+                why = report.stopped or "stopped; the command makes all of it"
                 remarks.append(f"the result ends early, after {counted(report.num_frames, 'frame')}: {why}")
             return Moved(
                 token=out.token,

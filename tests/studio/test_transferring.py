@@ -104,7 +104,15 @@ def test_a_job_that_is_stopped_keeps_the_frames_until_then(
 ) -> None:
     moved, file = _move(desk, source, driver, tmp_path / "results", job=_Watched(3))
     assert len(list(VideoReader(file.path))) == 3
-    assert_mentions(" ".join(moved.remarks), "3 frames")
+    (remark,) = moved.remarks  # none on the driver, which is whole
+    assert_mentions(remark, "3 frames", "stopped", "command makes all")
+
+
+def test_a_stop_after_the_last_frame_cuts_nothing(
+    desk: TransferDesk, source: KeptFile, driver: KeptFile, tmp_path: Path
+) -> None:
+    moved, _ = _move(desk, source, driver, tmp_path / "results", job=_Watched(10))
+    assert (moved.num_frames, moved.remarks) == (10, [])
 
 
 def test_a_job_that_is_stopped_at_once_says_so_and_leaves_nothing(
