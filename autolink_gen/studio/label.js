@@ -1,4 +1,6 @@
 // The Label tab: marks on a few pictures, and where the landmarks are found on all.
+const MOST_PICTURES = 200, MOST_NAMES = 100; // as many as the server takes
+const NAME = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+( [\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+)*$/u;
 const colourOf = (index) => `hsl(${(index * 222.5) % 360} 90% 60%)`;
 const state = { names: [], pictures: [], picture: 0, name: 0, fit: null };
 let busy = false, isStale = false;
@@ -114,6 +116,10 @@ function mark(event) {
 }
 
 async function use(file) {
+  if (state.pictures.length >= MOST_PICTURES) {
+    say(`there are ${MOST_PICTURES} pictures already, and no more are taken: save the regressor, and use the command`);
+    return;
+  }
   const found = await askAboutFile("find_points", file);
   if (!found) return;
   state.pictures.push({ ...found, marks: state.names.map(() => null) });
@@ -121,10 +127,20 @@ async function use(file) {
   refit();
 }
 
+// Why a landmark cannot be called so; "" where it can.
+function whyNot(name) {
+  if (state.names.includes(name)) return `there is a landmark ${name} already; give another name`;
+  if (state.names.length >= MOST_NAMES) return `there are ${MOST_NAMES} landmarks already, and no more are taken`;
+  return NAME.test(name) ? "" : `${name}: a name has letters, digits and _, with single spaces between; give another`;
+}
+
 $(".add").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = $(".name").value.trim();
-  if (!name || state.names.includes(name)) return;
+  if (!name) return;
+  const why = whyNot(name);
+  say(why);
+  if (why) return;
   state.names.push(name);
   state.name = state.names.length - 1;
   for (const picture of state.pictures) picture.marks.push(null);

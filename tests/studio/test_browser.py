@@ -188,6 +188,22 @@ def test_the_picture_follows_up_to_the_last_of_many_moves(open_tab: OpenTab, gan
     assert shown_picture(page) == data_url(desk.paint(PaintRequest([(x, y) for x, y in keypoints.tolist()])))
 
 
+def test_a_name_that_no_landmark_can_have_gives_one_line(open_tab: OpenTab) -> None:
+    page = open_tab("Graph")
+    page.get_by_role("tab", name="Label").click()
+    error, chips = page.locator("#label-tab .error"), page.locator("#label-tab .chip")
+
+    def add(name: str) -> str:
+        page.locator("#label-tab .name").fill(name)
+        page.get_by_role("button", name="Add").click()
+        return str(error.text_content())
+
+    assert_mentions(add("left-eye"), "left-eye", "letters")
+    assert (add("nez é_1"), chips.count()) == ("", 1)
+    assert_mentions(add("nez é_1"), "nez é_1", "already")
+    assert chips.count() == 1
+
+
 def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan: Gan, tmp_path: Path) -> None:
     page = open_tab("Graph")
     page.get_by_role("tab", name="Label").click()

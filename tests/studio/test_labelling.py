@@ -7,6 +7,7 @@ from helpers.messages import assert_mentions, raises_mentioning
 from PIL import Image
 
 from autolink_gen import detect
+from autolink_gen.config import build
 from autolink_gen.inference.generate import Gan
 from autolink_gen.inference.landmark_regressor import LandmarkRegressor
 from autolink_gen.studio.graphs import GraphDesk
@@ -113,6 +114,18 @@ def test_detect_reads_the_file_with_its_command(desk: LabelDesk, gan: Gan, tmp_p
     assert found[0] is not None
     size = np.array([64, 48])
     assert [float(row["nose_x_px"]), float(row["nose_y_px"])] == pytest.approx(found[0] * size - 0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"), [("nez é_1", True), ("left-eye", False), (" nose", False), ("a  b", False)]
+)
+def test_names_are_words(name: str, is_taken: bool) -> None:
+    data = {"names": [name], "pictures": [{"keypoints": [], "widths": [], "marks": [None]}]}
+    if is_taken:
+        assert build(LabelRequest, data).names == [name]
+    else:
+        with raises_mentioning(ValueError, "names.0"):
+            build(LabelRequest, data)
 
 
 def test_what_does_not_fit_together_is_named(desk: LabelDesk) -> None:
