@@ -9,6 +9,7 @@ from pydantic import Field
 
 from autolink_gen.common.extras import needs
 from autolink_gen.config import build
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.studio.answers import answer_of
 from autolink_gen.studio.desks import Desks
 from autolink_gen.studio.graphs import FoundPoints, GraphDesk, GraphRequest, find_keypoints
@@ -108,7 +109,7 @@ def _graph_answers(desk: GraphDesk, workshop: Workshop) -> list[Answer]:
         return _answer(Upload, data, find)
 
     def find_in_video(data: Any) -> dict[str, Any]:
-        return _answer(VideoRequest, data, lambda request: _walk(request, desk, workshop, with_pictures=True))
+        return _answer(VideoRequest, data, lambda request: _walk(request, desk.graph, workshop, name=desk.name))
 
     return [facts, find_points, find_live, find_in_video, *_job_answers(workshop.jobs)]
 
@@ -134,7 +135,10 @@ def _paint_answers(desk: PaintingDesk, workshop: Workshop) -> list[Answer]:
         return _answer(StyleChoice, data, lambda choice: {"file": desk.style_file(choice)})
 
     def find_in_video(data: Any) -> dict[str, Any]:
-        return _answer(VideoRequest, data, lambda request: _walk(request, desk, workshop, with_pictures=False))
+        def begin(request: VideoRequest) -> dict[str, Any]:
+            return _walk(request, desk.gan.graph, workshop, name=desk.name, with_pictures=False)
+
+        return _answer(VideoRequest, data, begin)
 
     return [paint, find_pose, find_style, style_file, find_in_video, *_job_answers(workshop.jobs)]
 
@@ -187,7 +191,7 @@ def _begin(workshop: Workshop, work: Work) -> dict[str, Any]:
 
 
 def _walk(
-    request: VideoRequest, desk: GraphDesk | PaintingDesk, workshop: Workshop, *, with_pictures: bool
+    request: VideoRequest, graph: AutoLink, workshop: Workshop, *, name: str, with_pictures: bool = True
 ) -> dict[str, Any]:
     """Begin to look for the keypoints of an uploaded video's frames."""
     workshop.uploads.get(request.token)
@@ -195,8 +199,7 @@ def _walk(
     def work(job: Job) -> dict[str, Any]:
         with workshop.uploads.using(request.token) as [file], naming(file):
             stream = open_upload(file)
-            graph = desk.graph if isinstance(desk, GraphDesk) else desk.gan.graph
-            walk = walk_video(graph, stream, name=desk.name, with_pictures=with_pictures, progress=job.progress)
+            walk = walk_video(graph, stream, name=name, with_pictures=with_pictures, progress=job.progress)
         return asdict(walk)
 
     return _begin(workshop, work)
