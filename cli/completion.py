@@ -17,10 +17,15 @@ def runs_of(*kinds: str) -> Completion:
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         folders = [Path("runs") / kind for kind in kinds]
-        names = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir()}
+        names = {path.name for folder in folders for path in folder.glob("*") if _holds_a_run(path)}
         return _offered({*names, verbs.SHIPPED}, incomplete, beside="file")
 
     return complete
+
+
+def _holds_a_run(folder: Path) -> bool:
+    """Whether it is a run, begun or done; not, say, what a command wrote of the package's model."""
+    return any((folder / name).is_file() for name in ("config.yaml", "model.safetensors"))
 
 
 def recipes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -19,6 +19,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("graph/birds", "graph/bees", "graph/big\x1b[2J", "graph/two words", "gan/barns"):
         (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "model.safetensors").touch()
+    (tmp_path / "runs" / "graph" / "package-puppets" / "onnx").mkdir(parents=True)  # of no run: what export writes
     (tmp_path / "runs" / "graph" / "beside.txt").touch()
 
 
@@ -31,6 +33,7 @@ def test_a_model_is_a_run_of_its_kind_or_a_file() -> None:
     assert offered("detect", "--model", "b") == [("file", "b"), ("plain", "bees"), ("plain", "birds")]
     assert offered("generate", "--model", "") == [("file", ""), ("plain", "barns"), ("plain", "puppets")]
     assert offered("train-gan", "--graph", "bi") == [("file", "bi"), ("plain", "birds")]
+    assert offered("view-graph", "p") == [("file", "p"), ("plain", "puppets")]
     assert [value for _, value in offered("evaluate", "b")] == ["b", "barns", "bees", "birds"]
 
 
