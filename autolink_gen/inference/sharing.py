@@ -19,7 +19,7 @@ from autolink_gen.config import to_yaml
 from autolink_gen.inference.generate import Gan, load_gan
 from autolink_gen.inference.transfer import Transfer, load_transfer
 from autolink_gen.models.autolink import AutoLink
-from autolink_gen.pretrained.hub import PREFIX
+from autolink_gen.pretrained.hub import PREFIX, may_be_on_hub
 from autolink_gen.runs import CONFIG_NAME, Kind, RunConfig, RunFolder
 
 CARD_NAME = "README.md"  # as the hub has it
@@ -39,12 +39,11 @@ _USE: dict[Kind, tuple[str, str]] = {
 def from_pretrained(name: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> AutoLink | Gan | Transfer:
     """The model "user/name" of the Hugging Face hub, of whatever kind, in eval mode; also a folder of that name.
 
-    "user/name@revision" is one version of it. Its file is checked as any other, and nothing of it is run. Raises
-    ValueError where it cannot be fetched or is no model of autolink-gen.
+    "user/name@revision" is one version of it; a name without a slash is that of a run, or "puppets", the graph that
+    comes with the package. Its file is checked as any other, and nothing of it is run. Raises ValueError where there
+    is no such folder or run, where it cannot be fetched, and where it is no model of autolink-gen.
     """
-    text = os.fspath(name)
-    is_local = Path(text).exists() or text.startswith(PREFIX)
-    run = RunFolder.find(text if is_local else PREFIX + text)
+    run = RunFolder.find(_local_or_on_hub(name))
     if run.kind == "gan":
         return load_gan(run, device=device)
     if run.kind == "transfer":
@@ -52,10 +51,19 @@ def from_pretrained(name: str | os.PathLike[str], *, device: torch.device | str 
     return load_graph_model(run, device=device)
 
 
+def _local_or_on_hub(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """What is there, or only can be a run's name, as it is; what else may be on the hub with its prefix."""
+    text = os.fspath(name)
+    if isinstance(name, RunFolder) or Path(text).exists() or not may_be_on_hub(text):
+        return name
+    return PREFIX + text
+
+
 def save_pretrained(
     run: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     *,
+    kind: Kind | None = None,
     name: str = "user/name",
     licence: str | None = None,
     picture: bool = True,
@@ -65,10 +73,11 @@ def save_pretrained(
 
     The weights, the settings without paths of this machine, the run's ``picture``, which shows training images, and
     README.md: data, settings, scores of `evaluate` where there are some, and the ``licence``, to be filled in where
-    none is given. ``name`` is what it will be called on the hub; ``hf upload user/name FOLDER`` brings it there. Raises
-    ValueError where there is no such run, and for files that are there without ``overwrite``.
+    none is given. ``kind`` says which model where a name stands for several: "puppets" is the package's graph, with
+    "gan" or "transfer" its other models. ``name`` is what it will be called on the hub; ``hf upload user/name FOLDER``
+    brings it there. Raises ValueError where there is no such run, and for files that are there without ``overwrite``.
     """
-    found, place = RunFolder.find(run), Path(folder)
+    found, place = RunFolder.find(run, kind=kind), Path(folder)
     header = read_described_header(found.weights)[1]
     sources = {WEIGHTS_NAME: found.weights}
     if header.config is not None and GRAPH_SHA256 in header.config:

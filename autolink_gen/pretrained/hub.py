@@ -18,6 +18,11 @@ def is_on_hub(name: str | os.PathLike[str]) -> bool:
     return os.fspath(name).startswith(PREFIX)
 
 
+def may_be_on_hub(name: str) -> bool:
+    """Whether a name without the prefix has the form of a model on the hub, "user/name" or "user/name@revision"."""
+    return _NAME.fullmatch(name) is not None and not name.startswith(".")
+
+
 def fetch_from_hub(name: str | os.PathLike[str]) -> Path:
     """The folder of a model on the hub, "hf:user/name" or "hf:user/name@revision", fetched unless it is there already.
 

@@ -22,7 +22,7 @@ from autolink_gen.inference.generate import Gan, save_gan
 from autolink_gen.inference.transfer import Transfer, save_transfer
 from autolink_gen.models.autolink import AutoLink
 from autolink_gen.pretrained import hub
-from autolink_gen.runs import RunFolder
+from autolink_gen.runs import Kind, RunFolder
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -140,6 +140,24 @@ def test_the_package_s_gan_takes_its_graph_with_it(runs: Path) -> None:
     save_pretrained(RunFolder.find("package:puppets", kind="gan"), "shared")
     assert isinstance(from_pretrained("shared"), Gan)
     assert load_graph_model("shared").config.num_keypoints == 16
+
+
+@pytest.mark.parametrize(("kind", "made"), [(None, AutoLink), ("gan", Gan), ("transfer", Transfer)])
+def test_each_of_the_package_s_models_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind | None, made: type
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_pretrained("puppets", "shared", kind=kind)
+    assert isinstance(from_pretrained("shared"), made)
+
+
+def test_a_name_that_cannot_be_on_the_hub_is_one_of_this_machine(runs: Path) -> None:
+    assert from_pretrained("puppets").config == load_graph_model("puppets").config
+    assert isinstance(from_pretrained("mine"), AutoLink)
+    for name in ("to-shaer", "./to-shaer", "/some/to-shaer"):
+        with raises_mentioning(ValueError, "there is no", Path(name)) as caught:
+            from_pretrained(name)
+        assert "hf:" not in str(caught.value)
 
 
 def test_a_stranger_s_file_is_checked(runs: Path, on_hub: Callable[[str, Path], None]) -> None:
