@@ -118,6 +118,7 @@ async function useVideo(file) {
   stopCamera();
   Object.assign(state, { walk, source: file.name, width: walk.width, height: walk.height });
   $(".smooth").parentElement.hidden = false;
+  $(".remark").textContent = walk.remark;
   player.open(walk.times_s, showFrame);
 }
 
@@ -134,6 +135,7 @@ function leaveVideo() {
   stopCamera();
   state.walk = null;
   $(".smooth").parentElement.hidden = true;
+  $(".remark").textContent = "";
   player.close();
 }
 

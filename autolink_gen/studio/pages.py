@@ -200,6 +200,7 @@ def _walk(
         with workshop.uploads.using(request.token) as [file], naming(file):
             stream = open_upload(file)
             walk = walk_video(graph, stream, name=name, with_pictures=with_pictures, progress=job.progress)
+            walk.remark = file.named(walk.remark)
         return asdict(walk)
 
     return _begin(workshop, work)

@@ -176,6 +176,7 @@ function placeName() {
 function beginWithoutVideo(pose, name) {
   state.video = null;
   $(".video-hint").hidden = true;
+  $(".remark").textContent = "";
   player.close();
   begin(pose, name);
 }
@@ -197,6 +198,7 @@ async function useVideo(file) {
   remember();
   Object.assign(state, { video: file.name, name: `those of ${file.name}` });
   $(".video-hint").hidden = false;
+  $(".remark").textContent = walk.remark;
   placeName();
   player.open(walk.times_s, (frame) => {
     state.start = copy(walk.keypoints[frame]);

@@ -11,7 +11,7 @@ from PIL import Image
 
 from autolink_gen.common.progress import Progress, no_progress
 from autolink_gen.common.spread import evenly
-from autolink_gen.data.video.base import TimedFrame
+from autolink_gen.data.video.base import TimedFrame, early_end
 from autolink_gen.data.video.stream import FrameStream
 from autolink_gen.inference.detect import SourceImage, detect_images
 from autolink_gen.inference.smoothing import KINDS, Kind, Smoother, Smoothing
@@ -30,7 +30,7 @@ class VideoWalk:
     """Frames of a video of ``width`` by ``height`` pixels: times, keypoints (x, y) in [-1, 1], and their likelihoods.
 
     ``smoothed`` are the keypoints after each kind of smoothing, over the frames that are here. ``pictures`` are data
-    URLs.
+    URLs. ``remark``: a warning where the video ends early, else empty.
     """
 
     width: int = 0
@@ -40,6 +40,7 @@ class VideoWalk:
     smoothed: dict[Kind, list[Pose]] = field(default_factory=dict)
     likelihoods: list[list[float]] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+    remark: str = ""
 
 
 def walk_video(
@@ -58,7 +59,8 @@ def walk_video(
     """
     walk, poses = VideoWalk(), []
     total = stream.spread_count(most) or most
-    frames = (SourceImage(stream.path, each.number, each.time_s, each.pixels) for each in _picked(stream, most))
+    picked = _picked(stream, most, walk)
+    frames = (SourceImage(stream.path, each.number, each.time_s, each.pixels) for each in picked)
     for found in progress(detect_images(graph, frames, batch_size=_BATCH, with_widths=True), total, "frames"):
         check_found(found.keypoints[None], name=name)
         time_s = found.source.time_s or 0.0
@@ -83,17 +85,33 @@ def _smoothed(poses: list[ndarray], times_s: list[float], smoothing: Smoothing) 
     return [rounded(pose) for pose, _ in known + smoother.finish() if pose is not None]
 
 
-def _picked(stream: FrameStream, most: int) -> Iterator[TimedFrame]:
-    """Evenly spread frames, none twice; of a video that does not say how long it is, once all are counted."""
+def _picked(stream: FrameStream, most: int, walk: VideoWalk) -> Iterator[TimedFrame]:
+    """Evenly spread frames, none twice; of a video that does not say how long it is, once all are counted.
+
+    At their end the walk has its remark.
+    """
     if stream.num_frames:
-        last_s = -1.0
+        last_s, num_times = -1.0, 0
         for frame in stream.timed_spread(most):
+            num_times += 1
             if frame.time_s > last_s:
                 last_s = frame.time_s
                 yield frame
+        walk.remark = _remark(stream, last_s, num_times=num_times, num_asked=stream.spread_count(most))
         return
     chosen = set(evenly(sum(1 for _ in stream), most))
     yield from (frame for number, frame in enumerate(stream) if number in chosen)
+
+
+def _remark(stream: FrameStream, last_s: float, *, num_times: int, num_asked: int) -> str:
+    """A warning where fewer of the evenly spread times than were asked for have a frame, the last at ``last_s``.
+
+    It counts times, for a frame may be shown at several of them.
+    """
+    if num_times >= num_asked:
+        return ""
+    seen_s = max(stream.length_s * (num_times - 1) / num_asked, last_s + 1 / float(stream.fps))
+    return early_end(stream.path, seen_s, stream.length_s)
 
 
 def _jpeg_url(pixels: UInt8[ndarray, "H W 3"]) -> str:

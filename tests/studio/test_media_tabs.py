@@ -12,6 +12,7 @@ import torch
 from helpers.messages import assert_mentions
 from helpers.studio_tabs import OpenTab, after, drag, painted_times, shown_picture, wait_painted
 from helpers.tiny_train_gan import Squares
+from helpers.video_clips import write_in
 from PIL import Image
 from studio_page import PATIENCE_MS
 
@@ -96,9 +97,14 @@ def test_a_video_is_shown_frame_by_frame_with_its_points(open_tab: OpenTab, film
     broken.write_bytes(b"no video" * 100)
     page.set_input_files("#graph-tab .file", broken)
     assert_mentions(page.locator("#graph-tab .error:not(:empty)").text_content(), "broken.mp4")
+    cut = write_in(tmp_path / "cut.webm", "webm", "libvpx", count=20)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    page.set_input_files("#graph-tab .file", cut)
+    assert_mentions(page.locator("#graph-tab .remark:not(:empty)").text_content(), "cut.webm", "early")
     page.set_input_files("#graph-tab .file", film)
-    page.wait_for_selector("#graph-tab .player:not([hidden])")
+    page.wait_for_selector("#graph-tab .player:not([hidden]) .frame[max='11']")
     assert page.locator("#graph-tab .error").text_content() == ""
+    assert page.locator("#graph-tab .remark").text_content() == ""
 
     def state() -> list[str]:
         dots = page.locator("#graph-tab .dot circle").evaluate_all("dots => dots.map(dot => dot.getAttribute('cx'))")

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.messages import raises_mentioning
+from helpers.messages import assert_mentions, raises_mentioning
+from helpers.video_clips import write_in
 
 from autolink_gen.common.progress import Progress
 from autolink_gen.data.video.animated_images import open_video
@@ -38,6 +39,17 @@ def test_of_a_longer_video_evenly_spread_frames_are_taken(gan: Gan, film: Path, 
     assert (job.done, job.total) == (4, 4)
     assert walk.times_s == pytest.approx([0.0, 0.3, 0.6, 0.9])
     assert walk.pictures == []
+    assert walk.remark == ""
+
+
+def test_a_video_that_ends_early_is_remarked_on_unless_it_was_stopped(gan: Gan, tmp_path: Path) -> None:
+    film = write_in(tmp_path / "cut.webm", "webm", "libvpx", count=40)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    *_, last = FrameStream(film)
+    walk = walk_video(gan.graph, FrameStream(film), name="tiny")
+    assert_mentions(walk.remark, "cut.webm", "early", f"{last.time_s + 0.04:.1f} of 1.6 seconds")
+    stopped = walk_video(gan.graph, FrameStream(film), name="tiny", progress=lambda items, *_: islice(items, 8))
+    assert (len(stopped.times_s), stopped.remark) == (8, "")
 
 
 def test_a_walk_that_is_stopped_keeps_its_frames_but_for_none(gan: Gan, film: Path) -> None:

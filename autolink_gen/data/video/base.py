@@ -30,6 +30,13 @@ def falls_short(seen_s: float, length_s: float) -> bool:
     return length_s < math.inf and seen_s < _SHORT * length_s
 
 
+def early_end(path: Path, seen_s: float, length_s: float) -> str:
+    """A warning where a video of `length_s`, which is infinite where it is not known, ends well before; else empty."""
+    if not falls_short(seen_s, length_s):
+        return ""
+    return f"{printable(str(path))} ends early: {seen_s:.1f} of {length_s:.1f} seconds came; is it whole?"
+
+
 class VideoError(BadFileError):
     """A video that cannot be read; the message names the file, the reason and the remedy."""
 
@@ -81,10 +88,8 @@ class Video:
 
         It is judged by time, for frames may be left out; damaged ones count as if they had come.
         """
-        seen_s, length_s = self.ends_s + self.bad_frames / float(self.fps), self.length_s
-        if length_s is None or not falls_short(seen_s, length_s):
-            return ""
-        return f"{printable(str(self.path))} ends early: {seen_s:.1f} of {length_s:.1f} seconds came; is it whole?"
+        seen_s = self.ends_s + self.bad_frames / float(self.fps)
+        return early_end(self.path, seen_s, math.inf if self.length_s is None else self.length_s)
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "H W 3"]]:
         return (frame.pixels for frame in self.timed_frames())
