@@ -17,7 +17,7 @@ from autolink_gen.studio.jobs import Job, Jobs, Work
 from autolink_gen.studio.labelling import LabelDesk, LabelRequest
 from autolink_gen.studio.painting import PaintingDesk, PaintRequest, StyleChoice, keypoints_json
 from autolink_gen.studio.shelf import Shelf
-from autolink_gen.studio.transferring import TransferDesk, TransferRequest
+from autolink_gen.studio.transferring import TransferDesk, TransferRequest, request_of
 from autolink_gen.studio.uploads import data_url, facts_of, for_screen, naming, open_upload, picture_of
 from autolink_gen.studio.walks import walk_video
 from autolink_gen.studio.workshop import Workshop
@@ -155,7 +155,7 @@ def _transfer_answers(desk: TransferDesk, workshop: Workshop) -> list[Answer]:
 
             return _begin(workshop, move)
 
-        return _answer(TransferRequest, data, begin)
+        return _answer(request_of, data, begin)
 
     return [look_at, begin_transfer, *_job_answers(workshop.jobs)]
 
@@ -232,12 +232,14 @@ def _painted(desk: PaintingDesk, request: PaintRequest) -> dict[str, Any]:
     }
 
 
-def _answer(kind: type[Request], data: Any, work: Callable[[Request], dict[str, Any]]) -> dict[str, Any]:
-    """What the page gets for what it sent."""
+def _answer(
+    kind: type[Request] | Callable[[dict[str, Any]], Request], data: Any, work: Callable[[Request], dict[str, Any]]
+) -> dict[str, Any]:
+    """What the page gets for what it sent, a request of a ``kind``, or one that is made of it by a function."""
 
     def checked() -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValueError("the page sent something else than it should; load it again")
-        return work(build(kind, data))
+        return work(build(kind, data) if isinstance(kind, type) else kind(data))
 
     return answer_of(checked)

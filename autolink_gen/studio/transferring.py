@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from autolink_gen.common.files import fitting_name
 from autolink_gen.common.text import counted, typed
+from autolink_gen.config import build
 from autolink_gen.inference.smoothing import Smoothing
 from autolink_gen.inference.transfer import Transfer
 from autolink_gen.inference.transfer_files import Audio, TransferFiles
@@ -15,6 +16,8 @@ from autolink_gen.inference.transfer_video import CROPPED, Look, TransferReport
 from autolink_gen.studio.jobs import Job
 from autolink_gen.studio.shelf import KeptFile, Shelf
 from autolink_gen.studio.uploads import MAX_VIDEO_FPS, naming, open_upload
+
+_LABELS = {"look.size": "Width", "start_s": "From second", "end_s": "To second"}  # of fields with numbers, in the page
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,17 @@ class TransferRequest:
     look: Look = CROPPED
     start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     end_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+def request_of(data: dict[str, Any]) -> TransferRequest:
+    """What a page asks for; raises ValueError that calls wrong fields what the page does."""
+    try:
+        return build(TransferRequest, data)
+    except ValueError as error:
+        message = str(error)
+        for field, label in _LABELS.items():
+            message = message.replace(field, label)
+        raise ValueError(message) from error
 
 
 @dataclass(frozen=True)

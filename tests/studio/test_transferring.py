@@ -13,7 +13,7 @@ from autolink_gen.inference.transfer import Transfer, save_transfer
 from autolink_gen.inference.transfer_video import Look
 from autolink_gen.studio.jobs import Job
 from autolink_gen.studio.shelf import KeptFile, Shelf
-from autolink_gen.studio.transferring import Moved, TransferDesk, TransferRequest
+from autolink_gen.studio.transferring import Moved, TransferDesk, TransferRequest, request_of
 
 
 @pytest.fixture
@@ -166,6 +166,13 @@ def test_the_look_is_checked_as_that_of_the_command() -> None:
     for look, words in (({"size": 4096}, ("look.size", 1024)), ({"paste_back": True, "side_by_side": True}, ("side",))):
         with raises_mentioning(ValueError, *words):
             build(TransferRequest, {"source": "a", "driver": "b", "look": look})
+
+
+def test_a_wrong_number_is_called_what_the_page_calls_it() -> None:
+    wrong = {"look": {"size": 1}, "start_s": -3, "end_s": 0}
+    with raises_mentioning(ValueError, "Width", 16, "From second", -3, "To second") as raised:
+        request_of({"source": "a", "driver": "b", **wrong})
+    assert not any(field in str(raised.value) for field in ("look", "start_s", "end_s"))
 
 
 def test_a_result_without_a_look_is_cropped() -> None:
