@@ -99,7 +99,7 @@ def _graph_answers(desk: GraphDesk, workshop: Workshop) -> list[Answer]:
         return _answer(GraphRequest, data, lambda request: asdict(desk.facts(request)))
 
     def find_points(data: Any) -> dict[str, Any]:
-        return _answer(Upload, data, lambda upload: _found(upload, desk.find))
+        return _answer(Upload, data, lambda upload: _found(upload, desk.find, or_video=True))
 
     def find_live(data: Any) -> dict[str, Any]:
         def find(upload: Upload) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _paint_answers(desk: PaintingDesk, workshop: Workshop) -> list[Answer]:
         def find(pixels: Any) -> FoundPoints:
             return find_keypoints(desk.gan.graph, pixels, name=desk.name)
 
-        return _answer(Upload, data, lambda upload: _found(upload, find))
+        return _answer(Upload, data, lambda upload: _found(upload, find, or_video=True))
 
     def find_style(data: Any) -> dict[str, Any]:
         def begin(upload: Upload) -> dict[str, Any]:
@@ -217,8 +217,8 @@ def _facts(token: str, uploads: Shelf) -> dict[str, Any]:
             raise
 
 
-def _found(upload: Upload, find: Callable[[Any], FoundPoints]) -> dict[str, Any]:
-    pixels = picture_of(upload.name, upload.content)
+def _found(upload: Upload, find: Callable[[Any], FoundPoints], *, or_video: bool = False) -> dict[str, Any]:
+    pixels = picture_of(upload.name, upload.content, or_video=or_video)
     shown = for_screen(pixels)
     height, width = shown.shape[:2]
     return {**asdict(find(pixels)), "picture": data_url(shown), "width": width, "height": height}

@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +26,7 @@ from PIL import Image
 from autolink_gen.common import limits
 from autolink_gen.common.files import reason_of
 from autolink_gen.common.text import shown
+from autolink_gen.data.decoding.decoder import NO_IMAGE
 from autolink_gen.data.folders import is_image
 from autolink_gen.data.images import ImageError, decode_image, image_error, read_image, to_array
 from autolink_gen.data.video.animated_images import is_video_or_animation
@@ -40,11 +42,12 @@ _SHOWN_SIDE_PX = 1024
 _REMEDY = "choose another picture"
 
 
-def picture_of(name: str, content_base64: str) -> UInt8[ndarray, "H W 3"]:
+def picture_of(name: str, content_base64: str, *, or_video: bool = False) -> UInt8[ndarray, "H W 3"]:
     """An uploaded picture, upright and in RGB, whatever its name says it is.
 
     Raises ValueError, in one line with the name, for what is no picture, and for more than ``MAX_UPLOAD_BYTES`` or
-    ``MAX_UPLOAD_PIXELS``, or the fewer pixels that `limits.max_pixels` allows.
+    ``MAX_UPLOAD_PIXELS``, or the fewer pixels that `limits.max_pixels` allows. With ``or_video`` the page takes videos
+    too, and the line says so of a file that is neither by its name.
     """
     label = shown(name, most=80)
     if len(content_base64) > 4 * (MAX_UPLOAD_BYTES // 3 + 1):
@@ -53,7 +56,12 @@ def picture_of(name: str, content_base64: str) -> UInt8[ndarray, "H W 3"]:
         content = base64.b64decode(content_base64, validate=True)
     except (binascii.Error, ValueError):
         raise image_error(label, "the upload is damaged", remedy=_REMEDY) from None
-    return to_array(decode_image(content, label, remedy=_REMEDY, max_pixels=_most_pixels()))
+    try:
+        return to_array(decode_image(content, label, remedy=_REMEDY, max_pixels=_most_pixels()))
+    except ImageError as error:
+        if or_video and error.reason == NO_IMAGE and not is_image(Path(name)):
+            raise _neither(label) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def open_upload(file: KeptFile, *, start_s: float = 0.0, end_s: float | None = N
         except ImageError as error:  # whose remedy is for the owner of the folder
             raise image_error(file.path, error.reason, remedy=_REMEDY) from error
     elif not is_video_or_animation(file.path):
-        raise ValueError(f"{file.path} is by its name neither a picture nor a video; choose another file")
+        raise _neither(file.path)
     whole = FrameStream(file.path)
     if whole.is_image:
         return whole
@@ -134,6 +142,10 @@ def naming(*files: KeptFile) -> Iterator[None]:
         for file in files:
             message = file.named(message)
         raise ValueError(message) from error
+
+
+def _neither(name: str | Path) -> ValueError:
+    return ValueError(f"{name} is by its name neither a picture nor a video; choose another file")
 
 
 def _most_pixels() -> int:

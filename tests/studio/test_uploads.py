@@ -37,6 +37,16 @@ def test_what_is_no_picture_is_named_in_one_line(content: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_sound_is_called_neither_a_picture_nor_a_video_where_both_are_taken(tmp_path: Path) -> None:
+    sound = _base64(write_click(tmp_path / "a.wav", at_s=0.1, length_s=0.2).read_bytes())
+    with raises_mentioning(ValueError, "a.wav", "neither", "video"):
+        picture_of("a.wav", sound, or_video=True)
+    with raises_mentioning(ImageError, "a.png", "content"):
+        picture_of("a.png", sound, or_video=True)
+    with raises_mentioning(ImageError, "a.wav", "content"):
+        picture_of("a.wav", sound)
+
+
 def test_a_name_with_control_characters_is_shown_in_one_line() -> None:
     with pytest.raises(ImageError) as raised:
         picture_of("a\nb\x1b.png", "")

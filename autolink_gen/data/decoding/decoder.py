@@ -86,6 +86,7 @@ _OPENERS: dict[bytes, Callable[[Any], Image.Image]] = {
 }
 _AVIF_BRANDS, _HEIC_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _HEAD_BYTES = 64
+NO_IMAGE = "its content is no image that is known here, whatever its name says"
 
 
 def open_image(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
@@ -99,7 +100,7 @@ def open_image(handle: BinaryIO | BytesIO, *, max_pixels: int) -> Image.Image:
     if _brands(head) & _HEIC_BRANDS:
         raise ValueError("it is a HEIC image, which is not read here: convert it to JPEG or PNG")
     if opener is None or (head.startswith(b"RIFF") and head[8:12] != b"WEBP"):
-        raise ValueError("its content is no image that is known here, whatever its name says")
+        raise ValueError(NO_IMAGE)
     if opener is WebPImagePlugin.WebPImageFile:
         return opener(handle)  # reads all of it at once
     bounded = BoundedFile(handle)

@@ -22,6 +22,7 @@ _SHORT = 0.8  # of its length: a video that ends before is not complete
 Rate = Fraction | float | int  # frames a second
 UNKNOWN = "its content is no video that is known here, or it was cut short"
 EMPTY = "the file is empty (0 bytes)"
+NO_TRACK = "there is no video track in it"
 _WORTH_SEEKING_S = 1.0  # what lies nearer is decoded sooner than a keyframe is looked for
 
 
@@ -185,4 +186,6 @@ class Video:
         remedy = f"copy or download it again, convert it (`ffmpeg -i {typed(self.path)} whole.mp4`), or leave it out"
         if reason in (UNKNOWN, EMPTY):  # the first may be a playlist, which another program would follow
             remedy = "leave it out, or copy or download it again"
+        elif reason == NO_TRACK:
+            remedy = "choose a video, or leave it out"
         return VideoError(f"cannot read the video {printable(str(self.path))}: {reason}; {remedy}")

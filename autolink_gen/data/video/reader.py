@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from autolink_gen.common.files import BadFileError, reading
 from autolink_gen.common.limits import PIXELS_VARIABLE
 from autolink_gen.common.text import printable
-from autolink_gen.data.video.base import EMPTY, MAX_BAD_SHARE, UNKNOWN, Rate, TimedFrame, Video, VideoError
+from autolink_gen.data.video.base import EMPTY, MAX_BAD_SHARE, NO_TRACK, UNKNOWN, Rate, TimedFrame, Video, VideoError
 from autolink_gen.data.video.frame_pixels import Display
 from autolink_gen.data.video.limits import TooLargeFramesError, check_frame, limit_decoder
 from autolink_gen.data.video.media_files import audio_track, media_reason, open_media, video_track
@@ -184,7 +184,7 @@ class VideoReader(Video):
             with reading(self.path, "video", remedy=""), open_media(self.path) as container:
                 stream = video_track(container)
                 if stream is None:
-                    raise self._error("there is no video track in it")
+                    raise self._error(NO_TRACK)
                 if stream.codec_context is None:
                     raise self._error("how its frames are compressed is not known here")
                 limit_decoder(stream)

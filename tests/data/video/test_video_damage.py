@@ -94,8 +94,9 @@ def test_missing_files_folders_and_mere_sound_are_named(tmp_path: Path) -> None:
         VideoReader(tmp_path / "gone.mp4")
     with pytest.raises(VideoError, match="directory"):
         VideoReader(tmp_path)
-    with pytest.raises(VideoError, match="no video track"):
+    with raises_mentioning(VideoError, "no video track", "choose a video") as told:
         VideoReader(write_click(tmp_path / "click.wav", at_s=0.1, length_s=0.3))
+    assert "ffmpeg" not in str(told.value), "converting does not help"
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
