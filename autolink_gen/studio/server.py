@@ -47,6 +47,7 @@ def serving(
     served. Raises ValueError where the port is taken.
     """
     with needs("studio", "the studio"):
+        import gradio as gr
         from starlette.middleware import Middleware
     from autolink_gen.studio.files import FileDoor
     from autolink_gen.studio.pages import build_page
@@ -59,7 +60,9 @@ def serving(
         ending.callback(page.close, verbose=False)
         hosts = _LOCAL_NAMES if host in _LOCAL_NAMES and not share else None
         middleware = [_guard(hosts), Middleware(FileDoor, uploads=workshop.uploads, results=workshop.results)]
-        _, local, public = _launch(page, middleware, server_name=host, server_port=port, share=share, inbrowser=browser)
+        theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+        where = {"server_name": host, "server_port": port, "share": share, "inbrowser": browser}
+        _, local, public = _launch(page, middleware, theme=theme, **where)
         yield public or local
 
 
@@ -81,14 +84,11 @@ def _guard(hosts: frozenset[str] | None) -> "Middleware":
 
 def _launch(page: "Blocks", middleware: "list[Middleware]", **options: Any) -> tuple[Any, str, str | None]:
     """Serve the page, and nothing of gradio's that it does not need; the app, the local and the public address."""
-    import gradio as gr
-
     launched: tuple[Any, str, str | None] = page.queue(default_concurrency_limit=1, max_size=32).launch(
         **options,
         prevent_thread_lock=True,
         quiet=True,
         head=_NARROW,
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

@@ -21,7 +21,7 @@ from autolink_gen.config import AdversarialConfig, GraphRunConfig, build
 from autolink_gen.losses.perceptual import PerceptualLoss, RandomFeatures
 from autolink_gen.models.discriminator import Discriminator
 from autolink_gen.models.generator import GanConfig
-from autolink_gen.training import compiling
+from autolink_gen.training import compiling, graph
 from autolink_gen.training.adversary import Adversary
 from autolink_gen.training.compiling import compiled, uncompiled
 from autolink_gen.training.engine import Run
@@ -74,7 +74,8 @@ def test_a_run_with_its_parts_as_compiled_graphs_equals_one_without(
         trained(kind, Launch(tmp_path / str(wish), 1, 1, precision, progress=False, compile=wish, compiler="eager"))
         for wish in (False, True)
     )
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    warned = {record.name for record in caplog.records if record.levelno >= logging.WARNING}
+    assert warned <= {graph.log.name}, "which may doubt what three steps learn"
     assert found == expected, "each kind of call of a step once, and none of a save's"
     weights = traced.network.state_dict()
     for name, value in plain.network.state_dict().items():
