@@ -1,6 +1,6 @@
 // The Label tab: marks on a few pictures, and where the landmarks are found on all.
 const MOST_PICTURES = 200, MOST_NAMES = 100; // as many as the server takes
-const NAME = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+( [\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+)*$/u;
+const NAME = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+([ -][\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+)*$/u;
 const colourOf = (index) => `hsl(${(index * 222.5) % 360} 90% 60%)`;
 const state = { names: [], pictures: [], picture: 0, name: 0, fit: null };
 let busy = false, isStale = false;
@@ -21,7 +21,7 @@ function draw() {
   rings.replaceChildren();
   const unit = Math.max(width, height) / 200;
   state.names.forEach((name, index) => {
-    const mark = picture?.marks[index], found = state.fit?.landmarks[state.picture]?.[index];
+    const mark = picture?.marks[index], found = state.fit?.landmarks[state.picture]?.[state.fit.names.indexOf(name)];
     if (!mark && !found) return;
     const [x, y] = mark || found;
     const look = { cx: x * width, cy: y * height, r: unit * 3, class: mark ? "mark" : "found", stroke: mark ? "#000" : colourOf(index), fill: mark ? colourOf(index) : "none", "stroke-width": unit * 0.8 };
@@ -41,15 +41,19 @@ function buttons(parent, count, name, choose) {
     button.addEventListener("click", () => { choose(index); draw(); });
     parent.append(button);
   }
+  while (parent.children.length > count) parent.lastChild.remove();
   return [...parent.children];
 }
 
+const numMarked = (index) => state.pictures.filter((picture) => picture.marks[index]).length;
+
 function drawChips() {
+  $(".remove").hidden = !state.names.length;
+  $(".remove").textContent = `Remove ${state.names[state.name]}`;
   buttons($(".chips"), state.names.length, "chip choice", (index) => { state.name = index; }).forEach((chip, index) => {
-    const count = state.pictures.filter((picture) => picture.marks[index]).length;
     chip.style.setProperty("--colour", colourOf(index));
     chip.setAttribute("aria-pressed", String(index === state.name));
-    chip.textContent = `${state.names[index]}, marked on ${count}`;
+    chip.textContent = `${state.names[index]}, marked on ${numMarked(index)}`;
   });
 }
 
@@ -83,7 +87,8 @@ async function refit() {
     isStale = false;
     const hasMark = state.pictures.some((picture) => picture.marks.some((mark) => mark));
     const pictures = state.pictures.map(({ keypoints, widths, marks, width, height }) => ({ keypoints, widths, marks, aspect: height / width }));
-    state.fit = hasMark ? await ask("fit", { names: state.names, pictures }) : null;
+    const names = [...state.names], fit = hasMark ? await ask("fit", { names, pictures }) : null;
+    state.fit = fit && { ...fit, names };
   }
   busy = false;
   $(".score").toggleAttribute("data-busy", false);
@@ -131,7 +136,17 @@ async function use(file) {
 function whyNot(name) {
   if (state.names.includes(name)) return `there is a landmark ${name} already; give another name`;
   if (state.names.length >= MOST_NAMES) return `there are ${MOST_NAMES} landmarks already, and no more are taken`;
-  return NAME.test(name) ? "" : `${name}: a name has letters, digits and _, with single spaces between; give another`;
+  return NAME.test(name) ? "" : `${name}: a name has letters, digits and _, with single spaces or hyphens between; give another`;
+}
+
+function remove() {
+  const count = numMarked(state.name), what = `${count} mark${count > 1 ? "s" : ""}`;
+  if (count && !window.confirm(`Remove ${state.names[state.name]} and its ${what}?`)) return;
+  state.names.splice(state.name, 1);
+  for (const picture of state.pictures) picture.marks.splice(state.name, 1);
+  state.name = Math.max(0, Math.min(state.name, state.names.length - 1));
+  say("");
+  refit();
 }
 
 $(".add").addEventListener("submit", (event) => {
@@ -148,6 +163,7 @@ $(".add").addEventListener("submit", (event) => {
   refit();
 });
 $(".overlay").addEventListener("click", mark);
+$(".remove").addEventListener("click", remove);
 $(".clear").addEventListener("click", () => { current().marks = state.names.map(() => null); refit(); });
 $(".save").addEventListener("click", () => save("landmarks.json", "data:application/json," + encodeURIComponent(state.fit.file)));
 copyOnClick($(".copy"), () => $(".command code").textContent);

@@ -16,7 +16,7 @@ from autolink_gen.models.autolink import AutoLink
 from autolink_gen.studio.painting import Pose
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^\w+( \w+)*$")]
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^\w+([ -]\w+)*$")]
 REGRESSOR_FILE = "landmarks.json"
 _MOST_LEFT_OUT = 20  # each is a fit, at each click
 

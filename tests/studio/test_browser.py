@@ -198,7 +198,7 @@ def test_a_name_that_no_landmark_can_have_gives_one_line(open_tab: OpenTab) -> N
         page.get_by_role("button", name="Add").click()
         return str(error.text_content())
 
-    assert_mentions(add("left-eye"), "left-eye", "letters")
+    assert_mentions(add("left.eye"), "left.eye", "letters")
     assert (add("nez é_1"), chips.count()) == ("", 1)
     assert_mentions(add("nez é_1"), "nez é_1", "already")
     assert chips.count() == 1
@@ -210,7 +210,7 @@ def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan
     files = [{"name": f"{side}.png", "mimeType": "image/png", "buffer": black_png(side, side)} for side in (64, 80, 96)]
     page.set_input_files("#label-tab .file", files)
     page.wait_for_function("document.querySelectorAll('#label-tab .thumb').length === 3")
-    for name in ("nose", "left_eye"):
+    for name in ("nose", "left-eye"):
         page.locator("#label-tab .name").fill(name)
         page.get_by_role("button", name="Add").click()
     for picture in (1, 2):
@@ -227,5 +227,11 @@ def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan
         page.get_by_role("button", name="Save landmarks.json").click()
     regressor = LandmarkRegressor.load(Path(download.value.path()))
     regressor.check_graph(gan.edge_weights, run="tiny")
-    assert regressor.names == ("nose", "left_eye")
+    assert regressor.names == ("nose", "left-eye")
     assert float(rings.first.get_attribute("cx")) / 96 == pytest.approx(0.4, abs=0.1)
+    page.locator("#label-tab .chip").nth(1).click()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove left-eye").click()
+    page.wait_for_function("document.querySelectorAll('#label-tab .found').length === 1")
+    page.wait_for_selector("#label-tab .save:enabled")
+    assert page.locator("#label-tab .chip").count() == 1
