@@ -3,7 +3,7 @@ const MOST_PICTURES = 200, MOST_NAMES = 100; // as many as the server takes
 const NAME = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+([ -][\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+)*$/u;
 const colourOf = (index) => `hsl(${(index * 222.5) % 360} 90% 60%)`;
 const state = { names: [], pictures: [], picture: 0, name: 0, fit: null };
-let busy = false, isStale = false;
+let busy = false, isStale = false, saved = "";
 
 function current() {
   return state.pictures[state.picture];
@@ -87,8 +87,9 @@ async function refit() {
     isStale = false;
     const hasMark = state.pictures.some((picture) => picture.marks.some((mark) => mark));
     const pictures = state.pictures.map(({ keypoints, widths, marks, width, height }) => ({ keypoints, widths, marks, aspect: height / width }));
-    const names = [...state.names], fit = hasMark ? await ask("fit", { names, pictures }) : null;
-    state.fit = fit && { ...fit, names };
+    const names = [...state.names], marks = allMarks();
+    const fit = hasMark ? await ask("fit", { names, pictures }) : null;
+    state.fit = fit && { ...fit, names, marks };
   }
   busy = false;
   $(".score").toggleAttribute("data-busy", false);
@@ -118,6 +119,12 @@ function mark(event) {
   const next = picture.marks.findIndex((one) => !one);
   if (next >= 0) state.name = next;
   refit();
+}
+
+const allMarks = () => JSON.stringify([state.names, state.pictures.map((picture) => picture.marks)]);
+
+function isUnsaved() {
+  return state.pictures.some((picture) => picture.marks.some((mark) => mark)) && allMarks() !== saved;
 }
 
 async function use(file) {
@@ -165,7 +172,8 @@ $(".add").addEventListener("submit", (event) => {
 $(".overlay").addEventListener("click", mark);
 $(".remove").addEventListener("click", remove);
 $(".clear").addEventListener("click", () => { current().marks = state.names.map(() => null); refit(); });
-$(".save").addEventListener("click", () => save("landmarks.json", "data:application/json," + encodeURIComponent(state.fit.file)));
+$(".save").addEventListener("click", () => { saved = state.fit.marks; saveText("landmarks.json", state.fit.file); });
+window.addEventListener("beforeunload", (event) => { if (isUnsaved()) event.preventDefault(); });
 copyOnClick($(".copy"), () => $(".command code").textContent);
 takePictures($(".file"), $(".stage"), use);
 draw();

@@ -223,8 +223,11 @@ def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan
     page.get_by_role("button", name="picture 3", exact=True).click()
     rings = page.locator("#label-tab .found")
     assert rings.count() == 2
+    is_held = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert page.evaluate(is_held)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save landmarks.json").click()
+    assert not page.evaluate(is_held)
     regressor = LandmarkRegressor.load(Path(download.value.path()))
     regressor.check_graph(gan.edge_weights, run="tiny")
     assert regressor.names == ("nose", "left-eye")
