@@ -52,7 +52,6 @@ function drawEdge(overlay, [i, j, share], places, unit) {
   const hide = () => { state.hidden.add(`${i}-${j}`); draw(); };
   group.addEventListener("click", hide);
   group.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); hide(); } });
-  group.addEventListener("pointerenter", () => { $(".point").textContent = text; });
 }
 
 function drawPoint(overlay, k, [x, y], unit) {
@@ -63,7 +62,11 @@ function drawPoint(overlay, k, [x, y], unit) {
   svg("circle", { cx: x, cy: y, r: unit * 2.4, fill: colour }, group);
   svg("text", { x: x + unit * 3, y: y - unit * 1.8, "font-size": unit * 5 }, group).textContent = k;
   svg("title", {}, group).textContent = text;
-  group.addEventListener("pointerenter", () => { $(".point").textContent = text; });
+}
+
+// What lies below the mouse, told below the picture; nothing where that is neither point nor edge.
+function tell(node) {
+  $(".point").textContent = node?.closest(".dot, .edge")?.querySelector("title").textContent ?? "";
 }
 
 async function refresh() {
@@ -116,6 +119,7 @@ async function useVideo(file) {
   const walk = token && (await runJob("find_in_video", { token }));
   if (!walk) return;
   stopCamera();
+  tell(null);
   Object.assign(state, { walk, source: file.name, width: walk.width, height: walk.height });
   $(".smooth").parentElement.hidden = false;
   $(".remark").textContent = walk.remark;
@@ -132,6 +136,7 @@ function showFrame(frame) {
 }
 
 function leaveVideo() {
+  tell(null);
   stopCamera();
   state.walk = null;
   $(".smooth").parentElement.hidden = true;
@@ -180,5 +185,7 @@ $(".clusters").addEventListener("change", () => { state.dropped.clear(); refresh
 $(".threshold").addEventListener("input", () => { $(".percent").textContent = `${$(".threshold").value} %`; draw(); });
 $(".likelihood").addEventListener("input", () => { $(".likelihood-text").textContent = $(".likelihood").value; draw(); });
 $(".smooth").addEventListener("change", () => { if (state.walk) showFrame(state.frame); });
+$(".overlay").addEventListener("pointerover", (event) => tell(event.target));
+$(".overlay").addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") tell(null); }); // a finger leaves at once
 new ResizeObserver(draw).observe($(".stage"));
 refresh();

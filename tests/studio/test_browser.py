@@ -158,8 +158,10 @@ def test_points_tell_their_number_and_edges_their_weight(open_tab: OpenTab) -> N
     page = open_tab("Graph")
     page.locator("#graph-tab .dot circle").first.hover()
     assert re.search(r"keypoint 0\b", page.locator("#graph-tab .point").text_content())
-    page.locator("#graph-tab .edge").last.dispatch_event("pointerenter")  # the heaviest is drawn last, on top
+    page.locator("#graph-tab .edge").last.dispatch_event("pointerover")  # the heaviest is drawn last, on top
     assert_mentions(page.locator("#graph-tab .point").text_content(), "edge 0–1", "100 %")
+    page.mouse.move(1, 1)
+    page.wait_for_function("document.querySelector('#graph-tab .point').textContent === ''")
 
 
 def test_two_tabs_at_once_keep_their_own_poses_and_styles(open_tab: OpenTab) -> None:
