@@ -1,8 +1,11 @@
 """Types of options: what is typed becomes an object, or is refused with what is wrong."""
 
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from autolink_gen import verbs
 from autolink_gen.common.text import shown, why_no_run_name
@@ -10,6 +13,8 @@ from autolink_gen.common.text import shown, why_no_run_name
 if TYPE_CHECKING:
     from autolink_gen.inference.smoothing import Smoothing
 
+_FORMATS = ("csv", "json", "coco", "dlc", "sleap", "nwb")
+_SMOOTHINGS = ("one-euro", "median")
 _LARGEST_SEED = 2**63 - 1  # what generators take
 
 
@@ -50,6 +55,12 @@ class FormatNames(click.ParamType):
 
     name = "names"
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """After what is typed of a list, the formats that begin so and are not in it yet."""
+        before, comma, last = incomplete.rpartition(",")
+        others = [name for name in _FORMATS if name not in before.split(",")]
+        return [CompletionItem(f"{before}{comma}{name}") for name in others if name.startswith(last)]
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """The names; BadParameter where there is none."""
         names = tuple(dict.fromkeys(part.strip().lower() for part in str(value).split(",") if part.strip()))
@@ -63,6 +74,10 @@ class SmoothingName(click.ParamType):
 
     name = "smoothing"
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The ways to smooth that begin so."""
+        return [CompletionItem(name) for name in _SMOOTHINGS if name.startswith(incomplete)]
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Smoothing":
         """The smoothing; BadParameter for one that there is not."""
         if not isinstance(value, str):
@@ -70,13 +85,19 @@ class SmoothingName(click.ParamType):
         try:
             smoothing = verbs.Smoothing.parse(value.strip().lower())
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            name, colon, window = value.strip().lower().partition(":")
+            near = [] if name in _SMOOTHINGS else get_close_matches(name, _SMOOTHINGS, n=1)
+            guess = f" (did you mean {near[0]}{colon}{window}?)" if near else ""
+            self.fail(f"{error}{guess}", param, ctx)
         assert smoothing is not None
         return smoothing
 
     def is_one(self, word: str) -> bool:
-        """Whether a word of the command line means one, right or wrong."""
-        return word.partition(":")[0].lower() in ("one-euro", "median")
+        """Whether a word of the command line means one, right or wrong: no file, and nearly one's name."""
+        name = word.partition(":")[0].lower()
+        return name in _SMOOTHINGS or bool(
+            get_close_matches(name, _SMOOTHINGS, cutoff=0.75) and not Path(word).exists()
+        )
 
 
 class LoggerNames(click.ParamType):

@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from autolink_gen.cli.main import cli
+from autolink_gen.inference.pose_formats import FORMATS
 
 
 def offered(*words: str) -> list[tuple[str, str]]:
@@ -54,3 +55,11 @@ def test_data_are_a_named_set_or_a_folder_or_several() -> None:
     assert offered("learn-graph", "--data", "celeba-w") == [("dir", "celeba-w"), ("plain", "celeba-wild")]
     assert ("plain", "photos+puppets") in offered("learn-graph", "--data", "photos+pup")
     assert ("plain", "faces68") in offered("evaluate", "--data", "f")
+
+
+def test_values_of_smooth_and_format_are_offered() -> None:
+    assert offered("detect", "--smooth", "m") == [("plain", "median")]
+    assert {value for _, value in offered("detect", "--format", "")} == set(FORMATS)
+    assert offered("detect", "--format", "c") == [("plain", "csv"), ("plain", "coco")]
+    assert ("plain", "csv,coco") in offered("detect", "--format", "csv,c")
+    assert ("plain", "csv,csv") not in offered("detect", "--format", "csv,c")

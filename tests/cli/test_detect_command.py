@@ -145,6 +145,7 @@ def test_nothing_readable_is_an_error_that_writes_nothing(tmp_path: Path, run_fo
         (("1.png", "--fps", "0"), ("--fps", "0.0", "x>0")),
         (("--smooth", "median:4", "1.png"), ("--smooth", 4, "odd")),
         (("1.png", "--smooth=mean"), ("--smooth", "'mean'", "one-euro")),
+        (("1.png", "--smooth", "medain:7"), ("--smooth", "medain:7", "did you mean median:7")),
         (("1.png", "--model", "RUN", "--device", "toaster"), ("toaster", "used")),
     ],
 )
