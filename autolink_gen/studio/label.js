@@ -13,6 +13,7 @@ const image = svg("image", {}, $(".overlay")), rings = svg("g", {}, $(".overlay"
 
 function draw() {
   const picture = current();
+  $(".stage figcaption").hidden = Boolean(picture);
   const [width, height] = picture ? [picture.width, picture.height] : [640, 480];
   $(".overlay").setAttribute("viewBox", `0 0 ${width} ${height}`);
   if (picture && image.getAttribute("href") !== picture.picture) {

@@ -210,8 +210,11 @@ def test_landmarks_marked_on_pictures_are_found_on_others(open_tab: OpenTab, gan
     page = open_tab("Graph")
     page.get_by_role("tab", name="Label").click()
     files = [{"name": f"{side}.png", "mimeType": "image/png", "buffer": black_png(side, side)} for side in (64, 80, 96)]
+    invitation = page.locator("#label-tab figcaption")
+    assert invitation.is_visible()
     page.set_input_files("#label-tab .file", files)
     page.wait_for_function("document.querySelectorAll('#label-tab .thumb').length === 3")
+    assert not invitation.is_visible()
     for name in ("nose", "left-eye"):
         page.locator("#label-tab .name").fill(name)
         page.get_by_role("button", name="Add").click()
