@@ -77,7 +77,7 @@ function asked({ picture, ...style }) {
 function placeStyle() {
   const { seed, second_seed: second, fine_layers: layers, truncation, picture } = state.style;
   for (const [name, value] of [[".seed", seed], [".second", second], [".layers", layers], [".truncation", truncation]]) {
-    if (!$(name).matches(":focus")) $(name).value = value; // what is being typed stays
+    if (!$(name).matches("[type=number]:focus")) $(name).value = value; // what is being typed stays
   }
   $(".layers-text").textContent = `${layers} of ${LAYERS} layers`;
   $(".truncation-text").textContent = truncation;
@@ -213,7 +213,7 @@ async function useStyle(file) {
   const steps = found.done < found.total ? `, stopped after ${found.done} of ${found.total} steps` : "";
   player.pause();
   remember();
-  state.style = { ...state.style, picture: { ...found, text: `Style of ${file.name}${steps}` } };
+  state.style = { ...state.style, fine_layers: 0, truncation: 1, picture: { ...found, text: `Style of ${file.name}${steps}` } };
   Object.assign(state, { start: copy(found.keypoints), keypoints: copy(found.keypoints), name: `that of ${file.name}` });
   placeStyle();
   placeName();

@@ -35,7 +35,11 @@ def test_the_style_and_the_pose_of_a_picture_are_found_and_saved(
     monkeypatch.setattr(generate, "load_lpips", Squares)
     monkeypatch.setattr(Styles, "steps", 3)
     page = open_tab("Paint")
-    first = shown_picture(page)
+    after(page, lambda: page.locator("#paint-tab .layers").fill("1"))
+    first = after(page, lambda: page.locator("#paint-tab .truncation").fill("0.6"))
+
+    def settings() -> list[str]:
+        return [page.locator(f"#paint-tab {name}").input_value() for name in (".layers", ".truncation")]
 
     def find() -> None:
         file = {"name": "a.png", "mimeType": "image/png", "buffer": png_of(picture)}
@@ -43,6 +47,7 @@ def test_the_style_and_the_pose_of_a_picture_are_found_and_saved(
         page.wait_for_selector("#paint-tab .found:not([hidden])")
 
     shown = after(page, find)
+    assert settings() == ["0", "1"], "it is the style of the picture and no other"
     files = {}
     for name in ("keypoints.json", "style.json"):
         with page.expect_download() as download:
@@ -57,6 +62,7 @@ def test_the_style_and_the_pose_of_a_picture_are_found_and_saved(
     assert after(page, lambda: page.locator("#paint-tab .truncation").fill("0.5")) != moved
     for expected in (moved, shown, first):
         assert after(page, lambda: page.get_by_role("button", name="Undo").click()) == expected
+    assert settings() == ["1", "0.6"]
     assert not page.locator("#paint-tab .found").is_visible()
 
 
