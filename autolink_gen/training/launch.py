@@ -13,7 +13,7 @@ from autolink_gen.common.devices import best_device, best_precision, usable_devi
 from autolink_gen.common.fabric import Fabric
 from autolink_gen.common.files import reason_of
 from autolink_gen.config import RunLengthConfig
-from autolink_gen.training.loggers import Logger
+from autolink_gen.training.loggers import Logger, check_installed
 
 log = logging.getLogger(__name__)
 _KINDS = ("cpu", "cuda", "mps")
@@ -51,6 +51,7 @@ class Launch:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
         if not isinstance(self.compile, bool | None):
             raise ValueError(f"compile must be True, False or None, got {self.compile!r}")
+        check_installed(self.loggers)
 
     def compiles_on(self, kind: str) -> bool:
         """Whether the networks of a run on this kind of device are compiled."""

@@ -6,7 +6,9 @@ writes a class of three methods, :class:`Logger`.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -177,6 +179,18 @@ _KINDS: dict[str, Callable[..., Logger]] = {
     "trackio": Trackio,
 }
 LOGGER_NAMES = tuple(_KINDS)
+
+
+def check_installed(wanted: "str | Sequence[str | Logger] | None") -> None:
+    """Raise MissingExtraError where the package of a service that is named is not installed; it imports none."""
+    for name in [wanted] if isinstance(wanted, str) else wanted or ():
+        if isinstance(name, str) and name in _KINDS and not _is_installed(name):
+            with needs(name, f"sending a run to {name}"):
+                raise ModuleNotFoundError(f"No module named {name!r}")
+
+
+def _is_installed(package: str) -> bool:
+    return sys.modules[package] is not None if package in sys.modules else find_spec(package) is not None
 
 
 def open_logger(name: str, folder: Path, *, first: int) -> Logger:

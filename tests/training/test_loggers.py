@@ -121,7 +121,7 @@ def test_a_named_service_that_is_not_installed_is_told_of_before_training(
     hide(monkeypatch, name, "torch.utils.tensorboard")
     with raises_mentioning(MissingExtraError, f"'autolink-gen[{name}]'"):
         train(tmp_path / "run", name)
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_service_is_refused_with_those_there_are(tmp_path: Path) -> None:
