@@ -1,6 +1,7 @@
 """Detects keypoints in files one by one, fills tables and draws overlays."""
 
 import logging
+import time
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from autolink_gen.common.files import no_space, reason_of, write_image
-from autolink_gen.common.text import printable
+from autolink_gen.common.text import counted, printable
 from autolink_gen.data.video.animated_images import is_animated
 from autolink_gen.data.video.reader import VideoReader
 from autolink_gen.data.video.writer import VideoWriter
@@ -80,10 +81,11 @@ class FileDetector:
 
     def detect(self) -> Iterator[None]:
         """Process the images, then each video; yields after each image and frame."""
-        yield from self._detect_images()
-        self.tables.end_images()
+        with self._timed("images"):
+            yield from self._detect_images()
+            self.tables.end_images()
         for source, reader in self._videos:
-            with self._skipping_errors(source.path):
+            with self._skipping_errors(source.path), self._timed(printable(str(source.path))):
                 yield from self._detect_video(source, reader)
 
     def _detect_images(self) -> Iterator[None]:
@@ -139,6 +141,14 @@ class FileDetector:
         for detection in detections:
             check_found(detection.keypoints_px, name=self.model_name)
             yield detection
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Say in the log, where something was found, how many images or frames and how long it took."""
+        started, before = time.monotonic(), self.tables.num_records
+        yield
+        if found := self.tables.num_records - before:
+            logger.info("%s: %s in %.1f s", name, counted(found, "record"), time.monotonic() - started)
 
     @contextmanager
     def _skipping_errors(self, file: Path) -> Iterator[None]:

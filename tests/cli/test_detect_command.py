@@ -1,6 +1,7 @@
 """`autolink-gen detect`: overlays, tables, and what is said of files that are left out."""
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -257,3 +258,13 @@ def test_a_format_that_there_is_not_is_one_line(
     result = run_detect(picture, "--model", run_folder, "--out", tmp_path / "out", "--format", formats)
     assert result.exit_code != 0 and not (tmp_path / "out").exists()
     assert_line_mentions(result, *things)
+
+
+def test_verbose_says_what_each_film_took(tmp_path: Path, run_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_picture(tmp_path / "1.png")
+    film = save_film(tmp_path / "film.mp4")
+    with caplog.at_level(logging.INFO, logger="autolink_gen.inference.file_detector"):
+        result = run_detect(tmp_path / "1.png", film, "--model", run_folder, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert_line_mentions(caplog.messages, "images", "1 record", " s")
+    assert_line_mentions(caplog.messages, film, f"{VideoReader(film).num_frames} records", " s")
