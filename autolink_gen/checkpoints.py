@@ -66,10 +66,11 @@ def save_model(
     tensors = model.state_dict() if weights is None else weights
     # Frozen weights were rounded to half precision when they were taken over: they lose nothing here.
     tensors = {name: value.half() if name.startswith(FROZEN) else value for name, value in tensors.items()}
-    write_described(path, tensors, kind="graph", config=to_dict(model.config), step=step, more=likelihood_fields(model))
+    config, more = to_dict(model.config), _likelihood_fields(model)
+    write_described(path, tensors, kind="graph", config=config, step=step, more=more)
 
 
-def likelihood_fields(graph: AutoLink) -> dict[str, Any]:
+def _likelihood_fields(graph: AutoLink) -> dict[str, Any]:
     """What a header, also that of a GAN, says of the likelihood of its graph's keypoints."""
     return {} if graph.likelihood is None else {"likelihood": asdict(graph.likelihood)}
 
@@ -143,12 +144,12 @@ def load_graph_model(path: str | os.PathLike[str], *, device: torch.device | str
     device = usable_device(str(device))
     file, config, tensors = read_described(path, kind="graph")
     model = build_model(lambda: AutoLink(build(AutoLinkConfig, config)), tensors, source=str(file))
-    model.likelihood = likelihood_of(file)
+    model.likelihood = _likelihood_of(file)
     with torch.random.fork_rng(devices=[]):  # folded layers draw weights in vain, too
         return model.to(device).prepare_for_inference()
 
 
-def likelihood_of(file: Path) -> LikelihoodMap | None:
+def _likelihood_of(file: Path) -> LikelihoodMap | None:
     """The likelihood in a header, or in that of the graph beside it, if there is one; ValueError for a damaged one."""
     values = read_header(file).likelihood
     if values is None and (beside := file.with_name(GRAPH_NAME)).is_file():
@@ -292,10 +293,34 @@ def _fits(expected: Tensor, value: Any) -> bool:
     )
 
 
-def check_poses(poses: Tensor, graph: AutoLink, *, source: str) -> None:
-    """ValueError unless a generator's poses are (N, K, 2) of its graph's keypoints, or none."""
+def load_generator(
+    path: str | os.PathLike[str], *, kind: str, make: Callable[[dict[str, Any], AutoLink, Tensor], Model]
+) -> tuple[Path, Model]:
+    """The file and the model of a generator that carries its ``graph`` and some training ``poses``.
+
+    ``make`` makes it of its configuration, its graph and its poses. Raises ValueError as `read_described` does, where
+    weights are missing, and where poses are not those of the graph's keypoints.
+    """
+    file, config, tensors = read_described(path, kind=kind)
+    poses = tensors.get("poses", torch.empty(0)).float()  # weights that are shipped are of half precision
+
+    model = build_model(
+        lambda: make(config[kind], AutoLink(build(AutoLinkConfig, config["graph"])), poses), tensors, source=str(file)
+    )
+    graph = model.get_submodule("graph")
+    assert isinstance(graph, AutoLink)
+    graph.likelihood = _likelihood_of(file)
     if poses.numel() and (poses.ndim != 3 or poses.shape[1:] != (graph.config.num_keypoints, 2)):
-        raise BadFileError(f"{source} has poses of the shape {tuple(poses.shape)}: it is damaged, take another copy")
+        raise BadFileError(f"{file} has poses of the shape {tuple(poses.shape)}: it is damaged, take another copy")
+    return file, model
+
+
+def save_generator(
+    path: Path, model: nn.Module, graph: AutoLink, *, kind: str, config: object, step: int | None
+) -> None:
+    """Write a generator's and its graph's weights, both configurations, the step and the likelihood to one file."""
+    configs = {kind: to_dict(config), "graph": to_dict(graph.config)}
+    write_described(path, model.state_dict(), kind=kind, config=configs, step=step, more=_likelihood_fields(graph))
 
 
 def import_official(state_dict: Mapping[str, Tensor], hyper_parameters: Mapping[str, Any]) -> AutoLink:

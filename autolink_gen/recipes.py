@@ -1,7 +1,7 @@
 """The values of recipes: read from YAML, by name or from a file, and overridden by name."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import takewhile
 from pathlib import Path
@@ -140,6 +140,15 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
         value = read_yaml(f"value: {text}", source=f"--set {shown(setting)}")["value"]
         values = merge(values, nest({name.strip(): value}))
     return values
+
+
+def dotted(settings: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as pairs of a name, such as "model.width", and a value: the reverse of `nest`."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}", value
 
 
 def nest(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -208,21 +208,16 @@ def detect_sources(
     `model_name` is used in tables and messages.
     """
     out = Path(out)
-    names = () if regressor is None else regressor.names
-    parts = None if regressor is None else regressor.parts()
-    dropped = unlinked_keypoints(graph.edge_weights).tolist()
-    weights = graph.edge_weights.detach().cpu().numpy()
-    skeleton = Skeleton(model_name, weights, dropped, names, parts, calibrated=graph.likelihood is not None)
+    skeleton = _skeleton(graph, regressor, model_name)
     tables = _tables(out, sources, skeleton, poses, overlays=overlays)
     finished, resumed = _done_before(tables, sources)
-    done = {*finished, *resumed}
     detector = FileDetector(
         graph,
         tables,
         regressor=regressor,
-        dropped=dropped,
+        dropped=skeleton.dropped,
         out=out if overlays else None,
-        edge_weights=weights if edges else None,
+        edge_weights=skeleton.edge_weights if edges else None,
         threshold=threshold,
         batch_size=batch_size,
         fps=fps,
@@ -232,6 +227,7 @@ def detect_sources(
         smooth=poses.smooth,
         drawn_before=() if isinstance(tables, KeypointFiles) else tables.drawn_before,
     )
+    done = {*finished, *resumed}
     todo = [source for source in sources if source not in done]
     if todo or resumed:
         _run(detector, todo, progress)
@@ -243,6 +239,18 @@ def detect_sources(
         tuple(tables.skipped),
         tuple(source.path for source in finished),
         tuple(source.path for source in resumed),
+    )
+
+
+def _skeleton(graph: AutoLink, regressor: LandmarkRegressor | None, name: str) -> Skeleton:
+    """What is found in each file."""
+    return Skeleton(
+        name,
+        graph.edge_weights.detach().cpu().numpy(),
+        unlinked_keypoints(graph.edge_weights).tolist(),
+        () if regressor is None else regressor.names,
+        None if regressor is None else regressor.parts(),
+        calibrated=graph.likelihood is not None,
     )
 
 

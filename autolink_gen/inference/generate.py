@@ -2,24 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
-from autolink_gen.checkpoints import (
-    build_model,
-    check_poses,
-    likelihood_fields,
-    likelihood_of,
-    read_described,
-    write_described,
-)
+from autolink_gen.checkpoints import load_generator, save_generator
 from autolink_gen.common.devices import usable_device
 from autolink_gen.common.progress import Progress, no_progress
-from autolink_gen.config import build, to_dict
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.config import build
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.generator import GanConfig, Generator
 from autolink_gen.ops.ranges import check_edge_weights, check_keypoints, from_signed, unit_images
 from autolink_gen.pretrained.features import load_lpips
@@ -36,16 +30,11 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
     Raises ValueError if there is none, the file is of another kind, or weights are missing.
     """
     device = usable_device(str(device))
-    file, config, tensors = read_described(path, kind="gan")
-    poses = tensors.get("poses", torch.empty(0)).float()  # weights that are shipped are of half precision
 
-    def make() -> Gan:
-        graph = AutoLink(build(AutoLinkConfig, config["graph"]))
-        return Gan(graph, Generator(build(GanConfig, config["gan"])), poses)
+    def make(config: dict[str, Any], graph: AutoLink, poses: Tensor) -> Gan:
+        return Gan(graph, Generator(build(GanConfig, config)), poses)
 
-    gan = build_model(make, tensors, source=str(file))
-    gan.graph.likelihood = likelihood_of(file)
-    check_poses(gan.poses, gan.graph, source=str(file))
+    _, gan = load_generator(path, kind="gan", make=make)
     gan.to(device).eval()
     gan.graph.prepare_for_inference()  # last: moving drops the quicker detector
     return gan
@@ -53,8 +42,7 @@ def load_gan(path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
 
 def save_gan(path: Path, gan: "Gan", *, step: int | None = None) -> None:
     """Write the GAN's and the graph's weights, both configurations and the step to one file."""
-    config = {"gan": to_dict(gan.generator.config), "graph": to_dict(gan.graph.config)}
-    write_described(path, gan.state_dict(), kind="gan", config=config, step=step, more=likelihood_fields(gan.graph))
+    save_generator(path, gan, gan.graph, kind="gan", config=gan.generator.config, step=step)
 
 
 def styles_on_poses(gan: "Gan", images: Float[Tensor, "N 3 H W"], z: Float[Tensor, "M D"]) -> UInt8[ndarray, "_ _ 3"]:

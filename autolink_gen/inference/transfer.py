@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,22 +12,15 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor, nn
 
-from autolink_gen.checkpoints import (
-    build_model,
-    check_poses,
-    likelihood_fields,
-    likelihood_of,
-    read_described,
-    write_described,
-)
+from autolink_gen.checkpoints import load_generator, save_generator
 from autolink_gen.common.ahead import one_behind, read_ahead
 from autolink_gen.common.batch_sizes import BatchSize, fitting_batch_size
 from autolink_gen.common.devices import double_on_cpu, float64_array, to_cpu_later, to_device, usable_device
-from autolink_gen.config import build, to_dict
+from autolink_gen.config import build
 from autolink_gen.data.images import fit_square
 from autolink_gen.inference.confidence import Judge, PosesWithWidths, is_blank, usual_width
 from autolink_gen.inference.planning import RELATIVE, AnimatedFrame, Motion, Plan, Planner
-from autolink_gen.models.autolink import AutoLink, AutoLinkConfig
+from autolink_gen.models.autolink import AutoLink
 from autolink_gen.models.transfer import SourceMaps, TransferConfig, TransferNetwork
 from autolink_gen.ops.keypoints import linked_keypoints
 from autolink_gen.ops.ranges import check_bytes, check_keypoints, from_signed, to_signed, unit_images
@@ -49,17 +42,12 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
     missing.
     """
     device = usable_device(str(device))
-    file, config, tensors = read_described(path, kind="transfer")
-    poses = tensors.get("poses", torch.empty(0)).float()  # weights that are shipped are of half precision
 
-    def make() -> Transfer:
-        graph = AutoLink(build(AutoLinkConfig, config["graph"]))
+    def make(config: dict[str, Any], graph: AutoLink, poses: Tensor) -> Transfer:
         labels = torch.zeros(graph.config.num_keypoints, dtype=torch.long)
-        return Transfer(graph, TransferNetwork(build(TransferConfig, config["transfer"])), labels, poses)
+        return Transfer(graph, TransferNetwork(build(TransferConfig, config)), labels, poses)
 
-    transfer = build_model(make, tensors, source=str(file))
-    transfer.graph.likelihood = likelihood_of(file)
-    check_poses(poses, transfer.graph, source=str(file))
+    file, transfer = load_generator(path, kind="transfer", make=make)
     if not 0 <= int(transfer.labels.min()) <= int(transfer.labels.max()) < transfer.network.config.clusters:
         raise ValueError(f"{file} names clusters that its network does not have: it is damaged, take another copy")
     return transfer.to(device).prepare_for_inference()  # last: moving drops the quicker copies
@@ -67,9 +55,7 @@ def load_transfer(path: str | os.PathLike[str], *, device: torch.device | str = 
 
 def save_transfer(path: Path, transfer: "Transfer", *, step: int | None = None) -> None:
     """Write the network's and the graph's weights, both configurations and the step to one file."""
-    config = {"transfer": to_dict(transfer.network.config), "graph": to_dict(transfer.graph.config)}
-    more = likelihood_fields(transfer.graph)
-    write_described(path, transfer.state_dict(), kind="transfer", config=config, step=step, more=more)
+    save_generator(path, transfer, transfer.graph, kind="transfer", config=transfer.network.config, step=step)
 
 
 class SourceAppearance(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from autolink_gen.common.text import counted, shown, typed
 from autolink_gen.config import GraphRunConfig, build, explained_yaml, to_dict
 from autolink_gen.data.identity import public_data
-from autolink_gen.recipes import merge, nest, read_recipe
+from autolink_gen.recipes import dotted, merge, nest, read_recipe
 from autolink_gen.studies.graph_runs import GraphJob, digest_of
 from autolink_gen.studies.jobs import Job
 from autolink_gen.studies.search import Range, Search
@@ -99,7 +99,7 @@ class SweepPlan:
         words += [f"--data-root {typed(chosen.data_root)}"] if chosen.data_root else []
         words += [] if chosen.mirror is None else ["--mirror" if chosen.mirror else "--no-mirror"]
         words += [f"--batch-size {chosen.batch_size}"] if chosen.batch_size else []
-        for name, value in {**dict(_dotted(chosen.settings or {})), **settings}.items():
+        for name, value in {**dict(dotted(chosen.settings or {})), **settings}.items():
             words.append(f"--set {typed(f'{name}={value_text(value)}')}")
         return " ".join(words)
 
@@ -188,11 +188,3 @@ def _label(settings: Mapping[str, Any]) -> str:
         if plain == text and len(plain) <= _MOST_LABEL
         else f"{plain[:_MOST_LABEL]}-{zlib.crc32(whole.encode()):08x}"
     )
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -7,7 +7,7 @@ writes a class of three methods, :class:`Logger`.
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -16,7 +16,7 @@ from PIL import Image
 
 from autolink_gen.common.extras import needs
 from autolink_gen.common.files import write_text_atomically
-from autolink_gen.recipes import read_settings
+from autolink_gen.recipes import dotted, read_settings
 from autolink_gen.runs import CONFIG_NAME
 
 LoggerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
@@ -117,7 +117,7 @@ class MLflow:
         _keep_id(folder, "mlflow", run.info.run_id)
         mlflow.log_artifact(str(folder / CONFIG_NAME))
         if known is None:  # what MLflow has is never changed, and a run may go on with more steps
-            mlflow.log_params(dict(_dotted(read_settings(folder / CONFIG_NAME))))
+            mlflow.log_params(dict(dotted(read_settings(folder / CONFIG_NAME))))
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Send the metrics of a step."""
@@ -203,15 +203,6 @@ def open_logger(name: str, folder: Path, *, first: int) -> Logger:
         raise ValueError(f"there is no logger {name!r}: take of {', '.join(_KINDS)}")
     logger = _KINDS[name](folder, first=first)
     return logger if name == "tensorboard" else Tolerant(name, logger)  # which writes to the run's own folder
-
-
-def _dotted(settings: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings as pairs of a name such as "model.width" and a value."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{group}{name}.")
-        else:
-            yield f"{group}{name}", value
 
 
 def _known_id(folder: Path, service: str) -> str | None:
